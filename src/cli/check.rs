@@ -1,0 +1,61 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use lambdar_prune::check::{CheckError, inputs, judge, packed_for, read};
+use lambdar_prune::report::{self, Checked};
+use lambdar_prune::runtime::{self, Arch, Runtime};
+
+use super::progress::Terminal;
+use super::{Answer, Failure, Format, Global, Status};
+
+/// Say whether layers will run on Lambda: zips, a folder of zips, or a tree
+///
+/// Exit status: 0 if they will, 1 if they will not, 2 if something went wrong.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Zips in the order in which they are attached, folders of zips, or trees
+    #[arg(default_value = "layers", value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+impl From<CheckError> for Failure {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Interrupted(_) => Self::Interrupted,
+            error => Self::Error(error.to_string()),
+        }
+    }
+}
+
+impl Arguments {
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
+        let layers = read(&inputs(&self.paths)?, progress)?;
+        let runtime = self.runtime(global, &layers)?;
+        let checked = Checked::new(judge(layers, &runtime), &runtime);
+        Ok(Answer {
+            text: match global.format {
+                Format::Json => report::json(&checked),
+                Format::Table => report::checked(&checked, global.look()),
+            },
+            status: if checked.ok { Status::Fine } else { Status::No },
+        })
+    }
+
+    /// The runtime on the command line, else the one that the layers were packed for, else the default.
+    fn runtime(&self, global: &Global, layers: &[lambdar_prune::check::Layer]) -> Result<Runtime, Failure> {
+        let packed_for = self.paths.iter().find_map(|path| packed_for(path));
+        let of_objects = Arch::of_most(
+            layers
+                .iter()
+                .flat_map(|layer| layer.tree.objects().map(|(_, object)| object)),
+        );
+        let (name, arch) = match &packed_for {
+            Some((name, arch)) => (Some(name.as_str()), arch.parse().ok()),
+            None => (None, None),
+        };
+        let name = global.runtime.as_deref().or(name).unwrap_or(runtime::DEFAULT);
+        let arch = global.arch.or(arch).or(of_objects).unwrap_or(Arch::X86_64);
+        Ok(Runtime::built_in(name, arch)?)
+    }
+}

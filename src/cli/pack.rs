@@ -1,0 +1,96 @@
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use lambdar_prune::finding::any_error;
+use lambdar_prune::pack::{Options, PackError, Timestamp, pack};
+use lambdar_prune::plan::Symlinks;
+use lambdar_prune::report;
+use lambdar_prune::size::Bytes;
+use lambdar_prune::tree::scan::scan;
+
+use super::progress::Terminal;
+use super::{Answer, Failure, Format, Global, Planning, Status};
+
+/// Prune a tree, bring in what Lambda lacks, and pack it into the fewest zips
+///
+/// The tree itself is never changed. Exit status: 0 if the layers will run, 1 if they will not or do not fit, 2 if
+/// something went wrong.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The folder in which the runtime was built
+    #[arg(default_value = "/opt")]
+    tree: PathBuf,
+    /// The largest zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800
+    #[arg(long, value_name = "SIZE", default_value = "50MB")]
+    max: Bytes,
+    /// The folder for layer-1.zip, layer-2.zip, … and layers.json
+    #[arg(short, long, value_name = "DIR", default_value = "layers")]
+    output: PathBuf,
+    /// What to do with symbolic links
+    #[arg(long, value_enum, default_value_t = Links::Keep, value_name = "HOW")]
+    symlinks: Links,
+    #[command(flatten)]
+    planning: Planning,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Links {
+    /// They stay links
+    Keep,
+    /// Each becomes a copy of what it leads to
+    Follow,
+}
+
+impl From<PackError> for Failure {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Interrupted(_) => Self::Interrupted,
+            PackError::TooLarge(_) => Self::No(error.to_string()),
+            error => Self::Error(error.to_string()),
+        }
+    }
+}
+
+impl Arguments {
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
+        let options = Options {
+            max: self.max,
+            output: self.output.clone(),
+            timestamp: timestamp()?,
+        };
+        let rules = self.planning.rules()?;
+        let scan = scan(&self.tree, progress)?;
+        let runtime = global.runtime(&scan.tree)?;
+        let symlinks = match self.symlinks {
+            Links::Keep => Symlinks::Keep,
+            Links::Follow => Symlinks::Follow,
+        };
+        let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &rules, symlinks)?;
+        let packed = pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress)?;
+        Ok(Answer {
+            text: match global.format {
+                Format::Json => packed.manifest.to_json(),
+                Format::Table => report::packed(&packed, &self.output.display().to_string(), global.look()),
+            },
+            status: if any_error(&packed.findings) {
+                Status::No
+            } else {
+                Status::Fine
+            },
+        })
+    }
+}
+
+/// The time of every entry: `SOURCE_DATE_EPOCH` where it is set.
+fn timestamp() -> Result<Timestamp, Failure> {
+    let variable = "SOURCE_DATE_EPOCH";
+    match std::env::var(variable) {
+        Err(_) => Ok(Timestamp::EARLIEST),
+        Ok(text) => text.trim().parse().map(Timestamp::from_unix).map_err(|_| {
+            Failure::Error(format!(
+                "{variable} is '{text}', which is no number of seconds since 1970; unset it or correct it"
+            ))
+        }),
+    }
+}

@@ -1,0 +1,78 @@
+//! Progress bars on a terminal, nothing in a pipe, and Ctrl-C.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use lambdar_prune::progress::{Interrupted, Progress, Stage, Work};
+
+/// The progress of this run.
+pub(super) struct Terminal {
+    shown: bool,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Terminal {
+    /// Shows bars if stderr is a terminal, and listens for Ctrl-C and SIGTERM.
+    pub(super) fn new(quiet: bool) -> Self {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stopped);
+        // Without a handler the signal ends the process, and unfinished files stay behind: no reason not to work.
+        let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+        Self {
+            shown: !quiet && std::io::stderr().is_terminal(),
+            stopped,
+        }
+    }
+}
+
+impl Progress for Terminal {
+    fn start(&self, stage: Stage, total: u64) -> Box<dyn Work> {
+        let target = if self.shown {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);
+        let (name, template) = match stage {
+            Stage::Scan => ("Scanning", "{prefix:>12} {pos} entries"),
+            Stage::Compress => ("Compressing", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
+            Stage::Write => ("Writing", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
+            Stage::Check => ("Checking", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(name);
+        Box::new(Bar(bar))
+    }
+
+    fn check(&self) -> Result<(), Interrupted> {
+        if self.stopped.load(Ordering::Relaxed) {
+            Err(Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+struct Bar(ProgressBar);
+
+impl Work for Bar {
+    fn advance(&self, units: u64) {
+        self.0.inc(units);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// The terminal's width in columns.
+pub(super) fn width() -> u16 {
+    console::Term::stdout().size().1
+}

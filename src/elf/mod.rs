@@ -1,0 +1,7 @@
+//! ELF files: what the dynamic loader reads of them.
+
+mod object;
+mod versions;
+
+pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, parse};
+pub use versions::VersionNeed;

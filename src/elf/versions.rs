@@ -1,0 +1,168 @@
+//! Symbol versions: what an object asks of others and what it defines (LSB Core, "Symbol Versioning").
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use goblin::elf::{Dynamic, dynamic};
+
+use super::object::{ElfError, Image};
+
+/// `VER_FLG_BASE`: the definition names the file itself, not a version.
+const VER_FLG_BASE: u16 = 1;
+/// `VER_FLG_WEAK`: the loader does not fail where the version is missing.
+const VER_FLG_WEAK: u16 = 2;
+/// The bit of a versym entry that hides the symbol; the rest is the version's index.
+const VERSYM_VERSION: u16 = 0x7fff;
+/// No object has more version entries than it could have symbols; a larger table is a loop.
+const MOST_ENTRIES: usize = 65_536;
+
+/// One symbol version that an object asks of a library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionNeed {
+    /// The library, as in the object's `DT_NEEDED`.
+    pub library: String,
+    /// The version, such as `GLIBC_2.34`.
+    pub version: String,
+    /// The loader does not fail without it.
+    pub weak: bool,
+    /// The undefined symbols that ask for it, sorted; empty where only the version itself is asked for.
+    pub symbols: Vec<String>,
+}
+
+/// Reads `DT_VERNEED`, with the symbols of `DT_VERSYM`.
+pub(super) fn needs(
+    image: &Image<'_>,
+    dynamic: &Dynamic,
+    text: &dyn Fn(u64) -> Result<String, ElfError>,
+) -> Result<Vec<VersionNeed>, ElfError> {
+    let Some(mut at) = value(dynamic, dynamic::DT_VERNEED) else {
+        return Ok(Vec::new());
+    };
+    let symbols = undefined_symbols(image, dynamic, text)?;
+    let mut needs = Vec::new();
+    loop {
+        // Elf64_Verneed: version, count (u16), file, aux, next (u32); the same layout in 32 bit.
+        let count = image.u16(add(at, 2)?)?;
+        let library = text(u64::from(image.u32(add(at, 4)?)?))?;
+        let mut auxiliary = add(at, u64::from(image.u32(add(at, 8)?)?))?;
+        for _ in 0..count {
+            // Elf64_Vernaux: hash (u32), flags, other (u16), name, next (u32)
+            let index = image.u16(add(auxiliary, 6)?)? & VERSYM_VERSION;
+            needs.push(VersionNeed {
+                library: library.clone(),
+                version: text(u64::from(image.u32(add(auxiliary, 8)?)?))?,
+                weak: image.u16(add(auxiliary, 4)?)? & VER_FLG_WEAK != 0,
+                symbols: symbols
+                    .get(&index)
+                    .map(|names| names.iter().cloned().collect())
+                    .unwrap_or_default(),
+            });
+            if needs.len() > MOST_ENTRIES {
+                return Err(ElfError("its version table does not end".into()));
+            }
+            let next = image.u32(add(auxiliary, 12)?)?;
+            if next == 0 {
+                break;
+            }
+            auxiliary = add(auxiliary, u64::from(next))?;
+        }
+        let next = image.u32(add(at, 12)?)?;
+        if next == 0 {
+            return Ok(needs);
+        }
+        at = add(at, u64::from(next))?;
+        if count == 0 {
+            return Err(ElfError("its version table has an empty entry".into()));
+        }
+    }
+}
+
+/// Reads `DT_VERDEF`: the names of the versions defined, sorted, without the file's own.
+pub(super) fn definitions(
+    image: &Image<'_>,
+    dynamic: &Dynamic,
+    text: &dyn Fn(u64) -> Result<String, ElfError>,
+) -> Result<Vec<String>, ElfError> {
+    let Some(mut at) = value(dynamic, dynamic::DT_VERDEF) else {
+        return Ok(Vec::new());
+    };
+    let mut names = BTreeSet::new();
+    for _ in 0..MOST_ENTRIES {
+        // Elf64_Verdef: version, flags, ndx, cnt (u16), hash, aux, next (u32); Elf64_Verdaux: name, next (u32)
+        let flags = image.u16(add(at, 2)?)?;
+        let auxiliary = add(at, u64::from(image.u32(add(at, 12)?)?))?;
+        if flags & VER_FLG_BASE == 0 {
+            names.insert(text(u64::from(image.u32(auxiliary)?))?);
+        }
+        let next = image.u32(add(at, 16)?)?;
+        if next == 0 {
+            return Ok(names.into_iter().collect());
+        }
+        at = add(at, u64::from(next))?;
+    }
+    Err(ElfError("its version table does not end".into()))
+}
+
+/// The undefined symbols by the index of the version they ask for.
+fn undefined_symbols(
+    image: &Image<'_>,
+    dynamic: &Dynamic,
+    text: &dyn Fn(u64) -> Result<String, ElfError>,
+) -> Result<BTreeMap<u16, BTreeSet<String>>, ElfError> {
+    let mut symbols: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
+    let (Some(versym), Some(table)) = (value(dynamic, dynamic::DT_VERSYM), value(dynamic, dynamic::DT_SYMTAB)) else {
+        return Ok(symbols);
+    };
+    // Elf64_Sym: name (u32), info, other (u8), shndx (u16), …, 24 bytes; Elf32_Sym: shndx last, 16 bytes
+    let (size, section) = if image.is_64_bit() { (24, 6) } else { (16, 14) };
+    for index in 1..symbol_count(image, dynamic)? {
+        let version = image.u16(add(versym, index * 2)?)? & VERSYM_VERSION;
+        let symbol = add(table, index * size)?;
+        if version > 1 && image.u16(add(symbol, section)?)? == 0 {
+            let name = text(u64::from(image.u32(symbol)?))?;
+            symbols.entry(version).or_default().insert(name);
+        }
+    }
+    Ok(symbols)
+}
+
+/// How many dynamic symbols there are. Only the hash tables say: `DT_HASH` outright, `DT_GNU_HASH` by its last chain.
+fn symbol_count(image: &Image<'_>, dynamic: &Dynamic) -> Result<u64, ElfError> {
+    if let Some(hash) = value(dynamic, dynamic::DT_HASH) {
+        return Ok(u64::from(image.u32(add(hash, 4)?)?));
+    }
+    let Some(hash) = value(dynamic, dynamic::DT_GNU_HASH) else {
+        return Ok(0);
+    };
+    let buckets = u64::from(image.u32(hash)?);
+    let first = u64::from(image.u32(add(hash, 4)?)?);
+    let bloom = u64::from(image.u32(add(hash, 8)?)?);
+    let word = if image.is_64_bit() { 8 } else { 4 };
+    let bucket_table = add(hash, 16 + bloom * word)?;
+    let chains = add(bucket_table, buckets * 4)?;
+    let mut last = 0;
+    for bucket in 0..buckets {
+        last = last.max(u64::from(image.u32(add(bucket_table, bucket * 4)?)?));
+    }
+    if last < first {
+        return Ok(first);
+    }
+    while image.u32(add(chains, (last - first) * 4)?)? & 1 == 0 {
+        last += 1;
+    }
+    Ok(last + 1)
+}
+
+/// The value of the first dynamic entry with the tag.
+pub(super) fn value(dynamic: &Dynamic, tag: u64) -> Option<u64> {
+    dynamic
+        .dyns
+        .iter()
+        .find(|entry| entry.d_tag == tag)
+        .map(|entry| entry.d_val)
+}
+
+fn add(address: u64, offset: u64) -> Result<u64, ElfError> {
+    address
+        .checked_add(offset)
+        .ok_or_else(|| ElfError("an address overflows".into()))
+}

@@ -1,0 +1,36 @@
+//! lambdar-prune: from a runtime built under /opt to AWS Lambda layers that fit and run.
+//!
+//! ```text
+//! folder ─tree::scan→ Tree ─loader→ Graph ─rules→ plan::Plan ─pack→ zips + layers.json
+//!                                                             check ← zips or a folder
+//! ```
+//!
+//! [`tree`] holds a tree as plain data, with the ELF objects that [`elf`] read in it. [`root`] lays it over a [`runtime`],
+//! and [`loader`] says what ld.so would do there. [`rules`] and [`plan`] decide what goes, what stays and what comes in.
+//! [`pack`] compresses, distributes and writes; [`check`] reads layers or a tree and says what is wrong with them.
+//! [`report`] turns results into tables and JSON. [`r`] knows R's own ways.
+//!
+//! What holds everywhere:
+//! * Only [`tree::scan`], [`host`], [`pack`] and [`check`] touch files; a tree is never changed. Everything between them
+//!   is a pure function over plain data.
+//! * The library never prints; how far it is goes through [`progress`].
+//! * The same tree and options give the same bytes, whatever the number of threads.
+//! * Nothing read from a tree or a zip is trusted: it may end in an error, never in a panic.
+//! * Whatever is left out names the rule that took it, and whatever comes in the objects that need it.
+
+pub mod check;
+pub mod elf;
+pub mod finding;
+pub mod host;
+pub mod limits;
+pub mod loader;
+pub mod pack;
+pub mod plan;
+pub mod progress;
+pub mod r;
+pub mod report;
+pub mod root;
+pub mod rules;
+pub mod runtime;
+pub mod size;
+pub mod tree;

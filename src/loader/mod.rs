@@ -1,0 +1,12 @@
+//! What glibc's `ld.so` would do on Lambda: which file it takes for each needed library, and why.
+//!
+//! Nothing is run and nothing is read here: a [`Process`] is followed over a [`Root`], which is plain data. [`graph()`]
+//! asks for every process that the tree can become and merges the answers.
+
+mod graph;
+mod process;
+mod search;
+
+pub use graph::{Graph, Need, Shadowed, graph};
+pub use process::{Process, processes};
+pub use search::{Answer, Found, How, Outcome, Searched, load};

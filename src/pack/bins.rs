@@ -1,0 +1,130 @@
+//! Packing of weighted items into as few bins as possible, keeping groups of items together.
+//!
+//! Bin packing is NP-hard. [`pack`] compares fast heuristics with a lower bound, and only if they
+//! do not meet, searches on with a fixed number of steps. The result depends on the arguments
+//! alone: not on time, threads or random hashing.
+
+mod bound;
+mod exact;
+mod fit;
+mod groups;
+mod history;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+
+use groups::{Plan, Problem};
+use history::History;
+
+/// Identifies the items that should share a bin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u32);
+
+/// Something that goes into exactly one bin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The group to keep together with.
+    pub group: GroupId,
+    /// In the same unit as [`Capacity::weight`], for example bytes. May be zero.
+    pub weight: u64,
+}
+
+/// What one bin holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Limit on the total weight of the items.
+    pub weight: u64,
+    /// Limit on the number of items, such as the 65,535 entries of a zip archive without zip64.
+    pub items: usize,
+}
+
+/// The result of [`pack`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packing {
+    /// The indices of the items in each bin, ascending. No bin is empty.
+    pub bins: Vec<Vec<usize>>,
+    /// A number of bins below which no packing exists.
+    ///
+    /// The largest of the bound L2 on the weights (Martello and Toth, "Knapsack Problems", 1990,
+    /// section 8.3), the bounds u(2) to u(16) (Fekete and Schepers, "New classes of fast lower
+    /// bounds for bin packing problems", 2001), and the number of items divided by
+    /// [`Capacity::items`].
+    pub lower_bound: usize,
+    /// Whether fewer bins are proven to be impossible.
+    ///
+    /// Holds if the lower bound is reached, or if an exhaustive search found nothing better.
+    pub optimal: bool,
+    /// The groups with items in more than one bin, ascending.
+    pub split_groups: Vec<GroupId>,
+}
+
+/// An item does not even fit into a bin of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "item {index} of weight {weight} exceeds the capacity of a bin, weight {} and {} items",
+    .capacity.weight,
+    .capacity.items
+)]
+pub struct ItemTooLarge {
+    /// The first such item.
+    pub index: usize,
+    /// Its weight.
+    pub weight: u64,
+    /// The capacity it exceeds.
+    pub capacity: Capacity,
+}
+
+/// Packs all items into bins of equal capacity.
+///
+/// The objectives, each one more important than the next:
+///
+/// 1. as few bins as possible, and never more than first-fit decreasing on the items needs;
+/// 2. as few groups as possible spread over several bins, not counting groups that are spread
+///    exactly as before;
+/// 3. as few items as possible moved to another bin.
+///
+/// `previous` has the bin of each item in an earlier packing, or `None` for a new item. It may be
+/// shorter than `items`, the remaining items are then new. Bins keep their previous numbers as far
+/// as these stay free of gaps; bins without any item left are removed and the others close up.
+///
+/// Without any previous bin, bins are ordered by descending weight, then by their lowest item.
+///
+/// # Errors
+///
+/// Fails if a single item exceeds the capacity.
+pub fn pack(items: &[Item], capacity: Capacity, previous: &[Option<usize>]) -> Result<Packing, ItemTooLarge> {
+    let is_too_large = |item: &Item| item.weight > capacity.weight || capacity.items == 0;
+    if let Some(index) = items.iter().position(is_too_large) {
+        return Err(ItemTooLarge {
+            index,
+            weight: items[index].weight,
+            capacity,
+        });
+    }
+    let problem = Problem::new(items, capacity);
+    let (plan, bins, optimal) = if let Some(history) = History::new(previous, items.len()) {
+        let (plan, optimal) = history.pack(&problem);
+        let bins = history.arrange(&plan);
+        (plan, bins, optimal)
+    } else {
+        let (plan, _, optimal) = problem.pack();
+        let bins = by_descending_weight(items, &plan);
+        (plan, bins, optimal)
+    };
+    Ok(Packing {
+        optimal: optimal || bins.len() <= problem.lower_bound,
+        bins,
+        lower_bound: problem.lower_bound,
+        split_groups: problem.split_groups(&plan).map(|group| group.id).collect(),
+    })
+}
+
+fn by_descending_weight(items: &[Item], plan: &Plan) -> Vec<Vec<usize>> {
+    let mut bins: Vec<Vec<usize>> = plan.contents().into_values().collect();
+    bins.sort_by_cached_key(|bin| {
+        let weight: u128 = bin.iter().map(|&item| u128::from(items[item].weight)).sum();
+        (Reverse(weight), bin.first().copied())
+    });
+    bins
+}

@@ -1,0 +1,181 @@
+//! `layers.json`: what was packed, where it came from and what was left out.
+
+use base64::Engine;
+use serde::Serialize;
+
+use super::bins::Packing;
+use crate::plan::Plan;
+use crate::runtime::{Arch, Runtime};
+use crate::size::Bytes;
+use crate::tree::scan::Scan;
+
+/// The manifest's name in the output folder.
+pub const MANIFEST_NAME: &str = "layers.json";
+
+/// The version of the manifest's form; it rises when a field changes its meaning.
+const SCHEMA_VERSION: u32 = 1;
+
+/// What lies in an output folder.
+#[derive(Debug, Clone, Serialize)]
+pub struct Manifest {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The runtime that the layers were packed for.
+    pub runtime: String,
+    /// The architecture that they were packed for.
+    pub arch: Arch,
+    /// The largest zip that was allowed.
+    pub max_bytes: Bytes,
+    /// The layers, in the order in which they are to be attached.
+    pub layers: Vec<LayerSummary>,
+    /// Sums over all layers.
+    pub totals: Totals,
+    /// What each rule took, the largest first.
+    pub dropped: Vec<Dropped>,
+    /// What came in from the machine that built.
+    pub added: Vec<AddedLibrary>,
+    /// Files whose content differs from the tree's.
+    pub changed: Vec<ChangedFile>,
+}
+
+/// One zip.
+#[derive(Debug, Clone, Serialize)]
+pub struct LayerSummary {
+    /// Its name in the output folder.
+    pub file: String,
+    /// Its length.
+    pub zipped_bytes: Bytes,
+    /// The sum of its entries' lengths.
+    pub unzipped_bytes: Bytes,
+    /// How many entries it has.
+    pub entries: usize,
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: String,
+    /// The same in base64, as AWS shows it.
+    pub code_sha256: String,
+    /// The components in it, whole or in part.
+    pub components: Vec<String>,
+}
+
+/// Sums over all layers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Totals {
+    /// How many layers there are.
+    pub layers: usize,
+    /// Fewer layers than this are impossible for these contents.
+    pub lower_bound: usize,
+    /// Whether fewer layers are proven to be impossible.
+    pub optimal: bool,
+    /// The lengths of all zips.
+    pub zipped_bytes: Bytes,
+    /// The lengths of all entries.
+    pub unzipped_bytes: Bytes,
+}
+
+/// What one rule took.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dropped {
+    /// The rule's id.
+    pub rule: String,
+    /// Files and links.
+    pub files: usize,
+    /// Their size, unzipped.
+    pub bytes: Bytes,
+}
+
+/// A library that came in.
+#[derive(Debug, Clone, Serialize)]
+pub struct AddedLibrary {
+    /// Its path in the layers.
+    pub path: String,
+    /// Where it was found.
+    pub from: String,
+    /// The name by which it is needed.
+    pub soname: String,
+    /// The objects that need it.
+    pub needed_by: Vec<String>,
+}
+
+/// A file that was changed on its way into the layers.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChangedFile {
+    /// Its path.
+    pub path: String,
+    /// What changed it.
+    pub by: String,
+    /// Its length in the tree.
+    pub before_bytes: Bytes,
+    /// Its length in the layers.
+    pub after_bytes: Bytes,
+}
+
+impl LayerSummary {
+    pub(super) fn new(
+        file: String,
+        zipped_bytes: Bytes,
+        unzipped_bytes: Bytes,
+        entries: usize,
+        hash: &[u8; 32],
+        components: Vec<String>,
+    ) -> Self {
+        Self {
+            file,
+            zipped_bytes,
+            unzipped_bytes,
+            entries,
+            sha256: base16ct::lower::encode_string(hash),
+            code_sha256: base64::engine::general_purpose::STANDARD.encode(hash),
+            components,
+        }
+    }
+}
+
+impl Manifest {
+    /// The manifest as it is written.
+    pub fn to_json(&self) -> String {
+        // Numbers and texts alone: this cannot fail.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+pub(super) fn manifest(
+    scan: &Scan,
+    plan: &Plan,
+    runtime: &Runtime,
+    max: Bytes,
+    packing: &Packing,
+    layers: Vec<LayerSummary>,
+) -> Manifest {
+    Manifest {
+        schema_version: SCHEMA_VERSION,
+        runtime: runtime.name.clone(),
+        arch: runtime.arch,
+        max_bytes: max,
+        totals: Totals {
+            layers: layers.len(),
+            lower_bound: packing.lower_bound,
+            optimal: packing.optimal,
+            zipped_bytes: layers.iter().map(|layer| layer.zipped_bytes).sum(),
+            unzipped_bytes: layers.iter().map(|layer| layer.unzipped_bytes).sum(),
+        },
+        layers,
+        dropped: plan
+            .dropped_by_rule(&scan.tree)
+            .into_iter()
+            .map(|(rule, files, bytes)| Dropped { rule, files, bytes })
+            .collect(),
+        added: plan
+            .added
+            .iter()
+            .map(|added| AddedLibrary {
+                path: added.path.to_string(),
+                from: added.from.display().to_string(),
+                soname: added.soname.clone(),
+                needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
+            })
+            .collect(),
+        changed: Vec::new(),
+    }
+}

@@ -1,0 +1,490 @@
+//! Carries out a plan: compresses, distributes over the fewest zips, writes, reads back, and only then puts the zips
+//! where they belong.
+
+pub mod bins;
+mod compress;
+mod manifest;
+mod spool;
+mod zip;
+
+use std::collections::BTreeMap;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+pub use compress::Method;
+pub use manifest::{AddedLibrary, Dropped, LayerSummary, MANIFEST_NAME, Manifest, Totals};
+pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
+
+use bins::{Capacity, GroupId, Item, Packing};
+use spool::{Spool, Stretch};
+
+use crate::check::{self, Layer};
+use crate::finding::{Code, Finding};
+use crate::limits;
+use crate::plan::{Origin, Plan};
+use crate::progress::{Interrupted, Progress, Stage};
+use crate::rules::Matcher;
+use crate::runtime::Runtime;
+use crate::size::{Bytes, exact};
+use crate::tree::component::Components;
+use crate::tree::scan::{Problem, ProblemKind, Scan};
+use crate::tree::{Entry, TreePath};
+
+/// What a user asks of the packing.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The largest zip.
+    pub max: Bytes,
+    /// The folder for the zips and the manifest; it is made if it is not there.
+    pub output: PathBuf,
+    /// The time of every entry.
+    pub timestamp: Timestamp,
+}
+
+/// Why nothing was packed. The output folder then has no new layer.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// Files that do not fit into a zip even alone.
+    #[error("{}", describe_too_large(.0))]
+    TooLarge(Vec<TooLarge>),
+    /// The largest zip that was asked for is larger than a zip without ZIP64 can be, or than nothing at all.
+    #[error("--max {0} is out of range: use at least 1kB and less than 4GiB")]
+    Max(Bytes),
+    /// Something in the tree cannot be packed.
+    #[error("{}", describe_problems(.0))]
+    Problems(Vec<Problem>),
+    /// Everything is dropped, or there was nothing.
+    #[error("nothing is left to pack: the rules and --drop take every file; see `lambdar-prune analyze`")]
+    Nothing,
+    /// The zips would become part of what is packed.
+    #[error("the output folder {output} lies inside the tree {tree}; choose another one with -o", output = .output.display(), tree = .tree.display())]
+    OutputInsideTree {
+        /// The output folder.
+        output: PathBuf,
+        /// The tree.
+        tree: PathBuf,
+    },
+    /// A file is not what the scan saw.
+    #[error("{path} changed while it was packed; let the build finish, then pack again", path = .0.display())]
+    Changed(PathBuf),
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// What was written does not read back as it should. A bug in this program or a broken disk.
+    #[error("{file} does not read back as it was written: {reason}; nothing was kept")]
+    Verification {
+        /// The zip.
+        file: String,
+        /// What differs.
+        reason: String,
+    },
+    /// The user stopped the run.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// A file that does not fit into a zip of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooLarge {
+    /// The file.
+    pub path: TreePath,
+    /// How long a zip with nothing else would be.
+    pub zipped: Bytes,
+    /// The largest zip asked for.
+    pub max: Bytes,
+    /// Rules that are off and would take it.
+    pub rules: Vec<String>,
+}
+
+fn describe_too_large(files: &[TooLarge]) -> String {
+    let mut text = String::new();
+    for file in files {
+        text.push_str(&format!(
+            "{} alone makes a zip of {} bytes, more than the {} of --max",
+            file.path,
+            exact(file.zipped.0),
+            exact(file.max.0),
+        ));
+        if !file.rules.is_empty() {
+            text.push_str(&format!(
+                "; --enable {} would leave it out",
+                file.rules.join(" or --enable ")
+            ));
+        }
+        text.push('\n');
+    }
+    text + "leave it out with --drop, or raise --max: layers that are published through S3 have no 50 MB limit, \
+            only that of 262,144,000 bytes unzipped. Nothing was written."
+}
+
+fn describe_problems(problems: &[Problem]) -> String {
+    let mut text = String::from("the tree cannot be packed:\n");
+    for problem in problems {
+        let reason = match &problem.kind {
+            ProblemKind::NotUtf8 => {
+                "its name, or the target of the link, is not UTF-8, and names in a zip must be; rename it"
+            }
+            ProblemKind::Unreadable(reason) => reason,
+            ProblemKind::Special(kind) => kind,
+        };
+        text.push_str(&format!("  {}: {reason}\n", problem.path));
+    }
+    text + "Nothing was written."
+}
+
+/// What was packed.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// What lies in the output folder now.
+    pub manifest: Manifest,
+    /// What [`check`] says of the layers.
+    pub findings: Vec<Finding>,
+}
+
+/// One entry, compressed and waiting in the spool.
+struct Ready {
+    path: TreePath,
+    entry: ZipEntry,
+    stretch: Stretch,
+}
+
+/// Packs a planned tree into zips of at most `options.max` bytes and writes them with their manifest.
+///
+/// The zips are written to a folder of their own beside the target, read back by another reader, and moved into place
+/// when all are right; a run that fails or is stopped leaves the output folder as it was.
+pub fn pack(
+    tree: &Path,
+    scan: &Scan,
+    plan: &Plan,
+    matcher: &Matcher,
+    runtime: &Runtime,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Packed, PackError> {
+    let hindrances: Vec<Problem> = scan
+        .problems
+        .iter()
+        .filter(|problem| !matches!(problem.kind, ProblemKind::Special(_)))
+        .cloned()
+        .collect();
+    if !hindrances.is_empty() {
+        return Err(PackError::Problems(hindrances));
+    }
+    if options.max.0 < 1000 || options.max.0 > u64::from(u32::MAX) {
+        return Err(PackError::Max(options.max));
+    }
+    if plan.kept.is_empty() {
+        return Err(PackError::Nothing);
+    }
+    let staging = staging(tree, &options.output)?;
+    let spool = Spool::new(staging.path())?;
+    let ready = compress_all(tree, plan, &spool, progress)?;
+    let packing = distribute(plan, matcher, &ready, options.max)?;
+
+    let components = Components::of(&plan.kept);
+    let total = packing
+        .bins
+        .iter()
+        .flatten()
+        .map(|index| u64::from(ready[*index].entry.compressed))
+        .sum();
+    let work = progress.start(Stage::Write, total);
+    let mut layers = Vec::new();
+    for (number, bin) in packing.bins.iter().enumerate() {
+        let file = format!("layer-{}.zip", number + 1);
+        let entries: Vec<&Ready> = bin.iter().map(|index| &ready[*index]).collect();
+        layers.push(write_layer(
+            &staging.path().join(&file),
+            file,
+            &entries,
+            &spool,
+            &components,
+            options,
+            &mut |bytes| {
+                work.advance(bytes);
+                progress.check()
+            },
+        )?);
+    }
+    drop(work);
+    let findings = verify(staging.path(), &layers, plan, runtime, progress)?;
+    let manifest = manifest::manifest(scan, plan, runtime, options.max, &packing, layers);
+    let text = manifest.to_json();
+    fs_err::write(staging.path().join(MANIFEST_NAME), text)?;
+    progress.check()?;
+    publish(staging.path(), &options.output, &manifest)?;
+    Ok(Packed { manifest, findings })
+}
+
+/// A folder for unfinished work beside the target, so that finished files can be renamed into it.
+fn staging(tree: &Path, output: &Path) -> Result<tempfile::TempDir, PackError> {
+    let tree = fs_err::canonicalize(tree)?;
+    let absolute = std::path::absolute(output)?;
+    let existing = absolute
+        .ancestors()
+        .find_map(|folder| folder.canonicalize().ok())
+        .unwrap_or_else(|| absolute.clone());
+    if existing.starts_with(&tree) {
+        return Err(PackError::OutputInsideTree {
+            output: output.to_owned(),
+            tree,
+        });
+    }
+    fs_err::create_dir_all(output)?;
+    let staging = tempfile::Builder::new().prefix(".lambdar-prune-").tempdir_in(output);
+    staging.map_err(|error| {
+        PackError::Io(std::io::Error::new(
+            error.kind(),
+            format!("cannot write to {}: {error}", output.display()),
+        ))
+    })
+}
+
+/// Reads and compresses every file, the largest first, so that no thread is left with a large one at the end.
+fn compress_all(tree: &Path, plan: &Plan, spool: &Spool, progress: &dyn Progress) -> Result<Vec<Ready>, PackError> {
+    let mut entries: Vec<(&TreePath, &Entry)> = plan
+        .kept
+        .iter()
+        .filter(|(path, entry)| !matches!(entry, Entry::Directory(_)) || plan.kept.below(path).next().is_none())
+        .collect();
+    entries.sort_by(|a, b| b.1.unzipped().cmp(&a.1.unzipped()).then_with(|| a.0.cmp(b.0)));
+    let work = progress.start(Stage::Compress, plan.kept.totals().unzipped_bytes.0);
+    let mut ready = entries
+        .into_par_iter()
+        .with_max_len(1)
+        .map_init(compress::Deflater::default, |deflater, (path, entry)| {
+            progress.check()?;
+            let result = compress_one(tree, plan, path, entry, deflater, spool);
+            work.advance(entry.unzipped().0);
+            result
+        })
+        .collect::<Result<Vec<Ready>, PackError>>()?;
+    ready.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(ready)
+}
+
+fn compress_one(
+    tree: &Path,
+    plan: &Plan,
+    path: &TreePath,
+    entry: &Entry,
+    deflater: &mut compress::Deflater,
+    spool: &Spool,
+) -> Result<Ready, PackError> {
+    let (name, kind, content) = match entry {
+        Entry::Directory(_) => (format!("{}/", path.as_str()), EntryKind::Directory, Vec::new()),
+        Entry::Symlink(target) => (
+            path.as_str().to_owned(),
+            EntryKind::Symlink,
+            target.clone().into_bytes(),
+        ),
+        Entry::File(file) => {
+            let disk = match plan.origins.get(path) {
+                None => tree.join(path.as_str()),
+                Some(Origin::Tree(other)) => tree.join(other.as_str()),
+                Some(Origin::Host(path)) => path.clone(),
+            };
+            let content = fs_err::read(&disk)?;
+            if content.len() as u64 != file.bytes.0 {
+                return Err(PackError::Changed(disk));
+            }
+            (path.as_str().to_owned(), EntryKind::File(file.mode.in_layer()), content)
+        }
+    };
+    let too_large = |length: usize| {
+        u32::try_from(length).map_err(|_| {
+            PackError::TooLarge(vec![TooLarge {
+                path: path.clone(),
+                zipped: Bytes(length as u64),
+                max: Bytes(u64::from(u32::MAX)),
+                rules: Vec::new(),
+            }])
+        })
+    };
+    let uncompressed = too_large(content.len())?;
+    let compressed = deflater.compress(content);
+    Ok(Ready {
+        path: path.clone(),
+        entry: ZipEntry {
+            name,
+            kind,
+            method: compressed.method,
+            crc32: compressed.crc32,
+            compressed: too_large(compressed.bytes.len())?,
+            uncompressed,
+        },
+        stretch: spool.append(&compressed.bytes)?,
+    })
+}
+
+/// Decides which entry goes into which zip.
+fn distribute(plan: &Plan, matcher: &Matcher, ready: &[Ready], max: Bytes) -> Result<Packing, PackError> {
+    let capacity = Capacity {
+        weight: max.0 - END_SIZE,
+        items: limits::ZIP_ENTRIES,
+    };
+    let weight = |entry: &ZipEntry| entry_size(&entry.name, u64::from(entry.compressed));
+    let too_large: Vec<TooLarge> = ready
+        .iter()
+        .filter(|ready| weight(&ready.entry) > capacity.weight)
+        .map(|ready| TooLarge {
+            path: ready.path.clone(),
+            zipped: Bytes(weight(&ready.entry) + END_SIZE),
+            max,
+            rules: matcher.off_but_matching(&ready.path).map(ToOwned::to_owned).collect(),
+        })
+        .collect();
+    if !too_large.is_empty() {
+        return Err(PackError::TooLarge(too_large));
+    }
+    let components = Components::of(&plan.kept);
+    let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
+    let items: Vec<Item> = ready
+        .iter()
+        .map(|ready| {
+            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
+            Item {
+                group: *groups.entry(components.group(&ready.path)).or_insert(next),
+                weight: weight(&ready.entry),
+            }
+        })
+        .collect();
+    // No single item is too large, so that this cannot fail.
+    bins::pack(&items, capacity, &[]).map_err(|error| PackError::Verification {
+        file: "the packing".to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Writes one zip and makes sure that it is as long as was reckoned.
+fn write_layer(
+    at: &Path,
+    file: String,
+    entries: &[&Ready],
+    spool: &Spool,
+    components: &Components,
+    options: &Options,
+    advance: &mut dyn FnMut(u64) -> Result<(), Interrupted>,
+) -> Result<LayerSummary, PackError> {
+    let out = Hashing {
+        out: BufWriter::with_capacity(1 << 20, fs_err::File::create(at)?),
+        hash: Sha256::new(),
+    };
+    let mut writer = ZipWriter::new(out, options.timestamp);
+    let mut reader = spool.reader()?;
+    let mut predicted = END_SIZE;
+    for ready in entries {
+        writer.add(&ready.entry, &mut reader.stretch(ready.stretch)?)?;
+        predicted += entry_size(&ready.entry.name, u64::from(ready.entry.compressed));
+        advance(u64::from(ready.entry.compressed))?;
+    }
+    let (out, _) = writer.finish()?;
+    let hash: [u8; 32] = out.hash.finalize().into();
+    let written = out.out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    written.sync_all()?;
+    let length = written.metadata()?.len();
+    if length != predicted || length > options.max.0 {
+        return Err(PackError::Verification {
+            file,
+            reason: format!("it has {length} bytes, {predicted} were reckoned"),
+        });
+    }
+    let mut names: Vec<&str> = entries.iter().map(|ready| components.name(&ready.path)).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(LayerSummary::new(
+        file,
+        Bytes(length),
+        entries
+            .iter()
+            .map(|ready| Bytes(u64::from(ready.entry.uncompressed)))
+            .sum(),
+        entries.len(),
+        &hash,
+        names.into_iter().map(ToOwned::to_owned).collect(),
+    ))
+}
+
+/// Hashes what is written on its way to the file.
+struct Hashing<W> {
+    out: W,
+    hash: Sha256,
+}
+
+impl<W: std::io::Write> std::io::Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Reads the zips back, compares the paths in them with the plan, and gives what check has to say.
+fn verify(
+    staging: &Path,
+    layers: &[LayerSummary],
+    plan: &Plan,
+    runtime: &Runtime,
+    progress: &dyn Progress,
+) -> Result<Vec<Finding>, PackError> {
+    let files: Vec<PathBuf> = layers.iter().map(|layer| staging.join(&layer.file)).collect();
+    let read: Vec<Layer> = check::read_zips(&files, progress)?;
+    for layer in &read {
+        let broken = layer
+            .findings
+            .iter()
+            .find(|finding| !matches!(finding.code, Code::ZipTooLarge | Code::ZipNearLimit));
+        if let Some(finding) = broken {
+            return Err(PackError::Verification {
+                file: layer.file.clone(),
+                reason: format!("{}: {}", finding.path.as_deref().unwrap_or("the zip"), finding.message),
+            });
+        }
+    }
+    let report = check::judge(read, runtime);
+    if report.merged.totals() != plan.kept.totals() || report.merged.iter().any(|(path, _)| !plan.kept.contains(path)) {
+        return Err(PackError::Verification {
+            file: "the layers".to_owned(),
+            reason: "together they do not hold what was planned".to_owned(),
+        });
+    }
+    Ok(report.findings)
+}
+
+/// Moves the finished files into the output folder. What an earlier run left there goes first, so that no moment shows
+/// zips of two runs under one manifest.
+fn publish(staging: &Path, output: &Path, manifest: &Manifest) -> Result<(), PackError> {
+    let old_manifest = output.join(MANIFEST_NAME);
+    if old_manifest.exists() {
+        fs_err::remove_file(&old_manifest)?;
+    }
+    for entry in fs_err::read_dir(output)? {
+        let path = entry?.path();
+        if path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(is_layer_name)
+        {
+            fs_err::remove_file(path)?;
+        }
+    }
+    for layer in &manifest.layers {
+        fs_err::rename(staging.join(&layer.file), output.join(&layer.file))?;
+    }
+    fs_err::rename(staging.join(MANIFEST_NAME), old_manifest)?;
+    Ok(())
+}
+
+/// Whether a file in the output folder is one that this program writes there.
+fn is_layer_name(name: &str) -> bool {
+    name.strip_prefix("layer-")
+        .and_then(|rest| rest.strip_suffix(".zip"))
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}

@@ -1,0 +1,353 @@
+//! The plan: what of a tree is kept, dropped and added, each with its reason. Pure; analyze shows it, pack carries it out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::host::Libraries;
+use crate::loader::{Answer, Found, Graph, graph};
+use crate::r;
+use crate::root::{Place, Root, link_target};
+use crate::rules::{Matcher, RuleError};
+use crate::runtime::Runtime;
+use crate::size::Bytes;
+use crate::tree::{Entry, File, Mode, Tree, TreePath};
+
+/// Where libraries from the machine that builds are put: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
+const ADDED_TO: &str = "lib";
+
+/// What becomes of a tree.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What goes into the layers: what is kept of the tree, and what is added.
+    pub kept: Tree,
+    /// What the loader does with it.
+    pub graph: Graph,
+    /// What goes, with the rule that takes it.
+    pub dropped: BTreeMap<TreePath, String>,
+    /// What a rule would have taken and something kept needs.
+    pub spared: Vec<Spared>,
+    /// What comes in from the machine that builds, sorted by path.
+    pub added: Vec<Added>,
+    /// Where the content of a path comes from, where that is not the same path of the tree.
+    pub origins: BTreeMap<TreePath, Origin>,
+}
+
+/// Something that stays although a rule matches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spared {
+    /// The path.
+    pub path: TreePath,
+    /// The rule that would have taken it.
+    pub rule: String,
+    /// What needs it.
+    pub needed_by: TreePath,
+}
+
+/// A library that is brought in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// Its path in the layers.
+    pub path: TreePath,
+    /// Where it lies on the machine that builds.
+    pub from: PathBuf,
+    /// The name by which it is needed.
+    pub soname: String,
+    /// The objects that need it.
+    pub needed_by: Vec<TreePath>,
+    /// Its length.
+    pub bytes: Bytes,
+}
+
+/// Where the content of a path comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Another path of the tree.
+    Tree(TreePath),
+    /// A file of the machine that builds.
+    Host(PathBuf),
+}
+
+/// What to do with symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Symlinks {
+    /// They stay links.
+    #[default]
+    Keep,
+    /// Each becomes a copy of what it leads to.
+    Follow,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The rules cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
+    /// A link that cannot be replaced by a copy.
+    #[error(
+        "the link {path} leads to {target}, which cannot be copied: {reason}; remove it, or keep links with --symlinks keep"
+    )]
+    Link {
+        /// The link.
+        path: TreePath,
+        /// Its target.
+        target: String,
+        /// Why not.
+        reason: &'static str,
+    },
+}
+
+/// Decides what becomes of a tree.
+pub fn plan(
+    tree: &Tree,
+    runtime: &Runtime,
+    matcher: &Matcher,
+    symlinks: Symlinks,
+    libraries: &dyn Libraries,
+) -> Result<Plan, PlanError> {
+    let mut dropped: BTreeMap<TreePath, String> = tree
+        .iter()
+        .filter_map(|(path, _)| Some((path.clone(), matcher.taken_by(path)?.to_owned())))
+        .collect();
+    let root = Root { tree, runtime };
+    let spared = spare_needed(root, &mut dropped);
+    let mut kept = without(tree, &dropped);
+    dropped.retain(|path, _| !kept.contains(path));
+    let mut origins = BTreeMap::new();
+    if symlinks == Symlinks::Follow {
+        kept = follow_links(Root { tree: &kept, runtime }, &mut origins)?;
+    }
+    let (added, graph) = bring_in(&mut kept, runtime, libraries);
+    for library in &added {
+        origins.insert(library.path.clone(), Origin::Host(library.from.clone()));
+    }
+    Ok(Plan {
+        kept,
+        graph,
+        dropped,
+        spared,
+        added,
+        origins,
+    })
+}
+
+impl Plan {
+    /// The files and links that each rule takes, with their unzipped size, the largest first.
+    pub fn dropped_by_rule(&self, tree: &Tree) -> Vec<(String, usize, Bytes)> {
+        let mut sums: BTreeMap<&str, (usize, Bytes)> = BTreeMap::new();
+        for (path, rule) in &self.dropped {
+            match tree.get(path) {
+                None | Some(Entry::Directory(_)) => {}
+                Some(entry) => {
+                    let (files, bytes) = sums.entry(rule).or_default();
+                    *files += 1;
+                    *bytes += entry.unzipped();
+                }
+            }
+        }
+        let mut sums: Vec<_> = sums
+            .into_iter()
+            .map(|(rule, (files, bytes))| (rule.to_owned(), files, bytes))
+            .collect();
+        sums.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.cmp(&b.0)));
+        sums
+    }
+}
+
+/// The tree without what is dropped. A folder goes with the last thing in it; one that was empty before stays.
+fn without(tree: &Tree, dropped: &BTreeMap<TreePath, String>) -> Tree {
+    let mut kept = Tree::default();
+    for (path, entry) in tree.iter() {
+        let stays = !dropped.contains_key(path)
+            && match entry {
+                Entry::Directory(_) => tree.below(path).next().is_none(),
+                _ => true,
+            };
+        if stays {
+            kept.insert(path.clone(), entry.clone());
+        }
+    }
+    kept
+}
+
+/// Takes out of `dropped` whatever something kept needs: libraries, the targets of links, the interpreters of scripts
+/// and the packages that R packages load.
+fn spare_needed(root: Root<'_>, dropped: &mut BTreeMap<TreePath, String>) -> Vec<Spared> {
+    let tree = root.tree;
+    let graph = graph(root);
+    let packages = r::packages(tree);
+    let mut spared = Vec::new();
+    loop {
+        let mut wanted: Vec<(TreePath, TreePath)> = Vec::new();
+        for (path, entry) in tree.iter().filter(|(path, _)| !dropped.contains_key(*path)) {
+            let mut need = |absolute: &str| {
+                for needed in along(root, absolute) {
+                    wanted.push((needed, path.clone()));
+                }
+            };
+            match entry {
+                Entry::Symlink(target) => need(&link_target(path, target)),
+                Entry::File(file) => {
+                    for need_of_object in graph.needs.get(path).into_iter().flatten() {
+                        if let Answer::Found(Found { path: found, .. }) = &need_of_object.answer {
+                            need(found);
+                        }
+                    }
+                    if let Some(interpreter) = file.content.text().and_then(interpreter) {
+                        need(interpreter);
+                    }
+                }
+                Entry::Directory(_) => {}
+            }
+        }
+        wanted.extend(wanted_packages(tree, &packages, dropped));
+        let before = spared.len();
+        for (path, needed_by) in wanted {
+            if let Some(rule) = dropped.remove(&path) {
+                spared.push(Spared { path, rule, needed_by });
+            }
+        }
+        if spared.len() == before {
+            spared.sort_by(|a, b| a.path.cmp(&b.path));
+            return spared;
+        }
+    }
+}
+
+/// What an absolute path needs in the tree: every link on the way, what it leads to, and all below where that is a folder.
+fn along(root: Root<'_>, absolute: &str) -> Vec<TreePath> {
+    let mut touched = Vec::new();
+    if let Ok(Place::Tree(place)) = root.walk(absolute, |link| touched.push(link)) {
+        touched.extend(root.tree.below(&place).map(|(below, _)| below.clone()));
+        touched.push(place);
+    }
+    touched
+}
+
+/// The program in a script's first line.
+fn interpreter(script: &str) -> Option<&str> {
+    script.strip_prefix("#!")?.lines().next()?.split_whitespace().next()
+}
+
+/// The files of packages that a kept package needs and a rule takes, with the package that needs them.
+///
+/// A package counts as taken where its description is; then everything comes back that the same rule took of it.
+fn wanted_packages(
+    tree: &Tree,
+    packages: &[r::RPackage],
+    dropped: &BTreeMap<TreePath, String>,
+) -> Vec<(TreePath, TreePath)> {
+    let description = |package: &r::RPackage| package.path.join("DESCRIPTION");
+    let rule = |package: &r::RPackage| description(package).and_then(|path| dropped.get(&path));
+    let mut wanted = Vec::new();
+    for keeper in packages.iter().filter(|package| rule(package).is_none()) {
+        for needed in packages.iter().filter(|package| keeper.needs.contains(&package.name)) {
+            let Some(rule) = rule(needed) else { continue };
+            for (path, _) in tree.below(&needed.path) {
+                if dropped.get(path) == Some(rule) {
+                    wanted.push((path.clone(), keeper.path.clone()));
+                }
+            }
+        }
+    }
+    wanted
+}
+
+/// Replaces every link by a copy of what it leads to.
+fn follow_links(root: Root<'_>, origins: &mut BTreeMap<TreePath, Origin>) -> Result<Tree, PlanError> {
+    let mut copied = Tree::default();
+    for (path, entry) in root.tree.iter() {
+        copy(root, path, path, entry, &mut Vec::new(), &mut |to, from, entry| {
+            if to != from && matches!(entry, Entry::File(_)) {
+                origins.insert(to.clone(), Origin::Tree(from.clone()));
+            }
+            copied.insert(to.clone(), entry.clone());
+        })?;
+    }
+    Ok(copied)
+}
+
+/// Puts the entry at `from` to `to`: itself, or, for a link, what it leads to with all that lies below.
+/// `open` are the folders that are being copied already: a link into one of them would never end.
+fn copy(
+    root: Root<'_>,
+    to: &TreePath,
+    from: &TreePath,
+    entry: &Entry,
+    open: &mut Vec<TreePath>,
+    put: &mut dyn FnMut(&TreePath, &TreePath, &Entry),
+) -> Result<(), PlanError> {
+    let Entry::Symlink(target) = entry else {
+        put(to, from, entry);
+        return Ok(());
+    };
+    let refuse = |reason| PlanError::Link {
+        path: from.clone(),
+        target: target.clone(),
+        reason,
+    };
+    let Ok(Place::Tree(place)) = root.resolve(&link_target(from, target)) else {
+        return Err(refuse("it is not in the tree"));
+    };
+    if open.iter().chain([from]).any(|inside| inside.below(&place).is_some()) {
+        return Err(refuse("the link lies inside it"));
+    }
+    if let Some(entry) = root.tree.get(&place) {
+        put(to, &place, entry);
+    }
+    open.push(place.clone());
+    for (below, entry) in root.tree.below(&place) {
+        if let Some(to) = below.below(&place).and_then(|below| to.join(below)) {
+            copy(root, &to, below, entry, open, put)?;
+        }
+    }
+    open.pop();
+    Ok(())
+}
+
+/// Adds the libraries that are missing and that this machine has, and what they need in turn.
+fn bring_in(kept: &mut Tree, runtime: &Runtime, libraries: &dyn Libraries) -> (Vec<Added>, Graph) {
+    let mut added: Vec<Added> = Vec::new();
+    let mut tried = BTreeSet::new();
+    loop {
+        let graph = graph(Root { tree: kept, runtime });
+        let mut found = Vec::new();
+        for (soname, needed_by) in graph.missing() {
+            let Some(path) = TreePath::new(ADDED_TO).and_then(|lib| lib.join(soname)) else {
+                continue;
+            };
+            if kept.contains(&path) || !tried.insert(soname.to_owned()) {
+                continue;
+            }
+            if let Some(library) = libraries.find(soname, runtime.arch) {
+                found.push((
+                    path,
+                    library,
+                    soname.to_owned(),
+                    needed_by.into_iter().cloned().collect(),
+                ));
+            }
+        }
+        if found.is_empty() {
+            added.sort_by(|a, b| a.path.cmp(&b.path));
+            return (added, graph);
+        }
+        for (path, library, soname, needed_by) in found {
+            kept.insert(
+                path.clone(),
+                Entry::File(File {
+                    bytes: library.bytes,
+                    mode: Mode::FOLDER,
+                    content: crate::tree::Content::Object(Box::new(library.object)),
+                }),
+            );
+            added.push(Added {
+                path,
+                from: library.path,
+                soname,
+                needed_by,
+                bytes: library.bytes,
+            });
+        }
+    }
+}

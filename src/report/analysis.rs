@@ -1,0 +1,344 @@
+//! What `analyze` answers.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::SCHEMA_VERSION;
+use crate::check;
+use crate::finding::{Code, Finding};
+use crate::host::Libraries;
+use crate::loader::{Answer, graph};
+use crate::plan::Plan;
+use crate::root::{Place, Root};
+use crate::rules::{Matcher, RuleSet};
+use crate::runtime::{Arch, Runtime};
+use crate::size::Bytes;
+use crate::tree::component::{ComponentSize, Components};
+use crate::tree::scan::Scan;
+use crate::tree::{Content, Entry, Totals, TreePath};
+
+/// The whole answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Analysis {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The runtime that the tree was looked at for.
+    pub runtime: String,
+    /// The architecture that it was looked at for.
+    pub arch: Arch,
+    /// The whole tree.
+    pub totals: Totals,
+    /// What would go into the layers, unzipped.
+    pub kept: Totals,
+    /// Its components, the largest first.
+    pub components: Vec<ComponentSize>,
+    /// What each rule takes; for a rule that is off, what it would take of the rest.
+    pub rules: Vec<RuleEffect>,
+    /// Every ELF object.
+    pub objects: Vec<ObjectReport>,
+    /// What is the matter with the libraries.
+    pub libraries: LibraryReport,
+    /// What was found, errors first.
+    pub findings: Vec<Finding>,
+}
+
+/// What one rule takes.
+#[derive(Debug, Clone, Serialize)]
+pub struct RuleEffect {
+    /// Its id.
+    pub id: String,
+    /// What it is about.
+    pub title: String,
+    /// The kind of files.
+    pub category: String,
+    /// Whether it is on.
+    pub enabled: bool,
+    /// Files and links.
+    pub files: usize,
+    /// Their size, unzipped.
+    pub bytes: Bytes,
+    /// What stops working without them.
+    pub breaks: String,
+}
+
+/// One ELF object.
+#[derive(Debug, Clone, Serialize)]
+pub struct ObjectReport {
+    /// Its path in the tree.
+    pub path: String,
+    /// Its soname, if it has one.
+    pub soname: Option<String>,
+    /// The processor it is for.
+    pub machine: String,
+    /// The rule that takes it, if one does.
+    pub dropped_by: Option<String>,
+    /// What it needs, in the loader's order.
+    pub needed: Vec<NeededReport>,
+}
+
+/// One needed library of one object.
+#[derive(Debug, Clone, Serialize)]
+pub struct NeededReport {
+    /// The name.
+    pub soname: String,
+    /// Whether it is bundled, provided or missing.
+    pub resolution: Resolution,
+    /// The file that the loader takes, as it lies on Lambda.
+    pub path: Option<String>,
+    /// Where the loader found it.
+    pub via: Option<&'static str>,
+}
+
+/// What becomes of a needed library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resolution {
+    /// It is in the tree.
+    Bundled,
+    /// The runtime has it.
+    Provided,
+    /// It is in neither.
+    Missing,
+}
+
+/// What is the matter with the libraries.
+#[derive(Debug, Clone, Serialize)]
+pub struct LibraryReport {
+    /// How many different names are needed.
+    pub needed: usize,
+    /// How many of them are in the tree.
+    pub bundled: usize,
+    /// How many of them the runtime has.
+    pub provided: usize,
+    /// Those that are in neither.
+    pub missing: Vec<MissingLibrary>,
+    /// Libraries that are never loaded, for the runtime's own come first.
+    pub shadowed: Vec<ShadowedLibrary>,
+    /// Libraries that nothing needs by name; something may open them at run time all the same.
+    pub unneeded: Vec<String>,
+    /// Libraries of which there are several with one soname.
+    pub duplicates: Vec<Duplicate>,
+}
+
+/// A library that is in neither tree nor runtime.
+#[derive(Debug, Clone, Serialize)]
+pub struct MissingLibrary {
+    /// The name.
+    pub soname: String,
+    /// The objects that need it; what is brought in for others counts, too.
+    pub needed_by: Vec<String>,
+    /// Where this machine has it.
+    pub host_path: Option<String>,
+}
+
+/// A library that is never loaded.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShadowedLibrary {
+    /// Its path in the tree.
+    pub path: String,
+    /// The name by which it would be needed.
+    pub soname: String,
+    /// The runtime's library that is loaded instead.
+    pub by: String,
+    /// Its length.
+    pub bytes: Bytes,
+}
+
+/// Several libraries of one soname.
+#[derive(Debug, Clone, Serialize)]
+pub struct Duplicate {
+    /// The soname.
+    pub soname: String,
+    /// Their paths in the tree.
+    pub paths: Vec<String>,
+}
+
+/// Puts together what there is to say about a tree.
+pub fn analyze(
+    scan: &Scan,
+    plan: &Plan,
+    rules: &RuleSet,
+    matcher: &Matcher,
+    runtime: &Runtime,
+    libraries: &dyn Libraries,
+) -> Analysis {
+    let tree = &scan.tree;
+    let libraries = library_report(plan, libraries, runtime);
+    let mut findings = check::scan_findings(&scan.problems);
+    findings.extend(check::link_findings(Root {
+        tree: &plan.kept,
+        runtime,
+    }));
+    findings.extend(check::object_findings(&plan.kept, runtime));
+    findings.extend(check::missing_libraries(&plan.graph, runtime));
+    for library in &plan.added {
+        let needed_by: Vec<&TreePath> = library.needed_by.iter().collect();
+        let words = [
+            ("soname", library.soname.clone()),
+            ("needed_by", check::names(&needed_by)),
+            ("runtime", runtime.name.clone()),
+            ("host_path", library.from.display().to_string()),
+        ];
+        let words: Vec<(&str, &str)> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
+        findings.push(Finding::new(Code::LibraryToBringIn, &words).at(library.path.to_string()));
+    }
+    findings.sort();
+    Analysis {
+        schema_version: SCHEMA_VERSION,
+        runtime: runtime.name.clone(),
+        arch: runtime.arch,
+        totals: tree.totals(),
+        kept: plan.kept.totals(),
+        components: Components::of(tree).sizes(tree),
+        rules: rule_effects(scan, plan, rules, matcher),
+        objects: object_reports(scan, plan, runtime),
+        libraries,
+        findings,
+    }
+}
+
+fn rule_effects(scan: &Scan, plan: &Plan, rules: &RuleSet, matcher: &Matcher) -> Vec<RuleEffect> {
+    let mut sums: BTreeMap<&str, (usize, Bytes)> = BTreeMap::new();
+    let mut add = |rule, entry: &Entry| {
+        let (files, bytes) = sums.entry(rule).or_default();
+        *files += 1;
+        *bytes += entry.unzipped();
+    };
+    for (path, entry) in scan.tree.iter() {
+        if matches!(entry, Entry::Directory(_)) {
+            continue;
+        }
+        match plan.dropped.get(path) {
+            Some(rule) => add(rule, entry),
+            None => matcher.off_but_matching(path).for_each(|rule| add(rule, entry)),
+        }
+    }
+    rules
+        .iter()
+        .map(|(rule, enabled)| {
+            let (files, bytes) = sums.get(rule.id.as_str()).copied().unwrap_or_default();
+            RuleEffect {
+                id: rule.id.clone(),
+                title: rule.title.clone(),
+                category: rule.category.clone(),
+                enabled,
+                files,
+                bytes,
+                breaks: rule.breaks.clone(),
+            }
+        })
+        .collect()
+}
+
+/// Every object of the whole tree; what is dropped is looked at as if it stayed.
+fn object_reports(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<ObjectReport> {
+    let whole = graph(Root {
+        tree: &scan.tree,
+        runtime,
+    });
+    let reports = scan.tree.objects().map(|(path, object)| ObjectReport {
+        path: path.to_string(),
+        soname: object.soname.clone(),
+        machine: object.machine.to_string(),
+        dropped_by: plan.dropped.get(path).cloned(),
+        needed: whole
+            .needs
+            .get(path)
+            .into_iter()
+            .flatten()
+            .map(|need| match &need.answer {
+                Answer::Found(found) => NeededReport {
+                    soname: need.soname.clone(),
+                    resolution: match found.place {
+                        Place::Tree(_) => Resolution::Bundled,
+                        Place::Runtime(_) => Resolution::Provided,
+                    },
+                    path: Some(found.path.clone()),
+                    via: Some(found.how.name()),
+                },
+                Answer::Missing(_) => NeededReport {
+                    soname: need.soname.clone(),
+                    resolution: Resolution::Missing,
+                    path: None,
+                    via: None,
+                },
+            })
+            .collect(),
+    });
+    reports.collect()
+}
+
+/// What is missing is what would be missing without the libraries that are brought in.
+fn library_report(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> LibraryReport {
+    let kept = &plan.kept;
+    let mut names: BTreeMap<&str, Resolution> = BTreeMap::new();
+    for need in plan.graph.needs.values().flatten() {
+        let resolution = match &need.answer {
+            Answer::Found(found) if matches!(found.place, Place::Tree(_)) => Resolution::Bundled,
+            Answer::Found(_) => Resolution::Provided,
+            Answer::Missing(_) => Resolution::Missing,
+        };
+        names.insert(&need.soname, resolution);
+    }
+    let brought_in = |soname: &str| plan.added.iter().any(|added| added.soname == soname);
+    let count = |wanted| {
+        names
+            .iter()
+            .filter(|(soname, resolution)| **resolution == wanted && !brought_in(soname))
+            .count()
+    };
+    let mut missing: Vec<MissingLibrary> = plan
+        .added
+        .iter()
+        .map(|added| MissingLibrary {
+            soname: added.soname.clone(),
+            needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
+            host_path: Some(added.from.display().to_string()),
+        })
+        .collect();
+    missing.extend(plan.graph.missing().into_iter().map(|(soname, needed_by)| {
+        MissingLibrary {
+            soname: soname.to_owned(),
+            needed_by: needed_by.into_iter().map(ToString::to_string).collect(),
+            host_path: libraries
+                .find(soname, runtime.arch)
+                .map(|library| library.path.display().to_string()),
+        }
+    }));
+    missing.sort_by(|a, b| a.soname.cmp(&b.soname));
+    let mut sonames: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (path, file) in kept.files() {
+        if let Content::Object(object) = &file.content
+            && let Some(soname) = &object.soname
+        {
+            sonames.entry(soname).or_default().push(path.to_string());
+        }
+    }
+    LibraryReport {
+        needed: names.len(),
+        bundled: count(Resolution::Bundled),
+        provided: count(Resolution::Provided),
+        missing,
+        shadowed: plan
+            .graph
+            .shadowed
+            .iter()
+            .map(|shadowed| ShadowedLibrary {
+                path: shadowed.path.to_string(),
+                soname: shadowed.soname.clone(),
+                by: shadowed.by.clone(),
+                bytes: kept.file(&shadowed.path).map_or(Bytes(0), |file| file.bytes),
+            })
+            .collect(),
+        unneeded: plan.graph.unneeded.iter().map(ToString::to_string).collect(),
+        duplicates: sonames
+            .into_iter()
+            .filter(|(_, paths)| paths.len() > 1)
+            .map(|(soname, paths)| Duplicate {
+                soname: soname.to_owned(),
+                paths,
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,80 @@
+//! What a command answers, as plain data that serializes to the documented JSON, and as tables of the same data.
+
+mod analysis;
+mod table;
+mod text;
+
+pub use analysis::{Analysis, analyze};
+pub use table::Look;
+pub use text::{analysis, checked, finding_lines, packed};
+
+use serde::Serialize;
+
+use crate::check::{LayerSize, Report};
+use crate::finding::{Finding, any_error};
+use crate::size::Bytes;
+
+/// The version of the JSON documents; it rises when a field changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What `check` answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Checked {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// Whether there is no error.
+    pub ok: bool,
+    /// The runtime that the layers were judged for.
+    pub runtime: String,
+    /// The architecture that they were judged for.
+    pub arch: crate::runtime::Arch,
+    /// Everything that was found, errors first.
+    pub findings: Vec<Finding>,
+    /// The layers; none for a tree.
+    pub layers: Vec<LayerSize>,
+    /// Sums.
+    pub totals: CheckTotals,
+}
+
+/// Sums over everything that was checked.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckTotals {
+    /// How many zips there are.
+    pub layers: usize,
+    /// Their lengths.
+    pub zipped_bytes: Bytes,
+    /// The size of all entries, unzipped: what counts towards Lambda's limit.
+    pub unzipped_bytes: Bytes,
+}
+
+impl Checked {
+    /// The answer made from what check found.
+    pub fn new(report: Report, runtime: &crate::runtime::Runtime) -> Self {
+        let unzipped_bytes = if report.layers.is_empty() {
+            report.merged.totals().unzipped_bytes
+        } else {
+            report.layers.iter().map(|layer| layer.unzipped_bytes).sum()
+        };
+        Self {
+            schema_version: SCHEMA_VERSION,
+            ok: !any_error(&report.findings),
+            runtime: runtime.name.clone(),
+            arch: runtime.arch,
+            totals: CheckTotals {
+                layers: report.layers.len(),
+                zipped_bytes: report.layers.iter().map(|layer| layer.zipped_bytes).sum(),
+                unzipped_bytes,
+            },
+            findings: report.findings,
+            layers: report.layers,
+        }
+    }
+}
+
+/// A document as it is printed with `--format json`.
+pub fn json(document: &impl Serialize) -> String {
+    // The documents hold numbers, texts and lists alone: this cannot fail.
+    let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
+    text.push('\n');
+    text
+}

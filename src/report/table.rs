@@ -1,0 +1,72 @@
+//! Tables as people read them.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use crate::finding::Severity;
+
+/// How text output looks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Look {
+    /// Whether there may be colour.
+    pub color: bool,
+    /// The width to keep to; `None` in a pipe, where nothing is cut or folded.
+    pub width: Option<u16>,
+    /// Whether lists are shown whole.
+    pub verbose: bool,
+}
+
+/// What stands in a cell, and how.
+pub(super) enum Column {
+    Left(&'static str),
+    Right(&'static str),
+}
+
+impl Look {
+    /// A table with its headings and rows; folded, never cut, where the terminal is narrow.
+    pub(super) fn table(self, columns: &[Column], rows: Vec<Vec<String>>) -> String {
+        let mut table = Table::new();
+        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
+        match self.width {
+            Some(width) => {
+                table.set_content_arrangement(ContentArrangement::Dynamic);
+                table.set_width(width);
+            }
+            None => {
+                table.set_content_arrangement(ContentArrangement::Disabled);
+            }
+        }
+        table.set_header(columns.iter().map(|column| match column {
+            Column::Left(name) => Cell::new(name),
+            Column::Right(name) => Cell::new(name).set_alignment(CellAlignment::Right),
+        }));
+        for row in rows {
+            table.add_row(row.into_iter().zip(columns).map(|(text, column)| match column {
+                Column::Left(_) => Cell::new(text),
+                Column::Right(_) => Cell::new(text).set_alignment(CellAlignment::Right),
+            }));
+        }
+        format!("{}\n", table.trim_fmt())
+    }
+
+    /// A severity, coloured where colour is wanted (ECMA-48, "Select Graphic Rendition").
+    pub(super) fn severity(self, severity: Severity) -> String {
+        if !self.color {
+            return severity.to_string();
+        }
+        let code = match severity {
+            Severity::Error => 31,
+            Severity::Warning => 33,
+            Severity::Note => 36,
+        };
+        format!("\u{1b}[1;{code}m{severity}\u{1b}[0m")
+    }
+
+    /// A heading.
+    pub(super) fn heading(self, text: &str) -> String {
+        if self.color {
+            format!("\n\u{1b}[1m{text}\u{1b}[0m\n")
+        } else {
+            format!("\n{text}\n")
+        }
+    }
+}

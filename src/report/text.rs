@@ -1,0 +1,306 @@
+//! The answers as text for people.
+
+use super::analysis::{Analysis, Resolution};
+use super::table::{Column, Look};
+use super::{Checked, table};
+use crate::finding::{Finding, Severity};
+use crate::limits;
+use crate::pack::{Manifest, Packed};
+use crate::size::{Bytes, exact};
+use crate::tree::path::escaped;
+
+/// How many rows of a long list are shown without `-v`.
+const ROWS: usize = 12;
+
+/// What `analyze` answers.
+pub fn analysis(analysis: &Analysis, tree: &str, look: Look) -> String {
+    let Analysis { totals, kept, .. } = analysis;
+    let mut text = format!(
+        "{tree}: {} files, {} links, {}. In layers for {} on {}: {} files, {} unzipped.\n",
+        exact(totals.files as u64),
+        exact(totals.symlinks as u64),
+        totals.unzipped_bytes,
+        analysis.runtime,
+        analysis.arch,
+        exact(kept.files as u64),
+        kept.unzipped_bytes,
+    );
+    text += &look.heading("What is big");
+    let rows = analysis.components.iter().map(|component| {
+        vec![
+            escaped(component.name.as_bytes()),
+            exact(component.files as u64),
+            component.bytes.to_string(),
+        ]
+    });
+    text += &long_table(
+        look,
+        &[Column::Left("Component"), Column::Right("Files"), Column::Right("Size")],
+        rows.collect(),
+    );
+
+    text += &look.heading("What may go");
+    let mut rules: Vec<_> = analysis.rules.iter().filter(|rule| rule.files > 0).collect();
+    rules.sort_by(|a, b| {
+        b.enabled
+            .cmp(&a.enabled)
+            .then(b.bytes.cmp(&a.bytes))
+            .then_with(|| a.id.cmp(&b.id))
+    });
+    let rows = rules.into_iter().map(|rule| {
+        vec![
+            rule.id.clone(),
+            if rule.enabled { "on" } else { "off" }.to_owned(),
+            exact(rule.files as u64),
+            rule.bytes.to_string(),
+            rule.breaks.clone(),
+        ]
+    });
+    let columns = [
+        Column::Left("Rule"),
+        Column::Left("State"),
+        Column::Right("Files"),
+        Column::Right("Size"),
+        Column::Left("What stops working"),
+    ];
+    text += &look.table(&columns, rows.collect());
+
+    text += &look.heading("Shared libraries");
+    text += &libraries(analysis, look);
+    let findings: Vec<&Finding> = analysis
+        .findings
+        .iter()
+        .filter(|finding| finding.severity != Severity::Note || look.verbose)
+        .collect();
+    if !findings.is_empty() {
+        text += &look.heading("Findings");
+        text += &finding_lines(findings, look);
+    }
+    text
+}
+
+fn libraries(analysis: &Analysis, look: Look) -> String {
+    let libraries = &analysis.libraries;
+    let mut text = format!(
+        "{} are needed: {} bundled, {} provided by {}, {} missing.\n",
+        libraries.needed,
+        libraries.bundled,
+        libraries.provided,
+        analysis.runtime,
+        libraries.missing.len(),
+    );
+    if !libraries.missing.is_empty() {
+        let rows = libraries.missing.iter().map(|missing| {
+            vec![
+                escaped(missing.soname.as_bytes()),
+                some_of(&missing.needed_by),
+                missing.host_path.clone().unwrap_or_else(|| "not found".to_owned()),
+            ]
+        });
+        text += &look.table(
+            &[
+                Column::Left("Missing"),
+                Column::Left("Needed by"),
+                Column::Left("On this machine (pack brings it in)"),
+            ],
+            rows.collect(),
+        );
+    }
+    if !libraries.shadowed.is_empty() {
+        let rows = libraries.shadowed.iter().map(|shadowed| {
+            vec![
+                escaped(shadowed.path.as_bytes()),
+                shadowed.bytes.to_string(),
+                shadowed.by.clone(),
+            ]
+        });
+        text += &look.table(
+            &[
+                Column::Left("Never loaded"),
+                Column::Right("Size"),
+                Column::Left("The runtime's own comes first"),
+            ],
+            rows.collect(),
+        );
+    }
+    if look.verbose {
+        let rows = analysis.objects.iter().flat_map(|object| {
+            object.needed.iter().map(|need| {
+                vec![
+                    escaped(object.path.as_bytes()),
+                    escaped(need.soname.as_bytes()),
+                    match need.resolution {
+                        Resolution::Bundled => "bundled",
+                        Resolution::Provided => "provided",
+                        Resolution::Missing => "missing",
+                    }
+                    .to_owned(),
+                    need.path.clone().unwrap_or_default(),
+                    need.via.unwrap_or_default().to_owned(),
+                ]
+            })
+        });
+        let columns = [
+            Column::Left("Object"),
+            Column::Left("Needs"),
+            Column::Left("Is"),
+            Column::Left("Found at"),
+            Column::Left("By"),
+        ];
+        text += &look.table(&columns, rows.collect());
+    }
+    text
+}
+
+/// What `pack` answers.
+pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
+    let Manifest { layers, totals, .. } = &packed.manifest;
+    let rows = layers.iter().map(|layer| {
+        vec![
+            layer.file.clone(),
+            layer.zipped_bytes.to_string(),
+            layer.unzipped_bytes.to_string(),
+            exact(layer.entries as u64),
+            escaped(some_of(&layer.components).as_bytes()),
+        ]
+    });
+    let columns = [
+        Column::Left("Layer"),
+        Column::Right("Zipped"),
+        Column::Right("Unzipped"),
+        Column::Right("Entries"),
+        Column::Left("Components"),
+    ];
+    let mut text = look.table(&columns, rows.collect());
+    text += &format!(
+        "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}\n",
+        if totals.layers == 1 {
+            "1 layer".to_owned()
+        } else {
+            format!("{} layers", totals.layers)
+        },
+        totals.zipped_bytes,
+        totals.unzipped_bytes,
+        packed.manifest.runtime,
+        packed.manifest.arch,
+        if totals.optimal {
+            "No fewer layers are possible.".to_owned()
+        } else {
+            format!("At least {} are needed.", totals.lower_bound)
+        },
+    );
+    if !packed.manifest.added.is_empty() {
+        text += &look.heading("Brought in");
+        let rows = packed.manifest.added.iter().map(|added| {
+            vec![
+                escaped(added.path.as_bytes()),
+                added.from.clone(),
+                some_of(&added.needed_by),
+            ]
+        });
+        text += &look.table(
+            &[Column::Left("Path"), Column::Left("From"), Column::Left("Needed by")],
+            rows.collect(),
+        );
+    }
+    if !packed.manifest.dropped.is_empty() {
+        text += &look.heading("Left out");
+        let rows = packed.manifest.dropped.iter().map(|dropped| {
+            vec![
+                dropped.rule.clone(),
+                exact(dropped.files as u64),
+                dropped.bytes.to_string(),
+            ]
+        });
+        text += &long_table(
+            look,
+            &[Column::Left("Rule"), Column::Right("Files"), Column::Right("Size")],
+            rows.collect(),
+        );
+    }
+    if !packed.findings.is_empty() {
+        text += &look.heading("Findings");
+        text += &finding_lines(&packed.findings, look);
+    }
+    text
+}
+
+/// What `check` answers.
+pub fn checked(checked: &Checked, look: Look) -> String {
+    let mut text = finding_lines(&checked.findings, look);
+    if !checked.layers.is_empty() {
+        let rows = checked.layers.iter().map(|layer| {
+            vec![
+                escaped(layer.file.as_bytes()),
+                layer.zipped_bytes.to_string(),
+                layer.unzipped_bytes.to_string(),
+                exact(layer.entries as u64),
+            ]
+        });
+        let columns = [
+            Column::Left("Layer"),
+            Column::Right("Zipped"),
+            Column::Right("Unzipped"),
+            Column::Right("Entries"),
+        ];
+        text += &look.table(&columns, rows.collect());
+    }
+    let left = limits::UNZIPPED_BYTES.saturating_sub(checked.totals.unzipped_bytes.0 + 1);
+    let count = |severity| {
+        checked
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    };
+    text += &format!(
+        "{}: {} errors, {} warnings for {} on {}. {} unzipped, which leaves {} for the function.\n",
+        if checked.ok { "fine" } else { "not fine" },
+        count(Severity::Error),
+        count(Severity::Warning),
+        checked.runtime,
+        checked.arch,
+        checked.totals.unzipped_bytes,
+        Bytes(left),
+    );
+    text
+}
+
+/// Findings one by one: what, where, and what to do.
+pub fn finding_lines<'a>(findings: impl IntoIterator<Item = &'a Finding>, look: table::Look) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        text += &format!("{}[{}]", look.severity(finding.severity), finding.code);
+        let places = [&finding.layer, &finding.path];
+        for (number, place) in places.into_iter().flatten().enumerate() {
+            text += if number == 0 { " " } else { ": " };
+            text += place;
+        }
+        text += &format!("\n  {}\n  help: {}\n", finding.message, finding.help);
+    }
+    text
+}
+
+/// A table of which only the first rows are shown unless the user wants all.
+fn long_table(look: Look, columns: &[Column], mut rows: Vec<Vec<String>>) -> String {
+    let hidden = if look.verbose {
+        0
+    } else {
+        rows.len().saturating_sub(ROWS)
+    };
+    rows.truncate(rows.len() - hidden);
+    let mut text = look.table(columns, rows);
+    if hidden > 0 {
+        text += &format!("{hidden} more with -v\n");
+    }
+    text
+}
+
+fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let mut some: Vec<String> = names.iter().take(SHOWN).map(|name| escaped(name.as_bytes())).collect();
+    if names.len() > SHOWN {
+        some.push(format!("{} more", names.len() - SHOWN));
+    }
+    some.join(", ")
+}

@@ -1,0 +1,193 @@
+//! The root file system as a function's process sees it: the tree at /opt, the runtime everywhere else.
+
+use crate::elf::Object;
+use crate::runtime::{Runtime, RuntimeEntry};
+use crate::tree::{Entry, Tree, TreePath};
+
+/// How many links are followed in one path before it counts as a loop (path_resolution(7): 40 on Linux).
+const MAX_LINKS: usize = 40;
+
+/// The tree laid over the runtime.
+#[derive(Debug, Clone, Copy)]
+pub struct Root<'a> {
+    /// What lies at /opt.
+    pub tree: &'a Tree,
+    /// What lies everywhere else.
+    pub runtime: &'a Runtime,
+}
+
+/// What a path leads to once every link in it is followed. Two paths that lead to the same place are the same file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// Something in the tree, its root included.
+    Tree(TreePath),
+    /// Something of the runtime, by its absolute path.
+    Runtime(String),
+}
+
+impl Place {
+    /// The absolute path on Lambda.
+    pub fn on_lambda(&self) -> String {
+        match self {
+            Self::Tree(path) => path.on_lambda(),
+            Self::Runtime(path) => path.clone(),
+        }
+    }
+}
+
+/// Why a path leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unresolved {
+    /// There is nothing in the tree at this absolute path.
+    NotInTree(String),
+    /// The path leads out of /opt, to where the runtime is not known to have anything.
+    NotInRuntime(String),
+    /// The links in the path lead in a circle.
+    Loop,
+}
+
+impl<'a> Root<'a> {
+    /// Follows every link of an absolute path, the last name's included.
+    pub fn resolve(&self, absolute: &str) -> Result<Place, Unresolved> {
+        self.walk(absolute, |_| ())
+    }
+
+    /// As [`Root::resolve`], and tells of every link of the tree on the way.
+    pub fn walk(&self, absolute: &str, mut passed: impl FnMut(TreePath)) -> Result<Place, Unresolved> {
+        let mut pending: Vec<String> = reversed(absolute);
+        let mut done: Vec<String> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = pending.pop() {
+            match name.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    done.pop();
+                    continue;
+                }
+                _ => done.push(name),
+            }
+            let here = format!("/{}", done.join("/"));
+            let link = match TreePath::from_lambda(&here) {
+                Some(path) => match self.tree.get(&path) {
+                    Some(Entry::Symlink(target)) => {
+                        passed(path);
+                        Some(target.as_str())
+                    }
+                    Some(Entry::File(_)) if !pending.is_empty() => {
+                        return Err(Unresolved::NotInTree(here));
+                    }
+                    Some(_) => None,
+                    None if path.is_root() => None,
+                    None => return Err(Unresolved::NotInTree(here)),
+                },
+                None => match self.runtime.entry(&here) {
+                    Some(RuntimeEntry::Link(target)) => Some(target),
+                    // An unknown folder of the runtime may hold the rest of the path all the same: judged at the end.
+                    _ => None,
+                },
+            };
+            if let Some(target) = link {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Unresolved::Loop);
+                }
+                if target.starts_with('/') {
+                    done.clear();
+                } else {
+                    done.pop();
+                }
+                pending.extend(reversed(target));
+            }
+        }
+        let end = format!("/{}", done.join("/"));
+        match TreePath::from_lambda(&end) {
+            Some(path) => Ok(Place::Tree(path)),
+            None if end == "/" || self.runtime.entry(&end).is_some() => Ok(Place::Runtime(end)),
+            None => Err(Unresolved::NotInRuntime(end)),
+        }
+    }
+
+    /// The ELF object at a place.
+    pub fn object(&self, place: &Place) -> Option<&'a Object> {
+        match place {
+            Place::Tree(path) => self.tree.object(path),
+            Place::Runtime(path) => match self.runtime.entry(path) {
+                Some(RuntimeEntry::Library(library)) => Some(library),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The absolute path that a link of the tree stands for.
+pub fn link_target(link: &TreePath, target: &str) -> String {
+    if target.starts_with('/') {
+        return target.to_owned();
+    }
+    let folder = link.parent().unwrap_or_else(TreePath::root);
+    format!("{}/{target}", folder.on_lambda())
+}
+
+fn reversed(path: &str) -> Vec<String> {
+    path.split('/').rev().map(ToOwned::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{Arch, DEFAULT};
+    use crate::size::Bytes;
+    use crate::tree::{Content, File, Mode};
+
+    fn check(path: &str, expected: Result<&str, Unresolved>) {
+        let mut tree = Tree::default();
+        let at = |text: &str| TreePath::new(text).unwrap();
+        tree.insert(
+            at("lib/libz.so.1"),
+            Entry::File(File {
+                bytes: Bytes(1),
+                mode: Mode::new(0o644),
+                content: Content::Data,
+            }),
+        );
+        for (link, target) in [
+            ("lib/libz.so", "libz.so.1"),
+            ("lib64", "lib"),
+            ("absolute", "/opt/lib64/libz.so"),
+            ("dangling", "lib/nothing"),
+            ("out", "../../etc/passwd"),
+            ("system", "/lib64/libc.so.6"),
+            ("round", "../opt/about"),
+            ("about", "round"),
+        ] {
+            tree.insert(at(link), Entry::Symlink(target.into()));
+        }
+        let runtime = Runtime::built_in(DEFAULT, Arch::X86_64).unwrap();
+        let root = Root {
+            tree: &tree,
+            runtime: &runtime,
+        };
+        assert_eq!(
+            root.resolve(path).map(|place| place.on_lambda()),
+            expected.map(ToOwned::to_owned),
+            "{path}"
+        );
+    }
+
+    #[test]
+    fn links_are_followed_inside_the_tree_and_the_runtime() {
+        check("/opt/lib64/libz.so", Ok("/opt/lib/libz.so.1"));
+        check("/opt/absolute", Ok("/opt/lib/libz.so.1"));
+        check("/opt/lib64/../lib/./libz.so.1", Ok("/opt/lib/libz.so.1"));
+        check("/opt/system", Ok("/usr/lib64/libc.so.6"));
+        check("/opt", Ok("/opt"));
+        check("/../opt//lib", Ok("/opt/lib"));
+        check("/opt/dangling", Err(Unresolved::NotInTree("/opt/lib/nothing".into())));
+        check(
+            "/opt/lib/libz.so/x",
+            Err(Unresolved::NotInTree("/opt/lib/libz.so.1".into())),
+        );
+        check("/opt/out", Err(Unresolved::NotInRuntime("/etc/passwd".into())));
+        check("/opt/round", Err(Unresolved::Loop));
+    }
+}

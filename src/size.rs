@@ -1,0 +1,171 @@
+//! Sizes in bytes: how a user writes them and how a person reads them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// A number of bytes. Serialized as a plain integer; shown to people in decimal units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Bytes(pub u64);
+
+/// A size on the command line that does not parse.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "'{text}' is not a size: write a number with a unit, such as 50MB (50,000,000 bytes), 50MiB (52,428,800 bytes) or 50000000"
+)]
+pub struct SizeError {
+    text: String,
+}
+
+/// Units in the order in which they are tried; `MB` is decimal and `MiB` binary (IEC 80000-13).
+const UNITS: [(&str, u64); 8] = [
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+    ("kb", 1_000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("b", 1),
+    ("", 1),
+];
+
+impl FromStr for Bytes {
+    type Err = SizeError;
+
+    /// Reads `50MB`, `50 MiB`, `1.5GB` or `50000000`. Zero and fractions of a byte are refused.
+    fn from_str(text: &str) -> Result<Self, SizeError> {
+        let error = || SizeError { text: text.to_owned() };
+        let lower = text.trim().to_ascii_lowercase();
+        let digits_end = lower
+            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .unwrap_or(lower.len());
+        let (number, unit) = lower.split_at(digits_end);
+        let unit = unit.trim_start();
+        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(error)?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if whole.is_empty() || (number.contains('.') && fraction.is_empty()) || fraction.len() > 9 {
+            return Err(error());
+        }
+        let whole: u64 = whole.parse().map_err(|_| error())?;
+        let mut bytes = whole.checked_mul(*factor).ok_or_else(error)?;
+        if !fraction.is_empty() {
+            let scale = 10_u64.pow(u32::try_from(fraction.len()).map_err(|_| error())?);
+            let part = fraction.parse::<u64>().map_err(|_| error())?;
+            let part = u128::from(part) * u128::from(*factor);
+            if part % u128::from(scale) != 0 {
+                return Err(error());
+            }
+            let part = u64::try_from(part / u128::from(scale)).map_err(|_| error())?;
+            bytes = bytes.checked_add(part).ok_or_else(error)?;
+        }
+        if bytes == 0 {
+            return Err(error());
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Bytes {
+    /// Three significant places in decimal units: `512 B`, `1.23 kB`, `29.7 MB`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const STEPS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+        let text = match STEPS.iter().find(|(unit, _)| self.0 >= *unit) {
+            None => format!("{} B", self.0),
+            Some((unit, name)) => {
+                let whole = self.0 / unit;
+                let thousandths = self.0 % unit * 1000 / unit;
+                match whole {
+                    0..10 => format!("{whole}.{:02} {name}", thousandths / 10),
+                    10..100 => format!("{whole}.{} {name}", thousandths / 100),
+                    _ => format!("{whole} {name}"),
+                }
+            }
+        };
+        f.pad(&text)
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl std::iter::Sum for Bytes {
+    fn sum<I: Iterator<Item = Self>>(iterator: I) -> Self {
+        iterator.fold(Self(0), |sum, next| Self(sum.0.saturating_add(next.0)))
+    }
+}
+
+impl std::ops::AddAssign for Bytes {
+    fn add_assign(&mut self, other: Self) {
+        self.0 = self.0.saturating_add(other.0);
+    }
+}
+
+/// An integer with a comma between thousands, for messages in which every byte counts.
+pub fn exact(bytes: u64) -> String {
+    let digits = bytes.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_written() {
+        for (text, bytes) in [
+            ("50MB", 50_000_000),
+            ("50MiB", 52_428_800),
+            ("50 mb", 50_000_000),
+            ("1.5GB", 1_500_000_000),
+            ("52428799", 52_428_799),
+            ("7b", 7),
+            ("0.5KiB", 512),
+        ] {
+            assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
+        }
+        for text in [
+            "",
+            "MB",
+            "50M",
+            "-1MB",
+            "50 MBs",
+            "1e9",
+            "0",
+            "0MB",
+            "1.",
+            ".5MB",
+            "0.3B",
+            "99999999999GB",
+            "1.2.3MB",
+        ] {
+            assert!(text.parse::<Bytes>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_shown_with_three_places() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_234, "1.23 kB"),
+            (29_480_000, "29.4 MB"),
+            (262_144_000, "262 MB"),
+            (1_500_000_000, "1.50 GB"),
+        ] {
+            assert_eq!(Bytes(bytes).to_string(), text);
+        }
+        assert_eq!(exact(52_428_799), "52,428,799");
+        assert_eq!(exact(7), "7");
+    }
+}

@@ -1,0 +1,235 @@
+//! A tree of files as plain data: what lies where, how large it is and what it is.
+//!
+//! A [`Tree`] may come from a folder on disk ([`scan`]) or from the entries of zips; nothing in it says which, so that
+//! every question about a tree has one answer for both.
+
+pub mod component;
+pub mod content;
+pub mod path;
+pub mod scan;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use serde::Serialize;
+
+pub use content::Content;
+pub use path::TreePath;
+
+use crate::elf::Object;
+use crate::size::Bytes;
+
+/// What one path of a tree is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// A folder.
+    Directory(Mode),
+    /// A regular file.
+    File(File),
+    /// A symbolic link, with its target as it is written in the link.
+    Symlink(String),
+}
+
+/// A regular file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct File {
+    /// Its length.
+    pub bytes: Bytes,
+    /// Its permissions.
+    pub mode: Mode,
+    /// What it is, as far as its content matters to the rest of the program.
+    pub content: Content,
+}
+
+/// Permission bits as chmod(2) has them, `0o7777` at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode(u16);
+
+impl Mode {
+    /// What a folder has in a layer.
+    pub const FOLDER: Self = Self(0o755);
+
+    /// The permission bits of a mode, the file's type left out.
+    pub fn new(bits: u32) -> Self {
+        // The mask leaves twelve bits, which fit.
+        #[allow(clippy::cast_possible_truncation)]
+        Self((bits & 0o7777) as u16)
+    }
+
+    /// The bits.
+    pub fn bits(self) -> u32 {
+        u32::from(self.0)
+    }
+
+    /// Whether anyone may execute the file.
+    pub fn is_executable(self) -> bool {
+        self.0 & 0o111 != 0
+    }
+
+    /// What a file has in a layer: 0755 if anyone may execute it, else 0644.
+    ///
+    /// On Lambda nobody is the owner of /opt, so what counts is what others may do; AWS's documentation asks for
+    /// 644 for files and 755 for folders and executables.
+    pub fn in_layer(self) -> Self {
+        Self(if self.is_executable() { 0o755 } else { 0o644 })
+    }
+}
+
+impl Entry {
+    /// How much this entry counts towards Lambda's unzipped limit: a file its length, a link the length of its target,
+    /// a folder nothing.
+    ///
+    /// AWS documents no rule; this is how the sum of a zip's entries comes out, and the sizes in AWS's error messages
+    /// are no multiples of a disk block.
+    pub fn unzipped(&self) -> Bytes {
+        match self {
+            Self::Directory(_) => Bytes(0),
+            Self::File(file) => file.bytes,
+            Self::Symlink(target) => Bytes(target.len() as u64),
+        }
+    }
+}
+
+/// Files, folders and links by their path. Every entry's parent folders are entries, too, up to the root, which is not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tree {
+    entries: BTreeMap<TreePath, Entry>,
+}
+
+/// How many entries of each kind a tree has, and their size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Regular files.
+    pub files: usize,
+    /// Folders, the root not counted.
+    pub directories: usize,
+    /// Symbolic links.
+    pub symlinks: usize,
+    /// The sum of [`Entry::unzipped`].
+    pub unzipped_bytes: Bytes,
+}
+
+impl Tree {
+    /// Puts an entry at a path, with the folders above it where they are not there yet, and returns what it replaces.
+    pub fn insert(&mut self, path: TreePath, entry: Entry) -> Option<Entry> {
+        for folder in path.ancestors().filter(|folder| !folder.is_root()) {
+            if self.entries.contains_key(&folder) {
+                break;
+            }
+            self.entries.insert(folder, Entry::Directory(Mode::FOLDER));
+        }
+        self.entries.insert(path, entry)
+    }
+
+    /// The entry at a path, links not followed; `None` for the root and for what is not there.
+    pub fn get(&self, path: &TreePath) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// Whether something lies at the path; the root always does.
+    pub fn contains(&self, path: &TreePath) -> bool {
+        path.is_root() || self.entries.contains_key(path)
+    }
+
+    /// The file at the path, if a file lies there.
+    pub fn file(&self, path: &TreePath) -> Option<&File> {
+        match self.get(path) {
+            Some(Entry::File(file)) => Some(file),
+            _ => None,
+        }
+    }
+
+    /// The text of a file whose content is kept as text; see [`content::inspect`].
+    pub fn text(&self, path: &TreePath) -> Option<&str> {
+        self.file(path).and_then(|file| file.content.text())
+    }
+
+    /// The ELF object at the path, if one lies there.
+    pub fn object(&self, path: &TreePath) -> Option<&Object> {
+        self.file(path).and_then(|file| file.content.object())
+    }
+
+    /// All entries, sorted by path.
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// All regular files, sorted by path.
+    pub fn files(&self) -> impl Iterator<Item = (&TreePath, &File)> {
+        self.iter().filter_map(|(path, entry)| match entry {
+            Entry::File(file) => Some((path, file)),
+            _ => None,
+        })
+    }
+
+    /// All ELF objects, sorted by path.
+    pub fn objects(&self) -> impl Iterator<Item = (&TreePath, &Object)> {
+        self.files()
+            .filter_map(|(path, file)| Some((path, file.content.object()?)))
+    }
+
+    /// The entries below a folder, the folder itself not among them.
+    pub fn below<'a>(&'a self, folder: &'a TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Entry)> {
+        // Sorted as text, `a-b` lies between `a` and `a/b`: the run from `a/` on is what lies below `a`.
+        let start = if folder.is_root() {
+            Bound::Unbounded
+        } else {
+            Bound::Excluded(folder.clone())
+        };
+        self.entries
+            .range((start, Bound::Unbounded))
+            .skip_while(move |(path, _)| path.below(folder).is_none() && path.as_str().starts_with(folder.as_str()))
+            .take_while(move |(path, _)| path.below(folder).is_some())
+    }
+
+    /// Counts and sizes over all entries.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for entry in self.entries.values() {
+            match entry {
+                Entry::Directory(_) => totals.directories += 1,
+                Entry::File(_) => totals.files += 1,
+                Entry::Symlink(_) => totals.symlinks += 1,
+            }
+            totals.unzipped_bytes += entry.unzipped();
+        }
+        totals
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::new(text).unwrap()
+    }
+
+    #[test]
+    fn below_gives_exactly_what_lies_in_a_folder() {
+        let mut tree = Tree::default();
+        for text in ["a/x", "a/y/z", "a-b/x", "a.c", "ab", "b"] {
+            tree.insert(path(text), Entry::Symlink("t".into()));
+        }
+        let below =
+            |folder: TreePath| -> Vec<String> { tree.below(&folder).map(|(path, _)| path.to_string()).collect() };
+        assert_eq!(below(path("a")), ["a/x", "a/y", "a/y/z"]);
+        assert_eq!(below(path("a/y")), ["a/y/z"]);
+        assert_eq!(below(path("b")), [""; 0]);
+        assert_eq!(below(TreePath::root()).len(), 9);
+    }
+
+    #[test]
+    fn parents_are_entries_too() {
+        let mut tree = Tree::default();
+        tree.insert(path("a/b/c"), Entry::Symlink("xyz".into()));
+        let totals = tree.totals();
+        assert_eq!((totals.directories, totals.symlinks), (2, 1));
+        assert_eq!(totals.unzipped_bytes, Bytes(3));
+    }
+}

@@ -1,0 +1,177 @@
+//! Paths inside a tree, and what they are called on Lambda.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Where Lambda unpacks layers (AWS Lambda developer guide, "Layer paths for each Lambda runtime").
+pub const LAYER_ROOT: &str = "/opt";
+
+/// A path inside a tree: relative to its root, `/` between names, never empty names, `.` or `..`.
+///
+/// It is not a path on disk: the tree may lie anywhere, and on Lambda it lies at [`LAYER_ROOT`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct TreePath(String);
+
+impl TreePath {
+    /// The root of the tree.
+    pub fn root() -> Self {
+        Self(String::new())
+    }
+
+    /// A path from relative text, or `None` if the text is absolute, climbs with `..`, has empty names or a NUL.
+    pub fn new(text: &str) -> Option<Self> {
+        let plain = !text.is_empty()
+            && !text.contains('\0')
+            && text
+                .split('/')
+                .all(|name| !name.is_empty() && name != "." && name != "..");
+        plain.then(|| Self(text.to_owned()))
+    }
+
+    /// The path in the tree of an absolute path on Lambda, such as `/opt/lib/libz.so`.
+    pub fn from_lambda(absolute: &str) -> Option<Self> {
+        if absolute == LAYER_ROOT {
+            return Some(Self::root());
+        }
+        Self::new(absolute.strip_prefix(LAYER_ROOT)?.strip_prefix('/')?)
+    }
+
+    /// The absolute path that this one has on Lambda.
+    pub fn on_lambda(&self) -> String {
+        if self.0.is_empty() {
+            LAYER_ROOT.to_owned()
+        } else {
+            format!("{LAYER_ROOT}/{}", self.0)
+        }
+    }
+
+    /// The path as text, `""` for the root.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is the root of the tree.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names from the root down.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/').filter(|name| !name.is_empty())
+    }
+
+    /// The last name, `""` for the root.
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The folder that this path lies in; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        if self.is_root() {
+            return None;
+        }
+        Some(Self(
+            self.0
+                .rsplit_once('/')
+                .map_or(String::new(), |(parent, _)| parent.to_owned()),
+        ))
+    }
+
+    /// This path with a relative path below it. The text must be plain as [`TreePath::new`] wants it.
+    pub fn join(&self, below: &str) -> Option<Self> {
+        let below = Self::new(below)?;
+        Some(if self.is_root() {
+            below
+        } else {
+            Self(format!("{}/{}", self.0, below.0))
+        })
+    }
+
+    /// The part of this path below `ancestor`, if it lies there; `""` for the ancestor itself.
+    pub fn below(&self, ancestor: &Self) -> Option<&str> {
+        if ancestor.is_root() {
+            return Some(&self.0);
+        }
+        let rest = self.0.strip_prefix(&ancestor.0)?;
+        if rest.is_empty() {
+            Some("")
+        } else {
+            rest.strip_prefix('/')
+        }
+    }
+
+    /// The folders above this path, from its parent up to the root.
+    pub fn ancestors(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(self.parent(), Self::parent)
+    }
+}
+
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(if self.is_root() { "." } else { &self.0 })
+    }
+}
+
+/// A name as it may be shown: control characters and bytes that are not UTF-8 are escaped, so that a hostile or broken
+/// name cannot move the cursor or forge a line of output.
+pub fn escaped(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_relative_paths_are_tree_paths() {
+        for text in ["a", "a/b c/ü", "..a", "a/...", "a\nb"] {
+            assert!(TreePath::new(text).is_some(), "{text:?}");
+        }
+        for text in ["", "/a", "a/", "a//b", "./a", "a/..", "..", "a\0b"] {
+            assert!(TreePath::new(text).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_tree_lies_at_opt_on_lambda() {
+        let path = TreePath::new("lib/libz.so").unwrap();
+        assert_eq!(path.on_lambda(), "/opt/lib/libz.so");
+        assert_eq!(TreePath::from_lambda("/opt/lib/libz.so"), Some(path));
+        assert_eq!(TreePath::from_lambda("/opt"), Some(TreePath::root()));
+        assert_eq!(TreePath::from_lambda("/optional/x"), None);
+        assert_eq!(TreePath::from_lambda("/usr/lib"), None);
+    }
+
+    #[test]
+    fn relations_between_paths() {
+        let path = TreePath::new("a/b/c").unwrap();
+        assert_eq!(path.parent(), TreePath::new("a/b"));
+        assert_eq!(path.below(&TreePath::new("a").unwrap()), Some("b/c"));
+        assert_eq!(path.below(&path), Some(""));
+        assert_eq!(path.below(&TreePath::new("a/bb").unwrap()), None);
+        assert_eq!(TreePath::new("ab").unwrap().below(&TreePath::new("a").unwrap()), None);
+        assert_eq!(path.ancestors().count(), 3);
+        assert_eq!(TreePath::root().join("x"), TreePath::new("x"));
+    }
+
+    #[test]
+    fn names_are_escaped_for_display() {
+        assert_eq!(escaped(b"a\x1b[2Jb\xffc\n"), "a\\u{1b}[2Jb\\xffc\\n");
+        assert_eq!(escaped("grün".as_bytes()), "grün");
+    }
+}

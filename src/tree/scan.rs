@@ -1,0 +1,198 @@
+//! Reads a folder on disk into a [`Tree`].
+
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use walkdir::{DirEntry, WalkDir};
+
+use super::path::escaped;
+use super::{Content, Entry, File, Mode, Tree, TreePath, content};
+use crate::progress::{Interrupted, Progress, Stage};
+use crate::size::Bytes;
+
+/// A tree and what could not be taken into it.
+#[derive(Debug)]
+pub struct Scan {
+    /// Everything that could be read.
+    pub tree: Tree,
+    /// Everything that could not, sorted by path.
+    pub problems: Vec<Problem>,
+}
+
+/// Something in the folder that is not in the [`Tree`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The path inside the tree, escaped by [`escaped`] where it cannot be shown as it is.
+    pub path: String,
+    /// Why it is not in the tree.
+    pub kind: ProblemKind,
+}
+
+/// Why something is not in the tree.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProblemKind {
+    /// Its name, or a link's target, is not UTF-8.
+    NotUtf8,
+    /// It could not be read; with the system's reason.
+    Unreadable(String),
+    /// A socket, FIFO or device: it is never opened. With the name of its kind.
+    Special(&'static str),
+}
+
+/// Why a folder cannot be scanned at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// There is nothing at the path, or it cannot be looked at.
+    #[error("cannot open the tree {path}: {reason}; give the folder in which the runtime was built, such as /opt", path = path.display())]
+    Unreachable {
+        /// The path as given.
+        path: PathBuf,
+        /// The system's reason.
+        reason: std::io::Error,
+    },
+    /// The path is a file or something else.
+    #[error("{path} is not a folder; give the folder in which the runtime was built, such as /opt", path = .0.display())]
+    NotADirectory(PathBuf),
+    /// The folder has nothing in it.
+    #[error("the tree {path} is empty: there is nothing to pack in it; is the runtime built elsewhere?", path = .0.display())]
+    Empty(PathBuf),
+    /// The user stopped the run.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// Reads the folder: every path, mode and link, and of the files whose content matters the content.
+///
+/// Nothing is changed, links are not followed, and sockets, FIFOs and devices are never opened. What cannot be read is
+/// listed and does not stop the scan.
+pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
+    let unreachable = |reason| ScanError::Unreachable {
+        path: root.to_owned(),
+        reason,
+    };
+    let canonical = root.canonicalize().map_err(unreachable)?;
+    if !canonical.is_dir() {
+        return Err(ScanError::NotADirectory(root.to_owned()));
+    }
+    let work = progress.start(Stage::Scan, 0);
+    let mut tree = Tree::default();
+    let mut problems = Vec::new();
+    let mut files = Vec::new();
+    for entry in WalkDir::new(&canonical).min_depth(1) {
+        progress.check()?;
+        work.advance(1);
+        match entry
+            .map_err(|error| walk_problem(&canonical, &error))
+            .and_then(|entry| {
+                let found = look(&canonical, &entry)?;
+                Ok((found, entry.into_path()))
+            }) {
+            Ok(((path, Looked::Entry(entry)), _)) => {
+                tree.insert(path, entry);
+            }
+            Ok(((path, Looked::File { bytes, mode }), disk)) => files.push((path, disk, bytes, mode)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if tree.is_empty() && files.is_empty() && problems.is_empty() {
+        return Err(ScanError::Empty(root.to_owned()));
+    }
+    let inspected: Vec<_> = files
+        .into_par_iter()
+        .map(|(path, disk, bytes, mode)| {
+            let content = progress.check().map(|()| read_content(path.file_name(), &disk));
+            (path, bytes, mode, content)
+        })
+        .collect();
+    for (path, bytes, mode, content) in inspected {
+        match content? {
+            Ok(content) => {
+                tree.insert(path, Entry::File(File { bytes, mode, content }));
+            }
+            Err(error) => problems.push(Problem {
+                path: escaped(path.as_str().as_bytes()),
+                kind: ProblemKind::Unreadable(error.to_string()),
+            }),
+        }
+    }
+    problems.sort();
+    Ok(Scan { tree, problems })
+}
+
+enum Looked {
+    Entry(Entry),
+    File { bytes: Bytes, mode: Mode },
+}
+
+fn look(root: &Path, entry: &DirEntry) -> Result<(TreePath, Looked), Problem> {
+    let shown = shown(root, entry.path());
+    let problem = |kind| Problem {
+        path: shown.clone(),
+        kind,
+    };
+    let path = entry
+        .path()
+        .strip_prefix(root)
+        .ok()
+        .and_then(Path::to_str)
+        .and_then(TreePath::new)
+        .ok_or_else(|| problem(ProblemKind::NotUtf8))?;
+    let unreadable = |reason: String| problem(ProblemKind::Unreadable(reason));
+    let metadata = entry.metadata().map_err(|e| unreadable(e.to_string()))?;
+    let mode = Mode::new(metadata.permissions().mode());
+    let kind = metadata.file_type();
+    let looked = if kind.is_dir() {
+        Looked::Entry(Entry::Directory(mode))
+    } else if kind.is_symlink() {
+        let target = fs_err::read_link(entry.path()).map_err(|e| unreadable(e.to_string()))?;
+        let target = target
+            .into_os_string()
+            .into_string()
+            .map_err(|_| problem(ProblemKind::NotUtf8))?;
+        Looked::Entry(Entry::Symlink(target))
+    } else if kind.is_file() {
+        Looked::File {
+            bytes: Bytes(metadata.len()),
+            mode,
+        }
+    } else {
+        let name = if kind.is_socket() {
+            "socket"
+        } else if kind.is_fifo() {
+            "FIFO"
+        } else {
+            "device"
+        };
+        return Err(problem(ProblemKind::Special(name)));
+    };
+    Ok((path, looked))
+}
+
+fn walk_problem(root: &Path, error: &walkdir::Error) -> Problem {
+    Problem {
+        path: error.path().map_or_else(|| ".".to_owned(), |path| shown(root, path)),
+        kind: ProblemKind::Unreadable(error.io_error().map_or_else(|| error.to_string(), ToString::to_string)),
+    }
+}
+
+fn shown(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    if below.as_os_str().is_empty() {
+        ".".to_owned()
+    } else {
+        escaped(below.as_os_str().as_bytes())
+    }
+}
+
+fn read_content(file_name: &str, disk: &Path) -> std::io::Result<Content> {
+    let mut file = fs_err::File::open(disk)?;
+    let mut bytes = Vec::with_capacity(content::HEAD);
+    file.by_ref().take(content::HEAD as u64).read_to_end(&mut bytes)?;
+    if content::is_wanted(file_name, &bytes) {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(content::inspect(file_name, &bytes))
+}

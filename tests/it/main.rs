@@ -1,0 +1,3 @@
+//! Tests of the whole program, as a user runs it.
+
+fn main() {}
