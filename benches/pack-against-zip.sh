@@ -16,13 +16,12 @@ cd "$work"
 mkdir kept
 unzip -qo layers/layer-1.zip -d kept
 
-seconds() { /usr/bin/time -f %e -o elapsed "$@" >/dev/null 2>&1 || [[ $? -eq 1 ]]; cat elapsed; }
+seconds() { /usr/bin/time -f %e -o "$work/elapsed" "$@" >/dev/null 2>&1 || [[ $? -eq 1 ]]; cat "$work/elapsed"; }
 : >ours; : >zips
 for ((run = 0; run < runs; run++)); do
     rm -rf layers zip.zip
     seconds "$program" pack "$tree" -o layers --max 4000MB --quiet >>ours
     (cd kept && seconds zip -q -9 -y -r ../zip.zip .) >>zips
-    rm -f kept/elapsed
 done
 median() { sort -n "$1" | sed -n "$(((runs + 1) / 2))p"; }
 a=$(median ours) b=$(median zips)
