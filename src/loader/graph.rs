@@ -74,7 +74,8 @@ impl Graph {
         needed
     }
 
-    fn loaded_objects(&self) -> impl Iterator<Item = (&TreePath, &Vec<Need>)> {
+    /// What is needed by objects that some process may load: the shadowed ones are not among them.
+    pub fn loaded_objects(&self) -> impl Iterator<Item = (&TreePath, &Vec<Need>)> {
         self.needs
             .iter()
             .filter(|(path, _)| !self.shadowed.iter().any(|shadowed| shadowed.path == **path))

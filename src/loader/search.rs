@@ -272,6 +272,10 @@ impl<'a> State<'a> {
         let object = self.loaded[needing].object;
         let mut directories = Vec::new();
         let mut add = |how, list: &str, owner| {
+            // An empty element is the working directory; an empty list is none.
+            if list.is_empty() {
+                return;
+            }
             for element in list.split(':') {
                 let directory = self.absolute(&self.expand(element, owner));
                 directories.push((how, directory));
@@ -291,9 +295,7 @@ impl<'a> State<'a> {
                 add(How::Rpath, rpath, 0);
             }
         }
-        for element in &self.process.library_path {
-            add(How::LibraryPath, element, 0);
-        }
+        add(How::LibraryPath, &self.process.library_path.join(":"), 0);
         if let Some(runpath) = &object.runpath {
             add(How::Runpath, runpath, needing);
         }

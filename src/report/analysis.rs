@@ -273,7 +273,7 @@ fn object_reports(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<ObjectRepo
 fn library_report(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> LibraryReport {
     let kept = &plan.kept;
     let mut names: BTreeMap<&str, Resolution> = BTreeMap::new();
-    for need in plan.graph.needs.values().flatten() {
+    for need in plan.graph.loaded_objects().flat_map(|(_, needs)| needs) {
         let resolution = match &need.answer {
             Answer::Found(found) if matches!(found.place, Place::Tree(_)) => Resolution::Bundled,
             Answer::Found(_) => Resolution::Provided,
