@@ -1,6 +1,7 @@
 //! What glibc's `ld.so` would do on Lambda: which file it takes for each needed library, and why.
 //!
-//! Nothing is run and nothing is read here: a [`Process`] is followed over a [`Root`], which is plain data. [`graph()`]
+//! Nothing is run and nothing is read here: a [`Process`] is followed over a
+//! [`Root`](crate::root::Root), which is plain data. [`graph()`]
 //! asks for every process that the tree can become and merges the answers.
 
 mod graph;

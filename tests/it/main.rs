@@ -1,5 +1,11 @@
 //! Tests of the whole program, as a user runs it. Every test makes its own folder and leaves nothing behind.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what cannot be unwrapped in a test is a failure of the test"
+)]
+
 mod analyze;
 mod check;
 mod errors;
