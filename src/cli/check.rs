@@ -56,6 +56,6 @@ impl Arguments {
         };
         let name = global.runtime.as_deref().or(name).unwrap_or(runtime::DEFAULT);
         let arch = global.arch.or(arch).or(of_objects).unwrap_or(Arch::X86_64);
-        Ok(Runtime::built_in(name, arch)?)
+        Ok(Runtime::load(name, arch)?)
     }
 }

@@ -186,7 +186,7 @@ impl Global {
     fn runtime(&self, tree: &Tree) -> Result<Runtime, RuntimeError> {
         let of_tree = Arch::of_most(tree.objects().map(|(_, object)| object));
         let arch = self.arch.or(of_tree).unwrap_or(Arch::X86_64);
-        Runtime::built_in(self.runtime.as_deref().unwrap_or(runtime::DEFAULT), arch)
+        Runtime::load(self.runtime.as_deref().unwrap_or(runtime::DEFAULT), arch)
     }
 }
 

@@ -1,7 +1,9 @@
 //! ELF files: what the dynamic loader reads of them.
 
+mod notes;
 mod object;
 mod versions;
 
 pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, parse};
+pub use notes::{DlopenNote, Priority};
 pub use versions::VersionNeed;

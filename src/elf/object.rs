@@ -2,9 +2,10 @@
 //! section headers, which a stripped file may lack.
 
 use goblin::container::{Container, Ctx};
-use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD};
+use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE};
 use goblin::elf::{Dynamic, Elf, ProgramHeader, dynamic, header};
 
+use super::notes::{self, DlopenNote};
 use super::versions::{self, VersionNeed};
 
 /// The first four bytes of every ELF file (ELF gABI, chapter 4, "ELF Identification").
@@ -72,8 +73,10 @@ pub struct Object {
     pub no_default_libraries: bool,
     /// The symbol versions that it asks of others.
     pub version_needs: Vec<VersionNeed>,
-    /// The symbol versions that it defines itself, sorted.
-    pub versions: Vec<String>,
+    /// The symbol versions that it defines itself, sorted; `None` for a library of which only the name is known.
+    pub versions: Option<Vec<String>>,
+    /// What it may open at run time, as it says itself.
+    pub dlopen_notes: Vec<DlopenNote>,
 }
 
 /// Why an ELF file cannot be read.
@@ -131,7 +134,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Object>, ElfError> {
         runpath: None,
         no_default_libraries: false,
         version_needs: Vec::new(),
-        versions: Vec::new(),
+        versions: Some(Vec::new()),
+        dlopen_notes: notes::dlopen_notes(&image),
     };
     if segments.iter().any(|segment| segment.p_type == PT_DYNAMIC)
         && let Some(dynamic) = Dynamic::parse(bytes, &segments, context).map_err(broken)?
@@ -167,7 +171,7 @@ fn read_dynamic(object: &mut Object, image: &Image<'_>, dynamic: &Dynamic) -> Re
         object.rpath = None;
     }
     object.version_needs = versions::needs(image, dynamic, &text)?;
-    object.versions = versions::definitions(image, dynamic, &text)?;
+    object.versions = Some(versions::definitions(image, dynamic, &text)?);
     Ok(())
 }
 
@@ -183,6 +187,24 @@ pub(super) struct Image<'a> {
 }
 
 impl Image<'_> {
+    /// The parts of the file that hold notes.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments
+            .iter()
+            .filter(|segment| segment.p_type == PT_NOTE)
+            .filter_map(|segment| {
+                let start = usize::try_from(segment.p_offset).ok()?;
+                let end = start.checked_add(usize::try_from(segment.p_filesz).ok()?)?;
+                self.bytes.get(start..end)
+            })
+    }
+
+    /// A word in the file's byte order.
+    pub(super) fn word(&self, bytes: &[u8], at: usize) -> Option<u32> {
+        let bytes = bytes.get(at..)?.first_chunk::<4>().copied()?;
+        Some(if self.context.le.is_little() { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
+    }
+
     /// The bytes of the file from an address on, to the end of the segment's part in the file.
     pub(super) fn at(&self, address: u64) -> Result<&[u8], ElfError> {
         self.segments

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::elf::Kind;
-use crate::r::RHome;
 use crate::root::{Place, Root};
 use crate::tree::TreePath;
 
-use super::process::{processes, standing_alone};
+use super::process::Processes;
 use super::search::{Answer, Found, Loaded, load};
 
 /// What the loader does with a tree.
@@ -110,9 +109,10 @@ impl Graph {
 /// first; what it needs then does not matter. Any other may be opened at run time by something that nobody can see from
 /// here, so it is followed as a process of its own.
 pub fn graph(root: Root<'_>) -> Graph {
-    let homes = RHome::all(root.tree);
+    let processes = Processes::of(root);
+    let plugins = processes.plugins();
     let mut graph = Graph::default();
-    for process in processes(root, &homes) {
+    for process in processes.all() {
         graph.add(&load(root, &process));
     }
     let alone: Vec<(&TreePath, &str)> = root
@@ -129,8 +129,9 @@ pub fn graph(root: Root<'_>) -> Graph {
     let mut needed_alone = BTreeSet::new();
     let mut candidates = Vec::new();
     for (path, soname) in alone {
-        let loaded = load(root, &standing_alone(root, &homes, path));
-        if let Some(by) = served_by_runtime(root, soname) {
+        let loaded = load(root, &processes.alone(path));
+        let by = served_by_runtime(root, soname).filter(|_| !plugins.contains(path));
+        if let Some(by) = by {
             graph.shadowed.push(Shadowed {
                 path: path.clone(),
                 soname: soname.to_owned(),
@@ -145,7 +146,9 @@ pub fn graph(root: Root<'_>) -> Graph {
             }
         }
         graph.add(&loaded);
-        candidates.push(path);
+        if !plugins.contains(path) {
+            candidates.push(path);
+        }
     }
     graph.unneeded = candidates
         .into_iter()
@@ -157,11 +160,10 @@ pub fn graph(root: Root<'_>) -> Graph {
 
 /// The runtime's library that an ordinary process gets when it asks for the name.
 fn served_by_runtime(root: Root<'_>, soname: &str) -> Option<String> {
-    let runtime = root.runtime;
-    runtime
-        .library_path
+    let library_path = root.runtime.library_path();
+    library_path
         .iter()
-        .chain(&runtime.default_directories)
+        .chain(&root.runtime.default_directories)
         .find_map(|directory| root.resolve(&format!("{directory}/{soname}")).ok())
         .and_then(|place| match place {
             Place::Runtime(path) => Some(path),

@@ -7,7 +7,9 @@
 mod graph;
 mod process;
 mod search;
+mod versions;
 
 pub use graph::{Graph, Need, Shadowed, graph};
-pub use process::{Process, processes};
+pub use process::{Process, Processes};
+pub use versions::{Grade, VersionProblem, version_problems};
 pub use search::{Answer, Found, How, Outcome, Searched, load};

@@ -192,9 +192,11 @@ impl<'a> State<'a> {
             return (Answer::Found(self.loaded[number].loaded.found.clone()), Some(number));
         }
         if self.is_loader(name) {
+            let path = self.root.runtime.interpreter.clone();
+            let place = self.root.resolve(&path).unwrap_or(Place::Runtime(path.clone()));
             let found = Found {
-                place: Place::Runtime(self.root.runtime.interpreter.clone()),
-                path: self.root.runtime.interpreter.clone(),
+                place,
+                path,
                 how: How::Direct,
             };
             return (Answer::Found(found), None);
@@ -245,11 +247,14 @@ impl<'a> State<'a> {
             };
         }
         for (how, directory) in self.directories(needing) {
-            let path = if directory == "/" {
-                format!("/{name}")
-            } else {
-                format!("{directory}/{name}")
-            };
+            let special = self.root.runtime.hardware_directories.iter();
+            let candidates = special.map(|below| format!("{directory}/{below}/{name}"));
+            if let Some((path, (place, object))) =
+                candidates.map(|path| (self.candidate(&path), path)).find_map(|(found, path)| Some((path, found.ok()?)))
+            {
+                return Ok((Found { place, path, how }, object));
+            }
+            let path = format!("{}/{name}", directory.trim_end_matches('/'));
             match self.candidate(&path) {
                 Ok((place, object)) => return Ok((Found { place, path, how }, object)),
                 Err(outcome) => {
@@ -295,7 +300,7 @@ impl<'a> State<'a> {
                 add(How::Rpath, rpath, 0);
             }
         }
-        add(How::LibraryPath, &self.process.library_path.join(":"), 0);
+        add(How::LibraryPath, &self.process.library_path, 0);
         if let Some(runpath) = &object.runpath {
             add(How::Runpath, runpath, needing);
         }

@@ -9,7 +9,7 @@ fn packed_names(sandbox: &Sandbox, folder: &str) -> BTreeSet<String> {
     sandbox
         .contents(folder)
         .into_iter()
-        .filter(|(name, _)| name.ends_with(".zip"))
+        .filter(|(name, _)| name.starts_with("layer-"))
         .flat_map(|(_, bytes)| {
             let archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
             let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();

@@ -1,4 +1,5 @@
-//! The few shell statements by which R's `etc/ldpaths` sets its variables (POSIX.1-2017, Shell Command Language).
+//! What can be read in a shell script without running it: the variables that it sets and the commands that it calls
+//! (POSIX.1-2017, Shell Command Language).
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ const LONGEST_LINE: usize = 4096;
 /// Carries out the assignments of a script: `NAME=value`, `: ${NAME=value}` and these inside `if test -n` or `-z`.
 ///
 /// Other commands are passed over. A condition that is not understood counts as false.
-pub(super) fn source(script: &str, environment: &mut BTreeMap<String, String>) {
+pub fn source(script: &str, environment: &mut BTreeMap<String, String>) {
     // For each `if` that is open: whether its current branch is taken, and whether one was.
     let mut branches: Vec<(bool, bool)> = Vec::new();
     let statements = script
