@@ -131,7 +131,8 @@ pub fn link_target(link: &TreePath, target: &str) -> String {
 impl Root<'_> {
     /// Whether a command is found on a search path, element by element.
     pub fn has_command(&self, name: &str, path: &[String]) -> bool {
-        path.iter().any(|folder| self.resolve(&format!("{folder}/{name}")).is_ok())
+        path.iter()
+            .any(|folder| self.resolve(&format!("{folder}/{name}")).is_ok())
     }
 }
 

@@ -4,6 +4,6 @@ mod notes;
 mod object;
 mod versions;
 
-pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, parse};
 pub use notes::{DlopenNote, Priority};
+pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, parse};
 pub use versions::VersionNeed;

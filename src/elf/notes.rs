@@ -40,9 +40,11 @@ pub(super) fn dlopen_notes(image: &Image<'_>) -> Vec<DlopenNote> {
     for notes in image.notes() {
         let mut at = 0;
         // Elf64_Nhdr: the lengths of owner and description and the type (u32 each), then both, each padded to 4 bytes.
-        while let (Some(owner_length), Some(length), Some(kind)) =
-            (image.word(notes, at), image.word(notes, at + 4), image.word(notes, at + 8))
-        {
+        while let (Some(owner_length), Some(length), Some(kind)) = (
+            image.word(notes, at),
+            image.word(notes, at + 4),
+            image.word(notes, at + 8),
+        ) {
             let owner_start = at + 12;
             let Some((start, end)) = description(owner_start, owner_length, length) else {
                 break;

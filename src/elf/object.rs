@@ -202,7 +202,11 @@ impl Image<'_> {
     /// A word in the file's byte order.
     pub(super) fn word(&self, bytes: &[u8], at: usize) -> Option<u32> {
         let bytes = bytes.get(at..)?.first_chunk::<4>().copied()?;
-        Some(if self.context.le.is_little() { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
+        Some(if self.context.le.is_little() {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        })
     }
 
     /// The bytes of the file from an address on, to the end of the segment's part in the file.

@@ -11,5 +11,5 @@ mod versions;
 
 pub use graph::{Graph, Need, Shadowed, graph};
 pub use process::{Process, Processes};
+pub use search::{Answer, Found, How, Loaded, Outcome, Searched, Searching, load};
 pub use versions::{Grade, VersionProblem, version_problems};
-pub use search::{Answer, Found, How, Outcome, Searched, load};

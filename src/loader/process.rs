@@ -85,7 +85,12 @@ impl<'a> Processes<'a> {
     pub fn plugins(&self) -> BTreeSet<TreePath> {
         let tree = self.root.tree;
         let mut plugins: BTreeSet<TreePath> = self.homes.iter().flat_map(|home| home.plugins(tree)).collect();
-        plugins.extend(tree.objects().map(|(path, _)| path).filter(|path| is_python_extension(path)).cloned());
+        plugins.extend(
+            tree.objects()
+                .map(|(path, _)| path)
+                .filter(|path| is_python_extension(path))
+                .cloned(),
+        );
         plugins
     }
 

@@ -93,6 +93,14 @@ pub struct Loaded {
 ///
 /// An object whose plugin or program is not in the tree is left out; the answer then has fewer objects.
 pub fn load(root: Root<'_>, process: &Process) -> Vec<Loaded> {
+    follow(root, process)
+        .loaded
+        .into_iter()
+        .map(|mapped| mapped.loaded)
+        .collect()
+}
+
+fn follow<'a>(root: Root<'a>, process: &'a Process) -> State<'a> {
     let mut state = State {
         root,
         process,
@@ -127,7 +135,27 @@ pub fn load(root: Root<'_>, process: &Process) -> Vec<Loaded> {
         );
         state.follow_from(first);
     }
-    state.loaded.into_iter().map(|mapped| mapped.loaded).collect()
+    state
+}
+
+/// A process that has been followed, to ask what more its program would find.
+pub struct Searching<'a>(State<'a>);
+
+impl<'a> Searching<'a> {
+    /// Follows the process.
+    pub fn from(root: Root<'a>, process: &'a Process) -> Self {
+        Self(follow(root, process))
+    }
+
+    /// Whether the program would find a library of that name with dlopen.
+    pub fn finds(&self, name: &str) -> bool {
+        let known = self
+            .0
+            .loaded
+            .iter()
+            .any(|mapped| mapped.names.iter().any(|known| known == name));
+        known || (!self.0.loaded.is_empty() && self.0.search(0, name).is_ok())
+    }
 }
 
 struct Mapped<'a> {
@@ -249,8 +277,9 @@ impl<'a> State<'a> {
         for (how, directory) in self.directories(needing) {
             let special = self.root.runtime.hardware_directories.iter();
             let candidates = special.map(|below| format!("{directory}/{below}/{name}"));
-            if let Some((path, (place, object))) =
-                candidates.map(|path| (self.candidate(&path), path)).find_map(|(found, path)| Some((path, found.ok()?)))
+            if let Some((path, (place, object))) = candidates
+                .map(|path| (self.candidate(&path), path))
+                .find_map(|(found, path)| Some((path, found.ok()?)))
             {
                 return Ok((Found { place, path, how }, object));
             }

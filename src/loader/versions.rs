@@ -109,10 +109,17 @@ mod tests {
                 content: inspect("test", &bytes),
             }),
         );
-        let arch = if cfg!(target_arch = "x86_64") { Arch::X86_64 } else { Arch::Arm64 };
+        let arch = if cfg!(target_arch = "x86_64") {
+            Arch::X86_64
+        } else {
+            Arch::Arm64
+        };
         let mut runtime = Runtime::load(crate::runtime::DEFAULT, arch).unwrap();
         runtime.highest_versions.insert("GLIBC".to_owned(), highest.to_owned());
-        let root = Root { tree: &tree, runtime: &runtime };
+        let root = Root {
+            tree: &tree,
+            runtime: &runtime,
+        };
         let problems = version_problems(root, &graph(root));
         problems.into_iter().map(|problem| problem.version).collect()
     }

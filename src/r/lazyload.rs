@@ -40,15 +40,19 @@ pub fn which_command(database: &[u8]) -> Option<String> {
 fn path_to_which(content: &[u8]) -> Option<String> {
     // CHARSXP: flags, then the length (u32, big endian), then the bytes (R Internals, section 1.8).
     let ending = b"/which";
-    content.windows(ending.len()).enumerate().filter(|(_, window)| window == ending).find_map(|(at, _)| {
-        let end = at + ending.len();
-        (ending.len()..=256).find_map(|length| {
-            let start = end.checked_sub(length)?;
-            let announced = content.get(start.checked_sub(4)?..start)?.first_chunk::<4>()?;
-            let text = std::str::from_utf8(content.get(start..end)?).ok()?;
-            (u32::from_be_bytes(*announced) as usize == length && text.starts_with('/')).then(|| text.to_owned())
+    content
+        .windows(ending.len())
+        .enumerate()
+        .filter(|(_, window)| window == ending)
+        .find_map(|(at, _)| {
+            let end = at + ending.len();
+            (ending.len()..=256).find_map(|length| {
+                let start = end.checked_sub(length)?;
+                let announced = content.get(start.checked_sub(4)?..start)?.first_chunk::<4>()?;
+                let text = std::str::from_utf8(content.get(start..end)?).ok()?;
+                (u32::from_be_bytes(*announced) as usize == length && text.starts_with('/')).then(|| text.to_owned())
+            })
         })
-    })
 }
 
 #[cfg(test)]

@@ -171,17 +171,28 @@ pub fn analyze(
         runtime,
     }));
     findings.extend(check::object_findings(&plan.kept, runtime));
-    findings.extend(check::missing_libraries(&plan.graph, runtime));
+    findings.extend(check::loader_findings(
+        Root {
+            tree: &plan.kept,
+            runtime,
+        },
+        &plan.graph,
+    ));
     for library in &plan.added {
         let needed_by: Vec<&TreePath> = library.needed_by.iter().collect();
-        let words = [
-            ("soname", library.soname.clone()),
-            ("needed_by", check::names(&needed_by)),
-            ("runtime", runtime.name.clone()),
-            ("host_path", library.from.display().to_string()),
-        ];
-        let words: Vec<(&str, &str)> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
-        findings.push(Finding::new(Code::LibraryToBringIn, &words).at(library.path.to_string()));
+
+        findings.push(
+            Finding::new(
+                Code::LibraryToBringIn,
+                &[
+                    ("soname", &library.soname),
+                    ("needed_by", &check::names(&needed_by)),
+                    ("runtime", &runtime.name),
+                    ("host_path", &library.from.display().to_string()),
+                ],
+            )
+            .at(library.path.to_string()),
+        );
     }
     findings.sort();
     Analysis {

@@ -34,7 +34,9 @@ pub enum CaptureError {
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// Something else than a root.
-    #[error("{0} has no loader (lib64/ld-linux-x86-64.so.2 or lib/ld-linux-aarch64.so.1): give the root of an unpacked image")]
+    #[error(
+        "{0} has no loader (lib64/ld-linux-x86-64.so.2 or lib/ld-linux-aarch64.so.1): give the root of an unpacked image"
+    )]
     NoLoader(String),
     /// The loader cannot be read.
     #[error(transparent)]
@@ -97,7 +99,10 @@ pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<Strin
             Arch::X86_64 => "ld-linux-x86-64.so.2",
             Arch::Arm64 => "ld-linux-aarch64.so.1",
         };
-        let Some(loader) = objects.iter().find(|(_, object)| object.path.ends_with(&format!("/{file_name}"))) else {
+        let Some(loader) = objects
+            .iter()
+            .find(|(_, object)| object.path.ends_with(&format!("/{file_name}")))
+        else {
             continue;
         };
         let bytes = fs_err::read(root.join(loader.1.path.trim_start_matches('/')))?;
@@ -106,7 +111,11 @@ pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<Strin
         arch.insert(
             known,
             ArchData {
-                interpreter: like.arch.get(&known).map(|data| data.interpreter.clone()).unwrap_or_default(),
+                interpreter: like
+                    .arch
+                    .get(&known)
+                    .map(|data| data.interpreter.clone())
+                    .unwrap_or_default(),
                 objects: own.map(|(_, object)| object.clone()).collect(),
                 ..ArchData::default()
             },
@@ -152,7 +161,10 @@ fn is_left_out(path: &TreePath) -> bool {
 /// (elf/dl-load.c, `system_dirs`).
 fn directories_in(loader: &[u8]) -> Vec<String> {
     let marker = b"\0/lib";
-    let starts = loader.windows(marker.len()).enumerate().filter(|(_, window)| window == marker);
+    let starts = loader
+        .windows(marker.len())
+        .enumerate()
+        .filter(|(_, window)| window == marker);
     starts
         .map(|(at, _)| {
             loader[at + 1..]
@@ -174,7 +186,8 @@ mod tests {
 
     #[test]
     fn the_loaders_default_directories_are_found() {
-        let debian = b"x\0/lib/x86_64-linux-gnu\0y\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0z";
+        let debian =
+            b"x\0/lib/x86_64-linux-gnu\0y\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0z";
         assert_eq!(
             directories_in(debian),
             ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib"]

@@ -231,7 +231,10 @@ pub(super) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeEr
     let mut data = base(&known.base)?;
     data.name = known.name;
     data.title = known.title;
-    for (own, all) in [(known.libraries, &mut data.libraries), (known.commands, &mut data.commands)] {
+    for (own, all) in [
+        (known.libraries, &mut data.libraries),
+        (known.commands, &mut data.commands),
+    ] {
         for (folder, names) in own {
             all.entry(folder).or_default().extend(names);
         }
@@ -330,7 +333,11 @@ impl ObjectData {
             rpath: self.rpath.clone(),
             runpath: self.runpath.clone(),
             no_default_libraries: self.no_default_libraries,
-            kind: if self.executable { Kind::Executable } else { Kind::SharedLibrary },
+            kind: if self.executable {
+                Kind::Executable
+            } else {
+                Kind::SharedLibrary
+            },
             versions: Some(self.versions.clone()),
             ..named("", arch.machine())
         }

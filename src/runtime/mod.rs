@@ -62,7 +62,9 @@ impl Runtime {
 
     /// Everything that the runtime is known to have, by its absolute path.
     pub fn entries(&self) -> impl Iterator<Item = (String, &Entry)> {
-        self.files.iter().map(|(path, entry)| (format!("/{}", path.as_str()), entry))
+        self.files
+            .iter()
+            .map(|(path, entry)| (format!("/{}", path.as_str()), entry))
     }
 
     /// `LD_LIBRARY_PATH` of a function's process, element by element.
@@ -104,8 +106,14 @@ mod tests {
             }
         }
         assert!(names >= 20);
-        assert!(matches!(Runtime::load("provided", Arch::Arm64), Err(RuntimeError::NotOnArch { .. })));
-        assert!(matches!(Runtime::load("provided.al3", Arch::Arm64), Err(RuntimeError::Unknown { .. })));
+        assert!(matches!(
+            Runtime::load("provided", Arch::Arm64),
+            Err(RuntimeError::NotOnArch { .. })
+        ));
+        assert!(matches!(
+            Runtime::load("provided.al3", Arch::Arm64),
+            Err(RuntimeError::Unknown { .. })
+        ));
     }
 
     /// A sample of the table in which the lists of the four file systems were compared.

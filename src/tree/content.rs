@@ -13,7 +13,13 @@ pub const HEAD: usize = 4;
 /// `ldpaths` and `Renviron` hold R's environment (R Installation and Administration, section 2.8 and 8),
 /// `DESCRIPTION` the packages that an R package needs (Writing R Extensions, section 1.1.1).
 /// The database of package base holds the path of `which`; see [`lazyload`].
-const WANTED_NAMES: [&str; 5] = ["ldpaths", "Renviron", "DESCRIPTION", "bootstrap", lazyload::BASE_DATABASE];
+const WANTED_NAMES: [&str; 5] = [
+    "ldpaths",
+    "Renviron",
+    "DESCRIPTION",
+    "bootstrap",
+    lazyload::BASE_DATABASE,
+];
 
 /// The content of a regular file, reduced to what is asked of it.
 #[derive(Debug, Clone, PartialEq)]
