@@ -5,6 +5,8 @@ mod analyze;
 mod check;
 mod pack;
 mod progress;
+mod runtimes;
+mod why;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -57,6 +59,8 @@ enum Command {
     Analyze(analyze::Arguments),
     Pack(pack::Arguments),
     Check(check::Arguments),
+    Why(why::Arguments),
+    Runtimes(runtimes::Arguments),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -77,8 +81,8 @@ struct Global {
     /// How many threads to use; all processors unless given. The result is the same with any number
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// The Lambda runtime that the layers are for [default: provided.al2023]
-    #[arg(long, global = true, value_name = "NAME")]
+    /// The Lambda runtime that the layers are for, by name or as a file [default: provided.al2023]
+    #[arg(long, global = true, value_name = "NAME|FILE")]
     runtime: Option<String>,
     /// The architecture, x86_64 or arm64; that of most files in the tree unless given
     #[arg(long, global = true, value_name = "ARCH")]
@@ -237,6 +241,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Analyze(arguments) => arguments.run(global, &progress),
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
+        Command::Why(arguments) => arguments.run(global, &progress),
+        Command::Runtimes(arguments) => arguments.run(global, &progress),
     };
     let status = match answer {
         Ok(answer) => match print(&answer.text) {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::elf::Kind;
 use crate::root::{Place, Root};
 use crate::tree::TreePath;
 
@@ -103,58 +102,93 @@ impl Graph {
     }
 }
 
-/// Follows every process that the tree can become.
-///
-/// First the executables and R's plugins. A library that none of them reaches is shadowed if the runtime serves its name
-/// first; what it needs then does not matter. Any other may be opened at run time by something that nobody can see from
-/// here, so it is followed as a process of its own.
-pub fn graph(root: Root<'_>) -> Graph {
+/// One process that was followed, and why it was.
+#[derive(Debug, Clone)]
+pub struct Followed {
+    /// What the loader maps for it.
+    pub loaded: Vec<Loaded>,
+    /// Why it was followed.
+    pub start: Start,
+}
+
+/// Why a process is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// An executable, or R with one of its plugins.
+    Program,
+    /// A library that no program reaches; something may open it at run time all the same.
+    Alone,
+    /// A library that no program reaches and whose name the runtime serves first: it is never loaded, and what it needs does
+    /// not matter.
+    Shadowed(Shadowed),
+}
+
+/// Follows every process that the tree can become: the executables and R's plugins, then each library that none of them
+/// reaches as a process of its own.
+pub fn follow_all(root: Root<'_>) -> Vec<Followed> {
     let processes = Processes::of(root);
     let plugins = processes.plugins();
-    let mut graph = Graph::default();
-    for process in processes.all() {
-        graph.add(&load(root, &process));
-    }
-    let alone: Vec<(&TreePath, &str)> = root
-        .tree
-        .objects()
-        .filter(|(path, object)| {
-            (object.kind == Kind::SharedLibrary || object.soname.is_some()) && !graph.needs.contains_key(path)
-        })
-        .map(|(path, object)| {
-            let name = object.soname.as_deref().unwrap_or(path.file_name());
-            (path, name)
+    let mut reached = BTreeSet::new();
+    let mut followed: Vec<Followed> = processes
+        .all()
+        .iter()
+        .map(|process| Followed {
+            loaded: load(root, process),
+            start: Start::Program,
         })
         .collect();
-    let mut needed_alone = BTreeSet::new();
-    let mut candidates = Vec::new();
-    for (path, soname) in alone {
-        let loaded = load(root, &processes.alone(path));
-        let by = served_by_runtime(root, soname).filter(|_| !plugins.contains(path));
-        if let Some(by) = by {
-            graph.shadowed.push(Shadowed {
-                path: path.clone(),
-                soname: soname.to_owned(),
-                by,
-            });
-            graph.add(loaded.get(..1).unwrap_or_default());
+    for object in followed.iter().flat_map(|followed| &followed.loaded) {
+        if let Place::Tree(path) = &object.found.place {
+            reached.insert(path.clone());
+        }
+    }
+    for (path, object) in root.tree.objects() {
+        if reached.contains(path) {
             continue;
         }
-        for object in loaded.iter().skip(1) {
-            if let Place::Tree(needed) = &object.found.place {
-                needed_alone.insert(needed.clone());
+        let soname = object.soname.as_deref().unwrap_or(path.file_name());
+        let by = served_by_runtime(root, soname).filter(|_| !plugins.contains(path));
+        followed.push(Followed {
+            loaded: load(root, &processes.alone(path)),
+            start: by.map_or(Start::Alone, |by| {
+                Start::Shadowed(Shadowed {
+                    path: path.clone(),
+                    soname: soname.to_owned(),
+                    by,
+                })
+            }),
+        });
+    }
+    followed
+}
+
+/// Merges what all processes find.
+pub fn graph(root: Root<'_>) -> Graph {
+    let plugins = Processes::of(root).plugins();
+    let mut graph = Graph::default();
+    let mut needed = BTreeSet::new();
+    let mut alone = Vec::new();
+    for Followed { loaded, start } in follow_all(root) {
+        let places = || {
+            loaded.iter().filter_map(|object| match &object.found.place {
+                Place::Tree(path) => Some(path.clone()),
+                Place::Runtime(_) => None,
+            })
+        };
+        match start {
+            Start::Program => graph.add(&loaded),
+            Start::Alone => {
+                needed.extend(places().skip(1));
+                alone.extend(places().take(1).filter(|path| !plugins.contains(path)));
+                graph.add(&loaded);
+            }
+            Start::Shadowed(shadowed) => {
+                graph.add(loaded.get(..1).unwrap_or_default());
+                graph.shadowed.push(shadowed);
             }
         }
-        graph.add(&loaded);
-        if !plugins.contains(path) {
-            candidates.push(path);
-        }
     }
-    graph.unneeded = candidates
-        .into_iter()
-        .filter(|path| !needed_alone.contains(*path))
-        .cloned()
-        .collect();
+    graph.unneeded = alone.into_iter().filter(|path| !needed.contains(path)).collect();
     graph
 }
 

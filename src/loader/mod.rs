@@ -9,7 +9,7 @@ mod process;
 mod search;
 mod versions;
 
-pub use graph::{Graph, Need, Shadowed, graph};
+pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph};
 pub use process::{Process, Processes};
 pub use search::{Answer, Found, How, Loaded, Outcome, Searched, Searching, load};
 pub use versions::{Grade, VersionProblem, version_problems};

@@ -349,12 +349,11 @@ impl<'a> State<'a> {
         let found = &self.loaded[owner].loaded.found.path;
         let origin = found.rsplit_once('/').map_or("", |(folder, _)| folder);
         let origin = if origin.is_empty() { "/" } else { origin };
-        let platform = self.root.runtime.arch.machine().to_string();
         let mut expanded = text.to_owned();
         for (token, value) in [
             ("ORIGIN", origin),
             ("LIB", self.root.runtime.lib.as_str()),
-            ("PLATFORM", platform.as_str()),
+            ("PLATFORM", self.root.runtime.platform.as_str()),
         ] {
             expanded = replace_token(&expanded, token, value);
         }

@@ -291,6 +291,7 @@ impl Data {
             default_directories: self.default_directories,
             hardware_directories: self.hardware_directories,
             lib: self.lib,
+            platform: arch.machine().to_string(),
             working_directory: self.working_directory,
             interpreter: own.interpreter,
             highest_versions,

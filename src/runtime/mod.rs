@@ -35,6 +35,8 @@ pub struct Runtime {
     pub hardware_directories: Vec<String>,
     /// What `$LIB` stands for in a search path.
     pub lib: String,
+    /// What `$PLATFORM` stands for in a search path.
+    pub platform: String,
     /// The folder in which a function's process starts; relative search paths begin here.
     pub working_directory: String,
     /// The loader's own path.

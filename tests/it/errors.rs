@@ -40,7 +40,7 @@ fn wrong_words_are_explained() {
         (&["pack", "opt", "--drop", "a[b"], "'a[b' is not a glob"),
         (
             &["pack", "opt", "--runtime", "provided.al3"],
-            "built in are provided.al2023",
+            "there is no runtime 'provided.al3'",
         ),
         (&["pack", "opt", "--arch", "sparc"], "use x86_64 or arm64"),
         (&["pack", "opt", "--drop", "**"], "nothing is left to pack"),

@@ -9,6 +9,7 @@
 mod analyze;
 mod check;
 mod errors;
+mod loader;
 mod pack;
 mod support;
 mod zips;
