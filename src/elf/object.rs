@@ -75,6 +75,8 @@ pub struct Object {
     pub version_needs: Vec<VersionNeed>,
     /// The symbol versions that it defines itself, sorted; `None` for a library of which only the name is known.
     pub versions: Option<Vec<String>>,
+    /// CRC-32 of the whole file, by which copies are told; 0 for a library of which only the name is known.
+    pub checksum: u32,
     /// What it may open at run time, as it says itself.
     pub dlopen_notes: Vec<DlopenNote>,
 }
@@ -135,6 +137,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Object>, ElfError> {
         no_default_libraries: false,
         version_needs: Vec::new(),
         versions: Some(Vec::new()),
+        checksum: crc32fast::hash(bytes),
         dlopen_notes: notes::dlopen_notes(&image),
     };
     if segments.iter().any(|segment| segment.p_type == PT_DYNAMIC)

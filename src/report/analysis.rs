@@ -10,13 +10,13 @@ use crate::finding::{Code, Finding};
 use crate::host::Libraries;
 use crate::loader::{Answer, graph};
 use crate::plan::Plan;
-use crate::root::{Place, Root};
+use crate::root::{Place, Root, link_target};
 use crate::rules::{Matcher, RuleSet};
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
 use crate::tree::component::{ComponentSize, Components};
 use crate::tree::scan::Scan;
-use crate::tree::{Content, Entry, Totals, TreePath};
+use crate::tree::{Entry, Totals, Tree, TreePath};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
@@ -117,8 +117,10 @@ pub struct LibraryReport {
     pub shadowed: Vec<ShadowedLibrary>,
     /// Libraries that nothing needs by name; something may open them at run time all the same.
     pub unneeded: Vec<String>,
-    /// Libraries of which there are several with one soname.
+    /// Libraries of which there are several with the same content.
     pub duplicates: Vec<Duplicate>,
+    /// Links by which only a linker finds a library: nothing needs these names.
+    pub development_links: Vec<String>,
 }
 
 /// A library that is in neither tree nor runtime.
@@ -145,11 +147,13 @@ pub struct ShadowedLibrary {
     pub bytes: Bytes,
 }
 
-/// Several libraries of one soname.
+/// Several libraries with the same content.
 #[derive(Debug, Clone, Serialize)]
 pub struct Duplicate {
-    /// The soname.
-    pub soname: String,
+    /// The soname, if they have one.
+    pub soname: Option<String>,
+    /// The length of each.
+    pub bytes: Bytes,
     /// Their paths in the tree.
     pub paths: Vec<String>,
 }
@@ -318,14 +322,6 @@ fn library_report(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> 
         }
     }));
     missing.sort_by(|a, b| a.soname.cmp(&b.soname));
-    let mut sonames: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (path, file) in kept.files() {
-        if let Content::Object(object) = &file.content
-            && let Some(soname) = &object.soname
-        {
-            sonames.entry(soname).or_default().push(path.to_string());
-        }
-    }
     LibraryReport {
         needed: names.len(),
         bundled: count(Resolution::Bundled),
@@ -343,13 +339,41 @@ fn library_report(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> 
             })
             .collect(),
         unneeded: plan.graph.unneeded.iter().map(ToString::to_string).collect(),
-        duplicates: sonames
-            .into_iter()
-            .filter(|(_, paths)| paths.len() > 1)
-            .map(|(soname, paths)| Duplicate {
-                soname: soname.to_owned(),
-                paths,
-            })
-            .collect(),
+        duplicates: duplicates(kept),
+        development_links: development_links(Root { tree: kept, runtime }, &names),
     }
+}
+
+fn duplicates(tree: &Tree) -> Vec<Duplicate> {
+    let mut copies: BTreeMap<(Bytes, u32), Duplicate> = BTreeMap::new();
+    for (path, file) in tree.files() {
+        if let Some(object) = file.content.object() {
+            let slot = copies
+                .entry((file.bytes, object.checksum))
+                .or_insert_with(|| Duplicate {
+                    soname: object.soname.clone(),
+                    bytes: file.bytes,
+                    paths: Vec::new(),
+                });
+            slot.paths.push(path.to_string());
+        }
+    }
+    copies.into_values().filter(|copy| copy.paths.len() > 1).collect()
+}
+
+/// Links `libX.so` that lead to a library which is needed by another name.
+fn development_links(root: Root<'_>, needed: &BTreeMap<&str, Resolution>) -> Vec<String> {
+    root.tree
+        .iter()
+        .filter_map(|(path, entry)| {
+            let Entry::Symlink(target) = entry else { return None };
+            let Ok(Place::Tree(library)) = root.resolve(&link_target(path, target)) else {
+                return None;
+            };
+            let soname = root.tree.object(&library)?.soname.as_deref()?;
+            let name = path.file_name();
+            let of_linker = name != soname && name.strip_suffix(".so").is_some_and(|stem| soname.starts_with(stem));
+            (of_linker && !needed.contains_key(name)).then(|| path.to_string())
+        })
+        .collect()
 }

@@ -37,8 +37,14 @@ for soname in ("libR.so", "libRlapack.so", "libRblas.so", "libbrotlidec.so.1"):
 print("missing:", ", ".join(sorted(missing)))
 PYTHON
 
+say "the runtime, captured from a root with what Lambda has"
+"$shared/tools/al2023-root" root
+# Lambda has no `which`, and this R asks for it by its absolute path: until layers carry a way round that, lend it one.
+cp "$(command -v which)" root/usr/bin/which
+"$program" runtimes capture root -o captured.toml --name captured
+
 say "pack with defaults"
-"$program" pack tree -o layers
+"$program" pack tree -o layers --runtime captured.toml
 [[ $(ls layers) == $'layer-1.zip\nlayers.json' ]] || fail "not one layer: $(ls layers)"
 bytes=$(stat -c %s layers/layer-1.zip)
 [[ $bytes -lt 45000000 ]] || fail "$bytes bytes"
@@ -48,15 +54,35 @@ after=$(cd tree && find . -printf '%p %y %m %s %T@ %l\n' | sort | sha256sum)
 say "three readers accept the zip"
 unzip -tq layers/layer-1.zip
 python3 -c 'import sys, zipfile; assert zipfile.ZipFile(sys.argv[1]).testzip() is None' layers/layer-1.zip
-"$program" check
+"$program" check --runtime captured.toml
+
+say "the default runtime has an older glibc and no which, and check says so"
+if "$program" check --runtime provided.al2023 --format json >default.json; then fail "check is green"; fi
+python3 - <<'PYTHON'
+import json
+errors = [finding for finding in json.load(open("default.json"))["findings"] if finding["severity"] == "error"]
+found = sorted((finding["code"], finding["path"]) for finding in errors)
+assert found == [
+    ("r-which-missing", "R/lib/R/library/base/R/base.rdb"),
+    ("symbol-version-missing", "R/lib/R/lib/libR.so"),
+    ("symbol-version-missing", "R/lib/R/library/nlme/libs/nlme.so"),
+], found
+assert all("GLIBC_2.35" in f["message"] and "GLIBC_2.34" in f["message"] for f in errors if f["code"] == "symbol-version-missing")
+PYTHON
+
+say "libbrotlidec.so.1 is missed where the bundled libcurl is the one that is loaded, and only there"
+"$program" analyze tree --runtime nodejs16.x --format json >nodejs.json
+python3 -c 'import json
+missing = [m["soname"] for m in json.load(open("nodejs.json"))["libraries"]["missing"]]
+assert "libbrotlidec.so.1" in missing, missing'
 
 say "the same bytes again, with one thread"
-"$program" pack tree -o again --threads 1 -q >/dev/null
+"$program" pack tree -o again --threads 1 --runtime captured.toml -q >/dev/null
 cmp layers/layer-1.zip again/layer-1.zip
 cmp layers/layers.json again/layers.json
 
 say "small layers"
-"$program" pack tree -o small --max 8MB --format json >small.json || [[ $? -eq 1 ]]
+"$program" pack tree -o small --max 8MB --runtime captured.toml --format json >small.json || [[ $? -eq 1 ]]
 python3 - <<'PYTHON'
 import glob, json, os, zipfile
 totals = json.load(open("small.json"))["totals"]
@@ -70,9 +96,6 @@ print(totals["layers"], "layers, lower bound", totals["lower_bound"])
 PYTHON
 
 say "R runs from the layers"
-"$shared/tools/al2023-root" root
-# Lambda has no `which`, and this R asks for it by its absolute path: until layers carry a way round that, lend it one.
-cp "$(command -v which)" root/usr/bin/which
 mkdir task
 cp "$here/r/packages.R" task
 for layers in layers small; do

@@ -11,5 +11,7 @@ mod check;
 mod errors;
 mod loader;
 mod pack;
+mod robust;
 mod support;
+mod why;
 mod zips;
