@@ -129,6 +129,15 @@ pub fn link_target(link: &TreePath, target: &str) -> String {
 }
 
 impl Root<'_> {
+    /// Whether a folder lies at an absolute path; one of which nothing is known counts as none.
+    pub fn is_folder(&self, absolute: &str) -> bool {
+        match self.resolve(absolute) {
+            Ok(Place::Tree(path)) => path.is_root() || matches!(self.tree.get(&path), Some(Entry::Directory(_))),
+            Ok(Place::Runtime(path)) => path == "/" || matches!(self.runtime.entry(&path), Some(Entry::Directory(_))),
+            Err(_) => false,
+        }
+    }
+
     /// Whether a command is found on a search path, element by element.
     pub fn has_command(&self, name: &str, path: &[String]) -> bool {
         path.iter()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{names, shown};
 use crate::elf::Priority;
 use crate::finding::{Code, Finding};
-use crate::loader::{Processes, Searching};
+use crate::loader::{Finder, Processes};
 use crate::r::RHome;
 use crate::root::Root;
 use crate::shell;
@@ -137,6 +137,7 @@ fn which_of_r(root: Root<'_>) -> Vec<Finding> {
 /// What objects say that they open at run time, looked for as dlopen would.
 fn dlopen_notes(root: Root<'_>) -> Vec<Finding> {
     let processes = Processes::of(root);
+    let finder = Finder::new(root);
     let mut findings = Vec::new();
     for (path, object) in root.tree.objects() {
         for note in &object.dlopen_notes {
@@ -146,8 +147,7 @@ fn dlopen_notes(root: Root<'_>) -> Vec<Finding> {
                 Priority::Suggested => continue,
             };
             let process = processes.alone(path);
-            let searching = Searching::from(root, &process);
-            if note.soname.iter().any(|soname| searching.finds(soname)) {
+            if note.soname.iter().any(|soname| finder.finds(&process, soname)) {
                 continue;
             }
             let finding = Finding::new(

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::root::{Place, Root};
 use crate::tree::TreePath;
 
-use super::process::Processes;
-use super::search::{Answer, Found, Loaded, load};
+use super::process::{Process, Processes};
+use super::search::{Answer, Finder, Found, Loaded, Served};
 
 /// What the loader does with a tree.
 #[derive(Debug, Clone, Default)]
@@ -79,23 +79,27 @@ impl Graph {
             .filter(|(path, _)| !self.shadowed.iter().any(|shadowed| shadowed.path == **path))
     }
 
-    fn add(&mut self, loaded: &[Loaded]) {
-        for object in loaded {
+    /// Adds the first `objects` objects of a process.
+    fn add(&mut self, loaded: &[Loaded<'_>], objects: usize) {
+        for object in loaded.iter().take(objects) {
             let Place::Tree(path) = &object.found.place else {
                 continue;
             };
             let merged = self.needs.entry(path.clone()).or_default();
-            for (soname, answer, _) in &object.needs {
-                match merged.iter_mut().find(|need| need.soname == *soname) {
+            for (soname, served) in &object.needs {
+                let known = merged.iter_mut().find(|need| need.soname == *soname);
+                let answer = || match served {
+                    Served::By(number) => Answer::Found(loaded[*number].found.clone()),
+                    Served::ByTheLoader(found) => Answer::Found(found.clone()),
+                    Served::Nothing(searched) => Answer::Missing(searched.clone()),
+                };
+                match known {
                     None => merged.push(Need {
-                        soname: soname.clone(),
-                        answer: answer.clone(),
+                        soname: (*soname).to_owned(),
+                        answer: answer(),
                     }),
-                    Some(known) => {
-                        if matches!(answer, Answer::Missing(_)) {
-                            known.answer = answer.clone();
-                        }
-                    }
+                    Some(known) if matches!(served, Served::Nothing(_)) => known.answer = answer(),
+                    Some(_) => {}
                 }
             }
         }
@@ -104,9 +108,9 @@ impl Graph {
 
 /// One process that was followed, and why it was.
 #[derive(Debug, Clone)]
-pub struct Followed {
+pub struct Followed<'a> {
     /// What the loader maps for it.
-    pub loaded: Vec<Loaded>,
+    pub loaded: Vec<Loaded<'a>>,
     /// Why it was followed.
     pub start: Start,
 }
@@ -123,41 +127,61 @@ pub enum Start {
     Shadowed(Shadowed),
 }
 
-/// Follows every process that the tree can become: the executables and R's plugins, then each library that none of them
-/// reaches as a process of its own.
-pub fn follow_all(root: Root<'_>) -> Vec<Followed> {
+/// Follows every process that the tree can become: the executables and R's plugins, then the libraries that none of them
+/// reaches, each as a process of its own. Among these last, one that another one needs is part of that one's process.
+pub fn follow_all(root: Root<'_>) -> Vec<Followed<'_>> {
     let processes = Processes::of(root);
     let plugins = processes.plugins();
+    let finder = Finder::new(root);
     let mut reached = BTreeSet::new();
-    let mut followed: Vec<Followed> = processes
-        .all()
-        .iter()
-        .map(|process| Followed {
-            loaded: load(root, process),
-            start: Start::Program,
-        })
-        .collect();
-    for object in followed.iter().flat_map(|followed| &followed.loaded) {
-        if let Place::Tree(path) = &object.found.place {
-            reached.insert(path.clone());
+    let mut followed: Vec<Followed<'_>> = Vec::new();
+    let mut follow = |process: &Process, start: Start, reached: &mut BTreeSet<TreePath>| {
+        let loaded = finder.load(process);
+        let objects = if matches!(start, Start::Shadowed(_)) {
+            1
+        } else {
+            loaded.len()
+        };
+        for object in loaded.iter().take(objects) {
+            if let Place::Tree(path) = &object.found.place {
+                reached.insert(path.clone());
+            }
         }
+        followed.push(Followed { loaded, start });
+    };
+    for process in processes.all() {
+        follow(&process, Start::Program, &mut reached);
     }
-    for (path, object) in root.tree.objects() {
-        if reached.contains(path) {
-            continue;
-        }
+    let mut alone = Vec::new();
+    let mut shadowed = Vec::new();
+    for (path, object) in root.tree.objects().filter(|(path, _)| !reached.contains(*path)) {
         let soname = object.soname.as_deref().unwrap_or(path.file_name());
-        let by = served_by_runtime(root, soname).filter(|_| !plugins.contains(path));
-        followed.push(Followed {
-            loaded: load(root, &processes.alone(path)),
-            start: by.map_or(Start::Alone, |by| {
-                Start::Shadowed(Shadowed {
+        match served_by_runtime(root, soname).filter(|_| !plugins.contains(path)) {
+            None => alone.push((path, soname, object)),
+            Some(by) => shadowed.push((
+                path,
+                Shadowed {
                     path: path.clone(),
                     soname: soname.to_owned(),
                     by,
-                })
-            }),
-        });
+                },
+            )),
+        }
+    }
+    for (path, shadowed) in shadowed {
+        follow(&processes.alone(path), Start::Shadowed(shadowed), &mut reached);
+    }
+    let needed: BTreeSet<&str> = alone
+        .iter()
+        .flat_map(|(_, _, object)| &object.needed)
+        .map(String::as_str)
+        .collect();
+    // First those that no other one needs; what is left then needs one another in a circle.
+    let (inner, outer): (Vec<_>, Vec<_>) = alone.into_iter().partition(|(_, soname, _)| needed.contains(soname));
+    for (path, ..) in outer.into_iter().chain(inner) {
+        if !reached.contains(path) {
+            follow(&processes.alone(path), Start::Alone, &mut reached);
+        }
     }
     followed
 }
@@ -166,29 +190,20 @@ pub fn follow_all(root: Root<'_>) -> Vec<Followed> {
 pub fn graph(root: Root<'_>) -> Graph {
     let plugins = Processes::of(root).plugins();
     let mut graph = Graph::default();
-    let mut needed = BTreeSet::new();
-    let mut alone = Vec::new();
     for Followed { loaded, start } in follow_all(root) {
-        let places = || {
-            loaded.iter().filter_map(|object| match &object.found.place {
-                Place::Tree(path) => Some(path.clone()),
-                Place::Runtime(_) => None,
-            })
-        };
-        match start {
-            Start::Program => graph.add(&loaded),
-            Start::Alone => {
-                needed.extend(places().skip(1));
-                alone.extend(places().take(1).filter(|path| !plugins.contains(path)));
-                graph.add(&loaded);
-            }
-            Start::Shadowed(shadowed) => {
-                graph.add(loaded.get(..1).unwrap_or_default());
+        let first = loaded.first().map(|object| &object.found.place);
+        match (start, first) {
+            (Start::Alone, Some(Place::Tree(path))) if !plugins.contains(path) => graph.unneeded.push(path.clone()),
+            (Start::Shadowed(shadowed), _) => {
+                graph.add(&loaded, 1);
                 graph.shadowed.push(shadowed);
+                continue;
             }
+            _ => {}
         }
+        graph.add(&loaded, usize::MAX);
     }
-    graph.unneeded = alone.into_iter().filter(|path| !needed.contains(path)).collect();
+    graph.unneeded.sort();
     graph
 }
 

@@ -11,5 +11,5 @@ mod versions;
 
 pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph};
 pub use process::{Process, Processes};
-pub use search::{Answer, Found, How, Loaded, Outcome, Searched, Searching, load};
+pub use search::{Answer, Finder, Found, How, Loaded, Outcome, Searched, Served};
 pub use versions::{Grade, VersionProblem, version_problems};

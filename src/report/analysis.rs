@@ -168,7 +168,7 @@ pub fn analyze(
     libraries: &dyn Libraries,
 ) -> Analysis {
     let tree = &scan.tree;
-    let libraries = library_report(plan, libraries, runtime);
+    let libraries = library_report(scan, plan, libraries, runtime);
     let mut findings = check::scan_findings(&scan.problems);
     findings.extend(check::link_findings(Root {
         tree: &plan.kept,
@@ -285,7 +285,7 @@ fn object_reports(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<ObjectRepo
 }
 
 /// What is missing is what would be missing without the libraries that are brought in.
-fn library_report(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> LibraryReport {
+fn library_report(scan: &Scan, plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> LibraryReport {
     let kept = &plan.kept;
     let mut names: BTreeMap<&str, Resolution> = BTreeMap::new();
     for need in plan.graph.loaded_objects().flat_map(|(_, needs)| needs) {
@@ -339,26 +339,28 @@ fn library_report(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> 
             })
             .collect(),
         unneeded: plan.graph.unneeded.iter().map(ToString::to_string).collect(),
-        duplicates: duplicates(kept),
+        duplicates: duplicates(scan, kept),
         development_links: development_links(Root { tree: kept, runtime }, &names),
     }
 }
 
-fn duplicates(tree: &Tree) -> Vec<Duplicate> {
-    let mut copies: BTreeMap<(Bytes, u32), Duplicate> = BTreeMap::new();
-    for (path, file) in tree.files() {
-        if let Some(object) = file.content.object() {
-            let slot = copies
-                .entry((file.bytes, object.checksum))
-                .or_insert_with(|| Duplicate {
-                    soname: object.soname.clone(),
-                    bytes: file.bytes,
-                    paths: Vec::new(),
-                });
-            slot.paths.push(path.to_string());
-        }
-    }
-    copies.into_values().filter(|copy| copy.paths.len() > 1).collect()
+fn duplicates(scan: &Scan, kept: &Tree) -> Vec<Duplicate> {
+    let several_kept = |paths: &&Vec<TreePath>| paths.iter().filter(|path| kept.contains(path)).count() > 1;
+    let duplicate = |paths: &Vec<TreePath>| {
+        let file = paths
+            .first()
+            .and_then(|path| kept.file(path).or_else(|| scan.tree.file(path)))?;
+        Some(Duplicate {
+            soname: file.content.object()?.soname.clone(),
+            bytes: file.bytes,
+            paths: paths
+                .iter()
+                .filter(|path| kept.contains(path))
+                .map(ToString::to_string)
+                .collect(),
+        })
+    };
+    scan.copies.iter().filter(several_kept).filter_map(duplicate).collect()
 }
 
 /// Links `libX.so` that lead to a library which is needed by another name.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::SCHEMA_VERSION;
 use crate::host::Libraries;
-use crate::loader::{Answer, Followed, Found, Graph, Loaded, Outcome, Searched, Start, follow_all, graph};
+use crate::loader::{Answer, Followed, Found, Graph, Loaded, Outcome, Searched, Served, Start, follow_all, graph};
 use crate::plan::Plan;
 use crate::root::{Place, Root, link_target};
 use crate::runtime::Runtime;
@@ -177,9 +177,9 @@ fn chains(root: Root<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>,
                 let end: Vec<String> = chain.steps.iter().rev().take(2).map(|step| step.path.clone()).collect();
                 keep_shorter(&mut chains, end, chain, |chain| chain);
             }
-            for (soname, answer, _) in &object.needs {
-                let Answer::Missing(searched) = answer else { continue };
-                if soname != what || (number > 0 && start != Start::Program) {
+            for (soname, served) in &object.needs {
+                let Served::Nothing(searched) = served else { continue };
+                if *soname != what || (number > 0 && start != Start::Program) {
                     continue;
                 }
                 let searched: Vec<SearchedReport> = searched.iter().map(SearchedReport::of).collect();
@@ -209,14 +209,14 @@ fn keep_shorter<K: Ord, V>(kept: &mut BTreeMap<K, V>, key: K, value: V, chain: i
     }
 }
 
-fn asked_as(loaded: &[Loaded], number: usize, what: &str) -> bool {
+fn asked_as(loaded: &[Loaded<'_>], number: usize, what: &str) -> bool {
     loaded
         .iter()
         .flat_map(|object| &object.needs)
-        .any(|(soname, _, server)| soname == what && *server == Some(number))
+        .any(|(soname, served)| *soname == what && *served == Served::By(number))
 }
 
-fn chain(loaded: &[Loaded], number: usize) -> Chain {
+fn chain(loaded: &[Loaded<'_>], number: usize) -> Chain {
     let mut steps: Vec<Step> = std::iter::successors(Some(number), |number| loaded[*number].loader)
         .map(|number| Step {
             path: loaded[number].found.path.clone(),

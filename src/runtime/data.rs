@@ -322,7 +322,6 @@ fn named(soname: &str, machine: Machine) -> Object {
         no_default_libraries: false,
         version_needs: Vec::new(),
         versions: None,
-        checksum: 0,
         dlopen_notes: Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! What a file is, as far as the rest of the program asks: an ELF object, a script, a text that is read, or data.
 
-use crate::elf::{self, Object};
+use crate::elf::{self, Object, Source};
 use crate::r::lazyload;
 
 /// Texts longer than this are not kept: no start script or package description comes near it.
@@ -65,11 +65,7 @@ pub fn inspect(file_name: &str, bytes: &[u8]) -> Content {
         return Content::Data;
     }
     if bytes.starts_with(elf::MAGIC) {
-        return match elf::parse(bytes) {
-            Ok(Some(object)) => Content::Object(Box::new(object)),
-            Ok(None) => Content::Data,
-            Err(error) => Content::BrokenObject(error.to_string()),
-        };
+        return inspect_object(bytes);
     }
     if file_name == lazyload::BASE_DATABASE {
         return Content::RBase(lazyload::which_command(bytes));
@@ -79,4 +75,13 @@ pub fn inspect(file_name: &str, bytes: &[u8]) -> Content {
     }
     // A stray Latin-1 byte in a comment must not hide a script from every check.
     Content::Text(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// What a file is that begins as ELF does. Of a file on disk no more is read than the loader reads.
+pub fn inspect_object(source: &(impl Source + ?Sized)) -> Content {
+    match elf::parse(&source) {
+        Ok(Some(object)) => Content::Object(Box::new(object)),
+        Ok(None) => Content::Data,
+        Err(error) => Content::BrokenObject(error.to_string()),
+    }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lambdar_prune::elf::{Class, Kind};
-use lambdar_prune::loader::{Answer, Process, load};
+use lambdar_prune::loader::{Finder, Process, Served};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
 use lambdar_prune::runtime::{Arch, Runtime, capture};
@@ -130,15 +130,15 @@ fn our_answer(root: Root<'_>, path: &TreePath) -> BTreeMap<String, Option<String
         library_path: root.runtime.environment["LD_LIBRARY_PATH"].clone(),
     };
     let mut mapped = BTreeMap::new();
-    for object in load(root, &process) {
-        for (name, answer, _) in &object.needs {
-            if !name.contains("ld-linux") {
-                let place = match answer {
-                    Answer::Found(found) => Some(found.path.clone()),
-                    Answer::Missing(_) => None,
-                };
-                mapped.insert(name.clone(), place);
-            }
+    let loaded = Finder::new(root).load(&process);
+    for object in &loaded {
+        for (name, served) in &object.needs {
+            let place = match served {
+                Served::By(number) => Some(loaded[*number].found.path.clone()),
+                Served::ByTheLoader(_) => continue,
+                Served::Nothing(_) => None,
+            };
+            mapped.insert((*name).to_owned(), place);
         }
     }
     mapped
@@ -249,11 +249,11 @@ fn plugins_are_resolved_as_the_loader_does() {
             plugin_loader: None,
             library_path: runtime.environment["LD_LIBRARY_PATH"].clone(),
         };
-        let loaded = load(root, &process);
+        let loaded = Finder::new(root).load(&process);
         let missing = loaded
             .iter()
             .flat_map(|object| &object.needs)
-            .any(|(_, answer, _)| matches!(answer, Answer::Missing(_)));
+            .any(|(_, served)| matches!(served, Served::Nothing(_)));
         assert_eq!(!missing, works, "{loaded:#?}");
     }
 }

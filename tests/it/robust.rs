@@ -64,7 +64,9 @@ fn objects_are_read_as_binutils_do() {
     let Some(listed) = output("objdump", &["-p", program.to_str().unwrap()]) else {
         return;
     };
-    let object = elf::parse(&fs_err::read(&program).unwrap()).unwrap().unwrap();
+    let object = elf::parse(&fs_err::read(&program).unwrap().as_slice())
+        .unwrap()
+        .unwrap();
     let needed: Vec<&str> = listed
         .lines()
         .filter_map(|line| line.trim().strip_prefix("NEEDED"))

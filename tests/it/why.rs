@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Sandbox, output, testdata};
+use crate::support::{Sandbox, testdata};
 
 fn why(arguments: &[&str]) -> String {
     let sandbox = Sandbox::new();
