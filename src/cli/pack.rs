@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// What to do with symbolic links
     #[arg(long, value_enum, default_value_t = Links::Keep, value_name = "HOW")]
     symlinks: Links,
+    /// Leave debug information and static symbol tables in programs and libraries
+    #[arg(long)]
+    no_strip: bool,
     #[command(flatten)]
     planning: Planning,
 }
@@ -58,6 +61,7 @@ impl Arguments {
             max: self.max,
             output: self.output.clone(),
             timestamp: timestamp()?,
+            strip: !self.no_strip,
         };
         let rules = self.planning.rules()?;
         let scan = scan(&self.tree, progress)?;

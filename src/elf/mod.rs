@@ -3,6 +3,7 @@
 mod notes;
 mod object;
 mod source;
+pub mod strip;
 mod versions;
 
 pub use notes::{DlopenNote, Priority};

@@ -4,6 +4,7 @@ use base64::Engine;
 use serde::Serialize;
 
 use super::bins::Packing;
+use super::{Change, Ready};
 use crate::plan::Plan;
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
@@ -36,6 +37,8 @@ pub struct Manifest {
     pub added: Vec<AddedLibrary>,
     /// Files whose content differs from the tree's.
     pub changed: Vec<ChangedFile>,
+    /// Objects that were to be stripped and are as in the tree.
+    pub not_stripped: Vec<UntouchedFile>,
 }
 
 /// One zip.
@@ -109,6 +112,15 @@ pub struct ChangedFile {
     pub after_bytes: Bytes,
 }
 
+/// A file that was left as it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct UntouchedFile {
+    /// Its path.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
 impl LayerSummary {
     pub(super) fn new(
         file: String,
@@ -146,6 +158,7 @@ pub(super) fn manifest(
     runtime: &Runtime,
     max: Bytes,
     packing: &Packing,
+    ready: &[Ready],
     layers: Vec<LayerSummary>,
 ) -> Manifest {
     Manifest {
@@ -176,6 +189,27 @@ pub(super) fn manifest(
                 needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
             })
             .collect(),
-        changed: Vec::new(),
+        changed: ready
+            .iter()
+            .filter_map(|ready| match ready.change {
+                Change::Stripped { before } => Some(ChangedFile {
+                    path: ready.path.to_string(),
+                    by: "strip".to_owned(),
+                    before_bytes: before,
+                    after_bytes: Bytes(u64::from(ready.entry.uncompressed)),
+                }),
+                _ => None,
+            })
+            .collect(),
+        not_stripped: ready
+            .iter()
+            .filter_map(|ready| match &ready.change {
+                Change::NotStripped(reason) => Some(UntouchedFile {
+                    path: ready.path.to_string(),
+                    reason: reason.clone(),
+                }),
+                _ => None,
+            })
+            .collect(),
     }
 }

@@ -15,13 +15,14 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 pub use compress::Method;
-pub use manifest::{AddedLibrary, Dropped, LayerSummary, MANIFEST_NAME, Manifest, Totals};
+pub use manifest::{AddedLibrary, ChangedFile, Dropped, LayerSummary, MANIFEST_NAME, Manifest, Totals, UntouchedFile};
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
 use bins::{Capacity, GroupId, Item, Packing};
 use spool::{Spool, Stretch};
 
 use crate::check::{self, Layer};
+use crate::elf::strip;
 use crate::finding::{Code, Finding};
 use crate::limits;
 use crate::plan::{Origin, Plan};
@@ -31,7 +32,7 @@ use crate::runtime::Runtime;
 use crate::size::{Bytes, exact};
 use crate::tree::component::Components;
 use crate::tree::scan::{Problem, ProblemKind, Scan};
-use crate::tree::{Entry, TreePath};
+use crate::tree::{Entry, File, TreePath};
 
 /// What a user asks of the packing.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct Options {
     pub output: PathBuf,
     /// The time of every entry.
     pub timestamp: Timestamp,
+    /// Whether debug information and static symbol tables are left out of ELF objects.
+    pub strip: bool,
 }
 
 /// Why nothing was packed. The output folder then has no new layer.
@@ -97,6 +100,8 @@ pub struct TooLarge {
     pub max: Bytes,
     /// Rules that are off and would take it.
     pub rules: Vec<String>,
+    /// How long the zip would be if the file were stripped, where it was not and that would help.
+    pub stripped: Option<Bytes>,
 }
 
 fn describe_too_large(files: &[TooLarge]) -> String {
@@ -108,6 +113,9 @@ fn describe_too_large(files: &[TooLarge]) -> String {
             exact(file.zipped.0),
             exact(file.max.0),
         ));
+        if let Some(stripped) = file.stripped {
+            text.push_str(&format!("; without --no-strip it would be {} bytes", exact(stripped.0)));
+        }
         if !file.rules.is_empty() {
             text.push_str(&format!(
                 "; --enable {} would leave it out",
@@ -149,6 +157,17 @@ struct Ready {
     path: TreePath,
     entry: ZipEntry,
     stretch: Stretch,
+    change: Change,
+}
+
+/// How the content of an entry differs from that of its origin.
+enum Change {
+    /// Not at all.
+    None,
+    /// It was stripped; its length before.
+    Stripped { before: Bytes },
+    /// It was to be stripped and was left as it is, for a reason.
+    NotStripped(String),
 }
 
 /// Packs a planned tree into zips of at most `options.max` bytes and writes them with their manifest.
@@ -181,8 +200,14 @@ pub fn pack(
     }
     let staging = staging(tree, &options.output)?;
     let spool = Spool::new(staging.path())?;
-    let ready = compress_all(tree, plan, &spool, progress)?;
-    let packing = distribute(plan, matcher, &ready, options.max)?;
+    let preparation = Preparation {
+        tree,
+        plan,
+        strip: options.strip,
+        spool: &spool,
+    };
+    let ready = preparation.all(progress)?;
+    let packing = distribute(&preparation, matcher, &ready, options.max)?;
 
     let components = Components::of(&plan.kept);
     let total = packing
@@ -210,8 +235,8 @@ pub fn pack(
         )?);
     }
     drop(work);
-    let findings = verify(staging.path(), &layers, plan, runtime, progress)?;
-    let manifest = manifest::manifest(scan, plan, runtime, options.max, &packing, layers);
+    let findings = verify(staging.path(), &layers, &ready, runtime, progress)?;
+    let manifest = manifest::manifest(scan, plan, runtime, options.max, &packing, &ready, layers);
     let text = manifest.to_json();
     fs_err::write(staging.path().join(MANIFEST_NAME), text)?;
     progress.check()?;
@@ -243,85 +268,127 @@ fn staging(tree: &Path, output: &Path) -> Result<tempfile::TempDir, PackError> {
     })
 }
 
-/// Reads and compresses every file, the largest first, so that no thread is left with a large one at the end.
-fn compress_all(tree: &Path, plan: &Plan, spool: &Spool, progress: &dyn Progress) -> Result<Vec<Ready>, PackError> {
-    let mut entries: Vec<(&TreePath, &Entry)> = plan
-        .kept
-        .iter()
-        .filter(|(path, entry)| !matches!(entry, Entry::Directory(_)) || plan.kept.below(path).next().is_none())
-        .collect();
-    entries.sort_by(|a, b| b.1.unzipped().cmp(&a.1.unzipped()).then_with(|| a.0.cmp(b.0)));
-    let work = progress.start(Stage::Compress, plan.kept.totals().unzipped_bytes.0);
-    let mut ready = entries
-        .into_par_iter()
-        .with_max_len(1)
-        .map_init(compress::Deflater::default, |deflater, (path, entry)| {
-            progress.check()?;
-            let result = compress_one(tree, plan, path, entry, deflater, spool);
-            work.advance(entry.unzipped().0);
-            result
-        })
-        .collect::<Result<Vec<Ready>, PackError>>()?;
-    ready.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(ready)
+/// What every thread needs to prepare entries.
+struct Preparation<'a> {
+    tree: &'a Path,
+    plan: &'a Plan,
+    strip: bool,
+    spool: &'a Spool,
 }
 
-fn compress_one(
-    tree: &Path,
-    plan: &Plan,
-    path: &TreePath,
-    entry: &Entry,
-    deflater: &mut compress::Deflater,
-    spool: &Spool,
-) -> Result<Ready, PackError> {
-    let (name, kind, content) = match entry {
-        Entry::Directory(_) => (format!("{}/", path.as_str()), EntryKind::Directory, Vec::new()),
-        Entry::Symlink(target) => (
-            path.as_str().to_owned(),
-            EntryKind::Symlink,
-            target.clone().into_bytes(),
-        ),
-        Entry::File(file) => {
-            let disk = match plan.origins.get(path) {
-                None => tree.join(path.as_str()),
-                Some(Origin::Tree(other)) => tree.join(other.as_str()),
-                Some(Origin::Host(path)) => path.clone(),
-            };
-            let content = fs_err::read(&disk)?;
-            if content.len() as u64 != file.bytes.0 {
-                return Err(PackError::Changed(disk));
+impl Preparation<'_> {
+    /// Reads and compresses every entry, the largest first, so that no thread is left with a large one at the end.
+    fn all(&self, progress: &dyn Progress) -> Result<Vec<Ready>, PackError> {
+        let kept = &self.plan.kept;
+        let mut entries: Vec<(&TreePath, &Entry)> = kept
+            .iter()
+            .filter(|(path, entry)| !matches!(entry, Entry::Directory(_)) || kept.below(path).next().is_none())
+            .collect();
+        entries.sort_by(|a, b| b.1.unzipped().cmp(&a.1.unzipped()).then_with(|| a.0.cmp(b.0)));
+        let work = progress.start(Stage::Compress, kept.totals().unzipped_bytes.0);
+        let mut ready = entries
+            .into_par_iter()
+            .with_max_len(1)
+            .map_init(compress::Deflater::default, |deflater, (path, entry)| {
+                progress.check()?;
+                let ready = self.one(path, entry, deflater);
+                work.advance(entry.unzipped().0);
+                ready
+            })
+            .collect::<Result<Vec<Ready>, PackError>>()?;
+        ready.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(ready)
+    }
+
+    fn one(&self, path: &TreePath, entry: &Entry, deflater: &mut compress::Deflater) -> Result<Ready, PackError> {
+        let name = path.as_str().to_owned();
+        let mut change = Change::None;
+        let (name, kind, content) = match entry {
+            Entry::Directory(_) => (name + "/", EntryKind::Directory, Vec::new()),
+            Entry::Symlink(target) => (name, EntryKind::Symlink, target.clone().into_bytes()),
+            Entry::File(file) => {
+                let mut content = self.read(path, file)?;
+                if self.strip && file.content.object().is_some() {
+                    (content, change) = stripped(content);
+                }
+                (name, EntryKind::File(file.mode.in_layer()), content)
             }
-            (path.as_str().to_owned(), EntryKind::File(file.mode.in_layer()), content)
-        }
-    };
-    let too_large = |length: usize| {
-        u32::try_from(length).map_err(|_| {
-            PackError::TooLarge(vec![TooLarge {
-                path: path.clone(),
-                zipped: Bytes(length as u64),
-                max: Bytes(u64::from(u32::MAX)),
-                rules: Vec::new(),
-            }])
+        };
+        let too_large = |length: usize| {
+            u32::try_from(length).map_err(|_| {
+                PackError::TooLarge(vec![TooLarge {
+                    path: path.clone(),
+                    zipped: Bytes(length as u64),
+                    max: Bytes(u64::from(u32::MAX)),
+                    rules: Vec::new(),
+                    stripped: None,
+                }])
+            })
+        };
+        let uncompressed = too_large(content.len())?;
+        let compressed = deflater.compress(content);
+        Ok(Ready {
+            path: path.clone(),
+            entry: ZipEntry {
+                name,
+                kind,
+                method: compressed.method,
+                crc32: compressed.crc32,
+                compressed: too_large(compressed.bytes.len())?,
+                uncompressed,
+            },
+            stretch: self.spool.append(&compressed.bytes)?,
+            change,
         })
-    };
-    let uncompressed = too_large(content.len())?;
-    let compressed = deflater.compress(content);
-    Ok(Ready {
-        path: path.clone(),
-        entry: ZipEntry {
-            name,
-            kind,
-            method: compressed.method,
-            crc32: compressed.crc32,
-            compressed: too_large(compressed.bytes.len())?,
-            uncompressed,
-        },
-        stretch: spool.append(&compressed.bytes)?,
-    })
+    }
+
+    fn read(&self, path: &TreePath, file: &File) -> Result<Vec<u8>, PackError> {
+        let disk = match self.plan.origins.get(path) {
+            None => self.tree.join(path.as_str()),
+            Some(Origin::Tree(other)) => self.tree.join(other.as_str()),
+            Some(Origin::Host(path)) => path.clone(),
+        };
+        let content = fs_err::read(&disk)?;
+        if content.len() as u64 != file.bytes.0 {
+            return Err(PackError::Changed(disk));
+        }
+        Ok(content)
+    }
+
+    /// How long a zip with nothing but this file would be if it were stripped; `None` for one that would not change.
+    fn stripped_size(&self, path: &TreePath) -> Option<Bytes> {
+        let file = self
+            .plan
+            .kept
+            .file(path)
+            .filter(|file| file.content.object().is_some())?;
+        let stripped = strip::strip(&self.read(path, file).ok()?).ok()?;
+        let compressed = compress::Deflater::default().compress(stripped.bytes);
+        Some(Bytes(
+            entry_size(path.as_str(), compressed.bytes.len() as u64) + END_SIZE,
+        ))
+    }
+}
+
+/// The object without what only debuggers and linkers read, or as it was.
+fn stripped(content: Vec<u8>) -> (Vec<u8>, Change) {
+    match strip::strip(&content) {
+        Ok(stripped) => {
+            let before = Bytes(content.len() as u64);
+            (stripped.bytes, Change::Stripped { before })
+        }
+        Err(strip::Reason::NothingToRemove) => (content, Change::None),
+        Err(reason) => (content, Change::NotStripped(reason.to_string())),
+    }
 }
 
 /// Decides which entry goes into which zip.
-fn distribute(plan: &Plan, matcher: &Matcher, ready: &[Ready], max: Bytes) -> Result<Packing, PackError> {
+fn distribute(
+    preparation: &Preparation<'_>,
+    matcher: &Matcher,
+    ready: &[Ready],
+    max: Bytes,
+) -> Result<Packing, PackError> {
     let capacity = Capacity {
         weight: max.0 - END_SIZE,
         items: limits::ZIP_ENTRIES,
@@ -335,12 +402,17 @@ fn distribute(plan: &Plan, matcher: &Matcher, ready: &[Ready], max: Bytes) -> Re
             zipped: Bytes(weight(&ready.entry) + END_SIZE),
             max,
             rules: matcher.off_but_matching(&ready.path).map(ToOwned::to_owned).collect(),
+            stripped: if preparation.strip {
+                None
+            } else {
+                preparation.stripped_size(&ready.path)
+            },
         })
         .collect();
     if !too_large.is_empty() {
         return Err(PackError::TooLarge(too_large));
     }
-    let components = Components::of(&plan.kept);
+    let components = Components::of(&preparation.plan.kept);
     let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
     let items: Vec<Item> = ready
         .iter()
@@ -426,11 +498,11 @@ impl<W: std::io::Write> std::io::Write for Hashing<W> {
     }
 }
 
-/// Reads the zips back, compares the paths in them with the plan, and gives what check has to say.
+/// Reads the zips back, compares what is in them with what was to be, and gives what check has to say.
 fn verify(
     staging: &Path,
     layers: &[LayerSummary],
-    plan: &Plan,
+    ready: &[Ready],
     runtime: &Runtime,
     progress: &dyn Progress,
 ) -> Result<Vec<Finding>, PackError> {
@@ -448,14 +520,35 @@ fn verify(
             });
         }
     }
-    let report = check::judge(read, runtime);
-    if report.merged.totals() != plan.kept.totals() || report.merged.iter().any(|(path, _)| !plan.kept.contains(path)) {
-        return Err(PackError::Verification {
-            file: "the layers".to_owned(),
-            reason: "together they do not hold what was planned".to_owned(),
-        });
+    let wrong = |path: &TreePath, what: &str| PackError::Verification {
+        file: "a layer".to_owned(),
+        reason: format!("{path} {what}"),
+    };
+    let mut sums = BTreeMap::new();
+    for layer in &read {
+        for (path, sum) in &layer.sums {
+            if sums.insert(path.clone(), *sum).is_some() {
+                return Err(wrong(path, "is there twice"));
+            }
+        }
     }
-    Ok(report.findings)
+    let report = check::judge(read, runtime);
+    for Ready { path, entry, .. } in ready {
+        let there = match (report.merged.get(path), entry.kind) {
+            (Some(Entry::Directory(_)), EntryKind::Directory) | (Some(Entry::Symlink(_)), EntryKind::Symlink) => true,
+            (Some(Entry::File(file)), EntryKind::File(mode)) => {
+                file.mode == mode && sums.remove(path) == Some((entry.crc32, u64::from(entry.uncompressed)))
+            }
+            _ => false,
+        };
+        if !there {
+            return Err(wrong(path, "is missing or differs"));
+        }
+    }
+    match sums.keys().next() {
+        Some(path) => Err(wrong(path, "was not planned")),
+        None => Ok(report.findings),
+    }
 }
 
 /// Moves the finished files into the output folder. What an earlier run left there goes first, so that no moment shows

@@ -221,6 +221,16 @@ pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
             rows.collect(),
         );
     }
+    let changed = &packed.manifest.changed;
+    if !changed.is_empty() {
+        let before: Bytes = changed.iter().map(|file| file.before_bytes).sum();
+        let after: Bytes = changed.iter().map(|file| file.after_bytes).sum();
+        text += &look.heading("Stripped");
+        text += &format!("{} files, from {before} to {after}\n", exact(changed.len() as u64));
+    }
+    for file in &packed.manifest.not_stripped {
+        text += &format!("{} is as it was: {}\n", escaped(file.path.as_bytes()), file.reason);
+    }
     if !packed.findings.is_empty() {
         text += &look.heading("Findings");
         text += &finding_lines(&packed.findings, look);
