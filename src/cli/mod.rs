@@ -5,6 +5,7 @@ mod analyze;
 mod check;
 mod pack;
 mod progress;
+mod publish;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -57,6 +58,7 @@ enum Command {
     Analyze(analyze::Arguments),
     Pack(pack::Arguments),
     Check(check::Arguments),
+    Publish(publish::Arguments),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -237,6 +239,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Analyze(arguments) => arguments.run(global, &progress),
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
+        Command::Publish(arguments) => arguments.run(global, &progress),
     };
     let status = match answer {
         Ok(answer) => match print(&answer.text) {

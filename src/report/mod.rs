@@ -1,10 +1,12 @@
 //! What a command answers, as plain data that serializes to the documented JSON, and as tables of the same data.
 
 mod analysis;
+mod publication;
 mod table;
 mod text;
 
 pub use analysis::{Analysis, analyze};
+pub use publication::{arns, failure, publication};
 pub use table::Look;
 pub use text::{analysis, checked, finding_lines, packed};
 
