@@ -158,7 +158,11 @@ impl Arguments {
             if let Err(error @ PublishError::TooLarge { .. }) = publishing {
                 complain(&error.to_string());
             }
-            return Ok(self.answer(&Publication::hindered(&wishes, &packed, findings), global));
+            let publication = Publication {
+                dry_run: self.dry_run,
+                ..Publication::hindered(&wishes, &packed, findings)
+            };
+            return Ok(self.answer(&publication, global));
         }
         let publishing = publishing?;
         let publication = if self.dry_run {
@@ -195,7 +199,7 @@ impl Arguments {
             End::Complete | End::Failed => {}
             End::Hindered => {
                 if self.form == Form::Arns {
-                    complain(&report::finding_lines(&publication.findings, global.look()));
+                    complain(report::finding_lines(&publication.findings, global.look()).trim_end());
                 }
                 complain("check found errors, and nothing was published");
             }

@@ -331,6 +331,26 @@ fn without_the_aws_tool_nothing_is_recorded() {
 }
 
 #[test]
+fn a_version_that_could_not_be_recorded_is_told_all_the_same() {
+    /// Takes the folder away once there is a version.
+    struct Vanishing<'a>(Fake<'a>);
+    impl Aws for Vanishing<'_> {
+        fn call(&self, arguments: &[String]) -> Result<String, CallError> {
+            let answer = self.0.call(arguments);
+            if arguments[1] == "publish-layer-version" {
+                fs_err::remove_dir(&self.0.publishing.folder).unwrap();
+            }
+            answer
+        }
+    }
+    let (_folder, publishing) = in_folder(&["one", "two"]);
+    let publication = publish(&publishing, &Vanishing(Fake::new(&publishing)), &Silent).unwrap();
+    assert!(matches!(&publication.end, End::Unrecorded(error) if error.contains("published.json")));
+    assert_eq!(states(&publication), [State::Published, State::Pending]);
+    assert!(!publication.ok && publication.layers[0].arn.is_some());
+}
+
+#[test]
 fn a_stopped_run_tells_what_is_done() {
     /// Stops before the second layer.
     #[derive(Default)]

@@ -14,25 +14,7 @@ pub fn publication(publication: &Publication, folder: &str, look: Look) -> Strin
     if publication.dry_run {
         return text + &commands(publication);
     }
-    let rows = publication.layers.iter().map(|layer| {
-        vec![
-            layer.layer.clone(),
-            layer.file.clone(),
-            layer.zipped_bytes.to_string(),
-            way(layer).to_owned(),
-            layer.status.to_string(),
-            layer.version.map(|version| version.to_string()).unwrap_or_default(),
-        ]
-    });
-    let columns = [
-        Column::Left("Layer"),
-        Column::Left("Zip"),
-        Column::Right("Size"),
-        Column::Left("Way"),
-        Column::Left("State"),
-        Column::Right("Version"),
-    ];
-    text += &look.table(&columns, rows.collect());
+    text += &table(publication, look);
     text += &summary(publication, folder);
     // ARNs and commands are copied from here: they are never folded or cut.
     if let Some(attach) = &publication.attach {
@@ -46,6 +28,33 @@ pub fn publication(publication: &Publication, folder: &str, look: Look) -> Strin
         text += snippet;
     }
     text
+}
+
+/// Few columns, so that they fit into a narrow terminal; the way is told where it is not the request for all.
+fn table(publication: &Publication, look: Look) -> String {
+    let ways = publication.layers.iter().any(|layer| layer.through_s3);
+    let mut columns = vec![
+        Column::Left("Layer"),
+        Column::Left("Zip"),
+        Column::Right("Size"),
+        Column::Left("State"),
+    ];
+    if ways {
+        columns.push(Column::Left("Way"));
+    }
+    let rows = publication.layers.iter().map(|layer| {
+        let mut row = vec![
+            layer.layer.clone(),
+            layer.file.clone(),
+            layer.zipped_bytes.to_string(),
+            layer.status.to_string(),
+        ];
+        if ways {
+            row.push(way(layer).to_owned());
+        }
+        row
+    });
+    look.table(&columns, rows.collect())
 }
 
 /// The ARNs, one in a line; nothing unless there are all.
@@ -158,17 +167,17 @@ mod tests {
             vec![layer(1, State::Published), layer(2, State::Unchanged)],
             End::Complete,
         );
-        let expected = "\
- Layer   Zip             Size   Way      State       Version
-─────────────────────────────────────────────────────────────
- r-1     layer-1.zip   29.4 MB   direct   published         3
- r-2     layer-2.zip   29.4 MB   direct   unchanged         3
-";
         let text = super::publication(&publication, "layers", Look::default());
-        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let table: Vec<&str> = text.lines().take(4).collect();
-        assert_eq!(words(table[0]), words(expected.lines().next().unwrap()));
-        assert_eq!(words(table[2]), words(expected.lines().nth(2).unwrap()));
+        assert!(
+            text.starts_with(
+                " Layer   Zip              Size   State
+───────────────────────────────────────────
+ r-1     layer-1.zip   29.4 MB   published
+ r-2     layer-2.zip   29.4 MB   unchanged
+"
+            ),
+            "{text}"
+        );
         assert!(
             text.contains("1 published, 1 unchanged. Recorded in layers/published.json."),
             "{text}"

@@ -1,3 +1,6 @@
 //! Tests of the whole program, as a user runs it.
 
+#[cfg(test)]
+mod publish;
+
 fn main() {}
