@@ -68,7 +68,7 @@ impl Libraries for HostDirectories {
         self.directories.iter().find_map(|directory| {
             let path = directory.join(soname);
             let bytes = fs_err::read(&path).ok()?;
-            let object = elf::parse(&bytes).ok()??;
+            let object = elf::parse(&bytes.as_slice()).ok()??;
             let fits =
                 object.machine == arch.machine() && (object.kind == Kind::SharedLibrary || object.soname.is_some());
             fits.then_some(HostLibrary {

@@ -33,5 +33,6 @@ pub mod report;
 pub mod root;
 pub mod rules;
 pub mod runtime;
+pub mod shell;
 pub mod size;
 pub mod tree;

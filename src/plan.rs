@@ -9,6 +9,7 @@ use crate::r;
 use crate::root::{Place, Root, link_target};
 use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
+use crate::shell;
 use crate::size::Bytes;
 use crate::tree::{Entry, File, Mode, Tree, TreePath};
 
@@ -193,7 +194,7 @@ fn spare_needed(root: Root<'_>, dropped: &mut BTreeMap<TreePath, String>) -> Vec
                             need(found);
                         }
                     }
-                    if let Some(interpreter) = file.content.text().and_then(interpreter) {
+                    if let Some(interpreter) = file.content.text().and_then(shell::interpreter) {
                         need(interpreter);
                     }
                 }
@@ -222,11 +223,6 @@ fn along(root: Root<'_>, absolute: &str) -> Vec<TreePath> {
         touched.push(place);
     }
     touched
-}
-
-/// The program in a script's first line.
-fn interpreter(script: &str) -> Option<&str> {
-    script.strip_prefix("#!")?.lines().next()?.split_whitespace().next()
 }
 
 /// The files of packages that a kept package needs and a rule takes, with the package that needs them.

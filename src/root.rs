@@ -1,7 +1,7 @@
 //! The root file system as a function's process sees it: the tree at /opt, the runtime everywhere else.
 
 use crate::elf::Object;
-use crate::runtime::{Runtime, RuntimeEntry};
+use crate::runtime::Runtime;
 use crate::tree::{Entry, Tree, TreePath};
 
 /// How many links are followed in one path before it counts as a loop (path_resolution(7): 40 on Linux).
@@ -81,7 +81,7 @@ impl<'a> Root<'a> {
                     None => return Err(Unresolved::NotInTree(here)),
                 },
                 None => match self.runtime.entry(&here) {
-                    Some(RuntimeEntry::Link(target)) => Some(target),
+                    Some(Entry::Symlink(target)) => Some(target.as_str()),
                     // An unknown folder of the runtime may hold the rest of the path all the same: judged at the end.
                     _ => None,
                 },
@@ -112,7 +112,7 @@ impl<'a> Root<'a> {
         match place {
             Place::Tree(path) => self.tree.object(path),
             Place::Runtime(path) => match self.runtime.entry(path) {
-                Some(RuntimeEntry::Library(library)) => Some(library),
+                Some(Entry::File(file)) => file.content.object(),
                 _ => None,
             },
         }
@@ -126,6 +126,23 @@ pub fn link_target(link: &TreePath, target: &str) -> String {
     }
     let folder = link.parent().unwrap_or_else(TreePath::root);
     format!("{}/{target}", folder.on_lambda())
+}
+
+impl Root<'_> {
+    /// Whether a folder lies at an absolute path; one of which nothing is known counts as none.
+    pub fn is_folder(&self, absolute: &str) -> bool {
+        match self.resolve(absolute) {
+            Ok(Place::Tree(path)) => path.is_root() || matches!(self.tree.get(&path), Some(Entry::Directory(_))),
+            Ok(Place::Runtime(path)) => path == "/" || matches!(self.runtime.entry(&path), Some(Entry::Directory(_))),
+            Err(_) => false,
+        }
+    }
+
+    /// Whether a command is found on a search path, element by element.
+    pub fn has_command(&self, name: &str, path: &[String]) -> bool {
+        path.iter()
+            .any(|folder| self.resolve(&format!("{folder}/{name}")).is_ok())
+    }
 }
 
 fn reversed(path: &str) -> Vec<String> {
@@ -162,7 +179,7 @@ mod tests {
         ] {
             tree.insert(at(link), Entry::Symlink(target.into()));
         }
-        let runtime = Runtime::built_in(DEFAULT, Arch::X86_64).unwrap();
+        let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
         let root = Root {
             tree: &tree,
             runtime: &runtime,

@@ -1,5 +1,6 @@
 //! Would Lambda run it? Reads layers or a tree and says what is wrong with them.
 
+mod programs;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ pub use read::{Layer, read_zips};
 
 use crate::finding::{Code, Finding};
 use crate::limits;
-use crate::loader::{Graph, graph};
+use crate::loader::{Grade, Graph, graph, version_problems};
 use crate::pack::MANIFEST_NAME;
 use crate::progress::{Interrupted, Progress};
 use crate::root::{Place, Root, Unresolved, link_target};
@@ -251,14 +252,15 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime) -> Report {
         ));
     }
     if unzipped.0 >= limits::UNZIPPED_BYTES {
-        let words = [("bytes", exact(unzipped.0)), ("limit", exact(limits::UNZIPPED_BYTES))];
-        let words: Vec<(&str, &str)> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
-        findings.push(Finding::new(Code::UnzippedTooLarge, &words));
+        findings.push(Finding::new(
+            Code::UnzippedTooLarge,
+            &[("bytes", &exact(unzipped.0)), ("limit", &exact(limits::UNZIPPED_BYTES))],
+        ));
     }
     let graph = graph(Root { tree: &merged, runtime });
     findings.extend(link_findings(Root { tree: &merged, runtime }));
     findings.extend(object_findings(&merged, runtime));
-    findings.extend(missing_libraries(&graph, runtime));
+    findings.extend(loader_findings(Root { tree: &merged, runtime }, &graph));
     findings.sort();
     Report {
         layers: sizes,
@@ -332,7 +334,7 @@ pub fn object_findings(tree: &Tree, runtime: &Runtime) -> Vec<Finding> {
 }
 
 /// Needed libraries that the loader will not find.
-pub fn missing_libraries(graph: &Graph, runtime: &Runtime) -> Vec<Finding> {
+fn missing_libraries(graph: &Graph, runtime: &Runtime) -> Vec<Finding> {
     graph
         .missing()
         .into_iter()
@@ -349,6 +351,57 @@ pub fn missing_libraries(graph: &Graph, runtime: &Runtime) -> Vec<Finding> {
             .at(path)
         })
         .collect()
+}
+
+/// Everything that keeps programs from starting: libraries, symbol versions, interpreters and commands.
+pub fn loader_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
+    let mut findings = missing_libraries(graph, root.runtime);
+    findings.extend(version_findings(root, graph));
+    findings.extend(programs::program_findings(root));
+    findings
+}
+
+fn version_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
+    version_problems(root, graph)
+        .into_iter()
+        .map(|problem| {
+            let code = match problem.grade {
+                Grade::Fatal => Code::SymbolVersionMissing,
+                Grade::NoInformation => Code::NoVersionInformation,
+            };
+            let defines = problem.highest.as_deref().map_or_else(
+                || "does not define it".to_owned(),
+                |highest| format!("has {highest} at most"),
+            );
+            let symbols = if problem.symbols.is_empty() {
+                "no symbol by name".to_owned()
+            } else {
+                some_of(&problem.symbols)
+            };
+
+            Finding::new(
+                code,
+                &[
+                    ("version", &escaped(problem.version.as_bytes())),
+                    ("library", &escaped(problem.library.as_bytes())),
+                    ("found", &escaped(problem.found.as_bytes())),
+                    ("defines", &defines),
+                    ("symbols", &symbols),
+                ],
+            )
+            .at(shown(&problem.object))
+        })
+        .collect()
+}
+
+/// A few names, the others by their number.
+fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut text: Vec<String> = names.iter().take(SHOWN).map(|name| escaped(name.as_bytes())).collect();
+    if names.len() > SHOWN {
+        text.push(format!("{} more", names.len() - SHOWN));
+    }
+    text.join(", ")
 }
 
 /// A few paths by name, the others by their number.

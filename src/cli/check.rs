@@ -4,7 +4,7 @@ use clap::Args;
 
 use lambdar_prune::check::{CheckError, inputs, judge, packed_for, read};
 use lambdar_prune::report::{self, Checked};
-use lambdar_prune::runtime::{self, Arch, Runtime};
+use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 
 use super::progress::Terminal;
 use super::{Answer, Failure, Format, Global, Status};
@@ -67,6 +67,11 @@ impl Arguments {
         };
         let name = global.runtime.as_deref().or(name).unwrap_or(runtime::DEFAULT);
         let arch = global.arch.or(arch).or(of_objects).unwrap_or(Arch::X86_64);
-        Ok(Runtime::built_in(name, arch)?)
+        Runtime::load(name, arch).map_err(|error| match error {
+            RuntimeError::Unknown { name } if global.runtime.is_none() => Failure::Error(format!(
+                "the layers were packed for runtime {name}, which is not built in; give its file with --runtime"
+            )),
+            error => error.into(),
+        })
     }
 }

@@ -6,6 +6,8 @@ mod check;
 mod pack;
 mod progress;
 mod publish;
+mod runtimes;
+mod why;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -59,6 +61,8 @@ enum Command {
     Pack(pack::Arguments),
     Check(check::Arguments),
     Publish(publish::Arguments),
+    Why(why::Arguments),
+    Runtimes(runtimes::Arguments),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -79,8 +83,8 @@ struct Global {
     /// How many threads to use; all processors unless given. The result is the same with any number
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// The Lambda runtime that the layers are for [default: provided.al2023]
-    #[arg(long, global = true, value_name = "NAME")]
+    /// The Lambda runtime that the layers are for, by name or as a file [default: provided.al2023]
+    #[arg(long, global = true, value_name = "NAME|FILE")]
     runtime: Option<String>,
     /// The architecture, x86_64 or arm64; that of most files in the tree unless given
     #[arg(long, global = true, value_name = "ARCH")]
@@ -188,7 +192,7 @@ impl Global {
     fn runtime(&self, tree: &Tree) -> Result<Runtime, RuntimeError> {
         let of_tree = Arch::of_most(tree.objects().map(|(_, object)| object));
         let arch = self.arch.or(of_tree).unwrap_or(Arch::X86_64);
-        Runtime::built_in(self.runtime.as_deref().unwrap_or(runtime::DEFAULT), arch)
+        Runtime::load(self.runtime.as_deref().unwrap_or(runtime::DEFAULT), arch)
     }
 }
 
@@ -240,6 +244,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
         Command::Publish(arguments) => arguments.run(global, &progress),
+        Command::Why(arguments) => arguments.run(global, &progress),
+        Command::Runtimes(arguments) => arguments.run(global, &progress),
     };
     let status = match answer {
         Ok(answer) => match print(&answer.text) {

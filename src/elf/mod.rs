@@ -1,7 +1,11 @@
 //! ELF files: what the dynamic loader reads of them.
 
+mod notes;
 mod object;
+mod source;
 mod versions;
 
+pub use notes::{DlopenNote, Priority};
 pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, parse};
+pub use source::{FileSource, Source};
 pub use versions::VersionNeed;

@@ -1,10 +1,14 @@
 //! Reads an executable or shared library as the loader does: by its program headers and dynamic section, never by the
 //! section headers, which a stripped file may lack.
 
+use std::borrow::Cow;
+
 use goblin::container::{Container, Ctx};
-use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD};
+use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE};
 use goblin::elf::{Dynamic, Elf, ProgramHeader, dynamic, header};
 
+use super::notes::{self, DlopenNote};
+use super::source::Source;
 use super::versions::{self, VersionNeed};
 
 /// The first four bytes of every ELF file (ELF gABI, chapter 4, "ELF Identification").
@@ -72,8 +76,10 @@ pub struct Object {
     pub no_default_libraries: bool,
     /// The symbol versions that it asks of others.
     pub version_needs: Vec<VersionNeed>,
-    /// The symbol versions that it defines itself, sorted.
-    pub versions: Vec<String>,
+    /// The symbol versions that it defines itself, sorted; `None` for a library of which only the name is known.
+    pub versions: Option<Vec<String>>,
+    /// What it may open at run time, as it says itself.
+    pub dlopen_notes: Vec<DlopenNote>,
 }
 
 /// Why an ELF file cannot be read.
@@ -81,12 +87,15 @@ pub struct Object {
 #[error("not a readable ELF object: {0}")]
 pub struct ElfError(pub(super) String);
 
-/// Reads an object from a file's bytes. `None` for ELF files which no loader loads: relocatable objects and core files.
+/// Reads an object. `None` for ELF files which no loader loads: relocatable objects and core files.
 ///
 /// The bytes are not trusted: whatever they are, the answer is a value or an error.
-pub fn parse(bytes: &[u8]) -> Result<Option<Object>, ElfError> {
+pub fn parse(source: &dyn Source) -> Result<Option<Object>, ElfError> {
     let broken = |error: goblin::error::Error| ElfError(error.to_string());
-    let header = Elf::parse_header(bytes).map_err(broken)?;
+    let outside = || ElfError("it is cut off".into());
+    // The longer header of the two; a file that is shorter than that has no segment after it.
+    let start = source.read(0, header::header64::SIZEOF_EHDR).ok_or_else(outside)?;
+    let header = Elf::parse_header(&start).map_err(broken)?;
     let context = Ctx::new(
         header.container().map_err(broken)?,
         header.endianness().map_err(broken)?,
@@ -94,20 +103,23 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Object>, ElfError> {
     if header.e_type != header::ET_EXEC && header.e_type != header::ET_DYN {
         return Ok(None);
     }
-    let segments =
-        ProgramHeader::parse(bytes, offset(header.e_phoff)?, usize::from(header.e_phnum), context).map_err(broken)?;
+    let count = usize::from(header.e_phnum);
+    let table = source
+        .read(header.e_phoff, count * ProgramHeader::size(context))
+        .ok_or_else(outside)?;
+    let segments = ProgramHeader::parse(&table, 0, count, context).map_err(broken)?;
     if !segments.iter().any(|segment| segment.p_type == PT_LOAD) {
         return Err(ElfError("it has no loadable segment".into()));
     }
     let image = Image {
-        bytes,
+        source,
         segments: &segments,
         context,
     };
     let interpreter = segments
         .iter()
         .find(|segment| segment.p_type == PT_INTERP)
-        .map(|segment| image.text_at_offset(segment.p_offset))
+        .map(|segment| image.terminated(segment.p_offset, segment.p_filesz))
         .transpose()?;
     let mut object = Object {
         class: match context.container {
@@ -131,12 +143,19 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Object>, ElfError> {
         runpath: None,
         no_default_libraries: false,
         version_needs: Vec::new(),
-        versions: Vec::new(),
+        versions: Some(Vec::new()),
+        dlopen_notes: notes::dlopen_notes(&image),
     };
-    if segments.iter().any(|segment| segment.p_type == PT_DYNAMIC)
-        && let Some(dynamic) = Dynamic::parse(bytes, &segments, context).map_err(broken)?
-    {
-        read_dynamic(&mut object, &image, &dynamic)?;
+    if let Some(segment) = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) {
+        let length = usize::try_from(segment.p_filesz).unwrap_or(usize::MAX);
+        let bytes = source.read(segment.p_offset, length).ok_or_else(outside)?;
+        let alone = ProgramHeader {
+            p_offset: 0,
+            ..segment.clone()
+        };
+        if let Some(dynamic) = Dynamic::parse(&bytes, &[alone], context).map_err(broken)? {
+            read_dynamic(&mut object, &image, &dynamic)?;
+        }
     }
     Ok(Some(object))
 }
@@ -149,7 +168,7 @@ fn read_dynamic(object: &mut Object, image: &Image<'_>, dynamic: &Dynamic) -> Re
         if index >= size {
             return Err(ElfError("a name lies outside its string table".into()));
         }
-        image.text_at_address(table.saturating_add(index))
+        image.text(table.saturating_add(index))
     };
     for entry in &dynamic.dyns {
         match entry.d_tag {
@@ -167,33 +186,27 @@ fn read_dynamic(object: &mut Object, image: &Image<'_>, dynamic: &Dynamic) -> Re
         object.rpath = None;
     }
     object.version_needs = versions::needs(image, dynamic, &text)?;
-    object.versions = versions::definitions(image, dynamic, &text)?;
+    object.versions = Some(versions::definitions(image, dynamic, &text)?);
     Ok(())
-}
-
-fn offset(value: u64) -> Result<usize, ElfError> {
-    usize::try_from(value).map_err(|_| ElfError("an offset lies outside the file".into()))
 }
 
 /// A file as the loader maps it: addresses stand for bytes of the file.
 pub(super) struct Image<'a> {
-    bytes: &'a [u8],
+    source: &'a dyn Source,
     segments: &'a [ProgramHeader],
     context: Ctx,
 }
 
 impl Image<'_> {
-    /// The bytes of the file from an address on, to the end of the segment's part in the file.
-    pub(super) fn at(&self, address: u64) -> Result<&[u8], ElfError> {
+    /// The offset in the file of an address, and how many bytes of its segment follow there.
+    fn offset(&self, address: u64) -> Result<(u64, u64), ElfError> {
         self.segments
             .iter()
             .filter(|segment| segment.p_type == PT_LOAD)
             .find_map(|segment| {
                 let within = address.checked_sub(segment.p_vaddr)?;
                 let left = segment.p_filesz.checked_sub(within).filter(|left| *left > 0)?;
-                let start = usize::try_from(segment.p_offset.checked_add(within)?).ok()?;
-                let end = start.checked_add(usize::try_from(left).ok()?)?;
-                self.bytes.get(start..end)
+                Some((segment.p_offset.checked_add(within)?, left))
             })
             .ok_or_else(|| ElfError(format!("nothing is loaded at address {address:#x}")))
     }
@@ -220,33 +233,64 @@ impl Image<'_> {
         self.context.container == Container::Big
     }
 
+    /// The parts of the file that hold notes; larger ones than any linker makes are passed over.
+    pub(super) fn notes(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        const LARGEST: u64 = 1 << 20;
+        self.segments
+            .iter()
+            .filter(|segment| segment.p_type == PT_NOTE && segment.p_filesz <= LARGEST)
+            .filter_map(|segment| {
+                self.source
+                    .read(segment.p_offset, usize::try_from(segment.p_filesz).ok()?)
+            })
+    }
+
+    /// A word in the file's byte order.
+    pub(super) fn word(&self, bytes: &[u8], at: usize) -> Option<u32> {
+        let bytes = bytes.get(at..)?.first_chunk::<4>().copied()?;
+        Some(if self.context.le.is_little() {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        })
+    }
+
     fn array<const N: usize>(&self, address: u64) -> Result<[u8; N], ElfError> {
-        self.at(address)?
-            .first_chunk::<N>()
-            .copied()
+        let (offset, left) = self.offset(address)?;
+        let bytes = if left >= N as u64 {
+            self.source.read(offset, N)
+        } else {
+            None
+        };
+        bytes
+            .and_then(|bytes| bytes.first_chunk::<N>().copied())
             .ok_or_else(|| ElfError("a table is cut off".into()))
     }
 
-    fn text_at_address(&self, address: u64) -> Result<String, ElfError> {
-        terminated(self.at(address)?)
+    fn text(&self, address: u64) -> Result<String, ElfError> {
+        let (offset, left) = self.offset(address)?;
+        self.terminated(offset, left)
     }
 
-    fn text_at_offset(&self, at: u64) -> Result<String, ElfError> {
-        terminated(
-            self.bytes
-                .get(offset(at)?..)
-                .ok_or_else(|| ElfError("a text lies outside the file".into()))?,
-        )
+    /// The text up to its NUL, which must come within `left` bytes. A path that is longer than any search path is an error.
+    fn terminated(&self, offset: u64, left: u64) -> Result<String, ElfError> {
+        const PIECE: u64 = 128;
+        const LONGEST: u64 = 64 << 10;
+        let mut text = Vec::new();
+        let left = left.min(LONGEST);
+        while (text.len() as u64) < left {
+            let read = text.len() as u64;
+            let length = PIECE.min(left - read);
+            let piece = usize::try_from(length)
+                .ok()
+                .and_then(|length| self.source.read(offset.checked_add(read)?, length));
+            let Some(piece) = piece else { break };
+            if let Some(end) = piece.iter().position(|byte| *byte == 0) {
+                text.extend_from_slice(&piece[..end]);
+                return Ok(String::from_utf8_lossy(&text).into_owned());
+            }
+            text.extend_from_slice(&piece);
+        }
+        Err(ElfError("a text has no end".into()))
     }
-}
-
-/// The text up to its NUL; the loader gives up on names longer than `PATH_MAX`, so a longer one is an error here, too.
-fn terminated(bytes: &[u8]) -> Result<String, ElfError> {
-    const PATH_MAX: usize = 4096;
-    let bounded = &bytes[..bytes.len().min(PATH_MAX * 16)];
-    let end = bounded
-        .iter()
-        .position(|byte| *byte == 0)
-        .ok_or_else(|| ElfError("a text has no end".into()))?;
-    Ok(String::from_utf8_lossy(&bounded[..end]).into_owned())
 }

@@ -125,31 +125,16 @@ fn undefined_symbols(
     Ok(symbols)
 }
 
-/// How many dynamic symbols there are. Only the hash tables say: `DT_HASH` outright, `DT_GNU_HASH` by its last chain.
+/// How many dynamic symbols have to be looked at. `DT_HASH` says how many there are; `DT_GNU_HASH` holds defined symbols
+/// alone, and those that are undefined come before the first that it holds.
 fn symbol_count(image: &Image<'_>, dynamic: &Dynamic) -> Result<u64, ElfError> {
-    if let Some(hash) = value(dynamic, dynamic::DT_HASH) {
+    if let Some(hash) = value(dynamic, dynamic::DT_GNU_HASH) {
         return Ok(u64::from(image.u32(add(hash, 4)?)?));
     }
-    let Some(hash) = value(dynamic, dynamic::DT_GNU_HASH) else {
-        return Ok(0);
-    };
-    let buckets = u64::from(image.u32(hash)?);
-    let first = u64::from(image.u32(add(hash, 4)?)?);
-    let bloom = u64::from(image.u32(add(hash, 8)?)?);
-    let word = if image.is_64_bit() { 8 } else { 4 };
-    let bucket_table = add(hash, 16 + bloom * word)?;
-    let chains = add(bucket_table, buckets * 4)?;
-    let mut last = 0;
-    for bucket in 0..buckets {
-        last = last.max(u64::from(image.u32(add(bucket_table, bucket * 4)?)?));
+    match value(dynamic, dynamic::DT_HASH) {
+        Some(hash) => Ok(u64::from(image.u32(add(hash, 4)?)?)),
+        None => Ok(0),
     }
-    if last < first {
-        return Ok(first);
-    }
-    while image.u32(add(chains, (last - first) * 4)?)? & 1 == 0 {
-        last += 1;
-    }
-    Ok(last + 1)
 }
 
 /// The value of the first dynamic entry with the tag.

@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::elf::Kind;
-use crate::r::RHome;
 use crate::root::{Place, Root};
 use crate::tree::TreePath;
 
-use super::process::{processes, standing_alone};
-use super::search::{Answer, Found, Loaded, load};
+use super::process::{Process, Processes};
+use super::search::{Answer, Finder, Found, Loaded, Served};
 
 /// What the loader does with a tree.
 #[derive(Debug, Clone, Default)]
@@ -74,93 +72,147 @@ impl Graph {
         needed
     }
 
-    fn loaded_objects(&self) -> impl Iterator<Item = (&TreePath, &Vec<Need>)> {
+    /// What is needed by objects that some process may load: the shadowed ones are not among them.
+    pub fn loaded_objects(&self) -> impl Iterator<Item = (&TreePath, &Vec<Need>)> {
         self.needs
             .iter()
             .filter(|(path, _)| !self.shadowed.iter().any(|shadowed| shadowed.path == **path))
     }
 
-    fn add(&mut self, loaded: &[Loaded]) {
-        for object in loaded {
+    /// Adds the first `objects` objects of a process.
+    fn add(&mut self, loaded: &[Loaded<'_>], objects: usize) {
+        for object in loaded.iter().take(objects) {
             let Place::Tree(path) = &object.found.place else {
                 continue;
             };
             let merged = self.needs.entry(path.clone()).or_default();
-            for (soname, answer, _) in &object.needs {
-                match merged.iter_mut().find(|need| need.soname == *soname) {
+            for (soname, served) in &object.needs {
+                let known = merged.iter_mut().find(|need| need.soname == *soname);
+                let answer = || match served {
+                    Served::By(number) => Answer::Found(loaded[*number].found.clone()),
+                    Served::ByTheLoader(found) => Answer::Found(found.clone()),
+                    Served::Nothing(searched) => Answer::Missing(searched.clone()),
+                };
+                match known {
                     None => merged.push(Need {
-                        soname: soname.clone(),
-                        answer: answer.clone(),
+                        soname: (*soname).to_owned(),
+                        answer: answer(),
                     }),
-                    Some(known) => {
-                        if matches!(answer, Answer::Missing(_)) {
-                            known.answer = answer.clone();
-                        }
-                    }
+                    Some(known) if matches!(served, Served::Nothing(_)) => known.answer = answer(),
+                    Some(_) => {}
                 }
             }
         }
     }
 }
 
-/// Follows every process that the tree can become.
-///
-/// First the executables and R's plugins. A library that none of them reaches is shadowed if the runtime serves its name
-/// first; what it needs then does not matter. Any other may be opened at run time by something that nobody can see from
-/// here, so it is followed as a process of its own.
-pub fn graph(root: Root<'_>) -> Graph {
-    let homes = RHome::all(root.tree);
-    let mut graph = Graph::default();
-    for process in processes(root, &homes) {
-        graph.add(&load(root, &process));
-    }
-    let alone: Vec<(&TreePath, &str)> = root
-        .tree
-        .objects()
-        .filter(|(path, object)| {
-            (object.kind == Kind::SharedLibrary || object.soname.is_some()) && !graph.needs.contains_key(path)
-        })
-        .map(|(path, object)| {
-            let name = object.soname.as_deref().unwrap_or(path.file_name());
-            (path, name)
-        })
-        .collect();
-    let mut needed_alone = BTreeSet::new();
-    let mut candidates = Vec::new();
-    for (path, soname) in alone {
-        let loaded = load(root, &standing_alone(root, &homes, path));
-        if let Some(by) = served_by_runtime(root, soname) {
-            graph.shadowed.push(Shadowed {
-                path: path.clone(),
-                soname: soname.to_owned(),
-                by,
-            });
-            graph.add(loaded.get(..1).unwrap_or_default());
-            continue;
-        }
-        for object in loaded.iter().skip(1) {
-            if let Place::Tree(needed) = &object.found.place {
-                needed_alone.insert(needed.clone());
+/// One process that was followed, and why it was.
+#[derive(Debug, Clone)]
+pub struct Followed<'a> {
+    /// What the loader maps for it.
+    pub loaded: Vec<Loaded<'a>>,
+    /// Why it was followed.
+    pub start: Start,
+}
+
+/// Why a process is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// An executable, or R with one of its plugins.
+    Program,
+    /// A library that no program reaches; something may open it at run time all the same.
+    Alone,
+    /// A library that no program reaches and whose name the runtime serves first: it is never loaded, and what it needs does
+    /// not matter.
+    Shadowed(Shadowed),
+}
+
+/// Follows every process that the tree can become: the executables and R's plugins, then the libraries that none of them
+/// reaches, each as a process of its own. Among these last, one that another one needs is part of that one's process.
+pub fn follow_all(root: Root<'_>) -> Vec<Followed<'_>> {
+    let processes = Processes::of(root);
+    let plugins = processes.plugins();
+    let finder = Finder::new(root);
+    let mut reached = BTreeSet::new();
+    let mut followed: Vec<Followed<'_>> = Vec::new();
+    let mut follow = |process: &Process, start: Start, reached: &mut BTreeSet<TreePath>| {
+        let loaded = finder.load(process);
+        let objects = if matches!(start, Start::Shadowed(_)) {
+            1
+        } else {
+            loaded.len()
+        };
+        for object in loaded.iter().take(objects) {
+            if let Place::Tree(path) = &object.found.place {
+                reached.insert(path.clone());
             }
         }
-        graph.add(&loaded);
-        candidates.push(path);
+        followed.push(Followed { loaded, start });
+    };
+    for process in processes.all() {
+        follow(&process, Start::Program, &mut reached);
     }
-    graph.unneeded = candidates
-        .into_iter()
-        .filter(|path| !needed_alone.contains(*path))
-        .cloned()
+    let mut alone = Vec::new();
+    let mut shadowed = Vec::new();
+    for (path, object) in root.tree.objects().filter(|(path, _)| !reached.contains(*path)) {
+        let soname = object.soname.as_deref().unwrap_or(path.file_name());
+        match served_by_runtime(root, soname).filter(|_| !plugins.contains(path)) {
+            None => alone.push((path, soname, object)),
+            Some(by) => shadowed.push((
+                path,
+                Shadowed {
+                    path: path.clone(),
+                    soname: soname.to_owned(),
+                    by,
+                },
+            )),
+        }
+    }
+    for (path, shadowed) in shadowed {
+        follow(&processes.alone(path), Start::Shadowed(shadowed), &mut reached);
+    }
+    let needed: BTreeSet<&str> = alone
+        .iter()
+        .flat_map(|(_, _, object)| &object.needed)
+        .map(String::as_str)
         .collect();
+    // First those that no other one needs; what is left then needs one another in a circle.
+    let (inner, outer): (Vec<_>, Vec<_>) = alone.into_iter().partition(|(_, soname, _)| needed.contains(soname));
+    for (path, ..) in outer.into_iter().chain(inner) {
+        if !reached.contains(path) {
+            follow(&processes.alone(path), Start::Alone, &mut reached);
+        }
+    }
+    followed
+}
+
+/// Merges what all processes find.
+pub fn graph(root: Root<'_>) -> Graph {
+    let plugins = Processes::of(root).plugins();
+    let mut graph = Graph::default();
+    for Followed { loaded, start } in follow_all(root) {
+        let first = loaded.first().map(|object| &object.found.place);
+        match (start, first) {
+            (Start::Alone, Some(Place::Tree(path))) if !plugins.contains(path) => graph.unneeded.push(path.clone()),
+            (Start::Shadowed(shadowed), _) => {
+                graph.add(&loaded, 1);
+                graph.shadowed.push(shadowed);
+                continue;
+            }
+            _ => {}
+        }
+        graph.add(&loaded, usize::MAX);
+    }
+    graph.unneeded.sort();
     graph
 }
 
 /// The runtime's library that an ordinary process gets when it asks for the name.
 fn served_by_runtime(root: Root<'_>, soname: &str) -> Option<String> {
-    let runtime = root.runtime;
-    runtime
-        .library_path
+    let library_path = root.runtime.library_path();
+    library_path
         .iter()
-        .chain(&runtime.default_directories)
+        .chain(&root.runtime.default_directories)
         .find_map(|directory| root.resolve(&format!("{directory}/{soname}")).ok())
         .and_then(|place| match place {
             Place::Runtime(path) => Some(path),

@@ -1,12 +1,15 @@
 //! What glibc's `ld.so` would do on Lambda: which file it takes for each needed library, and why.
 //!
-//! Nothing is run and nothing is read here: a [`Process`] is followed over a [`Root`], which is plain data. [`graph()`]
+//! Nothing is run and nothing is read here: a [`Process`] is followed over a
+//! [`Root`](crate::root::Root), which is plain data. [`graph()`]
 //! asks for every process that the tree can become and merges the answers.
 
 mod graph;
 mod process;
 mod search;
+mod versions;
 
-pub use graph::{Graph, Need, Shadowed, graph};
-pub use process::{Process, processes};
-pub use search::{Answer, Found, How, Outcome, Searched, load};
+pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph};
+pub use process::{Process, Processes};
+pub use search::{Answer, Finder, Found, How, Loaded, Outcome, Searched, Served};
+pub use versions::{Grade, VersionProblem, version_problems};

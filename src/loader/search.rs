@@ -1,6 +1,9 @@
 //! One process: the objects that the loader maps for it, in order, and how it finds each (ld.so(8); glibc
 //! `elf/dl-load.c`, `_dl_map_object`).
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use crate::elf::{Kind, Object};
 use crate::root::{Place, Root};
 
@@ -80,74 +83,174 @@ pub enum Answer {
 
 /// One object of a process, in the order in which the loader maps them.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub struct Loaded<'a> {
     /// The file and how it was found.
     pub found: Found,
     /// The object that asked for it first; `None` for the program.
     pub loader: Option<usize>,
-    /// What it needs: the name, the answer and the number of the object that serves it.
-    pub needs: Vec<(String, Answer, Option<usize>)>,
+    /// What it needs, in order, and what becomes of it.
+    pub needs: Vec<(&'a str, Served)>,
 }
 
-/// Follows one process: its program breadth first, then its plugins one after the other.
-///
-/// An object whose plugin or program is not in the tree is left out; the answer then has fewer objects.
-pub fn load(root: Root<'_>, process: &Process) -> Vec<Loaded> {
-    let mut state = State {
-        root,
-        process,
-        main: None,
-        loaded: Vec::new(),
-    };
-    for path in process.program.iter().chain(&process.plugins) {
-        let Ok(place) = root.resolve(path) else {
-            continue;
-        };
-        let Some(object) = root.object(&place) else {
-            continue;
-        };
-        if state.loaded.iter().any(|other| other.loaded.found.place == place) {
-            continue;
-        }
-        let first = state.loaded.len();
-        // The program finds itself through /proc/self/exe, with links followed; a plugin by the path it was given.
-        let path = if first == 0 { place.on_lambda() } else { path.clone() };
-        let caller = (first > 0).then(|| state.caller());
-        if first == 0 {
-            state.main = Some(object);
-        }
-        state.map(
-            Found {
+/// What serves a needed library within a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Served {
+    /// The object of this number.
+    By(usize),
+    /// The loader itself, which is there before it looks for anything.
+    ByTheLoader(Found),
+    /// Nothing: these folders were searched.
+    Nothing(Vec<Searched>),
+}
+
+/// Looks for libraries in a root, and remembers what lies where: the same names are asked for in the same folders by one
+/// process after the other.
+pub struct Finder<'a> {
+    root: Root<'a>,
+    folders: RefCell<Vec<Folder<'a>>>,
+    numbers: RefCell<HashMap<String, usize>>,
+    interpreter: Found,
+}
+
+/// A folder that is searched.
+struct Folder<'a> {
+    path: String,
+    /// Whether there is such a folder.
+    exists: bool,
+    /// What was asked for in it: the file, and the object if it is one.
+    names: HashMap<String, Option<(Place, Option<&'a Object>)>>,
+}
+
+impl<'a> Finder<'a> {
+    /// A finder that has not looked for anything yet.
+    pub fn new(root: Root<'a>) -> Self {
+        let path = root.runtime.interpreter.clone();
+        let place = root.resolve(&path).unwrap_or(Place::Runtime(path.clone()));
+        Self {
+            root,
+            folders: RefCell::new(Vec::new()),
+            numbers: RefCell::new(HashMap::new()),
+            interpreter: Found {
                 place,
                 path,
                 how: How::Direct,
             },
-            object,
-            caller,
-        );
-        state.follow_from(first);
+        }
     }
-    state.loaded.into_iter().map(|mapped| mapped.loaded).collect()
+
+    /// Follows one process: its program breadth first, then its plugins one after the other.
+    ///
+    /// A program or plugin that is not in the tree is left out; the answer then has fewer objects.
+    pub fn load(&self, process: &Process) -> Vec<Loaded<'a>> {
+        self.follow(process)
+            .loaded
+            .into_iter()
+            .map(|mapped| mapped.loaded)
+            .collect()
+    }
+
+    /// Whether the program of a process would find a library of that name with dlopen.
+    pub fn finds(&self, process: &Process, name: &str) -> bool {
+        let state = self.follow(process);
+        state.names.contains_key(name) || (!state.loaded.is_empty() && state.search(0, name).is_ok())
+    }
+
+    fn follow<'f>(&'f self, process: &'f Process) -> State<'a, 'f> {
+        let mut state = State {
+            finder: self,
+            process,
+            main: None,
+            loaded: Vec::new(),
+            names: HashMap::new(),
+            places: HashMap::new(),
+        };
+        for path in process.program.iter().chain(&process.plugins) {
+            let Ok(place) = self.root.resolve(path) else { continue };
+            let Some(object) = self.root.object(&place) else {
+                continue;
+            };
+            if state.places.contains_key(&place) {
+                continue;
+            }
+            let first = state.loaded.len();
+            // The program finds itself through /proc/self/exe, with links followed; a plugin by the path it was given.
+            let path = if first == 0 { place.on_lambda() } else { path.clone() };
+            let caller = (first > 0).then(|| state.caller());
+            if first == 0 {
+                state.main = Some(object);
+            }
+            let how = How::Direct;
+            state.map(Found { place, path, how }, object, caller);
+            state.follow_from(first);
+        }
+        state
+    }
+
+    fn number(&self, path: String) -> usize {
+        if let Some(number) = self.numbers.borrow().get(&path) {
+            return *number;
+        }
+        let mut folders = self.folders.borrow_mut();
+        let number = folders.len();
+        folders.push(Folder {
+            exists: self.root.is_folder(&path),
+            path: path.clone(),
+            names: HashMap::new(),
+        });
+        self.numbers.borrow_mut().insert(path, number);
+        number
+    }
+
+    fn path(&self, folder: usize) -> String {
+        self.folders
+            .borrow()
+            .get(folder)
+            .map(|folder| folder.path.clone())
+            .unwrap_or_default()
+    }
+
+    /// What lies in a folder under a name, links followed.
+    fn lookup(&self, folder: usize, name: &str) -> Option<(Place, Option<&'a Object>)> {
+        let mut folders = self.folders.borrow_mut();
+        let folder = folders.get_mut(folder).filter(|folder| folder.exists)?;
+        if let Some(known) = folder.names.get(name) {
+            return known.clone();
+        }
+        let path = format!("{}/{name}", folder.path.trim_end_matches('/'));
+        let found = self.root.resolve(&path).ok().map(|place| {
+            let object = self.root.object(&place);
+            (place, object)
+        });
+        folder.names.insert(name.to_owned(), found.clone());
+        found
+    }
 }
 
 struct Mapped<'a> {
-    loaded: Loaded,
+    loaded: Loaded<'a>,
     object: &'a Object,
-    /// The names under which later needs are served by it without a search.
-    names: Vec<String>,
+    /// The folders for what it needs, in the loader's order.
+    folders: Vec<(How, usize)>,
 }
 
-struct State<'a> {
-    root: Root<'a>,
-    process: &'a Process,
+struct State<'a, 'f> {
+    finder: &'f Finder<'a>,
+    process: &'f Process,
     main: Option<&'a Object>,
     loaded: Vec<Mapped<'a>>,
+    /// The names under which later needs are served without a search: sonames, and what was asked for before.
+    names: HashMap<&'a str, usize>,
+    /// The files that are mapped: one under another name is not mapped twice (glibc compares device and inode).
+    places: HashMap<Place, usize>,
 }
 
-impl<'a> State<'a> {
+impl<'a> State<'a, '_> {
     fn map(&mut self, found: Found, object: &'a Object, loader: Option<usize>) -> usize {
-        let mut names = vec![found.path.clone()];
-        names.extend(object.soname.clone());
+        let number = self.loaded.len();
+        if let Some(soname) = &object.soname {
+            self.names.entry(soname).or_insert(number);
+        }
+        self.places.insert(found.place.clone(), number);
         self.loaded.push(Mapped {
             loaded: Loaded {
                 found,
@@ -155,9 +258,17 @@ impl<'a> State<'a> {
                 needs: Vec::new(),
             },
             object,
-            names,
+            folders: Vec::new(),
         });
-        self.loaded.len() - 1
+        let folders = if object.needed.is_empty() && number > 0 {
+            Vec::new()
+        } else {
+            self.folders(number)
+        };
+        if let Some(mapped) = self.loaded.last_mut() {
+            mapped.folders = folders;
+        }
+        number
     }
 
     /// The object that calls dlopen: the library that the process names for it if it is mapped, else the program.
@@ -175,106 +286,95 @@ impl<'a> State<'a> {
     fn follow_from(&mut self, first: usize) {
         let mut current = first;
         while current < self.loaded.len() {
-            for name in self.loaded[current].object.needed.clone() {
-                let (answer, server) = self.need(current, &name);
-                self.loaded[current].loaded.needs.push((name, answer, server));
+            let object = self.loaded[current].object;
+            for name in &object.needed {
+                let served = self.need(current, name);
+                self.loaded[current].loaded.needs.push((name, served));
             }
             current += 1;
         }
     }
 
-    fn need(&mut self, needing: usize, name: &str) -> (Answer, Option<usize>) {
-        if let Some(number) = self
-            .loaded
-            .iter()
-            .position(|mapped| mapped.names.iter().any(|known| known == name))
-        {
-            return (Answer::Found(self.loaded[number].loaded.found.clone()), Some(number));
+    fn need(&mut self, needing: usize, name: &'a str) -> Served {
+        if let Some(number) = self.names.get(name) {
+            return Served::By(*number);
         }
-        if self.is_loader(name) {
-            let found = Found {
-                place: Place::Runtime(self.root.runtime.interpreter.clone()),
-                path: self.root.runtime.interpreter.clone(),
-                how: How::Direct,
-            };
-            return (Answer::Found(found), None);
+        // The loader is itself an object of every process that it starts, known by its soname.
+        let interpreter = &self.finder.interpreter;
+        if interpreter.path == name || interpreter.path.rsplit('/').next() == Some(name) {
+            return Served::ByTheLoader(interpreter.clone());
         }
         match self.search(needing, name) {
-            Err(searched) => (Answer::Missing(searched), None),
+            Err(searched) => Served::Nothing(searched),
             Ok((found, object)) => {
-                // The same file under another name is not mapped twice (glibc compares device and inode).
-                let same = self
-                    .loaded
-                    .iter()
-                    .position(|mapped| mapped.loaded.found.place == found.place);
+                let same = self.places.get(&found.place).copied();
                 let number = same.unwrap_or_else(|| self.map(found, object, Some(needing)));
-                let mapped = &mut self.loaded[number];
-                mapped.names.push(name.to_owned());
-                (Answer::Found(mapped.loaded.found.clone()), Some(number))
+                self.names.insert(name, number);
+                Served::By(number)
             }
         }
     }
 
-    /// The loader is itself an object of every process that it starts, known by its soname.
-    fn is_loader(&self, name: &str) -> bool {
-        let interpreter = &self.root.runtime.interpreter;
-        interpreter == name || interpreter.rsplit('/').next() == Some(name)
-    }
-
     fn search(&self, needing: usize, name: &str) -> Result<(Found, &'a Object), Vec<Searched>> {
-        let mut searched = Vec::new();
         if name.contains('/') {
             let path = self.absolute(&self.expand(name, needing));
-            return match self.candidate(&path) {
-                Ok((place, object)) => Ok((
-                    Found {
-                        place,
-                        path,
-                        how: How::Direct,
-                    },
-                    object,
-                )),
-                Err(outcome) => {
-                    searched.push(Searched {
-                        directory: path,
-                        how: How::Direct,
-                        outcome,
-                    });
-                    Err(searched)
-                }
+            let how = How::Direct;
+            let found = self.finder.root.resolve(&path).ok().map(|place| {
+                let object = self.finder.root.object(&place);
+                (place, object)
+            });
+            return match self.judge(found) {
+                Ok((place, object)) => Ok((Found { place, path, how }, object)),
+                Err(outcome) => Err(vec![Searched {
+                    directory: path,
+                    how,
+                    outcome,
+                }]),
             };
         }
-        for (how, directory) in self.directories(needing) {
-            let path = if directory == "/" {
-                format!("/{name}")
-            } else {
-                format!("{directory}/{name}")
-            };
-            match self.candidate(&path) {
-                Ok((place, object)) => return Ok((Found { place, path, how }, object)),
+        let mut passed = Vec::new();
+        for (how, folder) in &self.loaded[needing].folders {
+            match self.judge(self.finder.lookup(*folder, name)) {
+                Ok((place, object)) => {
+                    let path = format!("{}/{name}", self.finder.path(*folder).trim_end_matches('/'));
+                    return Ok((Found { place, path, how: *how }, object));
+                }
                 Err(outcome) => {
-                    searched.push(Searched {
-                        directory,
-                        how,
-                        outcome,
-                    });
+                    passed.push((*how, *folder, outcome));
                     if outcome == Outcome::NotALibrary {
                         break;
                     }
                 }
             }
         }
-        Err(searched)
+        let searched = passed.into_iter().map(|(how, folder, outcome)| Searched {
+            directory: self.finder.path(folder),
+            how,
+            outcome,
+        });
+        Err(searched.collect())
     }
 
-    /// The directories for what one object needs, in the loader's order.
-    fn directories(&self, needing: usize) -> Vec<(How, String)> {
+    /// The folders for what one object needs, in the loader's order.
+    fn folders(&self, needing: usize) -> Vec<(How, usize)> {
         let object = self.loaded[needing].object;
-        let mut directories = Vec::new();
+        let mut folders = Vec::new();
+        let mut add_folder = |how, path: String| {
+            for below in &self.finder.root.runtime.hardware_directories {
+                let special = format!("{}/{below}", path.trim_end_matches('/'));
+                if self.finder.root.is_folder(&special) {
+                    folders.push((how, self.finder.number(special)));
+                }
+            }
+            folders.push((how, self.finder.number(path)));
+        };
         let mut add = |how, list: &str, owner| {
+            // An empty element is the working directory; an empty list is none.
+            if list.is_empty() {
+                return;
+            }
             for element in list.split(':') {
-                let directory = self.absolute(&self.expand(element, owner));
-                directories.push((how, directory));
+                add_folder(how, self.absolute(&self.expand(element, owner)));
             }
         };
         if object.runpath.is_none() {
@@ -291,18 +391,16 @@ impl<'a> State<'a> {
                 add(How::Rpath, rpath, 0);
             }
         }
-        for element in &self.process.library_path {
-            add(How::LibraryPath, element, 0);
-        }
+        add(How::LibraryPath, &self.process.library_path, 0);
         if let Some(runpath) = &object.runpath {
             add(How::Runpath, runpath, needing);
         }
         if !object.no_default_libraries {
-            for directory in &self.root.runtime.default_directories {
-                directories.push((How::Default, directory.clone()));
+            for directory in &self.finder.root.runtime.default_directories {
+                add_folder(How::Default, directory.clone());
             }
         }
-        directories
+        folders
     }
 
     /// Replaces `$ORIGIN`, `$LIB` and `$PLATFORM`, with or without braces (ld.so(8), "Dynamic string tokens").
@@ -313,37 +411,33 @@ impl<'a> State<'a> {
         let found = &self.loaded[owner].loaded.found.path;
         let origin = found.rsplit_once('/').map_or("", |(folder, _)| folder);
         let origin = if origin.is_empty() { "/" } else { origin };
-        let platform = self.root.runtime.arch.machine().to_string();
-        let mut expanded = text.to_owned();
-        for (token, value) in [
+        let runtime = self.finder.root.runtime;
+        let tokens = [
             ("ORIGIN", origin),
-            ("LIB", self.root.runtime.lib.as_str()),
-            ("PLATFORM", platform.as_str()),
-        ] {
-            expanded = replace_token(&expanded, token, value);
-        }
-        expanded
+            ("LIB", &runtime.lib),
+            ("PLATFORM", &runtime.platform),
+        ];
+        tokens.iter().fold(text.to_owned(), |text, (token, value)| {
+            replace_token(&text, token, value)
+        })
     }
 
     /// An empty or relative element is taken from the working directory.
     fn absolute(&self, path: &str) -> String {
         let trimmed = path.trim_end_matches('/');
-        if path.starts_with('/') {
-            if trimmed.is_empty() {
-                "/".to_owned()
-            } else {
-                trimmed.to_owned()
-            }
-        } else if trimmed.is_empty() {
-            self.root.runtime.working_directory.clone()
-        } else {
-            format!("{}/{trimmed}", self.root.runtime.working_directory)
+        let working_directory = &self.finder.root.runtime.working_directory;
+        match (path.starts_with('/'), trimmed.is_empty()) {
+            (true, true) => "/".to_owned(),
+            (true, false) => trimmed.to_owned(),
+            (false, true) => working_directory.clone(),
+            (false, false) => format!("{working_directory}/{trimmed}"),
         }
     }
 
-    fn candidate(&self, path: &str) -> Result<(Place, &'a Object), Outcome> {
-        let place = self.root.resolve(path).map_err(|_| Outcome::NoSuchFile)?;
-        let object = self.root.object(&place).ok_or(Outcome::NotALibrary)?;
+    /// Whether the loader takes what it finds (glibc `elf/dl-load.c`, `open_verify`).
+    fn judge(&self, found: Option<(Place, Option<&'a Object>)>) -> Result<(Place, &'a Object), Outcome> {
+        let (place, object) = found.ok_or(Outcome::NoSuchFile)?;
+        let object = object.ok_or(Outcome::NotALibrary)?;
         let main = self.main.unwrap_or(object);
         if object.class != main.class {
             return Err(Outcome::WrongClass);

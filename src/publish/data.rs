@@ -74,6 +74,10 @@ mod tests {
         let data = parse().unwrap();
         assert!(data.runtimes.accepted.contains(&"provided.al2023".to_owned()));
         assert!(!data.runtimes.accepted.contains(&"provided".to_owned()));
+        for runtime in crate::runtime::built_in().unwrap() {
+            let accepted = data.runtimes.accepted.contains(&runtime.name);
+            assert_eq!(accepted, runtime.state != "retired", "{}", runtime.name);
+        }
         for error in &data.errors {
             assert!(!error.help.is_empty() && !error.words.is_empty(), "{error:?}");
         }

@@ -1,10 +1,11 @@
 //! R's own ways: where R lies in a tree, how it sets the library path, and which packages need which.
 
 pub mod description;
-mod shell;
+pub mod lazyload;
 
 use std::collections::BTreeMap;
 
+use crate::shell;
 use crate::tree::{Tree, TreePath};
 
 /// The folder that R calls `R_HOME`, found by its files, wherever it lies.
@@ -50,24 +51,16 @@ impl RHome {
             .collect()
     }
 
-    /// `LD_LIBRARY_PATH` of an R process: `etc/ldpaths`, which `bin/R` sources, puts R's own folders first.
-    pub fn library_path(&self, inherited: &[String]) -> Vec<String> {
-        let variable = "LD_LIBRARY_PATH";
-        let Some(ldpaths) = &self.ldpaths else {
-            return inherited.to_vec();
-        };
-        let mut environment = BTreeMap::from([
-            ("R_HOME".to_owned(), self.path.on_lambda()),
-            ("R_ARCH".to_owned(), String::new()),
-            (variable.to_owned(), inherited.join(":")),
-        ]);
-        shell::source(ldpaths, &mut environment);
+    /// The environment of an R process: `etc/ldpaths`, which `bin/R` sources, puts R's own folders first in
+    /// `LD_LIBRARY_PATH`.
+    pub fn environment(&self, inherited: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut environment = inherited.clone();
+        environment.insert("R_HOME".to_owned(), self.path.on_lambda());
+        environment.insert("R_ARCH".to_owned(), String::new());
+        if let Some(ldpaths) = &self.ldpaths {
+            shell::source(ldpaths, &mut environment);
+        }
         environment
-            .remove(variable)
-            .unwrap_or_default()
-            .split([':', ';'])
-            .map(ToOwned::to_owned)
-            .collect()
     }
 
     /// What R loads as plugins: its own modules, and the shared objects of every package in the tree.

@@ -10,13 +10,13 @@ use crate::finding::{Code, Finding};
 use crate::host::Libraries;
 use crate::loader::{Answer, graph};
 use crate::plan::Plan;
-use crate::root::{Place, Root};
+use crate::root::{Place, Root, link_target};
 use crate::rules::{Matcher, RuleSet};
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
 use crate::tree::component::{ComponentSize, Components};
 use crate::tree::scan::Scan;
-use crate::tree::{Content, Entry, Totals, TreePath};
+use crate::tree::{Entry, Totals, Tree, TreePath};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
@@ -117,8 +117,10 @@ pub struct LibraryReport {
     pub shadowed: Vec<ShadowedLibrary>,
     /// Libraries that nothing needs by name; something may open them at run time all the same.
     pub unneeded: Vec<String>,
-    /// Libraries of which there are several with one soname.
+    /// Libraries of which there are several with the same content.
     pub duplicates: Vec<Duplicate>,
+    /// Links by which only a linker finds a library: nothing needs these names.
+    pub development_links: Vec<String>,
 }
 
 /// A library that is in neither tree nor runtime.
@@ -145,11 +147,13 @@ pub struct ShadowedLibrary {
     pub bytes: Bytes,
 }
 
-/// Several libraries of one soname.
+/// Several libraries with the same content.
 #[derive(Debug, Clone, Serialize)]
 pub struct Duplicate {
-    /// The soname.
-    pub soname: String,
+    /// The soname, if they have one.
+    pub soname: Option<String>,
+    /// The length of each.
+    pub bytes: Bytes,
     /// Their paths in the tree.
     pub paths: Vec<String>,
 }
@@ -164,24 +168,35 @@ pub fn analyze(
     libraries: &dyn Libraries,
 ) -> Analysis {
     let tree = &scan.tree;
-    let libraries = library_report(plan, libraries, runtime);
+    let libraries = library_report(scan, plan, libraries, runtime);
     let mut findings = check::scan_findings(&scan.problems);
     findings.extend(check::link_findings(Root {
         tree: &plan.kept,
         runtime,
     }));
     findings.extend(check::object_findings(&plan.kept, runtime));
-    findings.extend(check::missing_libraries(&plan.graph, runtime));
+    findings.extend(check::loader_findings(
+        Root {
+            tree: &plan.kept,
+            runtime,
+        },
+        &plan.graph,
+    ));
     for library in &plan.added {
         let needed_by: Vec<&TreePath> = library.needed_by.iter().collect();
-        let words = [
-            ("soname", library.soname.clone()),
-            ("needed_by", check::names(&needed_by)),
-            ("runtime", runtime.name.clone()),
-            ("host_path", library.from.display().to_string()),
-        ];
-        let words: Vec<(&str, &str)> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
-        findings.push(Finding::new(Code::LibraryToBringIn, &words).at(library.path.to_string()));
+
+        findings.push(
+            Finding::new(
+                Code::LibraryToBringIn,
+                &[
+                    ("soname", &library.soname),
+                    ("needed_by", &check::names(&needed_by)),
+                    ("runtime", &runtime.name),
+                    ("host_path", &library.from.display().to_string()),
+                ],
+            )
+            .at(library.path.to_string()),
+        );
     }
     findings.sort();
     Analysis {
@@ -270,10 +285,10 @@ fn object_reports(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<ObjectRepo
 }
 
 /// What is missing is what would be missing without the libraries that are brought in.
-fn library_report(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> LibraryReport {
+fn library_report(scan: &Scan, plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> LibraryReport {
     let kept = &plan.kept;
     let mut names: BTreeMap<&str, Resolution> = BTreeMap::new();
-    for need in plan.graph.needs.values().flatten() {
+    for need in plan.graph.loaded_objects().flat_map(|(_, needs)| needs) {
         let resolution = match &need.answer {
             Answer::Found(found) if matches!(found.place, Place::Tree(_)) => Resolution::Bundled,
             Answer::Found(_) => Resolution::Provided,
@@ -307,14 +322,6 @@ fn library_report(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> 
         }
     }));
     missing.sort_by(|a, b| a.soname.cmp(&b.soname));
-    let mut sonames: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (path, file) in kept.files() {
-        if let Content::Object(object) = &file.content
-            && let Some(soname) = &object.soname
-        {
-            sonames.entry(soname).or_default().push(path.to_string());
-        }
-    }
     LibraryReport {
         needed: names.len(),
         bundled: count(Resolution::Bundled),
@@ -332,13 +339,43 @@ fn library_report(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> 
             })
             .collect(),
         unneeded: plan.graph.unneeded.iter().map(ToString::to_string).collect(),
-        duplicates: sonames
-            .into_iter()
-            .filter(|(_, paths)| paths.len() > 1)
-            .map(|(soname, paths)| Duplicate {
-                soname: soname.to_owned(),
-                paths,
-            })
-            .collect(),
+        duplicates: duplicates(scan, kept),
+        development_links: development_links(Root { tree: kept, runtime }, &names),
     }
+}
+
+fn duplicates(scan: &Scan, kept: &Tree) -> Vec<Duplicate> {
+    let several_kept = |paths: &&Vec<TreePath>| paths.iter().filter(|path| kept.contains(path)).count() > 1;
+    let duplicate = |paths: &Vec<TreePath>| {
+        let file = paths
+            .first()
+            .and_then(|path| kept.file(path).or_else(|| scan.tree.file(path)))?;
+        Some(Duplicate {
+            soname: file.content.object()?.soname.clone(),
+            bytes: file.bytes,
+            paths: paths
+                .iter()
+                .filter(|path| kept.contains(path))
+                .map(ToString::to_string)
+                .collect(),
+        })
+    };
+    scan.copies.iter().filter(several_kept).filter_map(duplicate).collect()
+}
+
+/// Links `libX.so` that lead to a library which is needed by another name.
+fn development_links(root: Root<'_>, needed: &BTreeMap<&str, Resolution>) -> Vec<String> {
+    root.tree
+        .iter()
+        .filter_map(|(path, entry)| {
+            let Entry::Symlink(target) = entry else { return None };
+            let Ok(Place::Tree(library)) = root.resolve(&link_target(path, target)) else {
+                return None;
+            };
+            let soname = root.tree.object(&library)?.soname.as_deref()?;
+            let name = path.file_name();
+            let of_linker = name != soname && name.strip_suffix(".so").is_some_and(|stem| soname.starts_with(stem));
+            (of_linker && !needed.contains_key(name)).then(|| path.to_string())
+        })
+        .collect()
 }

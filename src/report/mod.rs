@@ -4,11 +4,13 @@ mod analysis;
 mod publication;
 mod table;
 mod text;
+mod why;
 
 pub use analysis::{Analysis, analyze};
 pub use publication::{arns, failure, publication};
 pub use table::Look;
-pub use text::{analysis, checked, finding_lines, packed};
+pub use text::{analysis, checked, explained, finding_lines, packed, runtime, runtimes};
+pub use why::{Why, inside_tree, why};
 
 use serde::Serialize;
 
@@ -69,6 +71,51 @@ impl Checked {
             },
             findings: report.findings,
             layers: report.layers,
+        }
+    }
+}
+
+/// What `runtimes show` answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct RuntimeReport<'a> {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The runtime's name.
+    pub name: &'a str,
+    /// What it is, in a line.
+    pub title: &'a str,
+    /// The architecture.
+    pub arch: crate::runtime::Arch,
+    /// The environment of a function's process.
+    pub environment: &'a std::collections::BTreeMap<String, String>,
+    /// The highest version of each family of symbols.
+    pub highest_versions: &'a std::collections::BTreeMap<String, String>,
+    /// The loader, and where it looks last.
+    pub interpreter: &'a str,
+    /// Where the loader looks last.
+    pub default_directories: &'a [String],
+    /// Libraries and commands by their absolute paths.
+    pub files: Vec<String>,
+}
+
+impl<'a> RuntimeReport<'a> {
+    /// What there is to say of a runtime.
+    pub fn of(runtime: &'a crate::runtime::Runtime) -> Self {
+        let is_file = |entry: &crate::tree::Entry| matches!(entry, crate::tree::Entry::File(_));
+        Self {
+            schema_version: SCHEMA_VERSION,
+            name: &runtime.name,
+            title: &runtime.title,
+            arch: runtime.arch,
+            environment: &runtime.environment,
+            highest_versions: &runtime.highest_versions,
+            interpreter: &runtime.interpreter,
+            default_directories: &runtime.default_directories,
+            files: runtime
+                .entries()
+                .filter(|(_, entry)| is_file(entry))
+                .map(|(path, _)| path)
+                .collect(),
         }
     }
 }

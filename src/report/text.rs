@@ -2,11 +2,14 @@
 
 use super::analysis::{Analysis, Resolution};
 use super::table::{Column, Look};
-use super::{Checked, table};
+use super::why::Chain;
+use super::{Checked, Why, table};
 use crate::finding::{Finding, Severity};
 use crate::limits;
 use crate::pack::{Manifest, Packed};
+use crate::runtime::{Runtime, Summary};
 use crate::size::{Bytes, exact};
+use crate::tree::Entry;
 use crate::tree::path::escaped;
 
 /// How many rows of a long list are shown without `-v`.
@@ -263,6 +266,150 @@ pub fn checked(checked: &Checked, look: Look) -> String {
         checked.totals.unzipped_bytes,
         Bytes(left),
     );
+    text
+}
+
+/// What `why` answers.
+pub fn explained(why: &Why, look: Look) -> String {
+    let what = escaped(why.what.as_bytes());
+    let mut text = match &why.path {
+        Some(path) => format!("{what} is {} in the tree.\n", escaped(path.as_bytes())),
+        None => format!("{what} is not in the tree.\n"),
+    };
+    if let Some(rule) = &why.dropped_by {
+        text += &format!("Rule {rule} takes it.\n");
+    }
+    if let Some(spared) = &why.spared {
+        text += &format!(
+            "Rule {} would take it, but {} needs it.\n",
+            spared.rule,
+            escaped(spared.needed_by.as_bytes())
+        );
+    }
+    if !why.linked_from.is_empty() {
+        text += &format!(
+            "Links to it: {}.\n",
+            why.linked_from
+                .iter()
+                .map(|link| escaped(link.as_bytes()))
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+    }
+    if let Some(by) = &why.shadowed_by {
+        text += &format!("It is never loaded: {} of {} comes first.\n", by, why.runtime);
+    }
+    if !why.chains.is_empty() {
+        text += &look.heading("Loaded by");
+    }
+    let shown = if look.verbose { usize::MAX } else { ROWS };
+    for chain in why.chains.iter().take(shown) {
+        text += &chain_lines(chain);
+    }
+    if why.chains.len() > shown {
+        text += &format!("{} more with -v\n", why.chains.len() - shown);
+    }
+    if !why.misses.is_empty() {
+        text += &look.heading("Not found for");
+    }
+    for miss in &why.misses {
+        text += &chain_lines(&miss.chain);
+        if miss.never_loaded {
+            text += "      which is never loaded: the runtime's own comes first, so that this does not matter\n";
+        }
+        for searched in &miss.searched {
+            text += &format!(
+                "      {} ({}): {}\n",
+                escaped(searched.directory.as_bytes()),
+                searched.via,
+                searched.outcome
+            );
+        }
+    }
+    if let Some(host) = &why.host_path {
+        text += &format!("pack brings it in from {host}.\n");
+    }
+    if why.chains.is_empty() && why.misses.is_empty() {
+        text += "No program of the tree loads it.\n";
+    }
+    text
+}
+
+fn chain_lines(chain: &Chain) -> String {
+    let mut text = String::new();
+    for (depth, step) in chain.steps.iter().enumerate() {
+        let path = escaped(step.path.as_bytes());
+        if depth == 0 {
+            text += &format!("  {path}\n");
+        } else {
+            text += &format!("  {}-> {path} ({})\n", "   ".repeat(depth - 1), step.via);
+        }
+    }
+    text
+}
+
+/// The built-in runtimes.
+pub fn runtimes(summaries: &[Summary], look: Look) -> String {
+    let rows = summaries.iter().map(|summary| {
+        vec![
+            summary.name.clone(),
+            summary.title.clone(),
+            summary.base.clone(),
+            summary
+                .archs
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+            summary.state.clone(),
+            summary.recorded.clone(),
+        ]
+    });
+    let columns = [
+        Column::Left("Runtime"),
+        Column::Left("What it is"),
+        Column::Left("Base"),
+        Column::Left("On"),
+        Column::Left("State"),
+        Column::Left("Recorded"),
+    ];
+    look.table(&columns, rows.collect())
+}
+
+/// One runtime: its environment, versions and files.
+pub fn runtime(runtime: &Runtime, look: Look) -> String {
+    let mut text = format!("{} on {}: {}\n", runtime.name, runtime.arch, runtime.title);
+    text += &look.heading("Environment");
+    for (name, value) in &runtime.environment {
+        text += &format!("{name}={value}\n");
+    }
+    text += &look.heading("Loader");
+    text += &format!(
+        "{}, then {}\n",
+        runtime.interpreter,
+        runtime.default_directories.join(", ")
+    );
+    for (family, version) in &runtime.highest_versions {
+        text += &format!("up to {family}_{version}\n");
+    }
+    let mut libraries = Vec::new();
+    let mut commands = Vec::new();
+    for (path, entry) in runtime.entries() {
+        if let Entry::File(file) = entry {
+            let list = if file.content.object().is_some() {
+                &mut libraries
+            } else {
+                &mut commands
+            };
+            list.push(path);
+        }
+    }
+    for (title, list) in [("Libraries", libraries), ("Commands", commands)] {
+        text += &look.heading(title);
+        for path in list {
+            text += &format!("{path}\n");
+        }
+    }
     text
 }
 

@@ -1,6 +1,7 @@
 //! What a file is, as far as the rest of the program asks: an ELF object, a script, a text that is read, or data.
 
-use crate::elf::{self, Object};
+use crate::elf::{self, Object, Source};
+use crate::r::lazyload;
 
 /// Texts longer than this are not kept: no start script or package description comes near it.
 pub const TEXT_LIMIT: usize = 1 << 20;
@@ -11,7 +12,14 @@ pub const HEAD: usize = 4;
 /// Files whose text is kept whatever they begin with, because a decision depends on it:
 /// `ldpaths` and `Renviron` hold R's environment (R Installation and Administration, section 2.8 and 8),
 /// `DESCRIPTION` the packages that an R package needs (Writing R Extensions, section 1.1.1).
-const WANTED_NAMES: [&str; 4] = ["ldpaths", "Renviron", "DESCRIPTION", "bootstrap"];
+/// The database of package base holds the path of `which`; see [`lazyload`].
+const WANTED_NAMES: [&str; 5] = [
+    "ldpaths",
+    "Renviron",
+    "DESCRIPTION",
+    "bootstrap",
+    lazyload::BASE_DATABASE,
+];
 
 /// The content of a regular file, reduced to what is asked of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +30,8 @@ pub enum Content {
     BrokenObject(String),
     /// A text that is read: a script (it begins with `#!`) or one of the files known by name.
     Text(String),
+    /// The functions of R's package base, with the path of `which` that they call, if they call one.
+    RBase(Option<String>),
     /// Anything else.
     Data,
 }
@@ -55,15 +65,23 @@ pub fn inspect(file_name: &str, bytes: &[u8]) -> Content {
         return Content::Data;
     }
     if bytes.starts_with(elf::MAGIC) {
-        return match elf::parse(bytes) {
-            Ok(Some(object)) => Content::Object(Box::new(object)),
-            Ok(None) => Content::Data,
-            Err(error) => Content::BrokenObject(error.to_string()),
-        };
+        return inspect_object(bytes);
+    }
+    if file_name == lazyload::BASE_DATABASE {
+        return Content::RBase(lazyload::which_command(bytes));
     }
     if bytes.len() > TEXT_LIMIT {
         return Content::Data;
     }
     // A stray Latin-1 byte in a comment must not hide a script from every check.
     Content::Text(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// What a file is that begins as ELF does. Of a file on disk no more is read than the loader reads.
+pub fn inspect_object(source: &(impl Source + ?Sized)) -> Content {
+    match elf::parse(&source) {
+        Ok(Some(object)) => Content::Object(Box::new(object)),
+        Ok(None) => Content::Data,
+        Err(error) => Content::BrokenObject(error.to_string()),
+    }
 }

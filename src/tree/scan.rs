@@ -1,15 +1,18 @@
 //! Reads a folder on disk into a [`Tree`].
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
 use super::path::escaped;
 use super::{Content, Entry, File, Mode, Tree, TreePath, content};
+use crate::elf::{self, FileSource};
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::size::Bytes;
 
@@ -20,6 +23,8 @@ pub struct Scan {
     pub tree: Tree,
     /// Everything that could not, sorted by path.
     pub problems: Vec<Problem>,
+    /// ELF objects of which there are several with the same content: each group sorted, the groups by their first path.
+    pub copies: Vec<Vec<TreePath>>,
 }
 
 /// Something in the folder that is not in the [`Tree`].
@@ -103,7 +108,9 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
     let inspected: Vec<_> = files
         .into_par_iter()
         .map(|(path, disk, bytes, mode)| {
-            let content = progress.check().map(|()| read_content(path.file_name(), &disk));
+            let content = progress
+                .check()
+                .map(|()| read_content(path.file_name(), &disk, bytes.0));
             (path, bytes, mode, content)
         })
         .collect();
@@ -119,7 +126,29 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
         }
     }
     problems.sort();
-    Ok(Scan { tree, problems })
+    let copies = copies(&canonical, &tree);
+    Ok(Scan { tree, problems, copies })
+}
+
+/// Groups the objects with the same content. Only those of one length are read whole.
+fn copies(root: &Path, tree: &Tree) -> Vec<Vec<TreePath>> {
+    let mut lengths: BTreeMap<Bytes, Vec<&TreePath>> = BTreeMap::new();
+    for (path, file) in tree.files().filter(|(_, file)| file.content.object().is_some()) {
+        lengths.entry(file.bytes).or_default().push(path);
+    }
+    let mut contents: BTreeMap<[u8; 32], Vec<TreePath>> = BTreeMap::new();
+    for path in lengths.into_values().filter(|paths| paths.len() > 1).flatten() {
+        // What cannot be read any more is no copy of anything.
+        if let Ok(bytes) = fs_err::read(root.join(path.as_str())) {
+            contents
+                .entry(Sha256::digest(&bytes).into())
+                .or_default()
+                .push(path.clone());
+        }
+    }
+    let mut copies: Vec<_> = contents.into_values().filter(|paths| paths.len() > 1).collect();
+    copies.sort();
+    copies
 }
 
 enum Looked {
@@ -187,10 +216,13 @@ fn shown(root: &Path, path: &Path) -> String {
     }
 }
 
-fn read_content(file_name: &str, disk: &Path) -> std::io::Result<Content> {
+fn read_content(file_name: &str, disk: &Path, length: u64) -> std::io::Result<Content> {
     let mut file = fs_err::File::open(disk)?;
     let mut bytes = Vec::with_capacity(content::HEAD);
     file.by_ref().take(content::HEAD as u64).read_to_end(&mut bytes)?;
+    if bytes.starts_with(elf::MAGIC) {
+        return Ok(content::inspect_object(&FileSource::new(file.file(), length)));
+    }
     if content::is_wanted(file_name, &bytes) {
         file.read_to_end(&mut bytes)?;
     }

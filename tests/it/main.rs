@@ -1,6 +1,18 @@
-//! Tests of the whole program, as a user runs it.
+//! Tests of the whole program, as a user runs it. Every test makes its own folder and leaves nothing behind.
 
-#[cfg(test)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what cannot be unwrapped in a test is a failure of the test"
+)]
+
+mod analyze;
+mod check;
+mod errors;
+mod loader;
+mod pack;
 mod publish;
-
-fn main() {}
+mod robust;
+mod support;
+mod why;
+mod zips;

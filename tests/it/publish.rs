@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::support::{Ran, Sandbox, testdata};
 
 /// What must not be seen anywhere: the credentials, and some other value of the environment.
 const SECRETS: [(&str, &str); 4] = [
@@ -79,23 +80,16 @@ impl Drop for Running {
 
 /// moto_server behind the proxy, and a folder for everything that the test makes.
 struct World {
-    folder: TempDir,
+    folder: Sandbox,
     tools: PathBuf,
     endpoint: String,
     output: RefCell<String>,
     _servers: [Running; 2],
 }
 
-/// What a run of the program has left.
-struct Run {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
 impl World {
     fn new(tools: PathBuf) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Sandbox::new();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let moto = Command::new(tools.join("bin/moto_server"))
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
@@ -112,7 +106,7 @@ impl World {
         let mut proxy = Command::new(tools.join("bin/python"))
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/publish/proxy.py"))
             .arg(port.to_string())
-            .args([folder.path().join("requests.txt"), folder.path().join("switch.txt")])
+            .args([folder.path("requests.txt"), folder.path("switch.txt")])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -130,19 +124,19 @@ impl World {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.path(name)
     }
 
     /// A command in the test's folder, with the environment of a user who is logged in, and these folders on PATH.
-    fn command(&self, program: impl AsRef<std::ffi::OsStr>, path: &[PathBuf]) -> Command {
+    fn command(&self, program: impl AsRef<OsStr>, path: &[PathBuf]) -> Command {
         let mut folders = path.to_vec();
         folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         let mut command = Command::new(program);
         command
-            .current_dir(self.folder.path())
+            .current_dir(self.path(""))
             .env_clear()
             .env("PATH", std::env::join_paths(folders).unwrap())
-            .env("HOME", self.folder.path())
+            .env("HOME", self.path(""))
             .env("AWS_DEFAULT_REGION", REGION)
             .env("AWS_ENDPOINT_URL", &self.endpoint)
             .env("AWS_EC2_METADATA_DISABLED", "true")
@@ -150,10 +144,10 @@ impl World {
         command
     }
 
-    fn run_command(&self, command: &mut Command) -> Run {
+    fn run_command(&self, command: &mut Command) -> Ran {
         let output = command.stdin(Stdio::null()).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let run = Run {
+        let run = Ran {
             status: output.status.code().unwrap(),
             stdout: text(output.stdout),
             stderr: text(output.stderr),
@@ -164,13 +158,13 @@ impl World {
         run
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    fn run(&self, arguments: &[&str]) -> Ran {
         let program = env!("CARGO_BIN_EXE_lambdar-prune");
         self.run_command(self.command(program, &[self.tools.join("bin")]).args(arguments))
     }
 
     /// Runs the program and demands an exit status.
-    fn expect(&self, status: i32, arguments: &[&str]) -> Run {
+    fn expect(&self, status: i32, arguments: &[&str]) -> Ran {
         let run = self.run(arguments);
         assert_eq!(run.status, status, "{arguments:?}\n{}\n{}", run.stdout, run.stderr);
         run
@@ -217,7 +211,7 @@ impl World {
 
     /// Makes the server refuse a request until `mend`.
     fn break_at(&self, request: &str) {
-        fs_err::write(self.path("switch.txt"), request).unwrap();
+        self.folder.file("switch.txt", request);
     }
 
     fn mend(&self) {
@@ -225,12 +219,10 @@ impl World {
     }
 
     /// Makes a tree of files with these bytes' seeds, and packs it.
-    fn pack(&self, name: &str, seeds: &[u64], length: usize, max: &str) -> Run {
-        let tree = self.path(&format!("{name}-tree"));
+    fn pack(&self, name: &str, seeds: &[u64], length: usize, max: &str) -> Ran {
         for (number, seed) in seeds.iter().enumerate() {
-            let folder = tree.join(format!("share/part{number}"));
-            fs_err::create_dir_all(&folder).unwrap();
-            fs_err::write(folder.join("data"), noise(*seed, length)).unwrap();
+            let path = format!("{name}-tree/share/part{number}/data");
+            self.folder.file(&path, noise(*seed, length));
         }
         self.run(&["pack", &format!("{name}-tree"), "--max", max, "-o", name])
     }
@@ -288,6 +280,7 @@ fn publish_works_with_a_real_server_and_the_real_tool() {
     a_changed_layer_alone_is_published(&world);
     a_run_goes_on_where_the_server_has_failed(&world);
     large_layers_go_through_s3_and_only_once(&world);
+    runtimes_that_aws_does_not_accept_are_left_out(&world);
     without_the_tool_and_with_a_bad_one(&world);
     nothing_secret_was_seen(&world);
 }
@@ -499,9 +492,37 @@ fn large_layers_go_through_s3_and_only_once(world: &World) {
     assert_eq!(world.uploads(), Vec::<String>::new(), "a second run uploads nothing");
 }
 
+fn runtimes_that_aws_does_not_accept_are_left_out(world: &World) {
+    world.pack("old", &[1], FILE, SMALL);
+    let tree = ["pack", "old-tree", "-o", "old", "--runtime"];
+    let loader = fs_err::read(testdata("host/libfar.so.1")).unwrap();
+    world.folder.file("our-own-base/lib64/ld-linux-x86-64.so.2", loader);
+    world.expect(0, &["runtimes", "capture", "our-own-base", "-o", "own.toml"]);
+    for (runtime, name) in [("provided", "provided"), ("own.toml", "our-own-base")] {
+        world.expect(0, &[&tree[..], &[runtime]].concat());
+        let arguments = ["publish", "old", "--name", "old", "--runtime", runtime];
+        let run = world.expect(0, &arguments);
+        let warning = format!("warning: AWS accepts no layer for a runtime '{name}'");
+        assert!(run.stderr.contains(&warning), "{}", run.stderr);
+        assert_eq!(world.expect(0, &[&arguments[..], &["-q"]].concat()).stderr, "");
+    }
+    let version = world.version("old-1", 1);
+    assert_eq!(
+        version
+            .get("CompatibleRuntimes")
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len),
+        0
+    );
+    // Packed for one runtime and published for another: no.
+    let run = world.expect(2, &["publish", "old", "--name", "old", "--runtime", "provided.al2023"]);
+    assert!(run.stderr.contains("packed for our-own-base"), "{}", run.stderr);
+    world.requests();
+}
+
 fn without_the_tool_and_with_a_bad_one(world: &World) {
     let empty = world.path("empty");
-    fs_err::create_dir_all(&empty).unwrap();
+    world.folder.folder("empty");
     let program = env!("CARGO_BIN_EXE_lambdar-prune");
     let publish = ["publish", "dry", "--name", "bad"];
     let run = world.run_command(world.command(program, &[]).env("PATH", &empty).args(publish));
@@ -514,18 +535,8 @@ fn without_the_tool_and_with_a_bad_one(world: &World) {
         script += &format!("echo \"An error occurred (AccessDenied) with ${name} and x${name}x, Token=${name}\" >&2\n");
     }
     script += "echo \"Could not connect to the endpoint URL: $AWS_ENDPOINT_URL/x\" >&2\nexit 254\n";
+    world.folder.file("bad/aws", script).mode("bad/aws", 0o755);
     let bad = world.path("bad");
-    fs_err::create_dir_all(&bad).unwrap();
-    fs_err::write(bad.join("aws"), script).unwrap();
-    let mode: OsString = "755".into();
-    assert!(
-        Command::new("chmod")
-            .arg(mode)
-            .arg(bad.join("aws"))
-            .status()
-            .unwrap()
-            .success()
-    );
     for form in ["table", "json"] {
         let mut command = world.command(program, std::slice::from_ref(&bad));
         let run = world.run_command(command.args(publish).args(["--format", form]));
@@ -537,7 +548,7 @@ fn without_the_tool_and_with_a_bad_one(world: &World) {
         );
     }
     // Nonsense for an answer is not shown either.
-    fs_err::write(bad.join("aws"), "#!/bin/sh\nenv\n").unwrap();
+    world.folder.file("bad/aws", "#!/bin/sh\nenv\n");
     let run = world.run_command(world.command(program, std::slice::from_ref(&bad)).args(publish));
     assert_eq!(run.status, 1, "{}", run.stdout);
 }
@@ -549,11 +560,10 @@ fn nothing_secret_was_seen(world: &World) {
     for (name, value) in SECRETS.into_iter().chain([endpoint]) {
         assert!(!output.contains(value), "{name} was printed");
         let mut files = 0;
-        for folder in ["dry", "direct", "changed", "broken", "large"] {
-            for entry in fs_err::read_dir(world.path(folder)).unwrap() {
-                let bytes = fs_err::read(entry.unwrap().path()).unwrap();
+        for folder in ["dry", "direct", "changed", "broken", "large", "old"] {
+            for (file, bytes) in world.folder.contents(folder) {
                 let found = bytes.windows(value.len()).any(|window| window == value.as_bytes());
-                assert!(!found, "{name} was written to {folder}");
+                assert!(!found, "{name} was written to {folder}/{file}");
                 files += 1;
             }
         }

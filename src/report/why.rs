@@ -1,0 +1,252 @@
+//! What `why` answers: who needs a file or library, how the loader gets there, or where it looked in vain.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
+
+use serde::Serialize;
+
+use super::SCHEMA_VERSION;
+use crate::host::Libraries;
+use crate::loader::{Answer, Followed, Found, Graph, Loaded, Outcome, Searched, Served, Start, follow_all, graph};
+use crate::plan::Plan;
+use crate::root::{Place, Root, link_target};
+use crate::runtime::Runtime;
+use crate::tree::{Entry, Tree, TreePath, path::LAYER_ROOT};
+
+/// The whole answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Why {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// What was asked for.
+    pub what: String,
+    /// The runtime that the tree was looked at for.
+    pub runtime: String,
+    /// The file in the tree that it is, links followed; `None` for a name that is not in the tree.
+    pub path: Option<String>,
+    /// The rule that takes it.
+    pub dropped_by: Option<String>,
+    /// The rule that would take it if nothing needed it, and what needs it.
+    pub spared: Option<SparedReport>,
+    /// Links of the tree that lead to it.
+    pub linked_from: Vec<String>,
+    /// The runtime's library that is loaded instead of it.
+    pub shadowed_by: Option<String>,
+    /// How processes come to load it, each chain once.
+    pub chains: Vec<Chain>,
+    /// Who asks for it and does not get it, each once.
+    pub misses: Vec<Miss>,
+    /// Where this machine has it, if somebody does not get it.
+    pub host_path: Option<String>,
+}
+
+/// Why a rule does not take something.
+#[derive(Debug, Clone, Serialize)]
+pub struct SparedReport {
+    /// The rule.
+    pub rule: String,
+    /// What needs it.
+    pub needed_by: String,
+}
+
+/// From the start of a process to the file, one object after the other.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Chain {
+    /// The objects; the first is what starts, or a plugin that it opens.
+    pub steps: Vec<Step>,
+}
+
+/// One object of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Step {
+    /// The path by which the loader found it.
+    pub path: String,
+    /// Where the loader found it; `path` for what starts or is opened by its path.
+    pub via: &'static str,
+}
+
+/// A library that is not found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Miss {
+    /// How the process came to the object that asks for it.
+    pub chain: Chain,
+    /// Whether the object is never loaded, so that this does not matter: the runtime's own comes first.
+    pub never_loaded: bool,
+    /// Every folder that was searched, in order.
+    pub searched: Vec<SearchedReport>,
+}
+
+/// One folder that was searched in vain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct SearchedReport {
+    /// The folder.
+    pub directory: String,
+    /// Why it was searched.
+    pub via: &'static str,
+    /// Why the search went on.
+    pub outcome: &'static str,
+}
+
+/// Explains a path or a soname in a tree as it lies. `None` if it is neither in the tree nor asked for by anything.
+pub fn why(what: &str, tree: &Tree, plan: &Plan, runtime: &Runtime, libraries: &dyn Libraries) -> Option<Why> {
+    let root = Root { tree, runtime };
+    let inside = TreePath::from_lambda(what).or_else(|| TreePath::new(what));
+    let asked = inside.filter(|path| tree.contains(path));
+    let target = asked.as_ref().and_then(|path| match root.resolve(&path.on_lambda()) {
+        Ok(Place::Tree(place)) => Some(place),
+        _ => Some(path.clone()),
+    });
+    let whole = graph(root);
+    let target = target.or_else(|| bundled_as(&whole, what));
+    let (chains, misses) = chains(root, what, target.as_ref());
+    if target.is_none() && chains.is_empty() && misses.is_empty() {
+        return None;
+    }
+    let shown = asked.as_ref().or(target.as_ref());
+    Some(Why {
+        schema_version: SCHEMA_VERSION,
+        what: what.to_owned(),
+        runtime: runtime.name.clone(),
+        dropped_by: shown.and_then(|path| plan.dropped.get(path).cloned()),
+        spared: shown.and_then(|path| {
+            let spared = plan.spared.iter().find(|spared| spared.path == *path)?;
+            Some(SparedReport {
+                rule: spared.rule.clone(),
+                needed_by: spared.needed_by.to_string(),
+            })
+        }),
+        linked_from: target
+            .as_ref()
+            .map(|target| linked_from(root, target))
+            .unwrap_or_default(),
+        shadowed_by: target.as_ref().and_then(|target| {
+            let shadowed = whole.shadowed.iter().find(|shadowed| shadowed.path == *target)?;
+            Some(shadowed.by.clone())
+        }),
+        host_path: misses
+            .iter()
+            .find(|miss| !miss.never_loaded)
+            .and_then(|_| libraries.find(what, runtime.arch))
+            .map(|library| library.path.display().to_string()),
+        path: target.map(|path| path.to_string()),
+        chains,
+        misses,
+    })
+}
+
+/// The file of the tree that serves a name.
+fn bundled_as(graph: &Graph, soname: &str) -> Option<TreePath> {
+    let needs = graph.loaded_objects().flat_map(|(_, needs)| needs);
+    needs
+        .filter(|need| need.soname == soname)
+        .find_map(|need| match &need.answer {
+            Answer::Found(Found {
+                place: Place::Tree(path),
+                ..
+            }) => Some(path.clone()),
+            _ => None,
+        })
+}
+
+fn linked_from(root: Root<'_>, target: &TreePath) -> Vec<String> {
+    root.tree
+        .iter()
+        .filter_map(|(path, entry)| match entry {
+            Entry::Symlink(to) if root.resolve(&link_target(path, to)) == Ok(Place::Tree(target.clone())) => {
+                Some(path.to_string())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// The chains that end in what is asked for, and those that end in an object that does not get it: of those by way of the
+/// same last two objects the shortest.
+fn chains(root: Root<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>, Vec<Miss>) {
+    let mut chains: BTreeMap<Vec<String>, Chain> = BTreeMap::new();
+    let mut misses: BTreeMap<(String, Vec<SearchedReport>), Miss> = BTreeMap::new();
+    for Followed { loaded, start } in follow_all(root) {
+        for (number, object) in loaded.iter().enumerate() {
+            let is_target = match (&object.found.place, target) {
+                (Place::Tree(path), Some(target)) => path == target,
+                (_, Some(_)) => false,
+                (place, None) => place.on_lambda() == what || asked_as(&loaded, number, what),
+            };
+            if is_target && number > 0 && start == Start::Program {
+                let chain = chain(&loaded, number);
+                let end: Vec<String> = chain.steps.iter().rev().take(2).map(|step| step.path.clone()).collect();
+                keep_shorter(&mut chains, end, chain, |chain| chain);
+            }
+            for (soname, served) in &object.needs {
+                let Served::Nothing(searched) = served else { continue };
+                if *soname != what || (number > 0 && start != Start::Program) {
+                    continue;
+                }
+                let searched: Vec<SearchedReport> = searched.iter().map(SearchedReport::of).collect();
+                let miss = Miss {
+                    chain: chain(&loaded, number),
+                    never_loaded: matches!(start, Start::Shadowed(_)),
+                    searched,
+                };
+                let key = (object.found.path.clone(), miss.searched.clone());
+                keep_shorter(&mut misses, key, miss, |miss| &miss.chain);
+            }
+        }
+    }
+    (chains.into_values().collect(), misses.into_values().collect())
+}
+
+fn keep_shorter<K: Ord, V>(kept: &mut BTreeMap<K, V>, key: K, value: V, chain: impl Fn(&V) -> &Chain) {
+    match kept.entry(key) {
+        Slot::Vacant(slot) => {
+            slot.insert(value);
+        }
+        Slot::Occupied(mut slot) => {
+            if chain(&value).steps.len() < chain(slot.get()).steps.len() {
+                slot.insert(value);
+            }
+        }
+    }
+}
+
+fn asked_as(loaded: &[Loaded<'_>], number: usize, what: &str) -> bool {
+    loaded
+        .iter()
+        .flat_map(|object| &object.needs)
+        .any(|(soname, served)| *soname == what && *served == Served::By(number))
+}
+
+fn chain(loaded: &[Loaded<'_>], number: usize) -> Chain {
+    let mut steps: Vec<Step> = std::iter::successors(Some(number), |number| loaded[*number].loader)
+        .map(|number| Step {
+            path: loaded[number].found.path.clone(),
+            via: loaded[number].found.how.name(),
+        })
+        .collect();
+    steps.reverse();
+    Chain { steps }
+}
+
+impl SearchedReport {
+    fn of(searched: &Searched) -> Self {
+        Self {
+            directory: searched.directory.clone(),
+            via: searched.how.name(),
+            outcome: match searched.outcome {
+                Outcome::NoSuchFile => "no such file",
+                Outcome::WrongClass => "32-bit where 64-bit is wanted, or the other way round",
+                Outcome::WrongMachine => "for another processor",
+                Outcome::NotALibrary => "not a library: the loader gives up here",
+            },
+        }
+    }
+}
+
+/// The part of a path on disk that lies below a tree, so that paths can be given as the shell completes them.
+pub fn inside_tree(what: &str, tree: &str) -> String {
+    let trimmed = tree.trim_end_matches('/');
+    match what.strip_prefix(trimmed).and_then(|rest| rest.strip_prefix('/')) {
+        Some(rest) if !trimmed.is_empty() && trimmed != LAYER_ROOT => rest.to_owned(),
+        _ => what.trim_start_matches("./").to_owned(),
+    }
+}

@@ -1,0 +1,346 @@
+//! The form of the runtime files, and the ones that are built in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Arch, Runtime};
+use crate::elf::{Class, Kind, Machine, Object};
+use crate::size::Bytes;
+use crate::tree::{Content, Entry, File, Mode, Tree, TreePath};
+
+/// The file systems that Lambda's runtimes stand on.
+const BASES: [&str; 4] = [
+    include_str!("../../rules/runtimes/al2023.toml"),
+    include_str!("../../rules/runtimes/al2-provided.toml"),
+    include_str!("../../rules/runtimes/al2-language.toml"),
+    include_str!("../../rules/runtimes/al1.toml"),
+];
+
+/// The runtimes by AWS's names.
+const NAMES: &str = include_str!("../../rules/runtimes/lambda.toml");
+
+/// Why there is no such runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// No runtime of that name is built in, and no file lies there.
+    #[error(
+        "there is no runtime '{name}', and no such file; `lambdar-prune runtimes` lists those that are built in, such as provided.al2023"
+    )]
+    Unknown {
+        /// The name asked for.
+        name: String,
+    },
+    /// Lambda has no such architecture.
+    #[error("'{0}' is no architecture of Lambda: use x86_64 or arm64")]
+    UnknownArch(String),
+    /// The runtime exists, but not on this architecture.
+    #[error("runtime {name} does not exist on {arch}; choose another one with --runtime, or another --arch")]
+    NotOnArch {
+        /// The runtime.
+        name: String,
+        /// The architecture asked for.
+        arch: Arch,
+    },
+    /// The data does not parse.
+    #[error("runtime {name}: {reason}")]
+    Data {
+        /// The runtime, or the file it came from.
+        name: String,
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the runtime: {0}")]
+    Read(#[from] std::io::Error),
+}
+
+/// A built-in runtime in a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The name that AWS gives it.
+    pub name: String,
+    /// What it is.
+    pub title: String,
+    /// The file system that it stands on.
+    pub base: String,
+    /// Whether AWS still takes care of it: supported, deprecated or retired.
+    pub state: String,
+    /// Where it exists.
+    pub archs: Vec<Arch>,
+    /// When the base's data was recorded.
+    pub recorded: String,
+}
+
+/// A runtime file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Data {
+    pub(super) name: String,
+    pub(super) title: String,
+    #[serde(default)]
+    pub(super) recorded: String,
+    pub(super) default_directories: Vec<String>,
+    #[serde(default)]
+    pub(super) hardware_directories: Vec<String>,
+    pub(super) lib: String,
+    pub(super) working_directory: String,
+    pub(super) environment: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) commands: Folders,
+    #[serde(default)]
+    pub(super) links: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) versions: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) libraries: Folders,
+    pub(super) arch: BTreeMap<Arch, ArchData>,
+    #[serde(default)]
+    pub(super) sources: Vec<Source>,
+}
+
+/// Names by the folder that they lie in.
+pub(super) type Folders = BTreeMap<String, Vec<String>>;
+
+/// What differs from one architecture to the other.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ArchData {
+    pub(super) interpreter: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) versions: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) libraries: Folders,
+    /// Libraries of which more than the name is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) objects: Vec<ObjectData>,
+}
+
+/// What the loader reads of one library.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ObjectData {
+    pub(super) path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) soname: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) needed: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rpath: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) runpath: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) no_default_libraries: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) executable: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) versions: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Where a fact comes from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Source {
+    pub(super) what: String,
+    #[serde(rename = "where")]
+    pub(super) place: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Names {
+    #[serde(rename = "sources")]
+    _sources: Vec<Source>,
+    runtimes: Vec<Name>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Name {
+    name: String,
+    title: String,
+    base: String,
+    state: String,
+    archs: Option<Vec<Arch>>,
+    #[serde(default)]
+    libraries: Folders,
+    #[serde(default)]
+    commands: Folders,
+}
+
+fn parse<T: for<'a> Deserialize<'a>>(origin: &str, text: &str) -> Result<T, RuntimeError> {
+    toml::from_str(text).map_err(|error| RuntimeError::Data {
+        name: origin.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn names() -> Result<Vec<Name>, RuntimeError> {
+    Ok(parse::<Names>("rules/runtimes/lambda.toml", NAMES)?.runtimes)
+}
+
+/// The base of a built-in runtime.
+pub(super) fn base(name: &str) -> Result<Data, RuntimeError> {
+    for text in BASES {
+        let data: Data = parse("a built-in base", text)?;
+        if data.name == name {
+            return Ok(data);
+        }
+    }
+    Err(RuntimeError::Unknown { name: name.to_owned() })
+}
+
+/// Every built-in runtime, in a line each.
+pub fn built_in() -> Result<Vec<Summary>, RuntimeError> {
+    names()?
+        .into_iter()
+        .map(|name| {
+            Ok(Summary {
+                recorded: base(&name.base)?.recorded,
+                archs: name.archs.unwrap_or_else(|| Arch::ALL.to_vec()),
+                name: name.name,
+                title: name.title,
+                base: name.base,
+                state: name.state,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn is_built_in(name: &str) -> bool {
+    names().is_ok_and(|names| names.iter().any(|known| known.name == name))
+}
+
+pub(super) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeError> {
+    let known = names()?
+        .into_iter()
+        .find(|known| known.name == name)
+        .ok_or_else(|| RuntimeError::Unknown { name: name.to_owned() })?;
+    if known.archs.as_ref().is_some_and(|archs| !archs.contains(&arch)) {
+        return Err(RuntimeError::NotOnArch {
+            name: name.to_owned(),
+            arch,
+        });
+    }
+    let mut data = base(&known.base)?;
+    data.name = known.name;
+    data.title = known.title;
+    for (own, all) in [
+        (known.libraries, &mut data.libraries),
+        (known.commands, &mut data.commands),
+    ] {
+        for (folder, names) in own {
+            all.entry(folder).or_default().extend(names);
+        }
+    }
+    data.runtime(arch)
+}
+
+pub(super) fn load_file(path: &Path, arch: Arch) -> Result<Runtime, RuntimeError> {
+    let text = fs_err::read_to_string(path)?;
+    parse::<Data>(&path.display().to_string(), &text)?.runtime(arch)
+}
+
+impl Data {
+    /// The runtime on one architecture.
+    pub(super) fn runtime(mut self, arch: Arch) -> Result<Runtime, RuntimeError> {
+        let own = self.arch.remove(&arch).ok_or_else(|| RuntimeError::NotOnArch {
+            name: self.name.clone(),
+            arch,
+        })?;
+        let mut files = Tree::default();
+        let mut put = |path: &str, entry: Entry| -> Result<(), RuntimeError> {
+            let inside = path.strip_prefix('/').and_then(TreePath::new);
+            let inside = inside.ok_or_else(|| RuntimeError::Data {
+                name: self.name.clone(),
+                reason: format!("'{path}' is not a plain absolute path"),
+            })?;
+            files.insert(inside, entry);
+            Ok(())
+        };
+        for (folder, names) in &self.commands {
+            for name in names {
+                put(&format!("{folder}/{name}"), file(Content::Data, true))?;
+            }
+        }
+        for (folder, names) in self.libraries.iter().chain(&own.libraries) {
+            for name in names {
+                let library = Content::Object(Box::new(named(name, arch.machine())));
+                put(&format!("{folder}/{name}"), file(library, true))?;
+            }
+        }
+        for object in &own.objects {
+            put(&object.path, file(Content::Object(Box::new(object.object(arch))), true))?;
+        }
+        for (path, target) in &self.links {
+            put(path, Entry::Symlink(target.clone()))?;
+        }
+        let mut highest_versions = self.versions;
+        highest_versions.extend(own.versions);
+        Ok(Runtime {
+            name: self.name,
+            title: self.title,
+            arch,
+            environment: self.environment,
+            default_directories: self.default_directories,
+            hardware_directories: self.hardware_directories,
+            lib: self.lib,
+            platform: arch.machine().to_string(),
+            working_directory: self.working_directory,
+            interpreter: own.interpreter,
+            highest_versions,
+            files,
+        })
+    }
+}
+
+fn file(content: Content, executable: bool) -> Entry {
+    Entry::File(File {
+        bytes: Bytes(0),
+        mode: Mode::new(if executable { 0o755 } else { 0o644 }),
+        content,
+    })
+}
+
+/// A library of which only the name is known.
+fn named(soname: &str, machine: Machine) -> Object {
+    Object {
+        class: Class::Elf64,
+        machine,
+        kind: Kind::SharedLibrary,
+        interpreter: None,
+        soname: Some(soname.to_owned()),
+        needed: Vec::new(),
+        rpath: None,
+        runpath: None,
+        no_default_libraries: false,
+        version_needs: Vec::new(),
+        versions: None,
+        dlopen_notes: Vec::new(),
+    }
+}
+
+impl ObjectData {
+    fn object(&self, arch: Arch) -> Object {
+        Object {
+            soname: self.soname.clone(),
+            needed: self.needed.clone(),
+            rpath: self.rpath.clone(),
+            runpath: self.runpath.clone(),
+            no_default_libraries: self.no_default_libraries,
+            kind: if self.executable {
+                Kind::Executable
+            } else {
+                Kind::SharedLibrary
+            },
+            versions: Some(self.versions.clone()),
+            ..named("", arch.machine())
+        }
+    }
+}

@@ -1,0 +1,6 @@
+#ifndef R_H
+#define R_H
+
+const char *greeting(void);
+
+#endif

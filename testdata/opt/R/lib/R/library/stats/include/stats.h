@@ -1,0 +1,6 @@
+#ifndef STATS_H
+#define STATS_H
+
+const char *stats(void);
+
+#endif

@@ -1,0 +1,1 @@
+stopifnot(mean(1:3) == 2)

@@ -1,0 +1,7 @@
+#ifndef HELLO_H
+#define HELLO_H
+
+/* The line that hello prints. */
+const char *bundled(void);
+
+#endif

@@ -1,0 +1,7 @@
+/* lib/libchain.so.1: the second link of the chain; it lies in the tree. */
+const char *far(void);
+
+const char *chain(void)
+{
+    return far();
+}

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# The whole way on a real R tree: analyze, pack, check, unpack, run R as Lambda would.
+#
+# usage: reference.sh SHARED, with the program in LAMBDAR_PRUNE. SHARED holds trees/r-opt.tar.xz (R 4.2.2 built under
+# /opt) and tools/al2023-root and in-al2023, which lay out and enter a root with what Lambda's provided.al2023 has.
+# Needs bubblewrap, patchelf, unzip, python3, and the libraries libgfortran5, libquadmath0 and libtirpc3.
+set -euo pipefail
+shared=$(readlink -f "${1:?usage: reference.sh SHARED}")
+program=$(readlink -f "${LAMBDAR_PRUNE:?set LAMBDAR_PRUNE to the program}")
+here=$(dirname "$(readlink -f "$0")")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+say() { printf '\n== %s\n' "$*"; }
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+
+say "unpack the tree"
+mkdir tree
+tar xJf "$shared/trees/r-opt.tar.xz" -C tree
+before=$(cd tree && find . -printf '%p %y %m %s %T@ %l\n' | sort | sha256sum)
+
+say "analyze"
+"$program" analyze tree --format json >analysis.json
+python3 - <<'PYTHON'
+import json
+analysis = json.load(open("analysis.json"))
+missing = {entry["soname"]: entry["needed_by"] for entry in analysis["libraries"]["missing"]}
+for soname, needed_by in {
+    "libgfortran.so.5": "R/lib/R/lib/libRlapack.so",
+    "libquadmath.so.0": "lib/libgfortran.so.5",
+    "libtirpc.so.3": "R/lib/R/lib/libR.so",
+}.items():
+    assert needed_by in missing[soname], (soname, missing)
+for soname in ("libR.so", "libRlapack.so", "libRblas.so", "libbrotlidec.so.1"):
+    assert soname not in missing, soname
+print("missing:", ", ".join(sorted(missing)))
+PYTHON
+
+say "the runtime, captured from a root with what Lambda has"
+"$shared/tools/al2023-root" root
+# Lambda has no `which`, and this R asks for it by its absolute path: until layers carry a way round that, lend it one.
+cp "$(command -v which)" root/usr/bin/which
+"$program" runtimes capture root -o captured.toml --name captured
+
+say "pack with defaults"
+"$program" pack tree -o layers --runtime captured.toml
+[[ $(ls layers) == $'layer-1.zip\nlayers.json' ]] || fail "not one layer: $(ls layers)"
+bytes=$(stat -c %s layers/layer-1.zip)
+[[ $bytes -lt 45000000 ]] || fail "$bytes bytes"
+after=$(cd tree && find . -printf '%p %y %m %s %T@ %l\n' | sort | sha256sum)
+[[ $before == "$after" ]] || fail "the tree was changed"
+
+say "three readers accept the zip"
+unzip -tq layers/layer-1.zip
+python3 -c 'import sys, zipfile; assert zipfile.ZipFile(sys.argv[1]).testzip() is None' layers/layer-1.zip
+"$program" check --runtime captured.toml
+
+say "the default runtime has an older glibc and no which, and check says so"
+if "$program" check --runtime provided.al2023 --format json >default.json; then fail "check is green"; fi
+python3 - <<'PYTHON'
+import json
+errors = [finding for finding in json.load(open("default.json"))["findings"] if finding["severity"] == "error"]
+found = sorted((finding["code"], finding["path"]) for finding in errors)
+assert found == [
+    ("r-which-missing", "R/lib/R/library/base/R/base.rdb"),
+    ("symbol-version-missing", "R/lib/R/lib/libR.so"),
+    ("symbol-version-missing", "R/lib/R/library/nlme/libs/nlme.so"),
+], found
+assert all("GLIBC_2.35" in f["message"] and "GLIBC_2.34" in f["message"] for f in errors if f["code"] == "symbol-version-missing")
+PYTHON
+
+say "libbrotlidec.so.1 is missed where the bundled libcurl is the one that is loaded, and only there"
+"$program" analyze tree --runtime nodejs16.x --format json >nodejs.json
+python3 -c 'import json
+missing = [m["soname"] for m in json.load(open("nodejs.json"))["libraries"]["missing"]]
+assert "libbrotlidec.so.1" in missing, missing'
+
+say "the same bytes again, with one thread"
+"$program" pack tree -o again --threads 1 --runtime captured.toml -q >/dev/null
+cmp layers/layer-1.zip again/layer-1.zip
+cmp layers/layers.json again/layers.json
+
+say "small layers"
+"$program" pack tree -o small --max 8MB --runtime captured.toml --format json >small.json || [[ $? -eq 1 ]]
+python3 - <<'PYTHON'
+import glob, json, os, zipfile
+totals = json.load(open("small.json"))["totals"]
+zips = sorted(glob.glob("small/layer-*.zip"))
+assert len(zips) == totals["layers"] <= totals["lower_bound"] + 1, totals
+assert all(os.path.getsize(path) < 8_000_000 for path in zips)
+def content(paths):
+    return sorted((i.filename, i.CRC, i.file_size, i.external_attr) for path in paths for i in zipfile.ZipFile(path).infolist())
+assert content(zips) == content(["layers/layer-1.zip"])
+print(totals["layers"], "layers, lower bound", totals["lower_bound"])
+PYTHON
+
+say "R runs from the layers"
+mkdir task
+cp "$here/r/packages.R" task
+for layers in layers small; do
+    mkdir "opt-$layers"
+    for zip in "$layers"/layer-*.zip; do unzip -qo "$zip" -d "opt-$layers"; done
+    "$shared/tools/in-al2023" root "opt-$layers" task -- /opt/R/bin/Rscript /var/task/packages.R | tee output
+    grep -qF '[1] 0.2 0.6' output || fail "the matrix was not solved"
+    # All that the tree has but tcltk, which is pruned, and translations, which has no code.
+    expected=$(($(ls tree/R/lib/R/library | wc -l) - 2))
+    grep -qF "loaded $expected packages" output || fail "not every package was loaded"
+done
+echo "reference tree: all passed"

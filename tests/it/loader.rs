@@ -1,0 +1,259 @@
+//! The loader's truth: the same answers as the real ld.so, asked inside a root that holds what Lambda has.
+//!
+//! The root comes from the tools in the folder `shared` beside the clone; where that is not there, these tests are passed
+//! over and say so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lambdar_prune::elf::{Class, Kind};
+use lambdar_prune::loader::{Finder, Process, Served};
+use lambdar_prune::progress::Silent;
+use lambdar_prune::root::Root;
+use lambdar_prune::runtime::{Arch, Runtime, capture};
+use lambdar_prune::tree::scan::scan;
+use lambdar_prune::tree::{Tree, TreePath};
+
+use crate::support::{Sandbox, output, testdata};
+
+fn shared() -> Option<PathBuf> {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let there = shared.join("tools/al2023-root").is_file();
+    let runs = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if there && runs("bwrap") && runs("patchelf") {
+        return Some(shared);
+    }
+    #[expect(clippy::print_stderr, reason = "a test that is passed over says so")]
+    {
+        eprintln!("no ../shared, bwrap or patchelf: nothing is compared with the real loader");
+    }
+    None
+}
+
+/// A root with what Lambda has, and the runtime captured from it.
+fn lambda_root(sandbox: &Sandbox, shared: &Path) -> Runtime {
+    let root = sandbox.path("root");
+    output(
+        shared.join("tools/al2023-root").to_str().unwrap(),
+        &[root.to_str().unwrap()],
+    )
+    .unwrap();
+    let text = capture(&root, "captured", &Silent).unwrap();
+    sandbox.file("captured.toml", text);
+    let file = sandbox.path("captured.toml");
+    let mut runtime = Runtime::load(file.to_str().unwrap(), Arch::X86_64).unwrap();
+    // What $PLATFORM stands for depends on the processor; the loader says it itself.
+    let diagnostics = in_lambda(
+        sandbox,
+        shared,
+        &sandbox.path("root/opt"),
+        &[runtime.interpreter.as_str(), "--list-diagnostics"],
+    );
+    if let Some(platform) = diagnostics.lines().find_map(|line| line.strip_prefix("dl_platform=\"")) {
+        runtime.platform = platform.trim_end_matches('"').to_owned();
+    }
+    runtime
+}
+
+fn in_lambda(sandbox: &Sandbox, shared: &Path, opt: &Path, command: &[&str]) -> String {
+    let run = Command::new(shared.join("tools/in-al2023"))
+        .arg(sandbox.path("root"))
+        .arg(opt)
+        .arg("--")
+        .args(command)
+        .output()
+        .unwrap();
+    String::from_utf8(run.stdout).unwrap() + &String::from_utf8(run.stderr).unwrap()
+}
+
+/// What a process maps: for each name the path, `None` where it is not found. Or the loader's own words where it gives up.
+type Mapped = Result<BTreeMap<String, Option<String>>, String>;
+
+/// What ld.so says of every object of a tree, each taken as a program.
+fn real_answers(
+    sandbox: &Sandbox,
+    shared: &Path,
+    opt: &Path,
+    tree: &Tree,
+    runtime: &Runtime,
+) -> BTreeMap<TreePath, Mapped> {
+    // An executable is started, a library is handed to the loader; both only to be traced.
+    let mut script = String::new();
+    for (path, object) in tree.objects() {
+        let file = path.on_lambda();
+        let loader = if object.kind == Kind::Executable {
+            ""
+        } else {
+            runtime.interpreter.as_str()
+        };
+        script.push_str(&format!(
+            "echo '== {path}'; LD_TRACE_LOADED_OBJECTS=1 {loader} '{file}' 2>&1\n"
+        ));
+    }
+    let said = in_lambda(sandbox, shared, opt, &["/bin/bash", "-c", &script]);
+    let mut answers = BTreeMap::new();
+    for part in said.split("== ").skip(1) {
+        let (path, lines) = part.split_once('\n').unwrap();
+        answers.insert(TreePath::new(path).unwrap(), traced(lines));
+    }
+    answers
+}
+
+fn traced(lines: &str) -> Mapped {
+    let mut mapped = BTreeMap::new();
+    for line in lines.lines() {
+        let Some(entry) = line.strip_prefix('\t') else {
+            return Err(line.to_owned());
+        };
+        if entry == "statically linked" {
+            continue;
+        }
+        let (name, place) = entry.split_once(" => ").unwrap_or((entry, entry));
+        let strip = |text: &str| text.split(" (0x").next().unwrap().to_owned();
+        let place = (place != "not found").then(|| strip(place));
+        let name = strip(name);
+        // The kernel's own, and the loader, which is there before it looks for anything.
+        if name != "linux-vdso.so.1" && !name.contains("ld-linux") {
+            mapped.insert(name, place);
+        }
+    }
+    Ok(mapped)
+}
+
+/// What the resolver says of one object, in the same form.
+fn our_answer(root: Root<'_>, path: &TreePath) -> BTreeMap<String, Option<String>> {
+    let process = Process {
+        program: Some(path.on_lambda()),
+        plugins: Vec::new(),
+        plugin_loader: None,
+        library_path: root.runtime.environment["LD_LIBRARY_PATH"].clone(),
+    };
+    let mut mapped = BTreeMap::new();
+    let loaded = Finder::new(root).load(&process);
+    for object in &loaded {
+        for (name, served) in &object.needs {
+            let place = match served {
+                Served::By(number) => Some(loaded[*number].found.path.clone()),
+                Served::ByTheLoader(_) => continue,
+                Served::Nothing(_) => None,
+            };
+            mapped.insert((*name).to_owned(), place);
+        }
+    }
+    mapped
+}
+
+/// Compares every object of a tree; returns how many libraries were compared.
+fn compare(sandbox: &Sandbox, shared: &Path, opt: &Path) -> usize {
+    let runtime = lambda_root(sandbox, shared);
+    let tree = scan(opt, &Silent).unwrap().tree;
+    let root = Root {
+        tree: &tree,
+        runtime: &runtime,
+    };
+    let mut compared = 0;
+    let mut differences = Vec::new();
+    let real_answers = real_answers(sandbox, shared, opt, &tree, &runtime);
+    assert_eq!(real_answers.len(), tree.objects().count());
+    for (path, real) in real_answers {
+        let ours = our_answer(root, &path);
+        match real {
+            Err(said) => {
+                // Where the loader gives up it lists nothing. Then it names the object itself, for one that is not of its
+                // kind, or a library that is not found here either.
+                let object = tree.object(&path).unwrap();
+                let foreign = object.machine != runtime.arch.machine() || object.class != Class::Elf64;
+                let named = ours
+                    .iter()
+                    .any(|(name, place)| place.is_none() && said.contains(name.as_str()));
+                if !(named || foreign && said.contains(&path.on_lambda())) {
+                    differences.push(format!("{path}: the loader says: {said}; here: {ours:?}"));
+                }
+            }
+            Ok(real) => {
+                // The loader lists a file once, by the name that asked for it first; here every name is listed.
+                // What is needed by a path it lists by that path alone.
+                for (name, place) in real.iter().filter(|(name, place)| Some(*name) != place.as_ref()) {
+                    if ours.get(name) != Some(place) {
+                        differences.push(format!(
+                            "{path}: {name}: {place:?} by the loader, {:?} here",
+                            ours.get(name)
+                        ));
+                    }
+                }
+                let places: BTreeSet<_> = real.values().flatten().collect();
+                for (name, place) in &ours {
+                    let agreed = match place {
+                        Some(place) => places.contains(place),
+                        None => real.get(name) == Some(&None),
+                    };
+                    if !agreed {
+                        differences.push(format!("{path}: {name}: {place:?} here, not by the loader: {real:?}"));
+                    }
+                }
+                compared += real.len();
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{differences:#?}");
+    compared
+}
+
+#[test]
+fn the_reference_tree_is_resolved_as_the_loader_does() {
+    let Some(shared) = shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.folder("opt");
+    let archive = shared.join("trees/r-opt.tar.xz");
+    let opt = sandbox.path("opt");
+    output("tar", &["xJf", archive.to_str().unwrap(), "-C", opt.to_str().unwrap()]).unwrap();
+    let compared = compare(&sandbox, &shared, &opt);
+    assert!(compared > 100, "{compared}");
+}
+
+#[test]
+fn every_corner_of_the_search_is_resolved_as_the_loader_does() {
+    let Some(shared) = shared() else { return };
+    let sandbox = Sandbox::new();
+    let opt = sandbox.path("opt");
+    if output(testdata("loader/make").to_str().unwrap(), &[opt.to_str().unwrap()]).is_none() {
+        return;
+    }
+    let compared = compare(&sandbox, &shared, &opt);
+    assert!(compared > 50, "{compared}");
+}
+
+/// dlopen: the program really opens its plugin, and the plugin's needs are found by the program's RPATH or not at all.
+#[test]
+fn plugins_are_resolved_as_the_loader_does() {
+    let Some(shared) = shared() else { return };
+    let sandbox = Sandbox::new();
+    let opt = sandbox.path("opt");
+    if output(testdata("loader/make").to_str().unwrap(), &[opt.to_str().unwrap()]).is_none() {
+        return;
+    }
+    let runtime = lambda_root(&sandbox, &shared);
+    let tree = scan(&opt, &Silent).unwrap().tree;
+    let root = Root {
+        tree: &tree,
+        runtime: &runtime,
+    };
+    for (program, works) in [("main", true), ("main-with-runpath", false)] {
+        let program = format!("/opt/plugin/{program}");
+        let said = in_lambda(&sandbox, &shared, &opt, &[&program]);
+        assert_eq!(!said.contains("cannot open shared object file"), works, "{said}");
+        let process = Process {
+            program: Some(program),
+            plugins: vec!["/opt/plugin/plugins/plugin.so".to_owned()],
+            plugin_loader: None,
+            library_path: runtime.environment["LD_LIBRARY_PATH"].clone(),
+        };
+        let loaded = Finder::new(root).load(&process);
+        let missing = loaded
+            .iter()
+            .flat_map(|object| &object.needs)
+            .any(|(_, served)| matches!(served, Served::Nothing(_)));
+        assert_eq!(!missing, works, "{loaded:#?}");
+    }
+}

@@ -1,0 +1,175 @@
+//! What `pack` puts into layers, and how it leaves the output folder.
+
+use std::collections::BTreeSet;
+
+use crate::support::{Ran, Sandbox};
+
+/// The names in all zips of a folder, by the crate that `check` reads with.
+fn packed_names(sandbox: &Sandbox, folder: &str) -> BTreeSet<String> {
+    sandbox
+        .contents(folder)
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("layer-"))
+        .flat_map(|(_, bytes)| {
+            let archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+            let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
+            names
+        })
+        .collect()
+}
+
+#[test]
+fn rules_and_overrides_decide_what_is_packed() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .file("opt/share/man/man1/x.1", "x")
+        .file("opt/share/doc/x/README", "x")
+        .file("opt/share/doc/x/copyright", "x")
+        .file("opt/include/x.h", "x")
+        .file("opt/lib/libx.a", "x")
+        .file("opt/lib/libx.la", "x")
+        .file("opt/lib/plugins/libx.la", "x")
+        .file("opt/lib/data", "x")
+        .folder("opt/var");
+    let pack = |arguments: &[&str]| -> Vec<String> {
+        let mut all = vec!["pack", "opt"];
+        all.extend(arguments);
+        sandbox.run(all).expect_status(0);
+        packed_names(&sandbox, "layers").into_iter().collect()
+    };
+    assert_eq!(
+        pack(&[]),
+        ["lib/data", "lib/plugins/libx.la", "share/doc/x/copyright", "var/"]
+    );
+    assert_eq!(
+        pack(&["--disable", "development", "--drop", "lib/*", "--keep", "lib/data"]),
+        ["include/x.h", "lib/data", "share/doc/x/copyright", "var/"]
+    );
+    assert_eq!(
+        pack(&["--keep", "share/**"]),
+        [
+            "lib/data",
+            "lib/plugins/libx.la",
+            "share/doc/x/README",
+            "share/doc/x/copyright",
+            "share/man/man1/x.1",
+            "var/"
+        ]
+    );
+    // The tree itself is as it was.
+    assert!(sandbox.path("opt/share/man/man1/x.1").exists());
+}
+
+#[test]
+fn a_kept_link_keeps_its_target() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .file("opt/include/version.h", "x")
+        .file("opt/include/other.h", "x")
+        .link("opt/etc/version", "../lib/current")
+        .link("opt/lib/current", "/opt/include/version.h")
+        .link("opt/include/again.h", "version.h");
+    sandbox.run(["pack", "opt"]).expect_status(0);
+    let names: Vec<String> = packed_names(&sandbox, "layers").into_iter().collect();
+    assert_eq!(names, ["etc/version", "include/version.h", "lib/current"]);
+}
+
+#[test]
+fn links_are_kept_or_followed() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .file("opt/lib/libx.so.1.2", "content")
+        .link("opt/lib/libx.so.1", "libx.so.1.2")
+        .link("opt/lib/libx.so", "/opt/lib/libx.so.1")
+        .link("opt/lib64", "lib");
+    sandbox.run(["pack", "opt"]).expect_status(0);
+    let names: Vec<String> = packed_names(&sandbox, "layers").into_iter().collect();
+    assert_eq!(names, ["lib/libx.so", "lib/libx.so.1", "lib/libx.so.1.2", "lib64"]);
+    let manifest = sandbox
+        .run(["pack", "opt", "--symlinks", "follow", "--format", "json"])
+        .expect_status(0)
+        .json();
+    assert_eq!(manifest["totals"]["unzipped_bytes"], 6 * "content".len());
+    let names = packed_names(&sandbox, "layers");
+    assert!(names.contains("lib64/libx.so.1") && names.len() == 6, "{names:?}");
+    // A link into its own folder would never end.
+    sandbox.link("opt/lib/again", "..");
+    let ran = sandbox.run(["pack", "opt", "--symlinks", "follow"]).expect_status(2);
+    assert!(ran.stderr.contains("lib/again"), "{ran:#?}");
+}
+
+/// Fewer layers than before leave no old ones behind; files that are not the program's own stay.
+#[test]
+fn an_output_folder_holds_one_run() {
+    let sandbox = Sandbox::new();
+    for number in 0..20_u8 {
+        sandbox.file(&format!("opt/{number}"), [number; 500]);
+    }
+    sandbox
+        .file("layers/mine.zip", "mine")
+        .file("layers/layer-x.zip", "mine");
+    let names = |ran: Ran| {
+        ran.expect_status(0);
+        let names: Vec<String> = sandbox.contents("layers").into_iter().map(|(name, _)| name).collect();
+        names.join(" ")
+    };
+    let max = "1000";
+    let several = names(sandbox.run(["pack", "opt", "--max", max, "-q"]));
+    assert!(several.contains("layer-1.zip layer-2.zip"), "{several}");
+    assert_eq!(
+        names(sandbox.run(["pack", "opt"])),
+        "layer-1.zip layer-x.zip layers.json mine.zip"
+    );
+}
+
+/// A run that is stopped leaves the folder as it was.
+#[test]
+fn an_interrupted_run_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    for number in 0..40_u32 {
+        let content: Vec<u8> = (0..400_000_u32)
+            .flat_map(|i| (i.wrapping_mul(number) >> 3).to_le_bytes())
+            .collect();
+        sandbox.file(&format!("opt/{number}"), content);
+    }
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lambdar-prune"))
+        .args(["pack", "opt", "--threads", "1"])
+        .current_dir(sandbox.path(""))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !sandbox.path("layers").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let pid = child.id().to_string();
+    crate::support::output("kill", &["-INT", &pid]);
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(sandbox.contents("layers").len(), 0);
+}
+
+#[test]
+fn more_layers_than_lambda_takes_are_written_and_called_wrong() {
+    let sandbox = Sandbox::new();
+    for number in 0..7_u8 {
+        sandbox.file(&format!("opt/{number}"), [number; 10]);
+    }
+    let mut noise = 9_u64;
+    for number in 0..7_u8 {
+        let content: Vec<u8> = (0..900)
+            .map(|_| {
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                noise.to_be_bytes()[0]
+            })
+            .collect();
+        sandbox.file(&format!("opt/noise{number}"), content);
+    }
+    let ran = sandbox
+        .run(["pack", "opt", "--max", "1500", "--format", "json"])
+        .expect_status(1);
+    assert_eq!(ran.json()["totals"]["layers"], 7);
+    let checked = sandbox.run(["check", "--format", "json"]).expect_status(1).json();
+    assert_eq!(checked["ok"], false);
+    assert_eq!(checked["findings"][0]["code"], "too-many-layers");
+}
