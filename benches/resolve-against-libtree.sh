@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Times the resolution of 300 shared libraries by `lambdar-prune analyze` and by `libtree`, in turn, each as a whole process.
+# Times the resolution of 300 shared libraries by `lambdar-prune check` and by `libtree`, in turn, each as a whole process.
 #
 # usage: benches/resolve-against-libtree.sh [RUNS]; builds the release program. The libraries are this machine's own, copied
 # into a tree. Needs libtree and GNU time.
@@ -30,12 +30,12 @@ files=$(find tree/lib -type f | sort)
 seconds() { /usr/bin/time -f '%e %U %S' -o "$work/elapsed" "$@" >/dev/null 2>&1 || true; cat "$work/elapsed"; }
 : >ours; : >theirs
 for ((run = 0; run < runs; run++)); do
-    seconds "$program" analyze tree --format json --no-import >>ours
+    seconds "$program" check tree --format json >>ours
     # shellcheck disable=SC2086 # one argument a file
     LD_LIBRARY_PATH=$PWD/tree/lib seconds libtree -v $files >>theirs
 done
 median() { awk -v column="$2" '{ print $column }' "$1" | sort -n | sed -n "$(((runs + 1) / 2))p"; }
 printf '%s objects, median of %s runs\n' "$count" "$runs"
 printf '%-24s %8s %8s\n' '' 'wall s' 'user s'
-printf '%-24s %8s %8s\n' 'lambdar-prune analyze' "$(median ours 1)" "$(median ours 2)" 'libtree -v' "$(median theirs 1)" "$(median theirs 2)"
+printf '%-24s %8s %8s\n' 'lambdar-prune check' "$(median ours 1)" "$(median ours 2)" 'libtree -v' "$(median theirs 1)" "$(median theirs 2)"
 awk -v a="$(median ours 1)" -v b="$(median theirs 1)" 'BEGIN { printf "%-24s %8.2f\n", "ratio", a / b }'

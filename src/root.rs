@@ -129,12 +129,34 @@ pub fn link_target(link: &TreePath, target: &str) -> String {
 }
 
 impl Root<'_> {
-    /// Whether a folder lies at an absolute path; one of which nothing is known counts as none.
-    pub fn is_folder(&self, absolute: &str) -> bool {
-        match self.resolve(absolute) {
-            Ok(Place::Tree(path)) => path.is_root() || matches!(self.tree.get(&path), Some(Entry::Directory(_))),
-            Ok(Place::Runtime(path)) => path == "/" || matches!(self.runtime.entry(&path), Some(Entry::Directory(_))),
-            Err(_) => false,
+    /// The folder at an absolute path, links followed; one of which nothing is known counts as none.
+    pub fn folder(&self, absolute: &str) -> Option<Place> {
+        let place = self.resolve(absolute).ok()?;
+        let is_folder = match &place {
+            Place::Tree(path) => path.is_root() || matches!(self.tree.get(path), Some(Entry::Directory(_))),
+            Place::Runtime(path) => path == "/" || matches!(self.runtime.entry(path), Some(Entry::Directory(_))),
+        };
+        is_folder.then_some(place)
+    }
+
+    /// What a name in a folder leads to. The folder must be one that [`Root::folder`] gave: then only the name itself can
+    /// be a link.
+    pub fn entry_in(&self, folder: &Place, name: &str) -> Option<Place> {
+        let (place, entry) = match folder {
+            Place::Tree(folder) => {
+                let path = folder.join(name)?;
+                let entry = self.tree.get(&path)?;
+                (Place::Tree(path), entry)
+            }
+            Place::Runtime(folder) => {
+                let path = format!("{}/{name}", folder.trim_end_matches('/'));
+                let entry = self.runtime.entry(&path)?;
+                (Place::Runtime(path), entry)
+            }
+        };
+        match entry {
+            Entry::Symlink(_) => self.resolve(&place.on_lambda()).ok(),
+            _ => Some(place),
         }
     }
 

@@ -4,7 +4,7 @@ use clap::Args;
 
 use lambdar_prune::plan::Symlinks;
 use lambdar_prune::report;
-use lambdar_prune::tree::scan::{ScanError, scan};
+use lambdar_prune::tree::scan::{ScanError, copies, scan};
 
 use super::progress::Terminal;
 use super::{Answer, Failure, Format, Global, Planning, Status};
@@ -35,7 +35,15 @@ impl Arguments {
         let runtime = global.runtime(&scan.tree)?;
         let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &rules, Symlinks::Keep)?;
         let host = self.planning.host();
-        let analysis = report::analyze(&scan, &plan, &rules, &matcher, &runtime, &host);
+        let analysis = report::analyze(
+            &scan,
+            &copies(&self.tree, &scan.tree),
+            &plan,
+            &rules,
+            &matcher,
+            &runtime,
+            &host,
+        );
         Ok(Answer {
             text: match global.format {
                 Format::Json => report::json(&analysis),

@@ -38,7 +38,7 @@ pub struct DlopenNote {
 pub(super) fn dlopen_notes(image: &Image<'_>) -> Vec<DlopenNote> {
     let mut found = Vec::new();
     for notes in image.notes() {
-        let notes = notes.as_ref();
+        let notes = notes.as_slice();
         let mut at = 0;
         // Elf64_Nhdr: the lengths of owner and description and the type (u32 each), then both, each padded to 4 bytes.
         while let (Some(owner_length), Some(length), Some(kind)) = (

@@ -1,8 +1,6 @@
 //! Reads an executable or shared library as the loader does: by its program headers and dynamic section, never by the
 //! section headers, which a stripped file may lack.
 
-use std::borrow::Cow;
-
 use goblin::container::{Container, Ctx};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE};
 use goblin::elf::{Dynamic, Elf, ProgramHeader, dynamic, header};
@@ -213,20 +211,12 @@ impl Image<'_> {
 
     pub(super) fn u16(&self, address: u64) -> Result<u16, ElfError> {
         let bytes = self.array::<2>(address)?;
-        Ok(if self.context.le.is_little() {
-            u16::from_le_bytes(bytes)
-        } else {
-            u16::from_be_bytes(bytes)
-        })
+        Ok(self.half(&bytes, 0).unwrap_or_default())
     }
 
     pub(super) fn u32(&self, address: u64) -> Result<u32, ElfError> {
         let bytes = self.array::<4>(address)?;
-        Ok(if self.context.le.is_little() {
-            u32::from_le_bytes(bytes)
-        } else {
-            u32::from_be_bytes(bytes)
-        })
+        Ok(self.word(&bytes, 0).unwrap_or_default())
     }
 
     pub(super) fn is_64_bit(&self) -> bool {
@@ -234,7 +224,7 @@ impl Image<'_> {
     }
 
     /// The parts of the file that hold notes; larger ones than any linker makes are passed over.
-    pub(super) fn notes(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    pub(super) fn notes(&self) -> impl Iterator<Item = Vec<u8>> {
         const LARGEST: u64 = 1 << 20;
         self.segments
             .iter()
@@ -255,15 +245,36 @@ impl Image<'_> {
         })
     }
 
+    /// Half a word in the file's byte order.
+    pub(super) fn half(&self, bytes: &[u8], at: usize) -> Option<u16> {
+        let bytes = bytes.get(at..)?.first_chunk::<2>().copied()?;
+        Some(if self.context.le.is_little() {
+            u16::from_le_bytes(bytes)
+        } else {
+            u16::from_be_bytes(bytes)
+        })
+    }
+
+    /// A table of so many entries of so many bytes.
+    pub(super) fn table(&self, address: u64, entries: u64, size: usize) -> Result<Vec<u8>, ElfError> {
+        let (offset, left) = self.offset(address)?;
+        entries
+            .checked_mul(size as u64)
+            .filter(|length| *length <= left)
+            .and_then(|length| self.source.read(offset, usize::try_from(length).ok()?))
+            .ok_or_else(|| ElfError("a table is cut off".into()))
+    }
+
     fn array<const N: usize>(&self, address: u64) -> Result<[u8; N], ElfError> {
         let (offset, left) = self.offset(address)?;
-        let bytes = if left >= N as u64 {
-            self.source.read(offset, N)
+        let mut bytes = [0; N];
+        let filled = if left >= N as u64 {
+            self.source.fill(offset, &mut bytes)
         } else {
             None
         };
-        bytes
-            .and_then(|bytes| bytes.first_chunk::<N>().copied())
+        filled
+            .map(|()| bytes)
             .ok_or_else(|| ElfError("a table is cut off".into()))
     }
 
@@ -274,22 +285,22 @@ impl Image<'_> {
 
     /// The text up to its NUL, which must come within `left` bytes. A path that is longer than any search path is an error.
     fn terminated(&self, offset: u64, left: u64) -> Result<String, ElfError> {
-        const PIECE: u64 = 128;
         const LONGEST: u64 = 64 << 10;
+        let mut buffer = [0; 64];
         let mut text = Vec::new();
-        let left = left.min(LONGEST);
+        let left = left.min(LONGEST).min(self.source.length().saturating_sub(offset));
         while (text.len() as u64) < left {
             let read = text.len() as u64;
-            let length = PIECE.min(left - read);
-            let piece = usize::try_from(length)
-                .ok()
-                .and_then(|length| self.source.read(offset.checked_add(read)?, length));
-            let Some(piece) = piece else { break };
+            let length = usize::try_from(left - read).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+            let piece = &mut buffer[..length];
+            if self.source.fill(offset.saturating_add(read), piece).is_none() {
+                break;
+            }
             if let Some(end) = piece.iter().position(|byte| *byte == 0) {
                 text.extend_from_slice(&piece[..end]);
                 return Ok(String::from_utf8_lossy(&text).into_owned());
             }
-            text.extend_from_slice(&piece);
+            text.extend_from_slice(piece);
         }
         Err(ElfError("a text has no end".into()))
     }

@@ -1,28 +1,50 @@
 //! Where the bytes of an object come from: memory, or a file of which only the parts that matter are read.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::rc::Rc;
 
 /// Bytes that are read piece by piece.
 pub trait Source {
+    /// Fills a buffer with the bytes from an offset on; `None` if they do not all lie in the file.
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()>;
+
+    /// How many bytes there are.
+    fn length(&self) -> u64;
+
     /// The bytes from an offset on; `None` if they do not all lie in the file.
-    fn read(&self, offset: u64, length: usize) -> Option<Cow<'_, [u8]>>;
+    fn read(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
+        if offset.checked_add(length as u64)? > self.length() {
+            return None;
+        }
+        let mut bytes = vec![0; length];
+        self.fill(offset, &mut bytes)?;
+        Some(bytes)
+    }
 }
 
 impl Source for [u8] {
-    fn read(&self, offset: u64, length: usize) -> Option<Cow<'_, [u8]>> {
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
         let start = usize::try_from(offset).ok()?;
-        self.get(start..start.checked_add(length)?).map(Cow::Borrowed)
+        let bytes = self.get(start..start.checked_add(buffer.len())?)?;
+        buffer.copy_from_slice(bytes);
+        Some(())
+    }
+
+    fn length(&self) -> u64 {
+        self.len() as u64
     }
 }
 
 impl<S: Source + ?Sized> Source for &S {
-    fn read(&self, offset: u64, length: usize) -> Option<Cow<'_, [u8]>> {
-        (**self).read(offset, length)
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
+        (**self).fill(offset, buffer)
+    }
+
+    fn length(&self) -> u64 {
+        (**self).length()
     }
 }
 
@@ -33,7 +55,7 @@ const BLOCK: u64 = 16 << 10;
 pub struct FileSource<'a> {
     file: &'a File,
     length: u64,
-    blocks: RefCell<BTreeMap<u64, Rc<[u8]>>>,
+    blocks: RefCell<BTreeMap<u64, Vec<u8>>>,
 }
 
 impl<'a> FileSource<'a> {
@@ -46,36 +68,38 @@ impl<'a> FileSource<'a> {
         }
     }
 
-    fn block(&self, number: u64) -> Option<Rc<[u8]>> {
-        if let Some(block) = self.blocks.borrow().get(&number) {
-            return Some(Rc::clone(block));
-        }
+    fn read_block(&self, number: u64) -> Option<Vec<u8>> {
         let start = number.checked_mul(BLOCK)?;
         let length = self.length.checked_sub(start)?.min(BLOCK);
         let mut bytes = vec![0; usize::try_from(length).ok()?];
         self.file.read_exact_at(&mut bytes, start).ok()?;
-        let block: Rc<[u8]> = bytes.into();
-        self.blocks.borrow_mut().insert(number, Rc::clone(&block));
-        Some(block)
+        Some(bytes)
     }
 }
 
 impl Source for FileSource<'_> {
-    fn read(&self, offset: u64, length: usize) -> Option<Cow<'_, [u8]>> {
-        let end = offset.checked_add(length as u64)?;
-        if end > self.length {
-            return None;
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
+        let mut blocks = self.blocks.borrow_mut();
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset.checked_add(done as u64)?;
+            let block = match blocks.entry(at / BLOCK) {
+                Entry::Occupied(slot) => slot.into_mut(),
+                Entry::Vacant(slot) => slot.insert(self.read_block(at / BLOCK)?),
+            };
+            let rest = block.get(usize::try_from(at % BLOCK).ok()?..)?;
+            let count = rest.len().min(buffer.len() - done);
+            if count == 0 {
+                return None;
+            }
+            buffer.get_mut(done..done + count)?.copy_from_slice(rest.get(..count)?);
+            done += count;
         }
-        let mut bytes = Vec::with_capacity(length);
-        let mut at = offset;
-        while at < end {
-            let block = self.block(at / BLOCK)?;
-            let from = usize::try_from(at % BLOCK).ok()?;
-            let until = usize::try_from((end - at / BLOCK * BLOCK).min(block.len() as u64)).ok()?;
-            bytes.extend_from_slice(block.get(from..until)?);
-            at = (at / BLOCK + 1) * BLOCK;
-        }
-        Some(Cow::Owned(bytes))
+        Some(())
+    }
+
+    fn length(&self) -> u64 {
+        self.length
     }
 }
 

@@ -114,11 +114,13 @@ fn undefined_symbols(
     };
     // Elf64_Sym: name (u32), info, other (u8), shndx (u16), …, 24 bytes; Elf32_Sym: shndx last, 16 bytes
     let (size, section) = if image.is_64_bit() { (24, 6) } else { (16, 14) };
-    for index in 1..symbol_count(image, dynamic)? {
-        let version = image.u16(add(versym, index * 2)?)? & VERSYM_VERSION;
-        let symbol = add(table, index * size)?;
-        if version > 1 && image.u16(add(symbol, section)?)? == 0 {
-            let name = text(u64::from(image.u32(symbol)?))?;
+    let count = symbol_count(image, dynamic)?;
+    let versions = image.table(versym, count, 2)?;
+    let entries = image.table(table, count, size)?;
+    for (version, entry) in versions.chunks_exact(2).zip(entries.chunks_exact(size)).skip(1) {
+        let version = image.half(version, 0).unwrap_or_default() & VERSYM_VERSION;
+        if version > 1 && image.half(entry, section) == Some(0) {
+            let name = text(u64::from(image.word(entry, 0).unwrap_or_default()))?;
             symbols.entry(version).or_default().insert(name);
         }
     }

@@ -156,7 +156,7 @@ pub fn follow_all(root: Root<'_>) -> Vec<Followed<'_>> {
     let mut shadowed = Vec::new();
     for (path, object) in root.tree.objects().filter(|(path, _)| !reached.contains(*path)) {
         let soname = object.soname.as_deref().unwrap_or(path.file_name());
-        match served_by_runtime(root, soname).filter(|_| !plugins.contains(path)) {
+        match finder.served_by_runtime(soname).filter(|_| !plugins.contains(path)) {
             None => alone.push((path, soname, object)),
             Some(by) => shadowed.push((
                 path,
@@ -205,17 +205,4 @@ pub fn graph(root: Root<'_>) -> Graph {
     }
     graph.unneeded.sort();
     graph
-}
-
-/// The runtime's library that an ordinary process gets when it asks for the name.
-fn served_by_runtime(root: Root<'_>, soname: &str) -> Option<String> {
-    let library_path = root.runtime.library_path();
-    library_path
-        .iter()
-        .chain(&root.runtime.default_directories)
-        .find_map(|directory| root.resolve(&format!("{directory}/{soname}")).ok())
-        .and_then(|place| match place {
-            Place::Runtime(path) => Some(path),
-            Place::Tree(_) => None,
-        })
 }

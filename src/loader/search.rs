@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use crate::elf::{Kind, Object};
 use crate::root::{Place, Root};
@@ -108,15 +109,15 @@ pub enum Served {
 pub struct Finder<'a> {
     root: Root<'a>,
     folders: RefCell<Vec<Folder<'a>>>,
-    numbers: RefCell<HashMap<String, usize>>,
+    numbers: RefCell<HashMap<String, Rc<[usize]>>>,
     interpreter: Found,
 }
 
 /// A folder that is searched.
 struct Folder<'a> {
     path: String,
-    /// Whether there is such a folder.
-    exists: bool,
+    /// The folder itself, links followed; `None` if there is none.
+    place: Option<Place>,
     /// What was asked for in it: the file, and the object if it is one.
     names: HashMap<String, Option<(Place, Option<&'a Object>)>>,
 }
@@ -186,19 +187,29 @@ impl<'a> Finder<'a> {
         state
     }
 
-    fn number(&self, path: String) -> usize {
-        if let Some(number) = self.numbers.borrow().get(&path) {
-            return *number;
+    /// The folders to search where a search path names one: those for this hardware below it that exist, then itself.
+    fn numbers(&self, path: String) -> Rc<[usize]> {
+        if let Some(numbers) = self.numbers.borrow().get(&path) {
+            return Rc::clone(numbers);
         }
         let mut folders = self.folders.borrow_mut();
-        let number = folders.len();
-        folders.push(Folder {
-            exists: self.root.is_folder(&path),
-            path: path.clone(),
-            names: HashMap::new(),
-        });
-        self.numbers.borrow_mut().insert(path, number);
-        number
+        let mut numbers = Vec::new();
+        let special = self.root.runtime.hardware_directories.iter();
+        let special = special.map(|below| format!("{}/{below}", path.trim_end_matches('/')));
+        for folder in special
+            .filter(|folder| self.root.folder(folder).is_some())
+            .chain([path.clone()])
+        {
+            numbers.push(folders.len());
+            folders.push(Folder {
+                place: self.root.folder(&folder),
+                path: folder,
+                names: HashMap::new(),
+            });
+        }
+        let numbers: Rc<[usize]> = numbers.into();
+        self.numbers.borrow_mut().insert(path, Rc::clone(&numbers));
+        numbers
     }
 
     fn path(&self, folder: usize) -> String {
@@ -212,17 +223,32 @@ impl<'a> Finder<'a> {
     /// What lies in a folder under a name, links followed.
     fn lookup(&self, folder: usize, name: &str) -> Option<(Place, Option<&'a Object>)> {
         let mut folders = self.folders.borrow_mut();
-        let folder = folders.get_mut(folder).filter(|folder| folder.exists)?;
+        let folder = folders.get_mut(folder)?;
+        let place = folder.place.as_ref()?;
         if let Some(known) = folder.names.get(name) {
             return known.clone();
         }
-        let path = format!("{}/{name}", folder.path.trim_end_matches('/'));
-        let found = self.root.resolve(&path).ok().map(|place| {
+        let found = self.root.entry_in(place, name).map(|place| {
             let object = self.root.object(&place);
             (place, object)
         });
         folder.names.insert(name.to_owned(), found.clone());
         found
+    }
+
+    /// The runtime's library that an ordinary process gets when it asks for the name.
+    pub fn served_by_runtime(&self, soname: &str) -> Option<String> {
+        let library_path = self.root.runtime.library_path();
+        let defaults = self.root.runtime.default_directories.iter().cloned();
+        let folders = library_path
+            .into_iter()
+            .chain(defaults)
+            .flat_map(|folder| self.numbers(folder).to_vec());
+        let mut found = folders.map(|folder| self.lookup(folder, soname));
+        match found.find_map(|found| found)? {
+            (Place::Runtime(path), _) => Some(path),
+            (Place::Tree(_), _) => None,
+        }
     }
 }
 
@@ -360,13 +386,7 @@ impl<'a> State<'a, '_> {
         let object = self.loaded[needing].object;
         let mut folders = Vec::new();
         let mut add_folder = |how, path: String| {
-            for below in &self.finder.root.runtime.hardware_directories {
-                let special = format!("{}/{below}", path.trim_end_matches('/'));
-                if self.finder.root.is_folder(&special) {
-                    folders.push((how, self.finder.number(special)));
-                }
-            }
-            folders.push((how, self.finder.number(path)));
+            folders.extend(self.finder.numbers(path).iter().map(|number| (how, *number)));
         };
         let mut add = |how, list: &str, owner| {
             // An empty element is the working directory; an empty list is none.

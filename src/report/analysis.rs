@@ -158,9 +158,10 @@ pub struct Duplicate {
     pub paths: Vec<String>,
 }
 
-/// Puts together what there is to say about a tree.
+/// Puts together what there is to say about a tree. `copies` are the groups of objects with the same content.
 pub fn analyze(
     scan: &Scan,
+    copies: &[Vec<TreePath>],
     plan: &Plan,
     rules: &RuleSet,
     matcher: &Matcher,
@@ -168,7 +169,7 @@ pub fn analyze(
     libraries: &dyn Libraries,
 ) -> Analysis {
     let tree = &scan.tree;
-    let libraries = library_report(scan, plan, libraries, runtime);
+    let libraries = library_report(copies, plan, libraries, runtime);
     let mut findings = check::scan_findings(&scan.problems);
     findings.extend(check::link_findings(Root {
         tree: &plan.kept,
@@ -285,7 +286,12 @@ fn object_reports(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<ObjectRepo
 }
 
 /// What is missing is what would be missing without the libraries that are brought in.
-fn library_report(scan: &Scan, plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> LibraryReport {
+fn library_report(
+    copies: &[Vec<TreePath>],
+    plan: &Plan,
+    libraries: &dyn Libraries,
+    runtime: &Runtime,
+) -> LibraryReport {
     let kept = &plan.kept;
     let mut names: BTreeMap<&str, Resolution> = BTreeMap::new();
     for need in plan.graph.loaded_objects().flat_map(|(_, needs)| needs) {
@@ -339,17 +345,15 @@ fn library_report(scan: &Scan, plan: &Plan, libraries: &dyn Libraries, runtime: 
             })
             .collect(),
         unneeded: plan.graph.unneeded.iter().map(ToString::to_string).collect(),
-        duplicates: duplicates(scan, kept),
+        duplicates: duplicates(copies, kept),
         development_links: development_links(Root { tree: kept, runtime }, &names),
     }
 }
 
-fn duplicates(scan: &Scan, kept: &Tree) -> Vec<Duplicate> {
+fn duplicates(copies: &[Vec<TreePath>], kept: &Tree) -> Vec<Duplicate> {
     let several_kept = |paths: &&Vec<TreePath>| paths.iter().filter(|path| kept.contains(path)).count() > 1;
     let duplicate = |paths: &Vec<TreePath>| {
-        let file = paths
-            .first()
-            .and_then(|path| kept.file(path).or_else(|| scan.tree.file(path)))?;
+        let file = paths.first().and_then(|path| kept.file(path))?;
         Some(Duplicate {
             soname: file.content.object()?.soname.clone(),
             bytes: file.bytes,
@@ -360,7 +364,7 @@ fn duplicates(scan: &Scan, kept: &Tree) -> Vec<Duplicate> {
                 .collect(),
         })
     };
-    scan.copies.iter().filter(several_kept).filter_map(duplicate).collect()
+    copies.iter().filter(several_kept).filter_map(duplicate).collect()
 }
 
 /// Links `libX.so` that lead to a library which is needed by another name.

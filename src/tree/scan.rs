@@ -23,8 +23,6 @@ pub struct Scan {
     pub tree: Tree,
     /// Everything that could not, sorted by path.
     pub problems: Vec<Problem>,
-    /// ELF objects of which there are several with the same content: each group sorted, the groups by their first path.
-    pub copies: Vec<Vec<TreePath>>,
 }
 
 /// Something in the folder that is not in the [`Tree`].
@@ -126,12 +124,12 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
         }
     }
     problems.sort();
-    let copies = copies(&canonical, &tree);
-    Ok(Scan { tree, problems, copies })
+    Ok(Scan { tree, problems })
 }
 
-/// Groups the objects with the same content. Only those of one length are read whole.
-fn copies(root: &Path, tree: &Tree) -> Vec<Vec<TreePath>> {
+/// ELF objects of which there are several with the same content: each group sorted, the groups by their first path. Only
+/// those of one length are read whole.
+pub fn copies(root: &Path, tree: &Tree) -> Vec<Vec<TreePath>> {
     let mut lengths: BTreeMap<Bytes, Vec<&TreePath>> = BTreeMap::new();
     for (path, file) in tree.files().filter(|(_, file)| file.content.object().is_some()) {
         lengths.entry(file.bytes).or_default().push(path);
