@@ -11,8 +11,8 @@
 //! [`report`] turns results into tables and JSON. [`r`] knows R's own ways.
 //!
 //! What holds everywhere:
-//! * Only [`tree::scan`], [`host`], [`pack`] and [`check`] touch files; a tree is never changed. Everything between them
-//!   is a pure function over plain data.
+//! * Only [`tree::scan`], [`host`], [`pack`], [`check`] and [`publish`] touch files; a tree is never changed.
+//!   Everything between them is a pure function over plain data.
 //! * The library never prints; how far it is goes through [`progress`].
 //! * The same tree and options give the same bytes, whatever the number of threads.
 //! * Nothing read from a tree or a zip is trusted: it may end in an error, never in a panic.
@@ -27,6 +27,7 @@ pub mod loader;
 pub mod pack;
 pub mod plan;
 pub mod progress;
+pub mod publish;
 pub mod r;
 pub mod report;
 pub mod root;

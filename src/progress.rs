@@ -12,6 +12,8 @@ pub enum Stage {
     Write,
     /// Reading zips back; counted in bytes.
     Check,
+    /// Sending layers to AWS; counted in bytes.
+    Publish,
 }
 
 /// The user asked for the run to stop.

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -30,9 +30,7 @@ impl From<CheckError> for Failure {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
-        let layers = read(&inputs(&self.paths)?, progress)?;
-        let runtime = self.runtime(global, &layers)?;
-        let checked = Checked::new(judge(layers, &runtime), &runtime);
+        let checked = self.checked(global, progress)?;
         Ok(Answer {
             text: match global.format {
                 Format::Json => report::json(&checked),
@@ -40,6 +38,19 @@ impl Arguments {
             },
             status: if checked.ok { Status::Fine } else { Status::No },
         })
+    }
+
+    /// The arguments with which a folder of layers is checked.
+    pub(super) fn of_folder(folder: &Path) -> Self {
+        Self {
+            paths: vec![folder.to_owned()],
+        }
+    }
+
+    pub(super) fn checked(&self, global: &Global, progress: &Terminal) -> Result<Checked, Failure> {
+        let layers = read(&inputs(&self.paths)?, progress)?;
+        let runtime = self.runtime(global, &layers)?;
+        Ok(Checked::new(judge(layers, &runtime), &runtime))
     }
 
     /// The runtime on the command line, else the one that the layers were packed for, else the default.

@@ -5,6 +5,7 @@ mod analyze;
 mod check;
 mod pack;
 mod progress;
+mod publish;
 mod runtimes;
 mod why;
 
@@ -59,6 +60,7 @@ enum Command {
     Analyze(analyze::Arguments),
     Pack(pack::Arguments),
     Check(check::Arguments),
+    Publish(publish::Arguments),
     Why(why::Arguments),
     Runtimes(runtimes::Arguments),
 }
@@ -241,6 +243,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Analyze(arguments) => arguments.run(global, &progress),
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
+        Command::Publish(arguments) => arguments.run(global, &progress),
         Command::Why(arguments) => arguments.run(global, &progress),
         Command::Runtimes(arguments) => arguments.run(global, &progress),
     };

@@ -41,6 +41,7 @@ impl Progress for Terminal {
             Stage::Compress => ("Compressing", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
             Stage::Write => ("Writing", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
             Stage::Check => ("Checking", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
+            Stage::Publish => ("Publishing", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

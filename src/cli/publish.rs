@@ -1,0 +1,260 @@
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgMatches, Args, FromArgMatches, ValueEnum};
+
+use lambdar_prune::finding::any_error;
+use lambdar_prune::publish::{
+    CommandLine, End, Packed, Publication, PublishError, Publishing, Snippet, Wishes, findings_that_count, publish,
+};
+use lambdar_prune::report;
+
+use super::progress::Terminal;
+use super::{Answer, Failure, Format, Global, Status, check, complain};
+
+/// Publish layers with your own aws tool, each only if it has changed
+///
+/// Check runs first. What became of each layer is recorded in published.json beside the zips. Exit status: 0 if every
+/// layer has its version, 1 if check found errors or a layer failed, 2 if something went wrong.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The folder with layers.json
+    #[arg(default_value = "layers", value_name = "DIR")]
+    folder: PathBuf,
+    /// What the layers are called: NAME-1, NAME-2, …
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// The AWS region, unless the aws tool's own choice is right
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// The aws tool's profile, unless its own choice is right
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// The bucket through which zips go that are too large for a request
+    #[arg(long, value_name = "BUCKET")]
+    bucket: Option<String>,
+    /// The folder in the bucket
+    #[arg(long, value_name = "PREFIX", requires = "bucket")]
+    prefix: Option<String>,
+    /// The licence of what is in the layers: an SPDX identifier, a URL or a text
+    #[arg(long, value_name = "TEXT")]
+    license: Option<String>,
+    /// Print the commands, quoted for a shell, and run none
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    form: Form,
+    /// Add the lines that attach the layers in a template
+    #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "dry_run")]
+    snippet: Option<Tool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tool {
+    /// AWS SAM and CloudFormation
+    Sam,
+    /// Terraform and OpenTofu
+    Terraform,
+    /// AWS CDK in TypeScript
+    Cdk,
+}
+
+impl From<Tool> for Snippet {
+    fn from(tool: Tool) -> Self {
+        match tool {
+            Tool::Sam => Self::Sam,
+            Tool::Terraform => Self::Terraform,
+            Tool::Cdk => Self::Cdk,
+        }
+    }
+}
+
+/// `--format` as it is here: the forms of every command, and one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Table,
+    Json,
+    Arns,
+}
+
+/// The name of the option, which is that of every command; here it takes the place of the shared one.
+const FORMAT: &str = "format";
+const ARNS: &str = "arns";
+
+impl Form {
+    fn option() -> Arg {
+        let shared = Format::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let own = PossibleValue::new(ARNS).help("The ARNs alone, one in a line, if there are all");
+        // The value is of the shared option's type, for clap hands it on to that; `arns` is read from the text.
+        let parser = PossibleValuesParser::new(shared.chain([own]))
+            .map(|text| Format::from_str(&text, false).unwrap_or(Format::Table));
+        Arg::new(FORMAT)
+            .long(FORMAT)
+            .value_name("FORM")
+            .default_value("table")
+            .value_parser(parser)
+            .help("Which form the answer has")
+    }
+}
+
+impl Args for Form {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.arg(Self::option())
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Form {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let text = matches.get_raw(FORMAT).and_then(Iterator::last);
+        Ok(match matches.get_one(FORMAT) {
+            _ if text.is_some_and(|text| text == ARNS) => Self::Arns,
+            Some(Format::Json) => Self::Json,
+            Some(Format::Table) | None => Self::Table,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::TooLarge { .. } => Self::No(error.to_string()),
+            error => Self::Error(error.to_string()),
+        }
+    }
+}
+
+impl Arguments {
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
+        self.refuse_what_cannot_be()?;
+        let wishes = Wishes {
+            name: self.name.clone(),
+            region: self.region.clone(),
+            profile: self.profile.clone(),
+            bucket: self.bucket.clone(),
+            prefix: self.prefix.clone(),
+            license: self.license.clone(),
+        };
+        let packed = Packed::read(&self.folder)?;
+        wishes.check(packed.layers.len()).map_err(PublishError::from)?;
+        let checked = check::Arguments::of_folder(&self.folder).checked(global, progress)?;
+        if checked.runtime != packed.runtime || checked.arch != packed.arch {
+            return Err(Failure::Error(format!(
+                "the layers were packed for {} on {}: leave out --runtime and --arch, or pack again with them",
+                packed.runtime, packed.arch
+            )));
+        }
+        let findings = findings_that_count(checked.findings, &wishes);
+        let publishing = Publishing::new(&self.folder, &packed, wishes.clone());
+        if any_error(&findings) {
+            if let Err(error @ PublishError::TooLarge { .. }) = publishing {
+                complain(&error.to_string());
+            }
+            let publication = Publication {
+                dry_run: self.dry_run,
+                ..Publication::hindered(&wishes, &packed, findings)
+            };
+            return Ok(self.answer(&publication, global));
+        }
+        let publishing = publishing?;
+        let publication = if self.dry_run {
+            publishing.dry_run()
+        } else {
+            publish(&publishing, &CommandLine, progress)?
+        };
+        let publication = publication
+            .with_findings(findings)
+            .with_snippet(self.snippet.map(Snippet::from), &publishing);
+        Ok(self.answer(&publication, global))
+    }
+
+    fn refuse_what_cannot_be(&self) -> Result<(), Failure> {
+        let reason = match self.form {
+            Form::Arns if self.dry_run => "there are no ARNs without publishing: leave out --dry-run or --format arns",
+            Form::Arns if self.snippet.is_some() => "--format arns prints nothing else: leave it out, or --snippet",
+            _ => return Ok(()),
+        };
+        Err(Failure::Error(reason.to_owned()))
+    }
+
+    /// What goes to stdout and the exit status; what else there is to say goes to stderr here.
+    fn answer(&self, publication: &Publication, global: &Global) -> Answer {
+        if !global.quiet {
+            for warning in &publication.warnings {
+                complain(&format!("warning: {warning}"));
+            }
+        }
+        if let Some(failure) = report::failure(publication) {
+            complain(&failure);
+        }
+        match &publication.end {
+            End::Complete | End::Failed => {}
+            End::Hindered => {
+                if self.form == Form::Arns {
+                    complain(report::finding_lines(&publication.findings, global.look()).trim_end());
+                }
+                complain("check found errors, and nothing was published");
+            }
+            End::Interrupted => complain("interrupted; run the same command again, and it goes on from there"),
+            End::Unrecorded(error) => complain(&format!(
+                "the last layer is on AWS but not in the record: {error}; run the same command again when that is mended"
+            )),
+        }
+        Answer {
+            text: match self.form {
+                Form::Json => report::json(publication),
+                Form::Arns => report::arns(publication),
+                Form::Table => report::publication(publication, &self.folder.display().to_string(), global.look()),
+            },
+            status: match publication.end {
+                End::Complete => Status::Fine,
+                End::Hindered | End::Failed => Status::No,
+                End::Interrupted => Status::Interrupted,
+                End::Unrecorded(_) => Status::Failed,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+    use crate::cli::Command;
+
+    fn parse(arguments: &[&str]) -> Result<(Form, Format), clap::Error> {
+        let all = ["lambdar-prune"].iter().chain(arguments);
+        let parsed = crate::cli::Arguments::try_parse_from(all)?;
+        let Command::Publish(publish) = parsed.command else {
+            panic!("{arguments:?}");
+        };
+        Ok((publish.form, parsed.global.format))
+    }
+
+    #[test]
+    fn the_format_has_one_form_more_here() {
+        crate::cli::Arguments::command().debug_assert();
+        for (arguments, expected) in [
+            (["publish", "--name", "r"].as_slice(), Form::Table),
+            (&["publish", "--name", "r", "--format", "arns"], Form::Arns),
+            (&["publish", "--name", "r", "--format=json"], Form::Json),
+            (&["--format", "json", "publish", "--name", "r"], Form::Json),
+        ] {
+            let (form, shared) = parse(arguments).unwrap();
+            assert_eq!(form, expected, "{arguments:?}");
+            assert_eq!(shared == Format::Json, form == Form::Json);
+        }
+        assert!(parse(&["publish", "--name", "r", "--format", "yaml"]).is_err());
+        assert!(crate::cli::Arguments::try_parse_from(["lambdar-prune", "check", "--format", "arns"]).is_err());
+        assert!(parse(&["publish"]).is_err(), "a name is needed");
+    }
+}

@@ -1,0 +1,216 @@
+//! The commands of the aws tool, argument by argument, and as a shell reads them.
+
+use super::{LayerToPublish, Publishing, Way, Wishes};
+
+/// Arguments of the aws tool, without its name.
+pub(super) type Arguments = Vec<String>;
+
+/// The name of the aws tool.
+pub(super) const AWS: &str = "aws";
+
+/// Which versions a layer has.
+pub(super) fn list_versions(layer: &str, wishes: &Wishes) -> Arguments {
+    finish(
+        &[
+            "lambda",
+            "list-layer-versions",
+            "--layer-name",
+            layer,
+            "--output",
+            "json",
+        ],
+        wishes,
+    )
+}
+
+/// What a version is.
+pub(super) fn get_version(layer: &str, number: &str, wishes: &Wishes) -> Arguments {
+    finish(
+        &[
+            "lambda",
+            "get-layer-version",
+            "--layer-name",
+            layer,
+            "--version-number",
+            number,
+            "--output",
+            "json",
+        ],
+        wishes,
+    )
+}
+
+/// Whether the bucket has an object.
+pub(super) fn head_object(bucket: &str, key: &str, wishes: &Wishes) -> Arguments {
+    finish(
+        &[
+            "s3api",
+            "head-object",
+            "--bucket",
+            bucket,
+            "--key",
+            key,
+            "--output",
+            "json",
+        ],
+        wishes,
+    )
+}
+
+/// Sends a file into the bucket.
+pub(super) fn copy(path: &str, bucket: &str, key: &str, wishes: &Wishes) -> Arguments {
+    let target = format!("s3://{bucket}/{key}");
+    finish(
+        &["s3", "cp", path, &target, "--no-progress", "--only-show-errors"],
+        wishes,
+    )
+}
+
+/// Makes a new version of a layer.
+pub(super) fn publish_version(layer: &LayerToPublish, publishing: &Publishing) -> Arguments {
+    let mut arguments = vec!["lambda", "publish-layer-version", "--layer-name", &layer.name];
+    let content = match &layer.way {
+        Way::Direct => ["--zip-file".to_owned(), format!("fileb://{}", layer.path)],
+        // A prefix has no character that this notation of the aws tool gives a meaning to.
+        Way::S3 { bucket, key } => ["--content".to_owned(), format!("S3Bucket={bucket},S3Key={key}")],
+    };
+    arguments.extend(content.iter().map(String::as_str));
+    if !publishing.runtimes.is_empty() {
+        arguments.push("--compatible-runtimes");
+        arguments.extend(publishing.runtimes.iter().map(String::as_str));
+    }
+    let arch = publishing.arch.to_string();
+    let description = layer.description();
+    arguments.extend(["--compatible-architectures", &arch, "--description", &description]);
+    let license = publishing.wishes.license.as_deref().map(license);
+    arguments.extend(license.iter().flatten().map(String::as_str));
+    arguments.extend(["--output", "json"]);
+    finish(&arguments, &publishing.wishes)
+}
+
+/// The licence as an option. The aws tool would open a URL that stands alone, and takes a hyphen for an option; inside of
+/// JSON it looks for neither.
+fn license(license: &str) -> [String; 2] {
+    if license.contains("://") || license.starts_with('-') {
+        let json = serde_json::json!({ "LicenseInfo": license });
+        ["--cli-input-json".to_owned(), json.to_string()]
+    } else {
+        ["--license-info".to_owned(), license.to_owned()]
+    }
+}
+
+/// Gives a function these layers in place of those that it has.
+pub(super) fn attach(arns: &[String], wishes: &Wishes) -> Arguments {
+    let mut arguments = vec![
+        "lambda",
+        "update-function-configuration",
+        "--function-name",
+        "FUNCTION",
+        "--layers",
+    ];
+    arguments.extend(arns.iter().map(String::as_str));
+    finish(&arguments, wishes)
+}
+
+fn finish(arguments: &[&str], wishes: &Wishes) -> Arguments {
+    let mut arguments: Arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    for (option, value) in [("--region", &wishes.region), ("--profile", &wishes.profile)] {
+        if let Some(value) = value {
+            arguments.extend([option.to_owned(), value.clone()]);
+        }
+    }
+    arguments
+}
+
+/// A command as a shell reads it (POSIX.1-2017, Shell Command Language, section 2.2).
+pub(super) fn shell(arguments: &[String]) -> String {
+    std::iter::once(AWS.to_owned())
+        .chain(arguments.iter().map(|argument| quoted(argument)))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn quoted(argument: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
+    if !argument.is_empty() && argument.chars().all(plain) {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::publish::tests::publishing;
+
+    #[test]
+    fn a_layer_goes_into_the_request_or_through_s3() {
+        let mut publishing = publishing(&["one"]);
+        publishing.wishes.region = Some("eu-west-1".to_owned());
+        publishing.wishes.profile = Some("my own".to_owned());
+        let layer = publishing.layers[0].clone();
+        let sha256 = &layer.sha256;
+        assert_eq!(
+            shell(&publish_version(&layer, &publishing)),
+            format!(
+                "aws lambda publish-layer-version --layer-name r-1 --zip-file fileb://layers/layer-1.zip \
+                 --compatible-runtimes provided.al2023 --compatible-architectures x86_64 --description \
+                 'lambdar-prune {}, SHA-256 {sha256}' --output json --region eu-west-1 --profile 'my own'",
+                env!("CARGO_PKG_VERSION"),
+            )
+        );
+        let through_s3 = LayerToPublish {
+            way: Way::S3 {
+                bucket: "bucket".to_owned(),
+                key: "a=b/x.zip".to_owned(),
+            },
+            ..layer
+        };
+        let text = shell(&publish_version(&through_s3, &publishing));
+        assert!(text.contains(" --content S3Bucket=bucket,S3Key=a=b/x.zip "), "{text}");
+        assert!(!text.contains("--zip-file"), "{text}");
+    }
+
+    #[test]
+    fn no_runtime_no_option() {
+        let mut publishing = publishing(&["one"]);
+        publishing.runtimes.clear();
+        let text = shell(&publish_version(&publishing.layers[0], &publishing));
+        assert!(!text.contains("--compatible-runtimes"), "{text}");
+    }
+
+    #[test]
+    fn the_aws_tool_never_opens_what_is_given_as_the_licence() {
+        for (text, option) in [
+            ("MIT", "--license-info"),
+            ("MIT OR Apache-2.0", "--license-info"),
+            ("https://opensource.org/license/mit", "--cli-input-json"),
+            ("file:///etc/passwd", "--cli-input-json"),
+            ("-x", "--cli-input-json"),
+        ] {
+            assert_eq!(license(text)[0], option, "{text}");
+        }
+        assert_eq!(license("a://\"")[1], r#"{"LicenseInfo":"a://\""}"#);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_shell_reads_back_what_was_quoted(arguments in proptest::collection::vec("[^\0]{0,12}", 1..5)) {
+            let words: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
+            let output = std::process::Command::new("sh")
+                .args(["-c", &format!(r"printf '%s\0' {}", words.join(" "))])
+                .output()
+                .unwrap();
+            let read: Vec<String> = String::from_utf8(output.stdout)
+                .unwrap()
+                .split_terminator('\0')
+                .map(ToOwned::to_owned)
+                .collect();
+            prop_assert_eq!(read, arguments);
+        }
+    }
+}
