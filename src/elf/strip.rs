@@ -16,7 +16,7 @@
 //!   by `PyInstaller`, `.rackprog` in those made by Racket), which GNU strip keeps too.
 //! * **Three fields of the ELF header change**, although a segment usually covers them: `e_shoff`,
 //!   `e_shnum` and `e_shstrndx`. They say where the section table is, which neither kernel nor dynamic
-//!   loader reads. Every other byte of every segment is the same, and [`verify`] checks that it is.
+//!   loader reads. Every other byte of every segment is the same, and [`verify()`] checks that it is.
 //! * **Section indices of loaded sections do not change**: symbols in `.dynsym` name their section by
 //!   index (`st_shndx`), debuggers and linkers use it, and it lies in loaded bytes. Where a removed
 //!   section comes before a loaded one, an empty `SHT_NULL` header takes its place.
@@ -52,7 +52,7 @@ mod verify;
 
 pub use verify::{VerifyError, verify};
 
-/// A stripped file, which has passed [`verify`].
+/// A stripped file, which has passed [`verify()`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stripped {
     /// The new contents of the file.

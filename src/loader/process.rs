@@ -105,6 +105,8 @@ impl<'a> Processes<'a> {
 fn is_python_extension(path: &TreePath) -> bool {
     let name = path.file_name();
     name.strip_suffix(".so").is_some_and(|stem| {
-        stem.contains(".cpython-") || stem.ends_with(".abi3") || path.names().any(|name| name == "lib-dynload")
+        stem.contains(".cpython-")
+            || stem.strip_suffix(".abi3").is_some()
+            || path.names().any(|name| name == "lib-dynload")
     })
 }

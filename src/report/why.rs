@@ -92,9 +92,9 @@ pub fn why(what: &str, tree: &Tree, plan: &Plan, runtime: &Runtime, libraries: &
     let root = Root { tree, runtime };
     let inside = TreePath::from_lambda(what).or_else(|| TreePath::new(what));
     let asked = inside.filter(|path| tree.contains(path));
-    let target = asked.as_ref().and_then(|path| match root.resolve(&path.on_lambda()) {
-        Ok(Place::Tree(place)) => Some(place),
-        _ => Some(path.clone()),
+    let target = asked.as_ref().map(|path| match root.resolve(&path.on_lambda()) {
+        Ok(Place::Tree(place)) => place,
+        _ => path.clone(),
     });
     let whole = graph(root);
     let target = target.or_else(|| bundled_as(&whole, what));

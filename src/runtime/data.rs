@@ -157,12 +157,12 @@ pub(super) struct Source {
 struct Names {
     #[serde(rename = "sources")]
     _sources: Vec<Source>,
-    runtimes: Vec<Name>,
+    runtimes: Vec<NamedRuntime>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Name {
+struct NamedRuntime {
     name: String,
     title: String,
     base: String,
@@ -181,7 +181,7 @@ fn parse<T: for<'a> Deserialize<'a>>(origin: &str, text: &str) -> Result<T, Runt
     })
 }
 
-fn names() -> Result<Vec<Name>, RuntimeError> {
+fn names() -> Result<Vec<NamedRuntime>, RuntimeError> {
     Ok(parse::<Names>("rules/runtimes/lambda.toml", NAMES)?.runtimes)
 }
 

@@ -1,6 +1,6 @@
 //! What a Lambda runtime provides: its files, as far as they are known, its environment and its loader's defaults.
 //!
-//! The data lies in `rules/runtimes/*.toml`; [`capture`] makes such a file from an unpacked image.
+//! The data lies in `rules/runtimes/*.toml`; [`capture()`] makes such a file from an unpacked image.
 
 mod arch;
 mod capture;

@@ -51,7 +51,7 @@ fn lambda_root(sandbox: &Sandbox, shared: &Path) -> Runtime {
         &[runtime.interpreter.as_str(), "--list-diagnostics"],
     );
     if let Some(platform) = diagnostics.lines().find_map(|line| line.strip_prefix("dl_platform=\"")) {
-        runtime.platform = platform.trim_end_matches('"').to_owned();
+        platform.trim_end_matches('"').clone_into(&mut runtime.platform);
     }
     runtime
 }

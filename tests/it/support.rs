@@ -133,24 +133,20 @@ fn ran(command: &mut Command) -> Ran {
 
 /// What a command of the system prints; `None` where the machine does not have it, which is said.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Option<String> {
-    match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
-        Ok(output) => {
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(
-                output.status.success(),
-                "{program} {arguments:?}: {text}{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            Some(text)
+    let Ok(output) = Command::new(program).args(arguments).stdin(Stdio::null()).output() else {
+        #[expect(clippy::print_stderr, reason = "a test that is passed over says so")]
+        {
+            eprintln!("{program} is not on this machine: what it would show is not tested");
         }
-        Err(_) => {
-            #[expect(clippy::print_stderr, reason = "a test that is passed over says so")]
-            {
-                eprintln!("{program} is not on this machine: what it would show is not tested");
-            }
-            None
-        }
-    }
+        return None;
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(text)
 }
 
 pub(crate) fn testdata(below: &str) -> PathBuf {

@@ -872,7 +872,7 @@ impl Workshop {
 
     /// None if the compiler or the C library lacks an option, such as static linking.
     fn compile(&self, source: &str, options: &[&str]) -> Option<Vec<u8>> {
-        std::fs::write(self.path("source.c"), source).unwrap();
+        fs_err::write(self.path("source.c"), source).unwrap();
         let mut command = Command::new("cc");
         command
             .arg("source.c")
@@ -880,7 +880,7 @@ impl Workshop {
             .args(["-o", "built"])
             .current_dir(self.folder.path());
         let built = command.output().unwrap().status.success();
-        built.then(|| std::fs::read(self.path("built")).unwrap())
+        built.then(|| fs_err::read(self.path("built")).unwrap())
     }
 
     /// Runs a tool on a copy of the file and returns what it made of it.
@@ -889,13 +889,13 @@ impl Workshop {
         let mut command = Command::new(tool);
         command.args(arguments).arg("rewritten").current_dir(self.folder.path());
         let done = command.output().is_ok_and(|output| output.status.success());
-        done.then(|| std::fs::read(self.path("rewritten")).unwrap())
+        done.then(|| fs_err::read(self.path("rewritten")).unwrap())
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let path = self.path(name);
-        std::fs::write(&path, bytes).unwrap();
+        fs_err::write(&path, bytes).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         path
     }
