@@ -1,4 +1,4 @@
-#![doc = include_str!("README.md")]
+//! From `layers.json` to layer versions on AWS, through the user's own `aws` tool, and no upload twice.
 //!
 //! # How it is made
 //!
