@@ -108,6 +108,7 @@ fn libraries(analysis: &Analysis, look: Look) -> String {
             ],
             rows.collect(),
         );
+        text.push('\n');
     }
     if !libraries.shadowed.is_empty() {
         let rows = libraries.shadowed.iter().map(|shadowed| {
