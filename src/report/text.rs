@@ -127,6 +127,20 @@ fn libraries(analysis: &Analysis, look: Look) -> String {
             rows.collect(),
         );
     }
+    let copies: Vec<String> = libraries.duplicates.iter().map(|copy| copy.paths.join(" = ")).collect();
+    for (what, paths) in [
+        (
+            "Needed by nothing by name (something may open them all the same)",
+            &libraries.unneeded,
+        ),
+        ("The same content more than once", &copies),
+        ("Links for linkers alone", &libraries.development_links),
+    ] {
+        if !paths.is_empty() {
+            let shown = if look.verbose { paths.join(", ") } else { some_of(paths) };
+            text += &format!("{what}: {shown}.\n");
+        }
+    }
     if look.verbose {
         let rows = analysis.objects.iter().flat_map(|object| {
             object.needed.iter().map(|need| {
