@@ -38,10 +38,10 @@ impl Progress for Terminal {
         let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);
         let (name, template) = match stage {
             Stage::Scan => ("Scanning", "{prefix:>12} {pos} entries"),
-            Stage::Compress => ("Compressing", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
-            Stage::Write => ("Writing", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
-            Stage::Check => ("Checking", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
-            Stage::Publish => ("Publishing", "{prefix:>12} {wide_bar} {bytes}/{total_bytes}"),
+            Stage::Compress => ("Compressing", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
+            Stage::Write => ("Writing", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
+            Stage::Check => ("Checking", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
+            Stage::Publish => ("Publishing", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
