@@ -8,22 +8,26 @@
 //! [`tree`] holds a tree as plain data, with the ELF objects that [`elf`] read in it. [`root`] lays it over a [`runtime`],
 //! and [`loader`] says what ld.so would do there. [`rules`] and [`plan`] decide what goes, what stays and what comes in.
 //! [`pack`] compresses, distributes and writes; [`check`] reads layers or a tree and says what is wrong with them.
+//! [`config`] is what a project wants of every run.
 //! [`report`] turns results into tables and JSON. [`r`] knows R's own ways.
 //!
 //! What holds everywhere:
-//! * Only [`tree::scan`], [`host`], [`pack`], [`check`] and [`publish`] touch files; a tree is never changed.
-//!   Everything between them is a pure function over plain data.
+//! * Only [`tree::scan`], [`host`], [`pack`], [`check`], [`publish`] and the readers of rules, runtimes and
+//!   configurations touch files; a tree is never changed. Everything between them is a pure function over
+//!   plain data.
 //! * The library never prints; how far it is goes through [`progress`].
 //! * The same tree and options give the same bytes, whatever the number of threads.
 //! * Nothing read from a tree or a zip is trusted: it may end in an error, never in a panic.
 //! * Whatever is left out names the rule that took it, and whatever comes in the objects that need it.
 
 pub mod check;
+pub mod config;
 pub mod elf;
 pub mod finding;
 pub mod host;
 pub mod limits;
 pub mod loader;
+pub mod nearest;
 pub mod pack;
 pub mod plan;
 pub mod progress;
@@ -35,4 +39,5 @@ pub mod rules;
 pub mod runtime;
 pub mod shell;
 pub mod size;
+pub mod toml_file;
 pub mod tree;

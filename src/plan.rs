@@ -1,15 +1,15 @@
 //! The plan: what of a tree is kept, dropped and added, each with its reason. Pure; analyze shows it, pack carries it out.
 
+mod needs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::host::Libraries;
-use crate::loader::{Answer, Found, Graph, graph};
-use crate::r;
+use crate::loader::{Graph, graph};
 use crate::root::{Place, Root, link_target};
 use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
-use crate::shell;
 use crate::size::Bytes;
 use crate::tree::{Entry, File, Mode, Tree, TreePath};
 
@@ -41,7 +41,25 @@ pub struct Spared {
     /// The rule that would have taken it.
     pub rule: String,
     /// What needs it.
-    pub needed_by: TreePath,
+    pub needed_by: NeededBy,
+}
+
+/// Why something is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NeededBy {
+    /// This file, link or R package does not work without it.
+    Path(TreePath),
+    /// It was asked for, by the option or key of this name.
+    Choice(String),
+}
+
+impl std::fmt::Display for NeededBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => path.fmt(f),
+            Self::Choice(name) => f.pad(name),
+        }
+    }
 }
 
 /// A library that is brought in.
@@ -111,8 +129,9 @@ pub fn plan(
         .filter_map(|(path, _)| Some((path.clone(), matcher.taken_by(path)?.to_owned())))
         .collect();
     let root = Root { tree, runtime };
-    let spared = spare_needed(root, &mut dropped);
-    let mut kept = without(tree, &dropped);
+    let needed = needs::spare(root, matcher, &mut dropped);
+    let spared = needed.spared;
+    let mut kept = without(tree, &dropped, &needed.folders);
     dropped.retain(|path, _| !kept.contains(path));
     let mut origins = BTreeMap::new();
     if symlinks == Symlinks::Follow {
@@ -155,98 +174,29 @@ impl Plan {
     }
 }
 
-/// The tree without what is dropped. A folder goes with the last thing in it; one that was empty before stays.
-fn without(tree: &Tree, dropped: &BTreeMap<TreePath, String>) -> Tree {
+/// The tree without what is dropped. A folder goes with the last thing in it; one that was empty before stays, and so does
+/// one that a link leads to.
+fn without(tree: &Tree, dropped: &BTreeMap<TreePath, String>, folders: &BTreeSet<TreePath>) -> Tree {
     let mut kept = Tree::default();
+    let mut holding = BTreeSet::new();
     for (path, entry) in tree.iter() {
-        let stays = !dropped.contains_key(path)
-            && match entry {
-                Entry::Directory(_) => tree.below(path).next().is_none(),
-                _ => true,
-            };
+        let stays = folders.contains(path)
+            || !dropped.contains_key(path)
+                && match entry {
+                    Entry::Directory(_) => tree.below(path).next().is_none(),
+                    _ => true,
+                };
         if stays {
+            holding.extend(path.ancestors());
             kept.insert(path.clone(), entry.clone());
         }
     }
+    for folder in holding {
+        if let Some(entry) = tree.get(&folder) {
+            kept.insert(folder, entry.clone());
+        }
+    }
     kept
-}
-
-/// Takes out of `dropped` whatever something kept needs: libraries, the targets of links, the interpreters of scripts
-/// and the packages that R packages load.
-fn spare_needed(root: Root<'_>, dropped: &mut BTreeMap<TreePath, String>) -> Vec<Spared> {
-    let tree = root.tree;
-    let graph = graph(root);
-    let packages = r::packages(tree);
-    let mut spared = Vec::new();
-    loop {
-        let mut wanted: Vec<(TreePath, TreePath)> = Vec::new();
-        for (path, entry) in tree.iter().filter(|(path, _)| !dropped.contains_key(*path)) {
-            let mut need = |absolute: &str| {
-                for needed in along(root, absolute) {
-                    wanted.push((needed, path.clone()));
-                }
-            };
-            match entry {
-                Entry::Symlink(target) => need(&link_target(path, target)),
-                Entry::File(file) => {
-                    for need_of_object in graph.needs.get(path).into_iter().flatten() {
-                        if let Answer::Found(Found { path: found, .. }) = &need_of_object.answer {
-                            need(found);
-                        }
-                    }
-                    if let Some(interpreter) = file.content.text().and_then(shell::interpreter) {
-                        need(interpreter);
-                    }
-                }
-                Entry::Directory(_) => {}
-            }
-        }
-        wanted.extend(wanted_packages(tree, &packages, dropped));
-        let before = spared.len();
-        for (path, needed_by) in wanted {
-            if let Some(rule) = dropped.remove(&path) {
-                spared.push(Spared { path, rule, needed_by });
-            }
-        }
-        if spared.len() == before {
-            spared.sort_by(|a, b| a.path.cmp(&b.path));
-            return spared;
-        }
-    }
-}
-
-/// What an absolute path needs in the tree: every link on the way, what it leads to, and all below where that is a folder.
-fn along(root: Root<'_>, absolute: &str) -> Vec<TreePath> {
-    let mut touched = Vec::new();
-    if let Ok(Place::Tree(place)) = root.walk(absolute, |link| touched.push(link)) {
-        touched.extend(root.tree.below(&place).map(|(below, _)| below.clone()));
-        touched.push(place);
-    }
-    touched
-}
-
-/// The files of packages that a kept package needs and a rule takes, with the package that needs them.
-///
-/// A package counts as taken where its description is; then everything comes back that the same rule took of it.
-fn wanted_packages(
-    tree: &Tree,
-    packages: &[r::RPackage],
-    dropped: &BTreeMap<TreePath, String>,
-) -> Vec<(TreePath, TreePath)> {
-    let description = |package: &r::RPackage| package.path.join("DESCRIPTION");
-    let rule = |package: &r::RPackage| description(package).and_then(|path| dropped.get(&path));
-    let mut wanted = Vec::new();
-    for keeper in packages.iter().filter(|package| rule(package).is_none()) {
-        for needed in packages.iter().filter(|package| keeper.needs.contains(&package.name)) {
-            let Some(rule) = rule(needed) else { continue };
-            for (path, _) in tree.below(&needed.path) {
-                if dropped.get(path) == Some(rule) {
-                    wanted.push((path.clone(), keeper.path.clone()));
-                }
-            }
-        }
-    }
-    wanted
 }
 
 /// Replaces every link by a copy of what it leads to.

@@ -30,16 +30,16 @@ impl From<ScanError> for Failure {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
-        let rules = self.planning.rules()?;
+        let chosen = self.planning.choosing.chosen(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime(&scan.tree)?;
-        let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &rules, Symlinks::Keep)?;
+        let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, Symlinks::Keep)?;
         let host = self.planning.host();
         let analysis = report::analyze(
             &scan,
             &copies(&self.tree, &scan.tree),
             &plan,
-            &rules,
+            &chosen.rules,
             &matcher,
             &runtime,
             &host,

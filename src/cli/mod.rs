@@ -15,11 +15,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use lambdar_prune::config::{Config, ConfigError};
 use lambdar_prune::host::{HostDirectories, Libraries, NoLibraries};
 use lambdar_prune::plan::{Plan, PlanError, Symlinks, plan};
 use lambdar_prune::progress::Interrupted;
 use lambdar_prune::report::Look;
-use lambdar_prune::rules::{Matcher, Overrides, RuleError, RuleSet, Selection};
+use lambdar_prune::rules::{Choices, Matcher, RuleError, RuleSet, read_rules};
 use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 use lambdar_prune::tree::Tree;
 
@@ -89,6 +90,9 @@ struct Global {
     /// The architecture, x86_64 or arm64; that of most files in the tree unless given
     #[arg(long, global = true, value_name = "ARCH")]
     arch: Option<Arch>,
+    /// The configuration of the project [default: lambdar-prune.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -109,10 +113,10 @@ enum When {
     Never,
 }
 
-/// What decides on what of the tree goes and what comes in.
+/// What decides on what of the tree goes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "What goes and what comes in")]
-struct Planning {
+struct Choosing {
     /// Switch a rule, or a category of rules, on
     #[arg(long, value_name = "ID")]
     enable: Vec<String>,
@@ -125,9 +129,20 @@ struct Planning {
     /// Leave out what matches, even without a rule
     #[arg(long, value_name = "GLOB")]
     drop: Vec<String>,
+    /// Of R's packages, keep these, what they need, and what R itself needs
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    r_packages: Option<Vec<String>>,
     /// Add the rules of a file
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
+}
+
+/// What decides on what of the tree goes and what comes in.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "What goes and what comes in")]
+struct Planning {
+    #[command(flatten)]
+    choosing: Choosing,
     /// Look for missing libraries here before the folders of this machine
     #[arg(long, value_name = "DIR")]
     library_dir: Vec<PathBuf>,
@@ -136,23 +151,37 @@ struct Planning {
     no_import: bool,
 }
 
-impl Planning {
-    fn rules(&self) -> Result<RuleSet, RuleError> {
-        Selection {
-            files: self.rules.clone(),
+/// The rules as they were chosen, and the choices that name single paths and packages.
+struct Chosen {
+    rules: RuleSet,
+    choices: Vec<Choices>,
+}
+
+impl Choosing {
+    /// What the configuration says, and then the command line, which beats it.
+    fn chosen(&self, global: &Global) -> Result<Chosen, Failure> {
+        let mut own = Vec::new();
+        for file in &self.rules {
+            own.extend(read_rules(file)?);
+        }
+        let command_line = Choices {
+            file: None,
+            rules: own,
             enable: self.enable.clone(),
             disable: self.disable.clone(),
-        }
-        .rules()
-    }
-
-    fn overrides(&self) -> Overrides {
-        Overrides {
             keep: self.keep.clone(),
             drop: self.drop.clone(),
-        }
+            r_packages: self.r_packages.clone(),
+        };
+        let choices = vec![global.config()?.choices, command_line];
+        Ok(Chosen {
+            rules: RuleSet::chosen(&choices)?,
+            choices,
+        })
     }
+}
 
+impl Planning {
     /// The libraries of this machine, to look at.
     fn host(&self) -> HostDirectories {
         HostDirectories::new(&self.library_dir)
@@ -162,10 +191,10 @@ impl Planning {
         &self,
         tree: &Tree,
         runtime: &Runtime,
-        rules: &RuleSet,
+        chosen: &Chosen,
         symlinks: Symlinks,
     ) -> Result<(Plan, Matcher), PlanError> {
-        let matcher = Matcher::new(rules, &self.overrides(), tree)?;
+        let matcher = Matcher::new(&chosen.rules, &chosen.choices, tree)?;
         let host = self.host();
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
         let plan = plan(tree, runtime, &matcher, symlinks, libraries)?;
@@ -186,6 +215,11 @@ impl Global {
             width: terminal.then(progress::width),
             verbose: self.verbose,
         }
+    }
+
+    /// What the project wants of every run.
+    fn config(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref())
     }
 
     /// The runtime for a tree: the architecture is the one that most of its objects are for, unless it is given.
@@ -226,7 +260,7 @@ macro_rules! failures {
         })*
     };
 }
-failures!(PlanError, RuleError, RuntimeError);
+failures!(ConfigError, PlanError, RuleError, RuntimeError);
 
 /// Parses the arguments, runs the command, prints, and gives the exit status.
 pub(crate) fn run() -> ExitCode {

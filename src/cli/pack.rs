@@ -63,14 +63,14 @@ impl Arguments {
             timestamp: timestamp()?,
             strip: !self.no_strip,
         };
-        let rules = self.planning.rules()?;
+        let chosen = self.planning.choosing.chosen(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime(&scan.tree)?;
         let symlinks = match self.symlinks {
             Links::Keep => Symlinks::Keep,
             Links::Follow => Symlinks::Follow,
         };
-        let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &rules, symlinks)?;
+        let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
         let packed = pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress)?;
         Ok(Answer {
             text: match global.format {

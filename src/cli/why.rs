@@ -24,10 +24,10 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
-        let rules = self.planning.rules()?;
+        let chosen = self.planning.choosing.chosen(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime(&scan.tree)?;
-        let (plan, _) = self.planning.plan(&scan.tree, &runtime, &rules, Symlinks::Keep)?;
+        let (plan, _) = self.planning.plan(&scan.tree, &runtime, &chosen, Symlinks::Keep)?;
         let what = report::inside_tree(&self.what, &self.tree.to_string_lossy());
         let host = self.planning.host();
         let Some(why) = report::why(&what, &scan.tree, &plan, &runtime, &host) else {

@@ -2,8 +2,11 @@
 
 pub mod description;
 pub mod lazyload;
+mod needs;
 
 use std::collections::BTreeMap;
+
+pub use needs::{SelectionError, loaded_by_home, loaded_by_package, select};
 
 use crate::shell;
 use crate::tree::{Tree, TreePath};

@@ -2,123 +2,310 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::{Anchor, RuleError, RuleSet};
+use super::{Anchor, Choices, RuleError, RuleSet};
 use crate::r::{self, RHome};
 use crate::tree::{Tree, TreePath};
 
-/// Globs on the command line, relative to the tree; they come before every rule.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides {
-    /// What stays whatever any rule says.
-    pub keep: Vec<String>,
-    /// What goes unless it is in `keep`.
-    pub drop: Vec<String>,
-}
-
-/// The name under which [`Overrides::drop`] stands in reports.
-const DROP: &str = "--drop";
-
-/// Rules and overrides made ready for one tree.
+/// Rules and choices made ready for one tree.
 #[derive(Debug)]
 pub struct Matcher {
+    levels: Vec<Level>,
+    packages: Option<Packages>,
+    rules: Vec<Ready>,
+    anchored: Vec<Anchored>,
+}
+
+/// The globs of one [`Choices`].
+#[derive(Debug)]
+struct Level {
     keep: GlobSet,
     drop: GlobSet,
-    rules: Vec<Ready>,
-    anchors: BTreeMap<Anchor, BTreeSet<TreePath>>,
+    drop_name: String,
+}
+
+/// R packages, by their folders.
+#[derive(Debug)]
+struct Packages {
+    name: String,
+    selected: BTreeSet<TreePath>,
+    others: BTreeSet<TreePath>,
 }
 
 #[derive(Debug)]
 struct Ready {
     id: String,
     on: bool,
-    anchor: Anchor,
-    paths: GlobSet,
-    except: GlobSet,
+}
+
+/// All rules with one anchor: their globs in one set, each with the number of its rule.
+#[derive(Debug)]
+struct Anchored {
+    folders: BTreeSet<TreePath>,
+    paths: Globs,
+    except: Globs,
+}
+
+#[derive(Debug)]
+struct Globs {
+    set: GlobSet,
+    rules: Vec<usize>,
 }
 
 impl Matcher {
-    /// Compiles the globs and finds the places in the tree where they are anchored.
-    pub fn new(rules: &RuleSet, overrides: &Overrides, tree: &Tree) -> Result<Self, RuleError> {
-        let ready = rules
-            .iter()
-            .map(|(rule, on)| {
-                Ok(Ready {
-                    id: rule.id.clone(),
-                    on,
-                    anchor: rule.anchor,
-                    paths: globs(&rule.paths)?,
-                    except: globs(&rule.except)?,
+    /// Compiles the globs and finds the places in the tree where they are anchored. Of the choices, those that come later
+    /// beat those before.
+    pub fn new(rules: &RuleSet, choices: &[Choices], tree: &Tree) -> Result<Self, RuleError> {
+        let mut by_anchor: BTreeMap<Anchor, Vec<usize>> = BTreeMap::new();
+        let all: Vec<_> = rules.iter().collect();
+        for (number, (rule, _)) in all.iter().enumerate() {
+            by_anchor.entry(rule.anchor).or_default().push(number);
+        }
+        let anchored = by_anchor
+            .into_iter()
+            .map(|(anchor, numbers)| {
+                let globs = |texts: fn(&super::Rule) -> &Vec<String>| {
+                    let mut set = GlobSetBuilder::new();
+                    let mut owners = Vec::new();
+                    for number in &numbers {
+                        let (rule, _) = all[*number];
+                        for text in texts(rule) {
+                            for glob in globs_of(text, &rule.pack)? {
+                                set.add(glob);
+                                owners.push(*number);
+                            }
+                        }
+                    }
+                    Ok::<_, RuleError>(Globs {
+                        set: built(&set)?,
+                        rules: owners,
+                    })
+                };
+                Ok(Anchored {
+                    folders: folders(anchor, tree),
+                    paths: globs(|rule| &rule.paths)?,
+                    except: globs(|rule| &rule.except)?,
                 })
             })
             .collect::<Result<_, RuleError>>()?;
-        let homes = RHome::all(tree).into_iter().map(|home| home.path).collect();
-        let packages = r::packages(tree).into_iter().map(|package| package.path).collect();
+        let levels = choices
+            .iter()
+            .rev()
+            .map(|choice| {
+                Ok(Level {
+                    keep: set_of(&choice.keep, &choice.place("keep"))?,
+                    drop: set_of(&choice.drop, &choice.place("drop"))?,
+                    drop_name: choice.name("drop"),
+                })
+            })
+            .collect::<Result<_, RuleError>>()?;
         Ok(Self {
-            keep: globs(&overrides.keep)?,
-            drop: globs(&overrides.drop)?,
-            rules: ready,
-            anchors: BTreeMap::from([
-                (Anchor::Tree, BTreeSet::from([TreePath::root()])),
-                (Anchor::RHome, homes),
-                (Anchor::RPackage, packages),
-            ]),
+            levels,
+            packages: packages(choices, tree)?,
+            rules: all
+                .into_iter()
+                .map(|(rule, on)| Ready {
+                    id: rule.id.clone(),
+                    on,
+                })
+                .collect(),
+            anchored,
         })
     }
 
-    /// The rule that takes the path: `--keep` beats everything, then `--drop`, then the last rule that is on and matches.
+    /// What takes the path: `--keep` beats everything, then `--drop`, then the selection of R packages, then the last rule
+    /// that is on and matches.
     pub fn taken_by(&self, path: &TreePath) -> Option<&str> {
-        if self.keep.is_match(path.as_str()) {
-            return None;
+        for level in &self.levels {
+            if level.keep.is_match(path.as_str()) {
+                return None;
+            }
+            if level.drop.is_match(path.as_str()) {
+                return Some(&level.drop_name);
+            }
         }
-        if self.drop.is_match(path.as_str()) {
-            return Some(DROP);
+        if let Some(packages) = &self.packages
+            && (packages.others.contains(path) || path.ancestors().any(|folder| packages.others.contains(&folder)))
+        {
+            return Some(&packages.name);
         }
-        self.matching(path, true).last()
+        let last = self.matching(path).into_iter().rfind(|number| self.rules[*number].on)?;
+        Some(&self.rules[last].id)
+    }
+
+    /// The last rule that is on and matches the path, apart from some.
+    pub fn rule_without(&self, path: &TreePath, aside: &BTreeSet<String>) -> Option<&str> {
+        let on = |number: &usize| self.rules[*number].on && !aside.contains(&self.rules[*number].id);
+        let last = self.matching(path).into_iter().rfind(on)?;
+        Some(&self.rules[last].id)
     }
 
     /// Every rule that is off and would take the path.
     pub fn off_but_matching(&self, path: &TreePath) -> impl Iterator<Item = &str> {
-        self.matching(path, false)
-    }
-
-    fn matching(&self, path: &TreePath, on: bool) -> impl Iterator<Item = &str> {
-        self.rules
-            .iter()
-            .filter(move |rule| rule.on == on && self.matches(rule, path))
+        self.matching(path)
+            .into_iter()
+            .map(|number| &self.rules[number])
+            .filter(|rule| !rule.on)
             .map(|rule| rule.id.as_str())
     }
 
-    fn matches(&self, rule: &Ready, path: &TreePath) -> bool {
-        let Some(anchors) = self.anchors.get(&rule.anchor) else {
-            return false;
-        };
-        path.ancestors()
-            .filter(|folder| anchors.contains(folder))
-            .filter_map(|folder| path.below(&folder).map(ToOwned::to_owned))
-            .any(|below| rule.paths.is_match(&below) && !rule.except.is_match(&below))
+    /// Every rule that matches the path, on or off, in the order in which they apply.
+    pub fn all_matching(&self, path: &TreePath) -> impl Iterator<Item = &str> {
+        self.matching(path)
+            .into_iter()
+            .map(|number| self.rules[number].id.as_str())
+    }
+
+    /// The folders of the R packages that were asked for, with those that they need; and what the choice is called.
+    pub fn selected_packages(&self) -> impl Iterator<Item = (&TreePath, &str)> {
+        self.packages.iter().flat_map(|packages| {
+            packages
+                .selected
+                .iter()
+                .map(|package| (package, packages.name.as_str()))
+        })
+    }
+
+    fn matching(&self, path: &TreePath) -> BTreeSet<usize> {
+        let mut matching = BTreeSet::new();
+        for anchored in &self.anchored {
+            if anchored.folders.is_empty() {
+                continue;
+            }
+            for folder in path.ancestors().filter(|folder| anchored.folders.contains(folder)) {
+                let Some(below) = path.below(&folder) else { continue };
+                let taken = anchored.paths.matching(below);
+                if !taken.is_empty() {
+                    let spared = anchored.except.matching(below);
+                    matching.extend(taken.difference(&spared));
+                }
+            }
+        }
+        matching
     }
 }
 
+impl Globs {
+    fn matching(&self, path: &str) -> BTreeSet<usize> {
+        self.set
+            .matches(path)
+            .into_iter()
+            .map(|glob| self.rules[glob])
+            .collect()
+    }
+}
+
+/// Where in the tree the paths of rules begin.
+fn folders(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
+    match anchor {
+        Anchor::Tree => BTreeSet::from([TreePath::root()]),
+        Anchor::RHome => RHome::all(tree).into_iter().map(|home| home.path).collect(),
+        Anchor::RPackage => r::packages(tree).into_iter().map(|package| package.path).collect(),
+        Anchor::SitePackages => {
+            let mut folders = named(tree, &["site-packages", "dist-packages"]);
+            folders.extend(target_folders(tree));
+            folders
+        }
+        Anchor::NodeModules => named(tree, &["node_modules"]),
+    }
+}
+
+fn named(tree: &Tree, names: &[&str]) -> BTreeSet<TreePath> {
+    tree.iter()
+        .filter(|(path, entry)| matches!(entry, crate::tree::Entry::Directory(_)) && names.contains(&path.file_name()))
+        .map(|(path, _)| path.clone())
+        .collect()
+}
+
+/// The folders that `pip install --target` wrote to: they hold a distribution's metadata (PEP 376, PEP 427).
+fn target_folders(tree: &Tree) -> impl Iterator<Item = TreePath> {
+    tree.files()
+        .filter(|(path, _)| path.file_name() == "METADATA")
+        .filter_map(|(path, _)| path.parent())
+        .filter(|folder| folder.file_name().ends_with(".dist-info"))
+        .filter_map(|folder| folder.parent())
+}
+
+fn packages(choices: &[Choices], tree: &Tree) -> Result<Option<Packages>, RuleError> {
+    let key = "r-packages";
+    let Some((choice, names)) = choices
+        .iter()
+        .rev()
+        .find_map(|choice| Some((choice, choice.r_packages.as_ref()?)))
+    else {
+        return Ok(None);
+    };
+    let all = r::packages(tree);
+    let selected = r::select(&all, names).map_err(|reason| RuleError::Packages {
+        from: choice.place(key),
+        reason,
+    })?;
+    let others = all
+        .into_iter()
+        .map(|package| package.path)
+        .filter(|path| !selected.contains(path))
+        .collect();
+    Ok(Some(Packages {
+        name: choice.name(key),
+        selected,
+        others,
+    }))
+}
+
+/// Why a text is no glob that could match a path; `None` if it is one.
+pub(super) fn glob_error(text: &str) -> Option<String> {
+    let name_error = text.split('/').find_map(|name| match name {
+        "" => Some("it begins with '/' or has an empty name; paths are relative".to_owned()),
+        "." | ".." => Some(format!("no path has the name '{name}'; paths are relative and plain")),
+        _ => None,
+    });
+    match text.trim_end_matches('/') {
+        "" => Some("it is empty".to_owned()),
+        trimmed if trimmed.len() == text.len() => name_error.or_else(|| built_glob(text).err()),
+        trimmed => glob_error(trimmed),
+    }
+}
+
+fn built_glob(text: &str) -> Result<Glob, String> {
+    GlobBuilder::new(text)
+        .literal_separator(true)
+        .backslash_escape(true)
+        .build()
+        .map_err(|error| error.kind().to_string())
+}
+
 /// A glob stands for what it matches and, where that is a folder, for all that lies below.
-fn globs(texts: &[String]) -> Result<GlobSet, RuleError> {
+fn globs_of(text: &str, from: &str) -> Result<[Glob; 2], RuleError> {
+    let error = |reason| RuleError::Glob {
+        from: from.to_owned(),
+        glob: text.to_owned(),
+        reason,
+    };
+    if let Some(reason) = glob_error(text) {
+        return Err(error(reason));
+    }
+    let text = text.trim_end_matches('/');
+    Ok([
+        built_glob(text).map_err(error)?,
+        built_glob(&format!("{text}/**")).map_err(error)?,
+    ])
+}
+
+fn set_of(texts: &[String], from: &str) -> Result<GlobSet, RuleError> {
     let mut builder = GlobSetBuilder::new();
     for text in texts {
-        let text = text.trim_end_matches('/');
-        for glob in [text.to_owned(), format!("{text}/**")] {
-            let built = GlobBuilder::new(&glob)
-                .literal_separator(true)
-                .backslash_escape(true)
-                .build();
-            builder.add(built.map_err(|error| RuleError::Glob {
-                glob: text.to_owned(),
-                reason: error.kind().to_string(),
-            })?);
+        for glob in globs_of(text, from)? {
+            builder.add(glob);
         }
     }
+    built(&builder)
+}
+
+fn built(builder: &GlobSetBuilder) -> Result<GlobSet, RuleError> {
     builder.build().map_err(|error| RuleError::Glob {
-        glob: texts.join(", "),
-        reason: error.to_string(),
+        from: "all globs together".to_owned(),
+        glob: error.glob().unwrap_or_default().to_owned(),
+        reason: error.kind().to_string(),
     })
 }

@@ -1,35 +1,59 @@
 //! Rules: which files of a tree may go, why, and what stops working without them. The data lies in `rules/*.toml`.
 
+pub(crate) mod file;
 mod matcher;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-pub use matcher::{Matcher, Overrides};
+pub use file::read_rules;
+pub use matcher::Matcher;
 
-/// The rule files that are built in, by name.
-const BUILT_IN: [(&str, &str); 2] = [
+use crate::nearest::suggestion;
+use crate::r::SelectionError;
+use crate::toml_file::TomlError;
+
+/// The rule files that are built in, by name, in the order in which they apply.
+const BUILT_IN: [(&str, &str); 4] = [
     ("rules/unix.toml", include_str!("../../rules/unix.toml")),
     ("rules/r.toml", include_str!("../../rules/r.toml")),
+    ("rules/python.toml", include_str!("../../rules/python.toml")),
+    ("rules/node.toml", include_str!("../../rules/node.toml")),
 ];
 
-/// Where the paths of a rule begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+/// Where the paths of a rule begin. A rule does nothing in a tree that has no such place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Anchor {
     /// The root of the tree.
+    #[default]
     Tree,
     /// Each folder that R calls `R_HOME`.
     RHome,
     /// The folder of each installed R package.
     RPackage,
+    /// Each folder that Python's modules are installed into.
+    SitePackages,
+    /// Each folder that Node's packages are installed into.
+    NodeModules,
+}
+
+impl Anchor {
+    /// What the place is, for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Tree => "the root of the tree",
+            Self::RHome => "each R_HOME",
+            Self::RPackage => "each installed R package",
+            Self::SitePackages => "each folder of installed Python modules",
+            Self::NodeModules => "each node_modules",
+        }
+    }
 }
 
 /// One rule.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// The name by which it is switched on and off and named in reports.
     pub id: String,
@@ -44,12 +68,13 @@ pub struct Rule {
     /// Globs of what it takes. A folder is taken with all that it holds; `*` does not cross a `/`, `**` does.
     pub paths: Vec<String>,
     /// Globs of what it does not take.
-    #[serde(default)]
     pub except: Vec<String>,
     /// What stops working without the files.
     pub breaks: String,
     /// Where the knowledge comes from.
     pub source: String,
+    /// The pack that it belongs to, or the user's file.
+    pub pack: String,
 }
 
 /// Why rules cannot be used.
@@ -58,58 +83,86 @@ pub enum RuleError {
     /// A rule file that cannot be read.
     #[error("cannot read the rules: {0}")]
     Read(#[from] std::io::Error),
-    /// A rule file that does not parse.
-    #[error("{file}: {reason}")]
-    Parse {
-        /// The file.
-        file: String,
-        /// What is wrong, with line and column.
-        reason: String,
-    },
+    /// A file that says something that it cannot say.
+    #[error(transparent)]
+    Toml(#[from] TomlError),
     /// Two rules of one name.
-    #[error("{file}: there is already a rule '{id}'; give this one another id")]
+    #[error("{pack}: there is already a rule '{id}'; give this one another id")]
     Duplicate {
-        /// The file of the second one.
-        file: String,
+        /// Where the second one is.
+        pack: String,
         /// The name.
         id: String,
     },
     /// A glob that does not parse.
-    #[error("'{glob}' is not a glob: {reason}")]
+    #[error("{from}: '{glob}' is not a glob for paths in a tree: {reason}")]
     Glob {
+        /// The option or file that has it.
+        from: String,
         /// The glob as written.
         glob: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// A name on the command line that no rule has.
-    #[error("there is no rule or category '{name}'; rules: {ids}; categories: {categories}")]
+    /// A name that no rule has.
+    #[error("{from}: there is no rule or category '{name}'{near}; rules: {ids}; categories: {categories}")]
     Unknown {
+        /// The option or file that has it.
+        from: String,
         /// The name asked for.
         name: String,
+        /// The name that was most likely meant, as part of a sentence.
+        near: String,
         /// Every rule.
         ids: String,
         /// Every category.
         categories: String,
     },
+    /// R packages that cannot be selected.
+    #[error("{from}: {reason}")]
+    Packages {
+        /// The option or file that names them.
+        from: String,
+        /// Why not.
+        reason: SelectionError,
+    },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleFile {
-    pack: Pack,
-    rules: Vec<Rule>,
+/// What someone asks of the rules, on the command line or in a file.
+#[derive(Debug, Clone, Default)]
+pub struct Choices {
+    /// The file; `None` for the command line.
+    pub file: Option<String>,
+    /// Rules of their own.
+    pub rules: Vec<Rule>,
+    /// Rules or categories to switch on.
+    pub enable: Vec<String>,
+    /// Rules or categories to switch off; this wins over `enable`.
+    pub disable: Vec<String>,
+    /// Globs, relative to the tree, of what stays whatever a rule says.
+    pub keep: Vec<String>,
+    /// Globs, relative to the tree, of what goes unless it is in `keep`.
+    pub drop: Vec<String>,
+    /// The R packages that stay, with all that they need; every other one goes. `None` for no such choice.
+    pub r_packages: Option<Vec<String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pack {
-    #[serde(rename = "id")]
-    _id: String,
-    #[serde(rename = "title")]
-    _title: String,
-    #[serde(default)]
-    except: Vec<String>,
+impl Choices {
+    /// What a choice is called in reports: as it is written, `--drop` on the command line and `drop` in a file.
+    fn name(&self, key: &str) -> String {
+        match self.file {
+            None => format!("--{key}"),
+            Some(_) => key.to_owned(),
+        }
+    }
+
+    /// Where a choice stands, for errors.
+    fn place(&self, key: &str) -> String {
+        match &self.file {
+            None => format!("--{key}"),
+            Some(file) => format!("{file}: {key}"),
+        }
+    }
 }
 
 /// Every rule that is known, in the order in which they apply, each with whether it is on.
@@ -123,53 +176,78 @@ impl RuleSet {
     pub fn built_in() -> Result<Self, RuleError> {
         let mut set = Self { rules: Vec::new() };
         for (file, text) in BUILT_IN {
-            set.add(file, text)?;
+            set.add(file::rules_of(file, text)?)?;
         }
         Ok(set)
     }
 
-    /// Adds the rules of a user's file behind those that are there.
-    pub fn add_file(&mut self, path: &Path) -> Result<(), RuleError> {
-        let text = fs_err::read_to_string(path)?;
-        self.add(&path.display().to_string(), &text)
+    /// The built-in rules with choices carried out; those that come later beat those before.
+    pub fn chosen(choices: &[Choices]) -> Result<Self, RuleError> {
+        let mut set = Self::built_in()?;
+        for choice in choices {
+            set.add(choice.rules.clone())?;
+        }
+        for choice in choices {
+            for (key, names, on) in [("enable", &choice.enable, true), ("disable", &choice.disable, false)] {
+                for name in names {
+                    set.switch(name, on, &choice.place(key))?;
+                }
+            }
+        }
+        Ok(set)
     }
 
-    fn add(&mut self, file: &str, text: &str) -> Result<(), RuleError> {
-        let parsed: RuleFile = toml::from_str(text).map_err(|error| RuleError::Parse {
-            file: file.to_owned(),
-            reason: error.to_string(),
-        })?;
-        for mut rule in parsed.rules {
-            if self.rules.iter().any(|(known, _)| known.id == rule.id) {
+    /// Adds rules behind those that are there.
+    pub fn add(&mut self, rules: Vec<Rule>) -> Result<(), RuleError> {
+        for rule in rules {
+            if self
+                .rules
+                .iter()
+                .any(|(known, _)| known.id == rule.id || known.category == rule.id)
+            {
                 return Err(RuleError::Duplicate {
-                    file: file.to_owned(),
+                    pack: rule.pack,
                     id: rule.id,
                 });
             }
-            rule.except.extend(parsed.pack.except.iter().cloned());
             let on = rule.default;
             self.rules.push((rule, on));
         }
         Ok(())
     }
 
-    /// Switches a rule, or all rules of a category, on or off.
-    pub fn switch(&mut self, name: &str, on: bool) -> Result<(), RuleError> {
-        let mut found = false;
-        for (rule, state) in &mut self.rules {
-            if rule.id == name || rule.category == name {
+    /// Switches a rule, or all rules of a category, on or off. `from` says in an error where the name stands.
+    pub fn switch(&mut self, name: &str, on: bool, from: &str) -> Result<(), RuleError> {
+        let numbers = self.named(name, from)?;
+        for number in numbers {
+            if let Some((_, state)) = self.rules.get_mut(number) {
                 *state = on;
-                found = true;
             }
         }
-        if found {
-            return Ok(());
+        Ok(())
+    }
+
+    /// The numbers of the rule with that name, or of all rules of that category.
+    pub fn named(&self, name: &str, from: &str) -> Result<Vec<usize>, RuleError> {
+        let numbers: Vec<usize> = self
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, (rule, _))| rule.id == name || rule.category == name)
+            .map(|(number, _)| number)
+            .collect();
+        if !numbers.is_empty() {
+            return Ok(numbers);
         }
-        let joined = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+        let ids: BTreeSet<&str> = self.rules.iter().map(|(rule, _)| rule.id.as_str()).collect();
+        let categories: BTreeSet<&str> = self.rules.iter().map(|(rule, _)| rule.category.as_str()).collect();
+        let joined = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
         Err(RuleError::Unknown {
+            from: from.to_owned(),
             name: name.to_owned(),
-            ids: joined(self.rules.iter().map(|(rule, _)| rule.id.as_str()).collect()),
-            categories: joined(self.rules.iter().map(|(rule, _)| rule.category.as_str()).collect()),
+            near: suggestion(name, ids.union(&categories).copied()),
+            ids: joined(&ids),
+            categories: joined(&categories),
         })
     }
 
@@ -177,63 +255,12 @@ impl RuleSet {
     pub fn iter(&self) -> impl Iterator<Item = (&Rule, bool)> {
         self.rules.iter().map(|(rule, on)| (rule, *on))
     }
-}
 
-/// What a user asks of the rules on the command line.
-#[derive(Debug, Clone, Default)]
-pub struct Selection {
-    /// Rule files to add.
-    pub files: Vec<PathBuf>,
-    /// Rules or categories to switch on.
-    pub enable: Vec<String>,
-    /// Rules or categories to switch off; this wins over `enable`.
-    pub disable: Vec<String>,
-}
-
-impl Selection {
-    /// The rules with everything in the selection carried out.
-    pub fn rules(&self) -> Result<RuleSet, RuleError> {
-        let mut rules = RuleSet::built_in()?;
-        for file in &self.files {
-            rules.add_file(file)?;
-        }
-        for name in &self.enable {
-            rules.switch(name, true)?;
-        }
-        for name in &self.disable {
-            rules.switch(name, false)?;
-        }
-        Ok(rules)
+    /// The rule of that id.
+    pub fn get(&self, id: &str) -> Option<&Rule> {
+        self.iter().map(|(rule, _)| rule).find(|rule| rule.id == id)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn built_in_rules_are_complete() {
-        let rules = RuleSet::built_in().unwrap();
-        for (rule, _) in rules.iter() {
-            assert!(
-                !rule.title.is_empty() && !rule.breaks.is_empty() && !rule.source.is_empty(),
-                "{}",
-                rule.id
-            );
-            assert!(!rule.paths.is_empty(), "{}", rule.id);
-        }
-    }
-
-    #[test]
-    fn unknown_keys_and_names_are_refused() {
-        let mut rules = RuleSet::built_in().unwrap();
-        let error = rules
-            .add("my.toml", "[pack]\nid='x'\ntitle='x'\n[[rules]]\nidd='x'\n")
-            .unwrap_err();
-        assert!(error.to_string().contains("line 5"), "{error}");
-        let error = rules.switch("nothing", true).unwrap_err().to_string();
-        assert!(error.contains("r-tcltk") && error.contains("translations"), "{error}");
-        rules.switch("docs", false).unwrap();
-        assert!(rules.iter().all(|(rule, on)| on == (rule.category != "docs")));
-    }
-}
+mod tests;

@@ -1,0 +1,138 @@
+//! `lambdar-prune.toml`: what a project wants of every run. The command line beats it.
+//!
+//! Each concern of the program has its section in [`Config`] and its keys in one table of the file. A key that no section
+//! reads is an error.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::rules::Choices;
+use crate::rules::file::{RuleTable, check_tables, checked_globs};
+use crate::toml_file::{TomlError, TomlFile, keys};
+
+/// The file that is read from the working directory where none is named.
+pub const DEFAULT_NAME: &str = "lambdar-prune.toml";
+
+/// What the file says, section by section. Without a file nothing is said.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// What goes and what stays: `enable`, `disable`, `keep`, `drop`, `r-packages` and `[[rules]]`, at the top of the file.
+    pub choices: Choices,
+}
+
+/// The keys of the file.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Keys {
+    #[serde(default)]
+    enable: Vec<String>,
+    #[serde(default)]
+    disable: Vec<String>,
+    #[serde(default)]
+    keep: Vec<Spanned<String>>,
+    #[serde(default)]
+    drop: Vec<Spanned<String>>,
+    r_packages: Option<Vec<String>>,
+    #[serde(default)]
+    rules: Vec<RuleTable>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read the configuration: {0}")]
+    Read(#[from] std::io::Error),
+    /// It says something that it cannot say.
+    #[error(transparent)]
+    Toml(#[from] TomlError),
+}
+
+impl Config {
+    /// Reads the file that is named; else the one with the default name if there is one; else nothing.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = match file {
+            Some(path) => path.to_owned(),
+            None if Path::new(DEFAULT_NAME).exists() => PathBuf::from(DEFAULT_NAME),
+            None => return Ok(Self::default()),
+        };
+        let text = fs_err::read_to_string(&path)?;
+        Ok(Self::parse(&path.display().to_string(), &text)?)
+    }
+
+    /// Whether a file is a configuration and not a rule file, which can have `[pack]` and `[[rules]]` alone.
+    pub fn is_meant(name: &str, text: &str) -> Result<bool, TomlError> {
+        let file = TomlFile::parse(name, text)?;
+        let is_default = Path::new(name)
+            .file_name()
+            .is_some_and(|file_name| file_name == DEFAULT_NAME);
+        Ok(is_default || keys::<Keys>().iter().any(|key| *key != "rules" && file.has(key)))
+    }
+
+    /// What a file of that name and text says.
+    pub fn parse(name: &str, text: &str) -> Result<Self, TomlError> {
+        let file = TomlFile::parse(name, text)?;
+        file.only_keys_of::<Keys>(&[])?;
+        check_tables(&file)?;
+        let keys: Keys = file.read()?;
+        let rules = keys
+            .rules
+            .into_iter()
+            .map(|table| table.into_rule(&file, name, &[]))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            choices: Choices {
+                file: Some(name.to_owned()),
+                rules,
+                enable: keys.enable,
+                disable: keys.disable,
+                keep: checked_globs(&file, keys.keep)?,
+                drop: checked_globs(&file, keys.drop)?,
+                r_packages: keys.r_packages,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_read_and_no_other() {
+        let config = Config::parse(
+            "lambdar-prune.toml",
+            "enable = ['tests']\ndisable = ['docs']\nkeep = ['a/**']\ndrop = ['b']\nr-packages = ['stats']\n\
+             [[rules]]\nid = 'mine'\ntitle = 't'\ncategory = 'caches'\npaths = ['c']\nbreaks = 'b'\nsource = 's'\n",
+        )
+        .unwrap();
+        let choices = config.choices;
+        assert_eq!(choices.enable, ["tests"]);
+        assert_eq!(choices.disable, ["docs"]);
+        assert_eq!(choices.keep, ["a/**"]);
+        assert_eq!(choices.drop, ["b"]);
+        assert_eq!(choices.r_packages, Some(vec!["stats".to_owned()]));
+        assert_eq!(choices.rules[0].id, "mine");
+        assert_eq!(choices.rules[0].pack, "lambdar-prune.toml");
+        for (text, expected) in [
+            (
+                "kepe = []\n",
+                "c.toml:1:1: unknown key 'kepe'; did you mean 'keep'? \
+                 (known here: enable, disable, keep, drop, r-packages, rules)",
+            ),
+            (
+                "keep = ['x', '/opt/x']\n",
+                "c.toml:1:14: '/opt/x' is not a glob for paths in a tree: it begins with '/' or has an empty name; paths are relative",
+            ),
+            (
+                "drop = 'x'\n",
+                "c.toml:1:8: invalid type: string \"x\", expected a sequence",
+            ),
+        ] {
+            let error = Config::parse("c.toml", text).unwrap_err().to_string();
+            assert_eq!(error, expected);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What of the things that rules would take something kept needs: libraries, the targets of links, the interpreters of
+//! scripts, the packages that R packages load, and the files by which they are loaded.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{NeededBy, Spared};
+use crate::loader::{Answer, Found, Graph, graph};
+use crate::r::{self, RHome, RPackage};
+use crate::root::{Place, Root, link_target};
+use crate::rules::Matcher;
+use crate::shell;
+use crate::tree::{Entry, TreePath};
+
+/// The answer of [`spare`].
+pub(super) struct Needed {
+    /// What stays although a rule matches, sorted by path.
+    pub(super) spared: Vec<Spared>,
+    /// Folders that kept links lead to: they stay even if nothing in them does.
+    pub(super) folders: BTreeSet<TreePath>,
+}
+
+/// Takes out of `dropped` whatever something kept needs, and whatever that needs in turn.
+pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<TreePath, String>) -> Needed {
+    let packages = r::packages(root.tree);
+    let mut search = Search {
+        root,
+        matcher,
+        graph: graph(root),
+        homes: RHome::all(root.tree)
+            .into_iter()
+            .filter_map(|home| Some((home.path.join("bin/R")?, home.path)))
+            .collect(),
+        descriptions: packages
+            .iter()
+            .filter_map(|package| Some((package.path.join("DESCRIPTION")?, package)))
+            .collect(),
+        packages: &packages,
+        pending: root
+            .tree
+            .iter()
+            .map(|(path, _)| path)
+            .filter(|path| !dropped.contains_key(*path))
+            .cloned()
+            .collect(),
+        dropped,
+        needed: Needed {
+            spared: Vec::new(),
+            folders: BTreeSet::new(),
+        },
+    };
+    for (package, choice) in matcher.selected_packages() {
+        let by = NeededBy::Choice(choice.to_owned());
+        search.spare_package(package, &by);
+    }
+    while let Some(path) = search.pending.pop_front() {
+        search.follow(&path);
+    }
+    let mut needed = search.needed;
+    needed.spared.sort_by(|a, b| a.path.cmp(&b.path));
+    needed
+}
+
+/// Goes from what is kept to what that needs until nothing new is found.
+struct Search<'a> {
+    root: Root<'a>,
+    matcher: &'a Matcher,
+    graph: Graph,
+    /// By `bin/R`, which stands for the whole R.
+    homes: BTreeMap<TreePath, TreePath>,
+    packages: &'a [RPackage],
+    /// The packages by their DESCRIPTION, which stands for the whole package.
+    descriptions: BTreeMap<TreePath, &'a RPackage>,
+    dropped: &'a mut BTreeMap<TreePath, String>,
+    pending: VecDeque<TreePath>,
+    needed: Needed,
+}
+
+impl Search<'_> {
+    fn spare(&mut self, path: &TreePath, by: &NeededBy) {
+        if let Some(rule) = self.dropped.remove(path) {
+            self.needed.spared.push(Spared {
+                path: path.clone(),
+                rule,
+                needed_by: by.clone(),
+            });
+            self.pending.push_back(path.clone());
+        }
+    }
+
+    /// Spares a folder whose heart a rule takes, with all below it that goes because the folder does. `heart` is the folder
+    /// itself, or the file without which it is nothing.
+    ///
+    /// Every rule that matches the heart is set aside; what the others take of the folder, they take.
+    fn spare_whole(&mut self, folder: &TreePath, heart: &TreePath, by: &NeededBy) {
+        let Some(taker) = self.dropped.get(heart) else {
+            return;
+        };
+        let mut aside: BTreeSet<String> = self.matcher.all_matching(heart).map(ToOwned::to_owned).collect();
+        aside.insert(taker.clone());
+        let tree = self.root.tree;
+        for path in std::iter::once(folder).chain(tree.below(folder).map(|(path, _)| path)) {
+            if !self.dropped.get(path).is_some_and(|taker| aside.contains(taker)) {
+                continue;
+            }
+            match self.matcher.rule_without(path, &aside) {
+                Some(rule) => {
+                    self.dropped.insert(path.clone(), rule.to_owned());
+                }
+                None => self.spare(path, by),
+            }
+        }
+    }
+
+    fn spare_package(&mut self, package: &TreePath, by: &NeededBy) {
+        if let Some(description) = package.join("DESCRIPTION") {
+            self.spare_whole(package, &description, by);
+        }
+    }
+
+    /// Spares what a kept path needs.
+    fn follow(&mut self, path: &TreePath) {
+        let by = NeededBy::Path(path.clone());
+        match self.root.tree.get(path) {
+            Some(Entry::Symlink(target)) => self.spare_place(&link_target(path, target), &by),
+            Some(Entry::File(file)) => {
+                let libraries: Vec<String> = self
+                    .graph
+                    .needs
+                    .get(path)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|need| match &need.answer {
+                        Answer::Found(Found { path, .. }) => Some(path.clone()),
+                        Answer::Missing(_) => None,
+                    })
+                    .collect();
+                for library in libraries {
+                    self.spare_place(&library, &by);
+                }
+                if let Some(text) = file.content.text() {
+                    for program in self.interpreters(text) {
+                        self.spare_place(&program, &by);
+                    }
+                }
+                if let Some(package) = self.descriptions.get(path).copied() {
+                    self.follow_package(package);
+                }
+                if let Some(home) = self.homes.get(path).cloned() {
+                    for file in r::loaded_by_home(&home, self.root.tree) {
+                        self.spare(&file, &by);
+                    }
+                }
+            }
+            Some(Entry::Directory(_)) | None => {}
+        }
+    }
+
+    /// The absolute paths of the programs that a script's first line asks for.
+    fn interpreters(&self, script: &str) -> Vec<String> {
+        let (program, command) = interpreters(script);
+        let found = command.and_then(|command| {
+            self.root
+                .runtime
+                .command_path()
+                .into_iter()
+                .map(|folder| format!("{folder}/{command}"))
+                .find(|path| self.root.resolve(path).is_ok())
+        });
+        program.map(ToOwned::to_owned).into_iter().chain(found).collect()
+    }
+
+    /// Spares what an absolute path needs: every link on the way, and what it leads to.
+    fn spare_place(&mut self, absolute: &str, by: &NeededBy) {
+        let mut links = Vec::new();
+        let Ok(Place::Tree(place)) = self.root.walk(absolute, |link| links.push(link)) else {
+            return;
+        };
+        for link in links {
+            self.spare(&link, by);
+        }
+        if let Some(Entry::Directory(_)) = self.root.tree.get(&place) {
+            self.spare_whole(&place, &place, by);
+            self.needed.folders.insert(place);
+        } else {
+            self.spare(&place, by);
+        }
+    }
+
+    fn follow_package(&mut self, package: &RPackage) {
+        let by = NeededBy::Path(package.path.clone());
+        for file in r::loaded_by_package(package, self.root.tree) {
+            self.spare(&file, &by);
+        }
+        for name in &package.needs {
+            let candidates: Vec<&RPackage> = self.packages.iter().filter(|other| other.name == *name).collect();
+            let is_kept = |other: &&RPackage| {
+                let description = other.path.join("DESCRIPTION");
+                description.is_some_and(|path| !self.dropped.contains_key(&path))
+            };
+            if candidates.iter().any(is_kept) {
+                continue;
+            }
+            // R looks through its libraries in order; the one that the package itself lies in is one of them.
+            let beside = candidates
+                .iter()
+                .find(|other| other.path.parent() == package.path.parent());
+            if let Some(other) = beside.or(candidates.first()) {
+                self.spare_package(&other.path, &by);
+            }
+        }
+    }
+}
+
+/// The program in a script's first line and, where that is env(1), the command that env looks for.
+fn interpreters(script: &str) -> (Option<&str>, Option<&str>) {
+    let Some(program) = shell::interpreter(script) else {
+        return (None, None);
+    };
+    if program.rsplit('/').next() != Some("env") {
+        return (Some(program), None);
+    }
+    let line = script.lines().next().unwrap_or_default();
+    let mut words = line.trim_start_matches("#!").split_whitespace().skip(1);
+    // env takes the first word that is neither an option nor an assignment.
+    let command = words.find(|word| !word.starts_with('-') && !word.contains('='));
+    (Some(program), command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_names_the_interpreter() {
+        let check = |text: &str, expected: (Option<&str>, Option<&str>)| assert_eq!(interpreters(text), expected);
+        check("#!/opt/bin/python3 -I\nx", (Some("/opt/bin/python3"), None));
+        check("#! /bin/sh\n", (Some("/bin/sh"), None));
+        check("#!/usr/bin/env python3\n", (Some("/usr/bin/env"), Some("python3")));
+        check("#!/usr/bin/env -S A=b node --x\n", (Some("/usr/bin/env"), Some("node")));
+        check("#!/usr/bin/env\n", (Some("/usr/bin/env"), None));
+        check("#!\n", (None, None));
+        check("x\n", (None, None));
+    }
+}

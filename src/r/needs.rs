@@ -1,0 +1,227 @@
+//! What R opens by itself, and which packages have to stay for others. The data lies in `rules/r-packages.toml`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::Deserialize;
+
+use super::RPackage;
+use crate::nearest::suggestion;
+use crate::tree::{Tree, TreePath};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Data {
+    always: Vec<Always>,
+    package: Loaded,
+    home: Loaded,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Always {
+    names: Vec<String>,
+    #[serde(rename = "source")]
+    _source: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Loaded {
+    loaded: Vec<String>,
+    #[serde(rename = "source")]
+    _source: String,
+}
+
+/// The data, with its globs compiled. It is part of the program, and a test reads it: it cannot be wrong.
+#[derive(Debug, Default)]
+struct Known {
+    always: Vec<String>,
+    package: GlobSet,
+    home: GlobSet,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| known().unwrap_or_default());
+
+fn known() -> Result<Known, Box<dyn std::error::Error>> {
+    let data: Data = toml::from_str(include_str!("../../rules/r-packages.toml"))?;
+    let globs = |texts: &[String]| {
+        let mut builder = GlobSetBuilder::new();
+        for text in texts {
+            for glob in [text.clone(), format!("{text}/**")] {
+                builder.add(GlobBuilder::new(&glob).literal_separator(true).build()?);
+            }
+        }
+        builder.build()
+    };
+    Ok(Known {
+        always: data.always.into_iter().flat_map(|entry| entry.names).collect(),
+        package: globs(&data.package.loaded)?,
+        home: globs(&data.home.loaded)?,
+    })
+}
+
+/// Why packages cannot be selected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectionError {
+    /// There is nothing to select from.
+    #[error("there is no installed R package in the tree")]
+    NoPackages,
+    /// A name that no package has.
+    #[error("the tree has no R package '{name}'{near}; it has {known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The name that was most likely meant, as part of a sentence.
+        near: String,
+        /// Every package.
+        known: String,
+    },
+}
+
+/// The folders of the named packages, of all that they need, and of those that R needs itself.
+pub fn select(packages: &[RPackage], names: &[String]) -> Result<BTreeSet<TreePath>, SelectionError> {
+    if packages.is_empty() {
+        return Err(SelectionError::NoPackages);
+    }
+    let mut by_name: BTreeMap<&str, Vec<&RPackage>> = BTreeMap::new();
+    for package in packages {
+        by_name.entry(&package.name).or_default().push(package);
+    }
+    if let Some(name) = names.iter().find(|name| !by_name.contains_key(name.as_str())) {
+        return Err(SelectionError::Unknown {
+            name: name.clone(),
+            near: suggestion(name, by_name.keys().copied()),
+            known: by_name.keys().copied().collect::<Vec<_>>().join(", "),
+        });
+    }
+    let mut selected = BTreeSet::new();
+    let mut pending: Vec<&str> = names.iter().chain(&KNOWN.always).map(String::as_str).collect();
+    while let Some(name) = pending.pop() {
+        for package in by_name.get(name).into_iter().flatten() {
+            if selected.insert(package.path.clone()) {
+                pending.extend(package.needs.iter().map(String::as_str));
+            }
+        }
+    }
+    Ok(selected)
+}
+
+/// The files of a package that R opens to load it: its code, its metadata, and its shared objects.
+pub fn loaded_by_package(package: &RPackage, tree: &Tree) -> Vec<TreePath> {
+    let registered: Vec<String> = package
+        .path
+        .join("NAMESPACE")
+        .and_then(|path| tree.text(&path))
+        .map(dynamic_libraries)
+        .unwrap_or_default();
+    tree.below(&package.path)
+        .filter(|(path, _)| {
+            path.below(&package.path).is_some_and(|below| {
+                let library = below.strip_prefix("libs/").and_then(|name| name.strip_suffix(".so"));
+                KNOWN.package.is_match(below)
+                    // A package that registers none loads what it has by library.dynam().
+                    || library.is_some_and(|name| registered.is_empty() || registered.iter().any(|known| known == name))
+            })
+        })
+        .map(|(path, _)| path.clone())
+        .collect()
+}
+
+/// The files that R opens to start.
+pub fn loaded_by_home(home: &TreePath, tree: &Tree) -> Vec<TreePath> {
+    tree.below(home)
+        .filter(|(path, _)| path.below(home).is_some_and(|below| KNOWN.home.is_match(below)))
+        .map(|(path, _)| path.clone())
+        .collect()
+}
+
+/// The libraries in the `useDynLib` directives of a NAMESPACE (Writing R Extensions, section 1.5.4).
+fn dynamic_libraries(namespace: &str) -> Vec<String> {
+    let code: String = namespace
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n");
+    code.split("useDynLib")
+        .skip(1)
+        .filter_map(|rest| {
+            let inside = rest.trim_start().strip_prefix('(')?.trim_start();
+            let name: String = inside
+                .trim_start_matches(['"', '\''])
+                .chars()
+                .take_while(|c| !matches!(c, '"' | '\'' | ',' | ')') && !c.is_whitespace())
+                .collect();
+            (!name.is_empty()).then_some(name)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, needs: &[&str]) -> RPackage {
+        RPackage {
+            name: name.to_owned(),
+            path: TreePath::new(&format!("library/{name}")).unwrap(),
+            needs: needs.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn the_data_is_readable_and_names_base() {
+        let known = known().unwrap();
+        assert!(known.always.iter().any(|name| name == "base"));
+        assert!(known.package.is_match("R/sysdata.rdb") && !known.package.is_match("help/AnIndex"));
+        assert!(known.home.is_match("etc/ldpaths"));
+    }
+
+    #[test]
+    fn a_selection_has_all_that_it_needs() {
+        let packages = [
+            package("base", &[]),
+            package("stats", &["utils"]),
+            package("utils", &["tools"]),
+            package("tools", &[]),
+            package("jsonlite", &["methods"]),
+            package("methods", &[]),
+            package("mgcv", &["nlme"]),
+            package("nlme", &["lattice", "not-there"]),
+            package("lattice", &["nlme"]),
+            package("boot", &[]),
+        ];
+        let names = |asked: &[&str]| {
+            let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
+            select(&packages, &asked).map(|paths| {
+                paths
+                    .iter()
+                    .map(|path| path.file_name().to_owned())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+        };
+        let always = "base methods stats tools utils";
+        assert_eq!(names(&[]).unwrap(), always);
+        assert_eq!(names(&["jsonlite"]).unwrap(), "base jsonlite methods stats tools utils");
+        assert_eq!(
+            names(&["mgcv"]).unwrap(),
+            "base lattice methods mgcv nlme stats tools utils"
+        );
+        let error = names(&["jsonlit"]).unwrap_err().to_string();
+        assert!(
+            error.contains("no R package 'jsonlit'; did you mean 'jsonlite'?"),
+            "{error}"
+        );
+        assert_eq!(select(&[], &[]), Err(SelectionError::NoPackages));
+    }
+
+    #[test]
+    fn registered_libraries_are_read() {
+        let namespace =
+            "# useDynLib(no)\nuseDynLib(stats, .registration = TRUE)\nuseDynLib(\"grid\")\nuseDynLib( a.b )\n";
+        assert_eq!(dynamic_libraries(namespace), ["stats", "grid", "a.b"]);
+        assert_eq!(dynamic_libraries("export(x)\nuseDynLib"), [""; 0]);
+    }
+}

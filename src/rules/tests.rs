@@ -1,0 +1,272 @@
+use super::*;
+use crate::size::Bytes;
+use crate::tree::{Content, Entry, File, Mode, Tree, TreePath};
+
+fn tree(paths: &[&str]) -> Tree {
+    let mut tree = Tree::default();
+    for path in paths {
+        let text = match path.rsplit('/').next() {
+            Some("DESCRIPTION") => Content::Text("Package: x\nBuilt: R 4.2.2\n".to_owned()),
+            _ => Content::Data,
+        };
+        let file = File {
+            bytes: Bytes(1),
+            mode: Mode::new(0o644),
+            content: text,
+        };
+        tree.insert(TreePath::new(path).unwrap(), Entry::File(file));
+    }
+    tree
+}
+
+fn command_line(change: impl FnOnce(&mut Choices)) -> Vec<Choices> {
+    let mut choices = Choices::default();
+    change(&mut choices);
+    vec![choices]
+}
+
+/// What each path is taken by, `-` for nothing.
+fn takers(paths: &[&str], choices: &[Choices]) -> Vec<String> {
+    let tree = tree(paths);
+    let rules = RuleSet::chosen(choices).unwrap();
+    let matcher = Matcher::new(&rules, choices, &tree).unwrap();
+    paths
+        .iter()
+        .map(|path| {
+            matcher
+                .taken_by(&TreePath::new(path).unwrap())
+                .unwrap_or("-")
+                .to_owned()
+        })
+        .collect()
+}
+
+/// Paths and what takes them by default.
+fn check(expected: &[(&str, &str)]) {
+    let paths: Vec<&str> = expected.iter().map(|(path, _)| *path).collect();
+    for ((path, expected), taker) in expected.iter().zip(takers(&paths, &[])) {
+        assert_eq!(taker, *expected, "{path}");
+    }
+}
+
+#[test]
+fn built_in_rules_explain_themselves() {
+    let rules = RuleSet::built_in().unwrap();
+    for (rule, on) in rules.iter() {
+        assert_eq!(on, rule.default);
+        assert!(rule.id.starts_with(&rule.pack), "{} is in pack {}", rule.id, rule.pack);
+        for text in [&rule.title, &rule.breaks, &rule.source] {
+            assert!(!text.ends_with('.') && text.len() > 3, "{}: {text}", rule.id);
+        }
+    }
+    // Nobody loses licence texts, data, time zones or whole packages without asking for it.
+    for (rule, on) in rules.iter() {
+        let asked_for = ["licences", "data", "time-zones", "recommended", "aws-sdk", "installers"];
+        assert!(!(on && asked_for.contains(&rule.category.as_str())), "{}", rule.id);
+    }
+}
+
+#[test]
+fn unknown_keys_and_names_are_refused() {
+    let error = file::rules_of("my.toml", "[pack]\nid='x'\ntitle='x'\n[[rules]]\nidd='x'\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("my.toml:5:1: unknown key 'idd' in rules; did you mean 'id'?"),
+        "{error}"
+    );
+    let mut rules = RuleSet::built_in().unwrap();
+    let error = rules.switch("r-tcltc", true, "--enable").unwrap_err().to_string();
+    assert!(
+        error.starts_with("--enable: there is no rule or category 'r-tcltc'; did you mean 'r-tcltk'?"),
+        "{error}"
+    );
+    assert!(error.contains("translations"), "{error}");
+    rules.switch("docs", false, "--disable").unwrap();
+    for (rule, on) in rules.iter() {
+        assert_eq!(on, rule.default && rule.category != "docs", "{}", rule.id);
+    }
+}
+
+#[test]
+fn rules_that_make_no_sense_are_refused_with_their_place() {
+    let rule = |change: (&str, &str)| {
+        "[[rules]]\nid = 'mine'\ntitle = 't'\ncategory = 'c'\npaths = ['a', 'b']\nbreaks = 'b'\nsource = 's'\n"
+            .replace(change.0, change.1)
+    };
+    let ids = |text: &str| file::rules_of("my.toml", text).map(|rules| rules.len());
+    assert_eq!(ids(&rule(("", ""))), Ok(1));
+    for (change, expected) in [
+        (
+            ("'b']", "'a[']"),
+            "my.toml:5:15: 'a[' is not a glob for paths in a tree: unclosed character class; missing ']'",
+        ),
+        (
+            ("'b']", "'/b']"),
+            "my.toml:5:15: '/b' is not a glob for paths in a tree: it begins with '/'",
+        ),
+        (("'b']", "'x/../b']"), "no path has the name '..'"),
+        (("['a', 'b']", "[]"), "my.toml:2:6: rule 'mine' has no paths"),
+        (("'mine'", "'My rule'"), "my.toml:2:6: id 'My rule' cannot be a name"),
+        (("'s'", "' '"), "my.toml:2:6: rule 'mine' has an empty source"),
+        (("title = 't'\n", ""), "my.toml:1:1: missing field 'title'"),
+        (
+            ("'c'", "'c'\nanchor = 'r-hom'"),
+            "my.toml:5:10: unknown variant 'r-hom', expected one of",
+        ),
+    ] {
+        let error = ids(&rule(change)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let mut rules = RuleSet::built_in().unwrap();
+    let twice = file::rules_of("my.toml", &rule(("'mine'", "'r-help'"))).unwrap();
+    let error = rules.add(twice).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "my.toml: there is already a rule 'r-help'; give this one another id"
+    );
+}
+
+/// Files that other tools have deleted, and users then missed.
+#[test]
+fn known_traps_stay() {
+    check(&[
+        // R
+        ("R/bin/R", "-"),
+        ("R/library/base/DESCRIPTION", "-"),
+        ("R/library/base/CITATION", "-"),
+        ("R/doc/html/R.css", "-"),
+        ("R/doc/html/index.html", "r-manuals"),
+        ("R/share/licenses/GPL-3", "-"),
+        ("R/share/Rd/macros/system.Rd", "-"),
+        ("R/share/R/nspackloader.R", "-"),
+        ("R/COPYING", "-"),
+        ("R/library/mgcv/DESCRIPTION", "-"),
+        ("R/library/mgcv/NAMESPACE", "-"),
+        ("R/library/mgcv/CITATION", "-"),
+        ("R/library/mgcv/LICENSE", "-"),
+        ("R/library/mgcv/Meta/package.rds", "-"),
+        ("R/library/mgcv/Meta/data.rds", "-"),
+        ("R/library/mgcv/Meta/hsearch.rds", "r-help-indices"),
+        ("R/library/mgcv/doc/GPL-2", "-"),
+        ("R/library/mgcv/help/AnIndex", "r-help"),
+        ("R/library/mgcv/R/doc/x", "-"),
+        ("R/bin/INSTALL", "r-build-commands"),
+        ("R/bin/BATCH", "-"),
+        // Python
+        ("python/numpy-2.4.dist-info/METADATA", "-"),
+        ("python/numpy-2.4.dist-info/RECORD", "python-dist-info"),
+        ("python/numpy-2.4.dist-info/entry_points.txt", "-"),
+        ("python/numpy-2.4.dist-info/top_level.txt", "-"),
+        ("python/numpy-2.4.dist-info/LICENSE.txt", "-"),
+        ("python/numpy-2.4.dist-info/licenses/AUTHORS", "-"),
+        ("python/numpy/_core/tests/_natype.py", "-"),
+        ("python/numpy/_core/tests/test_api.py", "python-tests"),
+        ("python/numpy/__init__.pyi", "-"),
+        ("python/numpy/matlib.pyi", "python-stubs"),
+        ("python/numpy/testing/__init__.py", "-"),
+        ("python/astropy/tests/runner.py", "-"),
+        ("python/tests/__init__.py", "-"),
+        ("python/django/test/client.py", "-"),
+        ("python/googleapis/docs/index.py", "-"),
+        ("python/only.pyc", "-"),
+        ("python/__pycache__/x.cpython-311.pyc", "python-byte-code"),
+        ("lib/python3.11/site-packages/x/tests/t.py", "python-tests"),
+        ("lib/python3.11/site-packages/x/test/t.py", "-"),
+        ("lib/python3.11/test/t.py", "python-stdlib-tests"),
+        ("lib/python3.11/unittest/case.py", "-"),
+        ("lib/python3.11/config-3.11-x86_64-linux-gnu/Makefile", "-"),
+        (
+            "lib/python3.11/config-3.11-x86_64-linux-gnu/libpython3.11.a",
+            "python-config",
+        ),
+        ("elsewhere/x/tests/t.py", "-"),
+        // Node
+        ("nodejs/node_modules/googleapis/docs/index.js", "-"),
+        ("nodejs/node_modules/googleapis/README.md", "node-docs"),
+        ("nodejs/node_modules/x/LICENSE.md", "-"),
+        ("nodejs/node_modules/x/license", "-"),
+        ("nodejs/node_modules/@playwright/test/index.js", "-"),
+        ("nodejs/node_modules/@scope/x/test/index.js", "node-tests"),
+        ("nodejs/node_modules/x/lib/test/index.js", "-"),
+        ("nodejs/node_modules/x/utils/test.js", "-"),
+        ("nodejs/node_modules/x/test/a.js", "node-tests"),
+        ("nodejs/node_modules/x/node_modules/y/test/a.js", "node-tests"),
+        ("nodejs/node_modules/x/lib/assets/a.js", "-"),
+        ("nodejs/node_modules/x/index.d.ts", "node-types"),
+        ("nodejs/node_modules/x/index.ts", "-"),
+        ("nodejs/node_modules/typescript/lib/lib.d.ts", "-"),
+        ("nodejs/node_modules/x/lib/debug/index.js", "-"),
+        ("nodejs/node_modules/x/build/Release/x.node", "-"),
+        ("test/README.md", "-"),
+        // Anything
+        ("share/doc/curl/copyright", "-"),
+        ("share/doc/curl/README", "unix-docs"),
+        ("share/locale/de/LC_MESSAGES/xz.mo", "unix-locale"),
+        ("share/locale/en@boldquot/LC_MESSAGES/xz.mo", "-"),
+        ("share/locale/locale.alias", "-"),
+        ("share/zoneinfo/Europe/Berlin", "-"),
+        ("lib/plugins/x.la", "-"),
+        ("lib/x.la", "unix-libtool"),
+        ("docs/code.py", "-"),
+    ]);
+}
+
+#[test]
+fn the_last_rule_that_matches_takes() {
+    let mine = file::rules_of(
+        "my.toml",
+        "[[rules]]\nid = 'mine'\ntitle = 'x'\ncategory = 'docs'\npaths = ['share/doc/x']\nbreaks = 'x'\nsource = 'x'\n",
+    )
+    .unwrap();
+    let paths = ["share/doc/x/a", "share/doc/y/a"];
+    let with = |change: fn(&mut Choices)| {
+        takers(
+            &paths,
+            &command_line(|choices| {
+                choices.rules.clone_from(&mine);
+                change(choices);
+            }),
+        )
+    };
+    assert_eq!(with(|_| ()), ["mine", "unix-docs"]);
+    assert_eq!(with(|choices| choices.disable = vec!["mine".into()]), ["unix-docs"; 2]);
+    assert_eq!(with(|choices| choices.disable = vec!["docs".into()]), ["-"; 2]);
+    assert_eq!(with(|choices| choices.drop = vec!["share".into()]), ["--drop"; 2]);
+    let both = |choices: &mut Choices| {
+        choices.drop = vec!["share".into()];
+        choices.keep = vec!["**/x".into()];
+    };
+    assert_eq!(with(both), ["-", "--drop"]);
+}
+
+#[test]
+fn the_command_line_beats_the_file() {
+    let file = || Choices {
+        file: Some("lambdar-prune.toml".to_owned()),
+        enable: vec!["unix-time-zones".into()],
+        disable: vec!["unix-docs".into()],
+        keep: vec!["kept/**".into()],
+        drop: vec!["dropped/**".into()],
+        ..Choices::default()
+    };
+    let paths = ["kept/a", "dropped/a", "share/doc/a", "share/zoneinfo/Asia/Tokyo"];
+    assert_eq!(takers(&paths, &[file()]), ["-", "drop", "-", "unix-time-zones"]);
+    let command = Choices {
+        enable: vec!["docs".into()],
+        disable: vec!["time-zones".into()],
+        keep: vec!["dropped".into()],
+        drop: vec!["kept".into()],
+        ..Choices::default()
+    };
+    assert_eq!(takers(&paths, &[file(), command]), ["--drop", "-", "unix-docs", "-"]);
+    let wrong = Choices {
+        enable: vec!["dosc".into()],
+        ..file()
+    };
+    let error = RuleSet::chosen(&[wrong]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("lambdar-prune.toml: enable: there is no rule or category 'dosc'; did you mean 'docs'?"),
+        "{error}"
+    );
+}
