@@ -12,6 +12,10 @@ pub enum Stage {
     Write,
     /// Reading zips back; counted in bytes.
     Check,
+    /// Moving into the trash or back; counted in paths.
+    Move,
+    /// Copying; counted in bytes.
+    Copy,
     /// Sending layers to AWS; counted in bytes.
     Publish,
 }

@@ -5,6 +5,7 @@ mod analyze;
 mod check;
 mod pack;
 mod progress;
+mod prune;
 mod publish;
 mod runtimes;
 mod why;
@@ -61,6 +62,7 @@ enum Command {
     Analyze(analyze::Arguments),
     Pack(pack::Arguments),
     Check(check::Arguments),
+    Prune(prune::Arguments),
     Publish(publish::Arguments),
     Why(why::Arguments),
     Runtimes(runtimes::Arguments),
@@ -239,6 +241,8 @@ struct Answer {
 /// An error with its message for people; one that the user asked for has none.
 enum Failure {
     Interrupted,
+    /// The user stopped it, and something was changed already.
+    Stopped(String),
     /// The answer is no, and nothing was made.
     No(String),
     Error(String),
@@ -277,6 +281,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Analyze(arguments) => arguments.run(global, &progress),
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
+        Command::Prune(arguments) => arguments.run(global, &progress),
         Command::Publish(arguments) => arguments.run(global, &progress),
         Command::Why(arguments) => arguments.run(global, &progress),
         Command::Runtimes(arguments) => arguments.run(global, &progress),
@@ -291,6 +296,10 @@ pub(crate) fn run() -> ExitCode {
         },
         Err(Failure::Interrupted) => {
             complain("interrupted; nothing was changed");
+            Status::Interrupted
+        }
+        Err(Failure::Stopped(message)) => {
+            complain(&message);
             Status::Interrupted
         }
         Err(Failure::No(message)) => {

@@ -42,6 +42,8 @@ impl Progress for Terminal {
             Stage::Write => ("Writing", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
             Stage::Check => ("Checking", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
             Stage::Publish => ("Publishing", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
+            Stage::Move => ("Moving", "{prefix:>12} {wide_bar} {pos}/{len}"),
+            Stage::Copy => ("Copying", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

@@ -1,12 +1,14 @@
 //! What a command answers, as plain data that serializes to the documented JSON, and as tables of the same data.
 
 mod analysis;
+mod prune;
 mod publication;
 mod table;
 mod text;
 mod why;
 
 pub use analysis::{Analysis, analyze};
+pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
 pub use table::Look;
 pub use text::{analysis, checked, explained, finding_lines, packed, runtime, runtimes};

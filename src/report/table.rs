@@ -61,6 +61,39 @@ impl Look {
         format!("\u{1b}[1;{code}m{severity}\u{1b}[0m")
     }
 
+    /// A name on a line of its own.
+    pub(super) fn title(self, text: &str) -> String {
+        if self.color {
+            format!("\u{1b}[1m{text}\u{1b}[0m\n")
+        } else {
+            format!("{text}\n")
+        }
+    }
+
+    /// A text behind a label, folded between words where the terminal is narrow, each line indented as the first.
+    pub(super) fn folded(self, label: &str, text: &str) -> String {
+        let indent = label.chars().count();
+        let width = self
+            .width
+            .map_or(usize::MAX, |width| usize::from(width).max(indent + 20));
+        let mut folded = label.to_owned();
+        let mut column = indent;
+        for (number, word) in text.split(' ').enumerate() {
+            let length = word.chars().count();
+            if number > 0 && column + 1 + length > width {
+                folded = format!("{}\n{:indent$}", folded.trim_end(), "");
+                column = indent;
+            } else if number > 0 {
+                folded.push(' ');
+                column += 1;
+            }
+            folded.push_str(word);
+            column += length;
+        }
+        folded.push('\n');
+        folded
+    }
+
     /// A heading.
     pub(super) fn heading(self, text: &str) -> String {
         if self.color {

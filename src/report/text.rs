@@ -454,7 +454,7 @@ pub fn finding_lines<'a>(findings: impl IntoIterator<Item = &'a Finding>, look: 
 }
 
 /// A table of which only the first rows are shown unless the user wants all.
-fn long_table(look: Look, columns: &[Column], mut rows: Vec<Vec<String>>) -> String {
+pub(super) fn long_table(look: Look, columns: &[Column], mut rows: Vec<Vec<String>>) -> String {
     let hidden = if look.verbose {
         0
     } else {
@@ -468,11 +468,17 @@ fn long_table(look: Look, columns: &[Column], mut rows: Vec<Vec<String>>) -> Str
     text
 }
 
-fn some_of(names: &[String]) -> String {
+pub(super) fn some_of(names: &[String]) -> String {
     const SHOWN: usize = 3;
     let mut some: Vec<String> = names.iter().take(SHOWN).map(|name| escaped(name.as_bytes())).collect();
     if names.len() > SHOWN {
         some.push(format!("{} more", names.len() - SHOWN));
     }
     some.join(", ")
+}
+
+/// A number with what it counts: `1 file`, `2,293 files`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", exact(number as u64))
 }

@@ -11,6 +11,7 @@ mod check;
 mod errors;
 mod loader;
 mod pack;
+mod prune;
 mod publish;
 mod robust;
 mod support;

@@ -1,0 +1,89 @@
+//! What a run has taken, as it lies in the trash.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::PruneError;
+
+/// The version of this form.
+const VERSION: u32 = 1;
+
+/// The file's name.
+pub(super) const NAME: &str = "manifest.json";
+
+/// What one run takes out of a tree, written before it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) schema_version: u32,
+    /// What is moved, in this order: relative to the tree and, under `files`, to the trash.
+    pub(super) moves: Vec<String>,
+    /// The folders in which something is moved, and those that are, as they were before.
+    pub(super) folders: Vec<Folder>,
+    /// Every file and link that goes, with the rule that takes it: for people.
+    pub(super) files: Vec<Taken>,
+}
+
+/// A folder as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Folder {
+    /// Relative to the tree, `""` for the tree itself.
+    pub(super) path: String,
+    /// When it was last changed, in seconds since 1970.
+    pub(super) seconds: i64,
+    /// And the rest, in nanoseconds.
+    pub(super) nanoseconds: i64,
+}
+
+/// A file or link and the rule that takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Taken {
+    pub(super) path: String,
+    pub(super) rule: String,
+    pub(super) bytes: u64,
+}
+
+impl Manifest {
+    pub(super) fn new(moves: Vec<String>, folders: Vec<Folder>, files: Vec<Taken>) -> Self {
+        Self {
+            schema_version: VERSION,
+            moves,
+            folders,
+            files,
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Result<Vec<u8>, PruneError> {
+        let mut text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// The manifest in a folder of the trash. Its paths are plain: whoever wrote it, it cannot lead out of the tree.
+    pub(super) fn read(folder: &Path) -> Result<Self, PruneError> {
+        let path = folder.join(NAME);
+        let broken = |reason: String| PruneError::Trash {
+            path: path.clone(),
+            reason,
+        };
+        let bytes = fs_err::read(&path)?;
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+        if manifest.schema_version != VERSION {
+            return Err(broken(format!(
+                "it has version {}, and this program knows {VERSION}",
+                manifest.schema_version
+            )));
+        }
+        let plain = |path: &str| crate::tree::TreePath::new(path).is_some();
+        let folders = manifest.folders.iter().map(|folder| &folder.path);
+        match manifest
+            .moves
+            .iter()
+            .chain(folders.filter(|path| !path.is_empty()))
+            .find(|path| !plain(path))
+        {
+            Some(path) => Err(broken(format!("'{}' is no path in a tree", path.escape_debug()))),
+            None => Ok(manifest),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What `prune` answers.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::SCHEMA_VERSION;
+use super::table::{Column, Look};
+use super::text::counted;
+use crate::plan::Plan;
+use crate::prune::Done;
+use crate::rules::RuleSet;
+use crate::size::{Bytes, exact};
+use crate::tree::path::escaped;
+use crate::tree::{Entry, Totals, Tree};
+
+/// The whole answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Pruned {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The tree as it was named.
+    pub tree: String,
+    /// What was done.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The whole tree, before.
+    pub totals: Totals,
+    /// What stays of it.
+    pub kept: Totals,
+    /// What each rule takes, the largest first.
+    pub rules: Vec<TakenByRule>,
+    /// Every file and link that goes.
+    pub files: Vec<TakenFile>,
+    /// What stays although a rule matches it.
+    pub spared: Vec<SparedPath>,
+}
+
+/// What was done with the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Nothing: it was only shown.
+    Planned,
+    /// What goes was moved.
+    Applied {
+        /// The folder where it is now.
+        trash: String,
+    },
+    /// What stays was copied.
+    Copied {
+        /// The folder with the copy.
+        to: String,
+    },
+    /// What had been moved is where it was.
+    Undone {
+        /// How many paths were moved back; a folder with all below it is one.
+        moved: usize,
+    },
+}
+
+/// What one rule takes.
+#[derive(Debug, Clone, Serialize)]
+pub struct TakenByRule {
+    /// Its id, or the option that takes in its place.
+    pub id: String,
+    /// What it is about.
+    pub title: String,
+    /// Files and links.
+    pub files: usize,
+    /// Their size, unzipped.
+    pub bytes: Bytes,
+    /// What stops working without them.
+    pub breaks: String,
+}
+
+/// One file or link that goes.
+#[derive(Debug, Clone, Serialize)]
+pub struct TakenFile {
+    /// Its path in the tree.
+    pub path: String,
+    /// The rule that takes it.
+    pub rule: String,
+    /// Its size.
+    pub bytes: Bytes,
+}
+
+/// A path that stays although a rule matches it.
+#[derive(Debug, Clone, Serialize)]
+pub struct SparedPath {
+    /// The path in the tree.
+    pub path: String,
+    /// The rule that matches.
+    pub rule: String,
+    /// What needs it.
+    pub needed_by: String,
+}
+
+/// What stands in the place of title and consequences where no rule took a file, but an option.
+const ASKED_FOR: &str = "it was asked for";
+
+impl Pruned {
+    /// What there is to say of a plan and of what was done with it.
+    pub fn new(root: &Path, tree: &Tree, plan: &Plan, rules: &RuleSet, outcome: Outcome) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            tree: root.display().to_string(),
+            outcome,
+            totals: tree.totals(),
+            kept: plan.kept.totals(),
+            rules: plan
+                .dropped_by_rule(tree)
+                .into_iter()
+                .map(|(id, files, bytes)| {
+                    let rule = rules.get(&id);
+                    TakenByRule {
+                        files,
+                        bytes,
+                        title: rule.map_or(ASKED_FOR, |rule| &rule.title).to_owned(),
+                        breaks: rule.map_or(ASKED_FOR, |rule| &rule.breaks).to_owned(),
+                        id,
+                    }
+                })
+                .collect(),
+            files: plan
+                .dropped
+                .iter()
+                .filter_map(|(path, rule)| match tree.get(path) {
+                    None | Some(Entry::Directory(_)) => None,
+                    Some(entry) => Some(TakenFile {
+                        path: path.to_string(),
+                        rule: rule.clone(),
+                        bytes: entry.unzipped(),
+                    }),
+                })
+                .collect(),
+            spared: plan
+                .spared
+                .iter()
+                .filter(|spared| !matches!(tree.get(&spared.path), Some(Entry::Directory(_))))
+                .map(|spared| SparedPath {
+                    path: spared.path.to_string(),
+                    rule: spared.rule.clone(),
+                    needed_by: spared.needed_by.to_string(),
+                })
+                .collect(),
+        }
+    }
+
+    /// What there is to say when everything is back.
+    pub fn undone(root: &Path, done: &Done) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            tree: root.display().to_string(),
+            outcome: Outcome::Undone { moved: done.moved },
+            totals: Totals::default(),
+            kept: Totals::default(),
+            rules: Vec::new(),
+            files: Vec::new(),
+            spared: Vec::new(),
+        }
+    }
+}
+
+/// What `prune` answers, for people.
+pub fn pruned(pruned: &Pruned, look: Look) -> String {
+    if let Outcome::Undone { moved } = pruned.outcome {
+        return format!(
+            "{}: everything is back where it was ({}).\n",
+            pruned.tree,
+            counted(moved, "move")
+        );
+    }
+    let mut text = String::new();
+    if !pruned.rules.is_empty() {
+        let rows = pruned.rules.iter().map(|rule| {
+            vec![
+                rule.id.clone(),
+                exact(rule.files as u64),
+                rule.bytes.to_string(),
+                rule.breaks.clone(),
+            ]
+        });
+        let columns = [
+            Column::Left("Rule"),
+            Column::Right("Files"),
+            Column::Right("Size"),
+            Column::Left("What stops working"),
+        ];
+        text += &look.table(&columns, rows.collect());
+    }
+    if look.verbose && !pruned.files.is_empty() {
+        text += &look.heading("What goes");
+        let title = |id: &str| {
+            let rule = pruned.rules.iter().find(|rule| rule.id == id);
+            rule.map_or_else(String::new, |rule| rule.title.clone())
+        };
+        let rows = pruned.files.iter().map(|file| {
+            vec![
+                escaped(file.path.as_bytes()),
+                file.bytes.to_string(),
+                file.rule.clone(),
+                title(&file.rule),
+            ]
+        });
+        let columns = [
+            Column::Left("Path"),
+            Column::Right("Size"),
+            Column::Left("Rule"),
+            Column::Left("Reason"),
+        ];
+        text += &look.table(&columns, rows.collect());
+    }
+    if !pruned.spared.is_empty() {
+        text += &look.heading("Kept although a rule matches");
+        text += &spared_table(pruned, look);
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text + &look.folded("", &summary(pruned))
+}
+
+/// What stays although a rule matches: with `-v` each path, else those that one thing needs together.
+fn spared_table(pruned: &Pruned, look: Look) -> String {
+    let row = |path: String, spared: &SparedPath| vec![path, spared.rule.clone(), escaped(spared.needed_by.as_bytes())];
+    let shown = |spared: &SparedPath| escaped(spared.path.as_bytes());
+    let rows = if look.verbose {
+        pruned.spared.iter().map(|spared| row(shown(spared), spared)).collect()
+    } else {
+        let mut groups: Vec<(&SparedPath, usize)> = Vec::new();
+        for spared in &pruned.spared {
+            let same = |(first, _): &&mut (&SparedPath, usize)| {
+                (&first.rule, &first.needed_by) == (&spared.rule, &spared.needed_by)
+            };
+            match groups.iter_mut().find(same) {
+                Some((_, more)) => *more += 1,
+                None => groups.push((spared, 0)),
+            }
+        }
+        groups
+            .into_iter()
+            .map(|(first, more)| match more {
+                0 => row(shown(first), first),
+                more => row(format!("{} and {more} more", shown(first)), first),
+            })
+            .collect()
+    };
+    let columns = [Column::Left("Path"), Column::Left("Rule"), Column::Left("Needed by")];
+    look.table(&columns, rows)
+}
+
+fn summary(pruned: &Pruned) -> String {
+    let files = |totals: Totals| totals.files + totals.symlinks;
+    let (all, kept) = (&pruned.totals, &pruned.kept);
+    let gone = files(*all) - files(*kept);
+    let bytes = Bytes(all.unzipped_bytes.0.saturating_sub(kept.unzipped_bytes.0));
+    let (go, stay, end) = match &pruned.outcome {
+        Outcome::Planned if gone == 0 => ("go", "stay", "Nothing is to be done.".to_owned()),
+        Outcome::Planned => (
+            "would go",
+            "would stay",
+            "Nothing was changed: --apply moves it out, --to DIR makes a pruned copy.".to_owned(),
+        ),
+        Outcome::Applied { .. } if gone == 0 => ("go", "stay", "Nothing was to be done.".to_owned()),
+        Outcome::Applied { trash } => (
+            "went",
+            "stay",
+            format!("What went is in {trash}; `prune --undo` puts it back."),
+        ),
+        Outcome::Copied { to } => ("are left out", "are copied", format!("The copy is in {to}.")),
+        Outcome::Undone { .. } => ("", "", String::new()),
+    };
+    format!(
+        "{}: {} of {}, {}, {go}; {}, {}, {stay}. {end}",
+        pruned.tree,
+        exact(gone as u64),
+        counted(files(*all), "file"),
+        bytes,
+        exact(files(*kept) as u64),
+        kept.unzipped_bytes,
+    )
+}
