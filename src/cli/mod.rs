@@ -7,6 +7,7 @@ mod pack;
 mod progress;
 mod prune;
 mod publish;
+mod rules;
 mod runtimes;
 mod why;
 
@@ -63,6 +64,7 @@ enum Command {
     Pack(pack::Arguments),
     Check(check::Arguments),
     Prune(prune::Arguments),
+    Rules(rules::Arguments),
     Publish(publish::Arguments),
     Why(why::Arguments),
     Runtimes(runtimes::Arguments),
@@ -282,6 +284,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
         Command::Prune(arguments) => arguments.run(global, &progress),
+        Command::Rules(arguments) => arguments.run(global, &progress),
         Command::Publish(arguments) => arguments.run(global, &progress),
         Command::Why(arguments) => arguments.run(global, &progress),
         Command::Runtimes(arguments) => arguments.run(global, &progress),

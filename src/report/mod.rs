@@ -3,6 +3,7 @@
 mod analysis;
 mod prune;
 mod publication;
+mod rules;
 mod table;
 mod text;
 mod why;
@@ -10,6 +11,7 @@ mod why;
 pub use analysis::{Analysis, analyze};
 pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
+pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};
 pub use table::Look;
 pub use text::{analysis, checked, explained, finding_lines, packed, runtime, runtimes};
 pub use why::{Why, inside_tree, why};

@@ -1,6 +1,7 @@
 //! Rules: which files of a tree may go, why, and what stops working without them. The data lies in `rules/*.toml`.
 
 pub(crate) mod file;
+pub mod lint;
 mod matcher;
 
 use std::collections::BTreeSet;

@@ -14,6 +14,7 @@ mod pack;
 mod prune;
 mod publish;
 mod robust;
+mod rules;
 mod support;
 mod why;
 mod zips;

@@ -1,0 +1,330 @@
+//! What `rules`, `rules show` and `rules test` answer.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::SCHEMA_VERSION;
+use super::table::{Column, Look};
+use super::text::counted;
+use crate::plan::Plan;
+use crate::rules::lint::Lint;
+use crate::rules::{Anchor, Matcher, Rule, RuleSet};
+use crate::size::{Bytes, exact};
+use crate::tree::path::escaped;
+use crate::tree::{Entry, Tree};
+
+/// What `rules` answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct RuleList {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The rules in the order in which they apply.
+    pub rules: Vec<ListedRule>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListedRule {
+    /// Its name.
+    pub id: String,
+    /// What it takes.
+    pub title: String,
+    /// The kind of files.
+    pub category: String,
+    /// The pack or file that it comes from.
+    pub pack: String,
+    /// Whether it is on.
+    pub enabled: bool,
+    /// Whether it is on unless switched off.
+    pub default: bool,
+    /// Where its paths begin.
+    pub anchor: Anchor,
+    /// What it takes.
+    pub paths: Vec<String>,
+    /// What it leaves.
+    pub except: Vec<String>,
+    /// What stops working.
+    pub breaks: String,
+    /// Where the knowledge comes from.
+    pub source: String,
+}
+
+impl ListedRule {
+    fn new(rule: &Rule, enabled: bool) -> Self {
+        Self {
+            id: rule.id.clone(),
+            title: rule.title.clone(),
+            category: rule.category.clone(),
+            pack: rule.pack.clone(),
+            enabled,
+            default: rule.default,
+            anchor: rule.anchor,
+            paths: rule.paths.clone(),
+            except: rule.except.clone(),
+            breaks: rule.breaks.clone(),
+            source: rule.source.clone(),
+        }
+    }
+}
+
+impl RuleList {
+    /// All rules.
+    pub fn new(rules: &RuleSet) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            rules: rules.iter().map(|(rule, on)| ListedRule::new(rule, on)).collect(),
+        }
+    }
+
+    /// The rules of these numbers.
+    pub fn of(rules: &RuleSet, numbers: &[usize]) -> Self {
+        let mut list = Self::new(rules);
+        let mut number = 0;
+        list.rules.retain(|_| {
+            number += 1;
+            numbers.contains(&(number - 1))
+        });
+        list
+    }
+}
+
+/// What `rules` answers, for people.
+pub fn rule_list(list: &RuleList, look: Look) -> String {
+    let rows = list.rules.iter().map(|rule| {
+        let state = match (rule.enabled, rule.enabled == rule.default) {
+            (true, true) => "on",
+            (true, false) => "on, switched",
+            (false, true) => "off",
+            (false, false) => "off, switched",
+        };
+        vec![
+            rule.id.clone(),
+            rule.category.clone(),
+            state.to_owned(),
+            rule.title.clone(),
+        ]
+    });
+    let columns = [
+        Column::Left("Rule"),
+        Column::Left("Category"),
+        Column::Left("State"),
+        Column::Left("What it takes"),
+    ];
+    let on = list.rules.iter().filter(|rule| rule.enabled).count();
+    look.table(&columns, rows.collect())
+        + &format!(
+            "\n{} rules, {on} of them on. --enable and --disable take a rule or a category; `rules show RULE` says more.\n",
+            list.rules.len()
+        )
+}
+
+/// What `rules show` answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownRules {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The tree as it was named.
+    pub tree: String,
+    /// The rules.
+    pub rules: Vec<ShownRule>,
+}
+
+/// One rule and what it does in the tree.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownRule {
+    /// The rule.
+    #[serde(flatten)]
+    pub rule: ListedRule,
+    /// What it does; nothing where there is no tree.
+    pub effect: Option<Effect>,
+}
+
+/// What one rule takes where it is on.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Effect {
+    /// Files and links that it takes.
+    pub files: usize,
+    /// Their size, unzipped.
+    pub bytes: Bytes,
+    /// Their paths.
+    pub paths: Vec<String>,
+    /// Files that it matches and that stay, because something needs them.
+    pub needed: usize,
+    /// Files that it matches and that another rule or option decides on.
+    pub decided_by_others: usize,
+}
+
+impl ShownRules {
+    /// Rules, so far without what they do.
+    pub fn new(list: RuleList, tree: &Path) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            tree: tree.display().to_string(),
+            rules: list
+                .rules
+                .into_iter()
+                .map(|rule| ShownRule { rule, effect: None })
+                .collect(),
+        }
+    }
+
+    /// Adds what they do in a tree, by a plan that was made with them on.
+    pub fn add_effects(&mut self, tree: &Tree, plan: &Plan, matcher: &Matcher) {
+        for shown in &mut self.rules {
+            let id = shown.rule.id.as_str();
+            let mut effect = Effect::default();
+            for (path, entry) in tree.iter() {
+                if matches!(entry, Entry::Directory(_)) || !matcher.all_matching(path).any(|matching| matching == id) {
+                    continue;
+                }
+                if plan.dropped.get(path).is_some_and(|rule| rule == id) {
+                    effect.files += 1;
+                    effect.bytes += entry.unzipped();
+                    effect.paths.push(path.to_string());
+                } else if plan
+                    .spared
+                    .iter()
+                    .any(|spared| spared.rule == id && spared.path == *path)
+                {
+                    effect.needed += 1;
+                } else {
+                    effect.decided_by_others += 1;
+                }
+            }
+            shown.effect = Some(effect);
+        }
+    }
+}
+
+/// What `rules show` answers, for people.
+pub fn shown_rules(shown: &ShownRules, look: Look) -> String {
+    /// How many paths are shown without `-v`.
+    const PATHS: usize = 8;
+    let mut texts = Vec::new();
+    for ShownRule { rule, effect } in &shown.rules {
+        let state = if rule.enabled { "on" } else { "off" };
+        let default = if rule.default { "on" } else { "off" };
+        let mut lines = vec![
+            ("takes", rule.title.clone()),
+            (
+                "state",
+                format!(
+                    "{state}; {default} by default, category {}, from {}",
+                    rule.category, rule.pack
+                ),
+            ),
+            ("breaks", rule.breaks.clone()),
+            (
+                "paths",
+                format!("{}, below {}", rule.paths.join(" "), rule.anchor.describe()),
+            ),
+        ];
+        if !rule.except.is_empty() {
+            lines.push(("except", rule.except.join(" ")));
+        }
+        lines.push(("source", rule.source.clone()));
+        if let Some(effect) = effect {
+            lines.push((
+                if rule.enabled { "takes" } else { "would take" },
+                format!(
+                    "{} files, {} in {}",
+                    exact(effect.files as u64),
+                    effect.bytes,
+                    shown.tree
+                ),
+            ));
+            if effect.needed > 0 {
+                lines.push((
+                    "leaves",
+                    format!(
+                        "{} that something kept needs; `prune` says what",
+                        counted(effect.needed, "file")
+                    ),
+                ));
+            }
+            if effect.decided_by_others > 0 {
+                lines.push((
+                    "leaves",
+                    format!(
+                        "{} to other rules, --keep or --drop",
+                        counted(effect.decided_by_others, "file")
+                    ),
+                ));
+            }
+        }
+        let mut text = look.title(&rule.id);
+        for (name, value) in lines {
+            text += &look.folded(&format!("  {name:<11}"), &value);
+        }
+        if let Some(effect) = effect {
+            let hidden = if look.verbose {
+                0
+            } else {
+                effect.paths.len().saturating_sub(PATHS)
+            };
+            for path in &effect.paths[..effect.paths.len() - hidden] {
+                text += &format!("    {}\n", escaped(path.as_bytes()));
+            }
+            if hidden > 0 {
+                text += &format!("    {} more with -v\n", exact(hidden as u64));
+            }
+        }
+        texts.push(text);
+    }
+    texts.join("\n")
+}
+
+/// What `rules test` answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Linted {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// Whether nothing is the matter.
+    pub ok: bool,
+    /// The file.
+    pub file: String,
+    /// The tree as it was named.
+    pub tree: String,
+    /// How many rules the file has.
+    pub rules: usize,
+    /// What is the matter.
+    pub lints: Vec<Lint>,
+}
+
+impl Linted {
+    /// The answer made from what was found.
+    pub fn new(file: &Path, tree: &Path, rules: usize, lints: Vec<Lint>) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            ok: lints.is_empty(),
+            file: file.display().to_string(),
+            tree: tree.display().to_string(),
+            rules,
+            lints,
+        }
+    }
+}
+
+/// What `rules test` answers, for people.
+pub fn linted(linted: &Linted, look: Look) -> String {
+    let mut text = String::new();
+    for lint in &linted.lints {
+        text += &look.title(&lint.rule);
+        text += &look.folded("  ", &lint.message);
+        if let Some(example) = &lint.example {
+            text += &look.folded("  first: ", &escaped(example.as_bytes()));
+        }
+        text += &look.folded("  help: ", &lint.help);
+    }
+    text + &format!(
+        "{}: {}, {} to look at in {}.\n",
+        linted.file,
+        counted(linted.rules, "rule"),
+        match linted.lints.len() {
+            0 => "nothing".to_owned(),
+            number => counted(number, "thing"),
+        },
+        linted.tree,
+    )
+}
