@@ -8,6 +8,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use lambdar_prune::progress::{Interrupted, Progress, Stage, Work};
 
+/// How a stage is drawn that is counted in bytes.
+const BYTES: &str = "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}";
+
 /// The progress of this run.
 pub(super) struct Terminal {
     shown: bool,
@@ -38,12 +41,12 @@ impl Progress for Terminal {
         let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);
         let (name, template) = match stage {
             Stage::Scan => ("Scanning", "{prefix:>12} {pos} entries"),
-            Stage::Compress => ("Compressing", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
-            Stage::Write => ("Writing", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
-            Stage::Check => ("Checking", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
-            Stage::Publish => ("Publishing", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
+            Stage::Compress => ("Compressing", BYTES),
+            Stage::Write => ("Writing", BYTES),
+            Stage::Check => ("Checking", BYTES),
+            Stage::Publish => ("Publishing", BYTES),
             Stage::Move => ("Moving", "{prefix:>12} {wide_bar} {pos}/{len}"),
-            Stage::Copy => ("Copying", "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}"),
+            Stage::Copy => ("Copying", BYTES),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
