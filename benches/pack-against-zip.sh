@@ -16,7 +16,7 @@ cd "$work"
 mkdir kept
 unzip -qo layers/layer-1.zip -d kept
 
-seconds() { /usr/bin/time -f %e -o "$work/elapsed" "$@" >/dev/null 2>&1 || [[ $? -eq 1 ]]; cat "$work/elapsed"; }
+seconds() { /usr/bin/time -f %e -o "$work/elapsed" "$@" >/dev/null 2>&1 || [[ $? -eq 1 ]]; tail -n 1 "$work/elapsed"; }
 : >ours; : >zips
 for ((run = 0; run < runs; run++)); do
     rm -rf layers zip.zip

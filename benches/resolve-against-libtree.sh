@@ -2,9 +2,9 @@
 # Times the resolution of 300 shared libraries by `lambdar-prune check` and by `libtree`, in turn, each as a whole process.
 #
 # usage: benches/resolve-against-libtree.sh [RUNS]; builds the release program. The libraries are this machine's own, copied
-# into a tree. Needs libtree and GNU time.
+# into a tree. Needs libtree and objdump.
 set -euo pipefail
-runs=${1:-7}
+runs=${1:-21}
 cd "$(dirname "$(readlink -f "$0")")/.."
 cargo build --release --quiet
 program=$PWD/target/release/lambdar-prune
@@ -27,15 +27,20 @@ for file in tree/lib/*; do
 done
 files=$(find tree/lib -type f | sort)
 
-seconds() { /usr/bin/time -f '%e %U %S' -o "$work/elapsed" "$@" >/dev/null 2>&1 || true; cat "$work/elapsed"; }
+# Milliseconds by bash's own clock: GNU time counts in steps of ten.
+milliseconds() {
+    local start=${EPOCHREALTIME/./}
+    "$@" >/dev/null 2>&1 || true
+    echo $(((${EPOCHREALTIME/./} - start) / 1000))
+}
 : >ours; : >theirs
 for ((run = 0; run < runs; run++)); do
-    seconds "$program" check tree --format json >>ours
+    milliseconds "$program" check tree --format json >>ours
     # shellcheck disable=SC2086 # one argument a file
-    LD_LIBRARY_PATH=$PWD/tree/lib seconds libtree -v $files >>theirs
+    LD_LIBRARY_PATH=$PWD/tree/lib milliseconds libtree -v $files >>theirs
 done
-median() { awk -v column="$2" '{ print $column }' "$1" | sort -n | sed -n "$(((runs + 1) / 2))p"; }
-printf '%s objects, median of %s runs\n' "$count" "$runs"
-printf '%-24s %8s %8s\n' '' 'wall s' 'user s'
-printf '%-24s %8s %8s\n' 'lambdar-prune check' "$(median ours 1)" "$(median ours 2)" 'libtree -v' "$(median theirs 1)" "$(median theirs 2)"
-awk -v a="$(median ours 1)" -v b="$(median theirs 1)" 'BEGIN { printf "%-24s %8.2f\n", "ratio", a / b }'
+median() { sort -n "$1" | sed -n "$(((runs + 1) / 2))p"; }
+a=$(median ours) b=$(median theirs)
+printf '%s objects, median of %s runs, milliseconds\n' "$count" "$runs"
+printf '%-24s %6s\n' 'lambdar-prune check' "$a" 'libtree -v' "$b"
+awk -v a="$a" -v b="$b" 'BEGIN { printf "%-24s %6.2f\n", "ratio", a / b }'

@@ -376,7 +376,7 @@ fn version_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
             let symbols = if problem.symbols.is_empty() {
                 "no symbol by name".to_owned()
             } else {
-                some_of(&problem.symbols)
+                some_of(&problem.symbols, problem.symbol_count)
             };
 
             Finding::new(
@@ -395,11 +395,11 @@ fn version_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
 }
 
 /// A few names, the others by their number.
-fn some_of(names: &[String]) -> String {
+fn some_of(names: &[String], count: usize) -> String {
     const SHOWN: usize = 5;
     let mut text: Vec<String> = names.iter().take(SHOWN).map(|name| escaped(name.as_bytes())).collect();
-    if names.len() > SHOWN {
-        text.push(format!("{} more", names.len() - SHOWN));
+    if count > text.len() {
+        text.push(format!("{} more", count - text.len()));
     }
     text.join(", ")
 }

@@ -9,4 +9,4 @@ mod versions;
 pub use notes::{DlopenNote, Priority};
 pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, parse};
 pub use source::{FileSource, Source};
-pub use versions::VersionNeed;
+pub use versions::{NAMED, VersionNeed};

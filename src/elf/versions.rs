@@ -15,6 +15,16 @@ const VERSYM_VERSION: u16 = 0x7fff;
 /// No object has more version entries than it could have symbols; a larger table is a loop.
 const MOST_ENTRIES: usize = 65_536;
 
+/// How many symbols of one version are kept by name: more than a person reads, and far fewer than a large program has.
+pub const NAMED: usize = 16;
+
+/// The symbols that ask for one version.
+#[derive(Default)]
+struct Asking {
+    names: BTreeSet<String>,
+    count: usize,
+}
+
 /// One symbol version that an object asks of a library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionNeed {
@@ -24,8 +34,11 @@ pub struct VersionNeed {
     pub version: String,
     /// The loader does not fail without it.
     pub weak: bool,
-    /// The undefined symbols that ask for it, sorted; empty where only the version itself is asked for.
+    /// Undefined symbols that ask for it, sorted: the first [`NAMED`] of them in the object's table. Empty where only the
+    /// version itself is asked for.
     pub symbols: Vec<String>,
+    /// How many undefined symbols ask for it.
+    pub symbol_count: usize,
 }
 
 /// Reads `DT_VERNEED`, with the symbols of `DT_VERSYM`.
@@ -51,9 +64,10 @@ pub(super) fn needs(
                 library: library.clone(),
                 version: text(u64::from(image.u32(add(auxiliary, 8)?)?))?,
                 weak: image.u16(add(auxiliary, 4)?)? & VER_FLG_WEAK != 0,
+                symbol_count: symbols.get(&index).map_or(0, |asking| asking.count),
                 symbols: symbols
                     .get(&index)
-                    .map(|names| names.iter().cloned().collect())
+                    .map(|asking| asking.names.iter().cloned().collect())
                     .unwrap_or_default(),
             });
             if needs.len() > MOST_ENTRIES {
@@ -107,8 +121,8 @@ fn undefined_symbols(
     image: &Image<'_>,
     dynamic: &Dynamic,
     text: &dyn Fn(u64) -> Result<String, ElfError>,
-) -> Result<BTreeMap<u16, BTreeSet<String>>, ElfError> {
-    let mut symbols: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
+) -> Result<BTreeMap<u16, Asking>, ElfError> {
+    let mut symbols: BTreeMap<u16, Asking> = BTreeMap::new();
     let (Some(versym), Some(table)) = (value(dynamic, dynamic::DT_VERSYM), value(dynamic, dynamic::DT_SYMTAB)) else {
         return Ok(symbols);
     };
@@ -120,8 +134,13 @@ fn undefined_symbols(
     for (version, entry) in versions.chunks_exact(2).zip(entries.chunks_exact(size)).skip(1) {
         let version = image.half(version, 0).unwrap_or_default() & VERSYM_VERSION;
         if version > 1 && image.half(entry, section) == Some(0) {
-            let name = text(u64::from(image.word(entry, 0).unwrap_or_default()))?;
-            symbols.entry(version).or_default().insert(name);
+            let asking = symbols.entry(version).or_default();
+            asking.count += 1;
+            if asking.names.len() < NAMED {
+                asking
+                    .names
+                    .insert(text(u64::from(image.word(entry, 0).unwrap_or_default()))?);
+            }
         }
     }
     Ok(symbols)

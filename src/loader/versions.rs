@@ -32,8 +32,10 @@ pub struct VersionProblem {
     pub version: String,
     /// The highest version of that family that the runtime has, where no more than that is known of the library.
     pub highest: Option<String>,
-    /// The symbols that ask for it.
+    /// Symbols that ask for it; see [`VersionNeed::symbols`](crate::elf::VersionNeed).
     pub symbols: Vec<String>,
+    /// How many symbols ask for it.
+    pub symbol_count: usize,
     /// How bad it is.
     pub grade: Grade,
 }
@@ -57,6 +59,7 @@ pub fn version_problems(root: Root<'_>, graph: &Graph) -> Vec<VersionProblem> {
                     version: asked.version.clone(),
                     highest,
                     symbols: asked.symbols.clone(),
+                    symbol_count: asked.symbol_count,
                     grade,
                 });
             }
