@@ -3,7 +3,9 @@
 mod needs;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::host::Libraries;
 use crate::loader::{Graph, graph};
@@ -27,8 +29,10 @@ pub struct Plan {
     pub dropped: BTreeMap<TreePath, String>,
     /// What a rule would have taken and something kept needs.
     pub spared: Vec<Spared>,
-    /// What comes in from the machine that builds, sorted by path.
+    /// What comes in that the tree does not have, sorted by path.
     pub added: Vec<Added>,
+    /// What stays with another content than it has in the tree, sorted by path.
+    pub changed: Vec<Changed>,
     /// Where the content of a path comes from, where that is not the same path of the tree.
     pub origins: BTreeMap<TreePath, Origin>,
 }
@@ -53,8 +57,8 @@ pub enum NeededBy {
     Choice(String),
 }
 
-impl std::fmt::Display for NeededBy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for NeededBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.fmt(f),
             Self::Choice(name) => f.pad(name),
@@ -62,19 +66,32 @@ impl std::fmt::Display for NeededBy {
     }
 }
 
-/// A library that is brought in.
+/// A file that is brought in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Added {
     /// Its path in the layers.
     pub path: TreePath,
-    /// Where it lies on the machine that builds.
-    pub from: PathBuf,
-    /// The name by which it is needed.
-    pub soname: String,
-    /// The objects that need it.
+    /// Where it comes from.
+    pub from: Origin,
+    /// The name by which it is needed, if it is a library.
+    pub soname: Option<String>,
+    /// What needs it.
     pub needed_by: Vec<TreePath>,
     /// Its length.
     pub bytes: Bytes,
+}
+
+/// A file of the tree that is something else in the layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The file.
+    pub path: TreePath,
+    /// What changed it, by the name that the manifest has for it.
+    pub by: &'static str,
+    /// Its length in the tree.
+    pub before: Bytes,
+    /// Its length in the layers.
+    pub after: Bytes,
 }
 
 /// Where the content of a path comes from.
@@ -84,6 +101,18 @@ pub enum Origin {
     Tree(TreePath),
     /// A file of the machine that builds.
     Host(PathBuf),
+    /// This program: these bytes.
+    Made(Arc<[u8]>),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tree(path) => path.fmt(f),
+            Self::Host(path) => path.display().fmt(f),
+            Self::Made(_) => f.pad("lambdar-prune"),
+        }
+    }
 }
 
 /// What to do with symbolic links.
@@ -138,8 +167,8 @@ pub fn plan(
         kept = follow_links(Root { tree: &kept, runtime }, &mut origins)?;
     }
     let (added, graph) = bring_in(&mut kept, runtime, libraries);
-    for library in &added {
-        origins.insert(library.path.clone(), Origin::Host(library.from.clone()));
+    for file in &added {
+        origins.insert(file.path.clone(), file.from.clone());
     }
     Ok(Plan {
         kept,
@@ -147,6 +176,7 @@ pub fn plan(
         dropped,
         spared,
         added,
+        changed: Vec::new(),
         origins,
     })
 }
@@ -289,8 +319,8 @@ fn bring_in(kept: &mut Tree, runtime: &Runtime, libraries: &dyn Libraries) -> (V
             );
             added.push(Added {
                 path,
-                from: library.path,
-                soname,
+                from: Origin::Host(library.path),
+                soname: Some(soname),
                 needed_by,
                 bytes: library.bytes,
             });

@@ -1,7 +1,7 @@
 //! `layers.json`: what was packed, where it came from and what was left out.
 
 use base64::Engine;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bins::Packing;
 use super::{Change, Ready};
@@ -17,7 +17,7 @@ pub const MANIFEST_NAME: &str = "layers.json";
 const SCHEMA_VERSION: u32 = 1;
 
 /// What lies in an output folder.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of this form.
     pub schema_version: u32,
@@ -33,8 +33,8 @@ pub struct Manifest {
     pub totals: Totals,
     /// What each rule took, the largest first.
     pub dropped: Vec<Dropped>,
-    /// What came in from the machine that built.
-    pub added: Vec<AddedLibrary>,
+    /// What came in that the tree does not have.
+    pub added: Vec<AddedFile>,
     /// Files whose content differs from the tree's.
     pub changed: Vec<ChangedFile>,
     /// Objects that were to be stripped and are as in the tree.
@@ -42,7 +42,7 @@ pub struct Manifest {
 }
 
 /// One zip.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LayerSummary {
     /// Its name in the output folder.
     pub file: String,
@@ -58,10 +58,27 @@ pub struct LayerSummary {
     pub code_sha256: String,
     /// The components in it, whole or in part.
     pub components: Vec<String>,
+    /// What is in it, sorted by path.
+    pub contents: Vec<PackedEntry>,
+}
+
+/// One entry of a zip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedEntry {
+    /// Its path in the layers; that of a folder, which is only an entry if it is empty, ends with `/`.
+    pub path: String,
+    /// The component that it belongs to.
+    pub component: String,
+    /// What it adds to the zip, headers included.
+    pub zipped_bytes: Bytes,
+    /// What it counts unzipped.
+    pub unzipped_bytes: Bytes,
+    /// CRC-32 of its content in hexadecimal digits; for a link, of its target.
+    pub crc32: String,
 }
 
 /// Sums over all layers.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Totals {
     /// How many layers there are.
     pub layers: usize,
@@ -76,7 +93,7 @@ pub struct Totals {
 }
 
 /// What one rule took.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Dropped {
     /// The rule's id.
     pub rule: String,
@@ -86,21 +103,21 @@ pub struct Dropped {
     pub bytes: Bytes,
 }
 
-/// A library that came in.
-#[derive(Debug, Clone, Serialize)]
-pub struct AddedLibrary {
+/// A file that came in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AddedFile {
     /// Its path in the layers.
     pub path: String,
-    /// Where it was found.
+    /// Where it was found; this program's name for what it made itself.
     pub from: String,
-    /// The name by which it is needed.
-    pub soname: String,
-    /// The objects that need it.
+    /// The name by which it is needed, if it is a library.
+    pub soname: Option<String>,
+    /// What needs it.
     pub needed_by: Vec<String>,
 }
 
 /// A file that was changed on its way into the layers.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChangedFile {
     /// Its path.
     pub path: String,
@@ -113,7 +130,7 @@ pub struct ChangedFile {
 }
 
 /// A file that was left as it is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UntouchedFile {
     /// Its path.
     pub path: String,
@@ -122,22 +139,19 @@ pub struct UntouchedFile {
 }
 
 impl LayerSummary {
-    pub(super) fn new(
-        file: String,
-        zipped_bytes: Bytes,
-        unzipped_bytes: Bytes,
-        entries: usize,
-        hash: &[u8; 32],
-        components: Vec<String>,
-    ) -> Self {
+    pub(super) fn new(file: String, zipped_bytes: Bytes, hash: &[u8; 32], contents: Vec<PackedEntry>) -> Self {
+        let mut components: Vec<String> = contents.iter().map(|entry| entry.component.clone()).collect();
+        components.sort_unstable();
+        components.dedup();
         Self {
             file,
             zipped_bytes,
-            unzipped_bytes,
-            entries,
+            unzipped_bytes: contents.iter().map(|entry| entry.unzipped_bytes).sum(),
+            entries: contents.len(),
             sha256: base16ct::lower::encode_string(hash),
             code_sha256: base64::engine::general_purpose::STANDARD.encode(hash),
             components,
+            contents,
         }
     }
 }
@@ -182,25 +196,14 @@ pub(super) fn manifest(
         added: plan
             .added
             .iter()
-            .map(|added| AddedLibrary {
+            .map(|added| AddedFile {
                 path: added.path.to_string(),
-                from: added.from.display().to_string(),
+                from: added.from.to_string(),
                 soname: added.soname.clone(),
                 needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
             })
             .collect(),
-        changed: ready
-            .iter()
-            .filter_map(|ready| match ready.change {
-                Change::Stripped { before } => Some(ChangedFile {
-                    path: ready.path.to_string(),
-                    by: "strip".to_owned(),
-                    before_bytes: before,
-                    after_bytes: Bytes(u64::from(ready.entry.uncompressed)),
-                }),
-                _ => None,
-            })
-            .collect(),
+        changed: changed(plan, ready),
         not_stripped: ready
             .iter()
             .filter_map(|ready| match &ready.change {
@@ -212,4 +215,26 @@ pub(super) fn manifest(
             })
             .collect(),
     }
+}
+
+/// What the plan changed and what was stripped, sorted by path.
+fn changed(plan: &Plan, ready: &[Ready]) -> Vec<ChangedFile> {
+    let planned = plan.changed.iter().map(|changed| ChangedFile {
+        path: changed.path.to_string(),
+        by: changed.by.to_owned(),
+        before_bytes: changed.before,
+        after_bytes: changed.after,
+    });
+    let stripped = ready.iter().filter_map(|ready| match ready.change {
+        Change::Stripped { before } => Some(ChangedFile {
+            path: ready.path.to_string(),
+            by: "strip".to_owned(),
+            before_bytes: before,
+            after_bytes: Bytes(u64::from(ready.entry.uncompressed)),
+        }),
+        _ => None,
+    });
+    let mut changed: Vec<_> = planned.chain(stripped).collect();
+    changed.sort_by(|a, b| a.path.cmp(&b.path));
+    changed
 }

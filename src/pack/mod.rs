@@ -15,7 +15,9 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 pub use compress::Method;
-pub use manifest::{AddedLibrary, ChangedFile, Dropped, LayerSummary, MANIFEST_NAME, Manifest, Totals, UntouchedFile};
+pub use manifest::{
+    AddedFile, ChangedFile, Dropped, LayerSummary, MANIFEST_NAME, Manifest, PackedEntry, Totals, UntouchedFile,
+};
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
 use bins::{Capacity, GroupId, Item, Packing};
@@ -347,6 +349,7 @@ impl Preparation<'_> {
             None => self.tree.join(path.as_str()),
             Some(Origin::Tree(other)) => self.tree.join(other.as_str()),
             Some(Origin::Host(path)) => path.clone(),
+            Some(Origin::Made(bytes)) => return Ok(bytes.to_vec()),
         };
         let content = fs_err::read(&disk)?;
         if content.len() as u64 != file.bytes.0 {
@@ -464,20 +467,17 @@ fn write_layer(
             reason: format!("it has {length} bytes, {predicted} were reckoned"),
         });
     }
-    let mut names: Vec<&str> = entries.iter().map(|ready| components.name(&ready.path)).collect();
-    names.sort_unstable();
-    names.dedup();
-    Ok(LayerSummary::new(
-        file,
-        Bytes(length),
-        entries
-            .iter()
-            .map(|ready| Bytes(u64::from(ready.entry.uncompressed)))
-            .sum(),
-        entries.len(),
-        &hash,
-        names.into_iter().map(ToOwned::to_owned).collect(),
-    ))
+    let contents = entries
+        .iter()
+        .map(|Ready { path, entry, .. }| PackedEntry {
+            path: entry.name.clone(),
+            component: components.name(path).to_owned(),
+            zipped_bytes: Bytes(entry_size(&entry.name, u64::from(entry.compressed))),
+            unzipped_bytes: Bytes(u64::from(entry.uncompressed)),
+            crc32: format!("{:08x}", entry.crc32),
+        })
+        .collect();
+    Ok(LayerSummary::new(file, Bytes(length), &hash, contents))
 }
 
 /// Hashes what is written on its way to the file.

@@ -184,16 +184,16 @@ pub fn analyze(
         &plan.graph,
     ));
     for library in &plan.added {
+        let Some(soname) = &library.soname else { continue };
         let needed_by: Vec<&TreePath> = library.needed_by.iter().collect();
-
         findings.push(
             Finding::new(
                 Code::LibraryToBringIn,
                 &[
-                    ("soname", &library.soname),
+                    ("soname", soname),
                     ("needed_by", &check::names(&needed_by)),
                     ("runtime", &runtime.name),
-                    ("host_path", &library.from.display().to_string()),
+                    ("host_path", &library.from.to_string()),
                 ],
             )
             .at(library.path.to_string()),
@@ -302,7 +302,7 @@ fn library_report(
         };
         names.insert(&need.soname, resolution);
     }
-    let brought_in = |soname: &str| plan.added.iter().any(|added| added.soname == soname);
+    let brought_in = |soname: &str| plan.added.iter().any(|added| added.soname.as_deref() == Some(soname));
     let count = |wanted| {
         names
             .iter()
@@ -312,10 +312,12 @@ fn library_report(
     let mut missing: Vec<MissingLibrary> = plan
         .added
         .iter()
-        .map(|added| MissingLibrary {
-            soname: added.soname.clone(),
-            needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
-            host_path: Some(added.from.display().to_string()),
+        .filter_map(|added| {
+            Some(MissingLibrary {
+                soname: added.soname.clone()?,
+                needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
+                host_path: Some(added.from.to_string()),
+            })
         })
         .collect();
     missing.extend(plan.graph.missing().into_iter().map(|(soname, needed_by)| {

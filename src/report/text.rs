@@ -1,5 +1,7 @@
 //! The answers as text for people.
 
+use std::collections::BTreeMap;
+
 use super::analysis::{Analysis, Resolution};
 use super::table::{Column, Look};
 use super::why::Chain;
@@ -238,10 +240,24 @@ pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
     }
     let changed = &packed.manifest.changed;
     if !changed.is_empty() {
-        let before: Bytes = changed.iter().map(|file| file.before_bytes).sum();
-        let after: Bytes = changed.iter().map(|file| file.after_bytes).sum();
-        text += &look.heading("Stripped");
-        text += &format!("{} files, from {before} to {after}\n", exact(changed.len() as u64));
+        let mut sums: BTreeMap<&str, (u64, Bytes, Bytes)> = BTreeMap::new();
+        for file in changed {
+            let (files, before, after) = sums.entry(&file.by).or_default();
+            *files += 1;
+            *before += file.before_bytes;
+            *after += file.after_bytes;
+        }
+        text += &look.heading("Changed");
+        let rows = sums.into_iter().map(|(by, (files, before, after))| {
+            vec![by.to_owned(), exact(files), before.to_string(), after.to_string()]
+        });
+        let columns = [
+            Column::Left("By"),
+            Column::Right("Files"),
+            Column::Right("Before"),
+            Column::Right("After"),
+        ];
+        text += &look.table(&columns, rows.collect());
     }
     for file in &packed.manifest.not_stripped {
         text += &format!("{} is as it was: {}\n", escaped(file.path.as_bytes()), file.reason);
