@@ -5,7 +5,6 @@
 eval(quote({
 
 api <- Sys.getenv("AWS_LAMBDA_RUNTIME_API")
-own <- "/opt/lambdar"
 # The longest response that Lambda takes: 6 MiB and 100 bytes.
 longest <- 6 * 1024^2 + 100
 
@@ -79,6 +78,7 @@ as_bytes <- function(text) charToRaw(if (Encoding(text) %in% c("latin1", "UTF-8"
 
 # Texts as JSON strings (RFC 8259, section 7).
 quoted <- function(texts) {
+    if (!length(texts)) return(character())
     texts <- enc2utf8(as.character(texts))
     bad <- is.na(texts) | !validUTF8(texts)
     texts[bad] <- iconv(texts[bad], "UTF-8", "UTF-8", sub = "byte")
@@ -112,26 +112,25 @@ failure <- function(type, ...) {
     structure(class = c(type, "error", "condition"), list(message = paste0(...), call = NULL))
 }
 
-# The calls as traceback() shows them, the innermost first. A runaway recursion has thousands.
+# Calls as traceback() shows them, the innermost first, without what runs the user's code and what signals the error.
+# A runaway recursion has thousands: the innermost hundred tell.
 traced <- function(calls) {
-    calls <- rev(calls)
+    names <- vapply(calls, function(call) if (is.name(call[[1L]])) as.character(call[[1L]]) else "", "")
+    from <- match(FALSE, names %in% c("eval", "source", "withVisible"), length(calls) + 1L)
+    to <- length(calls)
+    while (to >= from && (names[[to]] %in% c("seen", "h", ".handleSimpleError", "stop") || !nzchar(names[[to]]))) to <- to - 1L
+    calls <- rev(calls[seq_len(max(0L, to - from + 1L)) + from - 1L])
     texts <- vapply(calls[seq_len(min(length(calls), 100L))], function(call) deparse(call, nlines = 1L)[[1L]], "")
     if (length(calls) > 100L) c(texts, paste("and", length(calls) - 100L, "more")) else texts
 }
 
-# The body of an error as the Runtime API wants it.
-error_body <- function(message, type, trace) {
-    charToRaw(paste0("{\"errorMessage\":", quoted(message), ",\"errorType\":", quoted(type),
-                     ",\"stackTrace\":[", paste(quoted(trace), collapse = ","), "]}"))
-}
-
-send_error <- function(path, error, body = NULL) {
+# Reports an error to the log and to Lambda.
+send_error <- function(path, error) {
     type <- class(error)[[1L]]
-    if (is.null(body)) {
-        log(type, ": ", conditionMessage(error))
-        for (call in error$trace) log("    ", call)
-        body <- error_body(conditionMessage(error), type, if (is.null(error$trace)) character() else error$trace)
-    }
+    log(type, ": ", conditionMessage(error))
+    for (call in error$trace) log("    ", call)
+    body <- charToRaw(paste0("{\"errorMessage\":", quoted(conditionMessage(error)), ",\"errorType\":", quoted(type),
+                             ",\"stackTrace\":[", paste(quoted(error$trace), collapse = ","), "]}"))
     # The header wants Category.Reason.
     header <- gsub("[^A-Za-z0-9._-]", "", type)
     if (!grepl(".", header, fixed = TRUE)) header <- paste0("Function.", header)
@@ -147,12 +146,7 @@ attempt <- function(expression) {
     ours <<- NULL
     seen <- function(error) if (!is.null(ours)) calls <<- as.list(sys.calls())[-seq_len(ours)]
     tryCatch(withCallingHandlers(expression, error = seen), error = function(error) {
-        names <- vapply(calls, function(call) if (is.name(call[[1L]])) as.character(call[[1L]]) else "", "")
-        # What runs the user's code stands before it, and what signals the error after it.
-        from <- match(FALSE, names %in% c("eval", "source", "withVisible"), length(calls) + 1L)
-        to <- length(calls)
-        while (to >= from && (names[[to]] %in% c("seen", "h", ".handleSimpleError", "stop") || !nzchar(names[[to]]))) to <- to - 1L
-        if (is.null(error$trace)) error$trace <- traced(calls[seq_len(max(0L, to - from + 1L)) + from - 1L])
+        if (is.null(error$trace)) error$trace <- traced(calls)
         structure(list(error = error), class = "lambdar_failed")
     })
 }
@@ -234,13 +228,10 @@ run_script <- function(script, event) {
     on.exit(unlink(folder, recursive = TRUE))
     inside <- function(name) file.path(folder, name)
     writeBin(event, inside("event"))
-    set <- c(LAMBDA_EVENT_FILE = inside("event"), TMPDIR = folder, R_PROFILE_USER = file.path(own, "script.R"),
-             LAMBDAR_ERROR = inside("error"), LAMBDAR_R_PROFILE_USER = Sys.getenv("R_PROFILE_USER"),
+    set <- c(LAMBDA_EVENT_FILE = inside("event"), TMPDIR = folder, LAMBDAR_SCRIPT = script, LAMBDAR_ERROR = inside("error"),
              LAMBDAR_TMPDIR = Sys.getenv("TMPDIR"))
-    # R's front end splits its arguments at spaces and puts in a space for ~+~ again.
     command <- paste(paste0(names(set), "=", shQuote(set), collapse = " "), shQuote(file.path(R.home("bin"), "R")),
-                     "--slave --no-save --no-restore", shQuote(paste0("--file=", gsub(" ", "~+~", script, fixed = TRUE))),
-                     "<", shQuote(inside("event")))
+                     "--slave --no-save --no-restore --file=/opt/lambdar/script.R <", shQuote(inside("event")))
     output <- pipe(paste0(command, "; echo $? >", shQuote(inside("status"))), "rb")
     parts <- list()
     while (length(part <- readBin(output, "raw", 2^20))) parts[[length(parts) + 1L]] <- part
@@ -248,9 +239,9 @@ run_script <- function(script, event) {
     status <- if (file.exists(inside("status"))) readLines(inside("status")) else "unknown"
     if (status == "0") return(c(raw(), unlist(parts)))
     if (file.exists(inside("error"))) {
-        lines <- readRDS(inside("error"))
-        stop(structure(class = c(lines$type, "error", "condition"),
-                       list(message = lines$message, call = NULL, trace = traced(lines$calls))))
+        left <- readRDS(inside("error"))
+        stop(structure(class = c(left$type, "error", "condition"),
+                       list(message = left$message, call = NULL, trace = traced(left$calls))))
     }
     stop(failure("Runtime.ExitError", basename(script), " ended with exit status ", status))
 }

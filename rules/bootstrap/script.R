@@ -1,32 +1,28 @@
-# Read by R before it runs a script that has no handler function, in place of the user's own profile, which is read in turn:
-# leaves the message, the type and the calls of an error that ends the script to lambdar/runtime.R.
+# Runs a script that has no handler function as Rscript would, and leaves the message, the type and the calls of an error
+# that ends it to lambdar/runtime.R, which starts this anew for each event.
 eval(quote({
 
-left <- Sys.getenv("LAMBDAR_ERROR")
-profile <- Sys.getenv("LAMBDAR_R_PROFILE_USER")
+given <- Sys.getenv(c("LAMBDAR_SCRIPT", "LAMBDAR_ERROR", "LAMBDAR_TMPDIR"))
 # What the script starts in turn finds what it would find without this.
-restore <- function(name, value) {
-    if (nzchar(value)) do.call(Sys.setenv, structure(list(value), names = name)) else Sys.unsetenv(name)
-}
-restore("R_PROFILE_USER", profile)
-restore("TMPDIR", Sys.getenv("LAMBDAR_TMPDIR"))
-Sys.unsetenv(c("LAMBDAR_ERROR", "LAMBDAR_R_PROFILE_USER", "LAMBDAR_TMPDIR"))
+Sys.unsetenv(names(given))
+if (nzchar(given[[3L]])) Sys.setenv(TMPDIR = given[[3L]]) else Sys.unsetenv("TMPDIR")
+# Warnings would otherwise wait for the end of this file.
+if (getOption("warn") == 0L) options(warn = 1L)
+if (!l10n_info()[["UTF-8"]]) suppressWarnings(Sys.setlocale("LC_CTYPE", "C.UTF-8"))
 
-last <- NULL
-# R has this since 4.0.0.
-if (exists("globalCallingHandlers")) globalCallingHandlers(error = function(error) last <<- error)
-options(error = function() {
-    calls <- sys.calls()
-    message <- if (is.null(last)) sub("^Error[^:]*: *", "", sub("\n$", "", geterrmessage())) else conditionMessage(last)
-    names <- vapply(calls, function(call) if (is.name(call[[1L]])) as.character(call[[1L]]) else "", "")
-    to <- length(calls)
-    while (to > 0L && (names[[to]] %in% c("stop", ".handleSimpleError") || !nzchar(names[[to]]))) to <- to - 1L
-    saveRDS(list(message = message, type = if (is.null(last)) "simpleError" else class(last)[[1L]],
-                 calls = as.list(calls)[seq_len(to)]), left)
+run <- function(script) {
+    for (part in as.list(parse(script, keep.source = FALSE, encoding = "UTF-8"))) {
+        ours <<- sys.nframe()
+        result <- withVisible(eval(part, globalenv()))
+        if (result$visible) print(result$value)
+    }
+}
+ours <- 0L
+calls <- list()
+seen <- function(error) calls <<- as.list(sys.calls())[-seq_len(ours)]
+tryCatch(withCallingHandlers(run(given[[1L]]), error = seen), error = function(error) {
+    saveRDS(list(message = conditionMessage(error), type = class(error)[[1L]], calls = calls), given[[2L]])
     quit("no", 1L, runLast = FALSE)
 })
-
-files <- if (nzchar(profile)) profile else c(".Rprofile", path.expand("~/.Rprofile"))
-for (file in files[file.exists(files)][1L]) if (!is.na(file)) sys.source(file, globalenv())
 
 }), new.env(parent = baseenv()))
