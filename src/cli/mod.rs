@@ -153,6 +153,9 @@ struct Planning {
     /// Bring no library in from this machine
     #[arg(long)]
     no_import: bool,
+    /// Leave R as it is where it runs a `which` that the runtime lacks
+    #[arg(long)]
+    no_fix: bool,
 }
 
 /// The rules as they were chosen, and the choices that name single paths and packages.
@@ -201,7 +204,10 @@ impl Planning {
         let matcher = Matcher::new(&chosen.rules, &chosen.choices, tree)?;
         let host = self.host();
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
-        let plan = plan(tree, runtime, &matcher, symlinks, libraries)?;
+        let mut plan = plan(tree, runtime, &matcher, symlinks, libraries)?;
+        if !self.no_fix {
+            plan.repair(runtime);
+        }
         Ok((plan, matcher))
     }
 }
