@@ -12,8 +12,8 @@ use crate::shell;
 use crate::tree::path::escaped;
 use crate::tree::{Content, TreePath};
 
-/// Everything of this kind that is wrong.
-pub(super) fn program_findings(root: Root<'_>) -> Vec<Finding> {
+/// What programs of a root lack to be started, besides libraries.
+pub fn program_findings(root: Root<'_>) -> Vec<Finding> {
     let mut findings = interpreters(root);
     findings.extend(commands(root));
     findings.extend(which_of_r(root));

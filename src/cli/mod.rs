@@ -2,6 +2,7 @@
 //! nowhere else.
 
 mod analyze;
+mod bootstrap;
 mod check;
 mod pack;
 mod progress;
@@ -64,6 +65,7 @@ enum Command {
     Pack(pack::Arguments),
     Check(check::Arguments),
     Prune(prune::Arguments),
+    Bootstrap(bootstrap::Arguments),
     Rules(rules::Arguments),
     Publish(publish::Arguments),
     Why(why::Arguments),
@@ -290,6 +292,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
         Command::Prune(arguments) => arguments.run(global, &progress),
+        Command::Bootstrap(arguments) => arguments.run(global, &progress),
         Command::Rules(arguments) => arguments.run(global, &progress),
         Command::Publish(arguments) => arguments.run(global, &progress),
         Command::Why(arguments) => arguments.run(global, &progress),

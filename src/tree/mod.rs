@@ -75,7 +75,11 @@ impl Mode {
     /// On Lambda nobody is the owner of /opt, so what counts is what others may do; AWS's documentation asks for
     /// 644 for files and 755 for folders and executables.
     pub fn in_layer(self) -> Self {
-        if self.is_executable() { Self::EXECUTABLE } else { Self::FILE }
+        if self.is_executable() {
+            Self::EXECUTABLE
+        } else {
+            Self::FILE
+        }
     }
 }
 
