@@ -295,6 +295,12 @@ if (!nzchar(api)) {
 # Warnings are otherwise shown when the code that R was started with has ended, which this never does.
 if (getOption("warn") == 0L) options(warn = 1L)
 if (!l10n_info()[["UTF-8"]]) suppressWarnings(Sys.setlocale("LC_CTYPE", "C.UTF-8"))
+# R compiles a function when it is called for the second time: for these that would fall on the first two events.
+if (requireNamespace("compiler", quietly = TRUE)) {
+    for (name in c("request", "serve", "attempt", "call_handler", "as_text", "as_response", "as_bytes")) {
+        assign(name, compiler::cmpfun(get(name)))
+    }
+}
 has_jsonlite <- suppressWarnings(requireNamespace("jsonlite", quietly = TRUE))
 handler <- attempt(find_handler())
 if (failed(handler)) {
