@@ -126,6 +126,11 @@ impl Tree {
         self.entries.get(path)
     }
 
+    /// The entry at a path that is written as in [`TreePath::as_str`], links not followed.
+    pub fn at(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
     /// Whether something lies at the path; the root always does.
     pub fn contains(&self, path: &TreePath) -> bool {
         path.is_root() || self.entries.contains_key(path)
