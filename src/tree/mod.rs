@@ -96,6 +96,15 @@ pub struct Tree {
     entries: BTreeMap<TreePath, Entry>,
 }
 
+impl IntoIterator for Tree {
+    type Item = (TreePath, Entry);
+    type IntoIter = std::collections::btree_map::IntoIter<TreePath, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
 /// How many entries of each kind a tree has, and their size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
