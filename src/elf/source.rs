@@ -6,6 +6,9 @@ use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+/// The most that is read at once, in bytes: several times the symbol table of the largest library.
+pub const LONGEST_READ: usize = 64 << 20;
+
 /// Bytes that are read piece by piece.
 pub trait Source {
     /// Fills a buffer with the bytes from an offset on; `None` if they do not all lie in the file.
@@ -14,9 +17,9 @@ pub trait Source {
     /// How many bytes there are.
     fn length(&self) -> u64;
 
-    /// The bytes from an offset on; `None` if they do not all lie in the file.
+    /// The bytes from an offset on; `None` if they do not all lie in the file, or are more than any table has.
     fn read(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
-        if offset.checked_add(length as u64)? > self.length() {
+        if length > LONGEST_READ || offset.checked_add(length as u64)? > self.length() {
             return None;
         }
         let mut bytes = vec![0; length];

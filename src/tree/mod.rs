@@ -202,6 +202,15 @@ impl Tree {
     }
 }
 
+impl IntoIterator for Tree {
+    type Item = (TreePath, Entry);
+    type IntoIter = std::collections::btree_map::IntoIter<TreePath, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

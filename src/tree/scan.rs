@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::path::escaped;
 use super::{Content, Entry, File, Mode, Tree, TreePath, content};
-use crate::elf::{self, FileSource};
+use crate::elf::FileSource;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::size::Bytes;
 
@@ -218,11 +218,15 @@ fn read_content(file_name: &str, disk: &Path, length: u64) -> std::io::Result<Co
     let mut file = fs_err::File::open(disk)?;
     let mut bytes = Vec::with_capacity(content::HEAD);
     file.by_ref().take(content::HEAD as u64).read_to_end(&mut bytes)?;
-    if bytes.starts_with(elf::MAGIC) {
-        return Ok(content::inspect_object(&FileSource::new(file.file(), length)));
+    match content::wanted(file_name, &bytes) {
+        None => Ok(content::inspect_object(
+            file_name,
+            &FileSource::new(file.file(), length),
+        )),
+        Some(wanted) => {
+            file.take(wanted.saturating_sub(bytes.len()) as u64)
+                .read_to_end(&mut bytes)?;
+            Ok(content::inspect(file_name, &bytes))
+        }
     }
-    if content::is_wanted(file_name, &bytes) {
-        file.read_to_end(&mut bytes)?;
-    }
-    Ok(content::inspect(file_name, &bytes))
 }
