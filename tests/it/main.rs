@@ -9,6 +9,9 @@
 mod analyze;
 mod check;
 mod errors;
+mod findings;
+mod handmade;
+mod hostile;
 mod loader;
 mod pack;
 mod prune;
