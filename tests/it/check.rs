@@ -131,10 +131,10 @@ fn layers_are_judged_together() {
             if let Some(target) = link {
                 zip.add_symlink("link", target, options(0o777)).unwrap();
             }
-            zip.start_file(format!("only-{name}"), options(0o644)).unwrap();
+            zip.start_file(format!("only-{}", &name[..1]), options(0o644)).unwrap();
         });
     };
-    with("1.zip", b"same", Some("only-2.zip"));
+    with("1.zip", b"same", Some("only-2"));
     with("2.zip", b"same", None);
     with("3.zip", b"else", None);
     assert_eq!(codes(&sandbox, &["1.zip", "2.zip"]), ["link-needs-layer 1.zip link"]);

@@ -505,7 +505,7 @@ fn other_causes_are_found_and_other_near_misses_are_not() {
         }],
         "bad-name",
     );
-    check(&[member("./", FOLDER, ""), ok("./x"), ok("y/")], "");
+    check(&[member("./", FOLDER, ""), ok("./x"), member("y/", FOLDER, "")], "");
     check(&[member(".", 0o040_700, ""), ok("x")], "folder-not-searchable");
     check(&[Member { method: 12, ..ok("x") }], "unsupported-entry");
     check(

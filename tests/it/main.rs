@@ -10,6 +10,7 @@ mod analyze;
 mod check;
 mod errors;
 mod findings;
+mod foreign;
 mod handmade;
 mod hostile;
 mod loader;
