@@ -3,14 +3,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
-use crate::elf::{LONGEST_READ, Source};
+use crate::elf::Source;
 use crate::tree::{Content, content};
 
 /// What is kept at once, in bytes.
-const BLOCK: usize = 64 << 10;
-/// What is kept of one object in all: its first bytes are held already.
-const MOST_BLOCKS: usize = (32 << 20) / BLOCK;
+const BLOCK: u64 = 64 << 10;
+/// How many blocks are kept of one object, 32 MiB in all: its first bytes are held already.
+const MOST_BLOCKS: usize = 512;
 /// How often an object is unpacked; a real one has its tables in two or three places.
 const MOST_PASSES: usize = 10;
 
@@ -27,9 +28,11 @@ impl Sparse {
         let mut done = 0;
         while done < piece.len() {
             let place = at + done as u64;
-            let (number, inside) = (place / BLOCK as u64, (place % BLOCK as u64) as usize);
-            let count = (BLOCK - inside).min(piece.len() - done);
-            if let Some(block) = self.blocks.get_mut(&number)
+            let inside = inside(place);
+            let count = usize::try_from(BLOCK)
+                .map_or(0, |block| block - inside)
+                .min(piece.len() - done);
+            if let Some(block) = self.blocks.get_mut(&(place / BLOCK))
                 && block.len() == inside
             {
                 block.extend_from_slice(&piece[done..done + count]);
@@ -40,48 +43,43 @@ impl Sparse {
 }
 
 impl Source for Sparse {
-    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
-        if self.start.as_slice().fill(offset, buffer).is_some() {
-            return Some(());
-        }
-        let end = offset.checked_add(buffer.len() as u64)?;
-        if end > self.length || buffer.len() > LONGEST_READ {
-            return None;
-        }
-        let mut complete = true;
+    fn visit(&self, offset: u64, length: u64, look: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<()> {
+        let end = offset.checked_add(length).filter(|end| *end <= self.length)?;
         let mut place = offset;
         while place < end {
-            let (number, inside) = (place / BLOCK as u64, (place % BLOCK as u64) as usize);
-            let count = usize::try_from(end - place).map_or(BLOCK - inside, |rest| rest.min(BLOCK - inside));
-            let to = usize::try_from(place - offset).ok()?;
-            match self
-                .blocks
-                .get(&number)
-                .and_then(|block| block.get(inside..inside + count))
-            {
-                Some(piece) => buffer.get_mut(to..to + count)?.copy_from_slice(piece),
-                None => {
-                    self.missing.borrow_mut().insert(number);
-                    complete = false;
-                }
+            let rest = usize::try_from(end - place).unwrap_or(usize::MAX);
+            let known = match usize::try_from(place).ok().and_then(|place| self.start.get(place..)) {
+                Some(start) if !start.is_empty() => Some(start),
+                _ => self
+                    .blocks
+                    .get(&(place / BLOCK))
+                    .and_then(|block| block.get(inside(place)..)),
+            };
+            let Some(piece) = known.filter(|piece| !piece.is_empty()) else {
+                // All that is missing of it is unpacked together.
+                self.missing
+                    .borrow_mut()
+                    .extend((place / BLOCK..=(end - 1) / BLOCK).take(MOST_BLOCKS + 1));
+                return None;
+            };
+            let piece = &piece[..piece.len().min(rest)];
+            if look(piece).is_break() {
+                break;
             }
-            place += count as u64;
+            place += piece.len() as u64;
         }
-        complete.then_some(())
+        Some(())
     }
 
     fn length(&self) -> u64 {
         self.length
     }
+}
 
-    fn read(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
-        if length > MOST_BLOCKS * BLOCK || offset.checked_add(length as u64)? > self.length {
-            return None;
-        }
-        let mut bytes = vec![0; length];
-        self.fill(offset, &mut bytes)?;
-        Some(bytes)
-    }
+/// Where a place lies in its block.
+#[allow(clippy::cast_possible_truncation)] // A block is far smaller than the address space.
+fn inside(place: u64) -> usize {
+    (place % BLOCK) as usize
 }
 
 /// What an object is of which only the beginning is in memory. `unpack` hands the whole content over, piece by piece.
@@ -103,11 +101,11 @@ pub(super) fn inspect(
         if missing.is_empty() {
             return found;
         }
-        if object.blocks.len() + missing.len() > MOST_BLOCKS {
-            break;
-        }
         for number in missing {
-            object.blocks.insert(number, Vec::new());
+            object.blocks.entry(number).or_default();
+        }
+        if object.blocks.len() > MOST_BLOCKS {
+            break;
         }
         let mut at = 0;
         let unpacked = unpack(&mut |piece| {

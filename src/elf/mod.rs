@@ -8,5 +8,5 @@ mod versions;
 
 pub use notes::{DlopenNote, Priority};
 pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, is_core, parse};
-pub use source::{FileSource, LONGEST_READ, Source};
+pub use source::{FileSource, Source};
 pub use versions::{NAMED, VersionNeed};

@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::path::escaped;
 use super::{Content, Entry, File, Mode, Tree, TreePath, content};
-use crate::elf::FileSource;
+use crate::elf::{FileSource, Source};
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::size::Bytes;
 
@@ -215,18 +215,18 @@ fn shown(root: &Path, path: &Path) -> String {
 }
 
 fn read_content(file_name: &str, disk: &Path, length: u64) -> std::io::Result<Content> {
-    let mut file = fs_err::File::open(disk)?;
-    let mut bytes = Vec::with_capacity(content::HEAD);
-    file.by_ref().take(content::HEAD as u64).read_to_end(&mut bytes)?;
-    match content::wanted(file_name, &bytes) {
-        None => Ok(content::inspect_object(
-            file_name,
-            &FileSource::new(file.file(), length),
-        )),
-        Some(wanted) => {
-            file.take(wanted.saturating_sub(bytes.len()) as u64)
-                .read_to_end(&mut bytes)?;
-            Ok(content::inspect(file_name, &bytes))
+    let file = fs_err::File::open(disk)?;
+    let source = FileSource::new(file.file(), length);
+    let shortest = usize::try_from(length).map_or(content::HEAD, |length| length.min(content::HEAD));
+    let mut limit = usize::MAX;
+    if let Some(head) = source.read(0, shortest) {
+        match content::wanted(file_name, &head) {
+            None => return Ok(content::inspect_object(file_name, &source)),
+            Some(content::HEAD) => return Ok(content::inspect(file_name, &head)),
+            Some(wanted) => limit = wanted,
         }
     }
+    let mut bytes = Vec::new();
+    file.take(limit as u64).read_to_end(&mut bytes)?;
+    Ok(content::inspect(file_name, &bytes))
 }
