@@ -296,11 +296,14 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
     }
 }
 
+/// A layer by its number, and the checksum and length of what it has at a path.
+type Origin = (usize, Option<(u32, u64)>);
+
 /// Which layers have a path: their numbers in order, and the checksum of what each has there.
 #[derive(Default)]
 struct Origins {
     files: Vec<Option<String>>,
-    of: BTreeMap<TreePath, Vec<(usize, Option<(u32, u64)>)>>,
+    of: BTreeMap<TreePath, Vec<Origin>>,
 }
 
 impl Origins {

@@ -21,7 +21,7 @@ use crate::tree::path::escaped;
 use crate::tree::{Content, Entry, File, Mode, Tree, TreePath, content};
 
 /// `PATH_MAX`, and so the longest name and the longest target of a link (limits.h).
-const LONGEST_PATH: u64 = 4096;
+const LONGEST_PATH: usize = 4096;
 /// Deeper folders than any tree has.
 const DEEPEST: usize = 128;
 /// How much of one file is held in memory to be looked at; of a larger object only the parts that matter are.
@@ -340,7 +340,7 @@ impl Reader<'_> {
     fn read_entry(&self, header: &Header, unpacker: &mut Unpacker) -> ReadEntry {
         let mut result = ReadEntry::default();
         let name = self.archive.name(header);
-        let shown = escaped(&name[..name.len().min(2 * LONGEST_PATH as usize)]);
+        let shown = escaped(&name[..name.len().min(LONGEST_PATH)]);
         let content = match self.archive.locate(header) {
             Ok((content, difference)) => {
                 if let Some(what) = difference {
@@ -428,7 +428,7 @@ impl Reader<'_> {
     /// What a link leads to.
     fn target(&self, header: &Header, content: Range<u64>, unpacker: &mut Unpacker) -> Result<String, Finding> {
         let corrupt = |reason: &str| Finding::new(Code::CorruptEntry, &[("reason", reason)]);
-        if header.uncompressed > LONGEST_PATH {
+        if header.uncompressed > LONGEST_PATH as u64 {
             return Err(corrupt("the link's target is longer than a path can be"));
         }
         let mut target = Vec::new();
@@ -482,12 +482,12 @@ impl Reader<'_> {
         sink: &mut dyn FnMut(&[u8]),
     ) -> Result<(), Finding> {
         let mut hash = crc32fast::Hasher::new();
-        let unpacked = unpacker.unpack(self.archive, header, content, &mut |piece| {
+        let done = unpacker.unpack(self.archive, header, content, &mut |piece| {
             hash.update(piece);
             sink(piece);
             self.flow()
         });
-        if let Err(reason) = unpacked {
+        if let Err(reason) = done {
             let reason = escaped(reason.as_bytes());
             return Err(Finding::new(Code::CorruptEntry, &[("reason", &reason)]));
         }
@@ -529,7 +529,7 @@ fn method_name(number: u16) -> String {
 
 /// A name as a path, and whether it is a folder's; or what is wrong with it. `./` is the root.
 fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
-    if raw.len() as u64 > LONGEST_PATH {
+    if raw.len() > LONGEST_PATH {
         return Err("longer than a path can be");
     }
     let Ok(name) = std::str::from_utf8(raw) else {

@@ -226,10 +226,8 @@ fn other_programs(root: Root<'_>, judged: &BTreeSet<TreePath>) -> Vec<Finding> {
                     closed.push(path);
                 }
             }
-            Content::Text(text) if file.mode.is_executable() && text.starts_with("#!") => {
-                if text.split('\n').next().is_some_and(|line| line.ends_with('\r')) {
-                    findings.push(Finding::new(Code::ScriptWithCrlf, &[]).at(shown(path)));
-                }
+            Content::Text(text) if file.mode.is_executable() && begins_with_crlf(text) => {
+                findings.push(Finding::new(Code::ScriptWithCrlf, &[]).at(shown(path)));
             }
             _ => {}
         }
@@ -240,4 +238,9 @@ fn other_programs(root: Root<'_>, judged: &BTreeSet<TreePath>) -> Vec<Finding> {
         findings.push(Finding::new(Code::ProgramNotExecutable, &words).at(shown(closed[0])));
     }
     findings
+}
+
+/// Whether the line of a script that names its interpreter ends as on Windows.
+fn begins_with_crlf(script: &str) -> bool {
+    script.starts_with("#!") && script.split('\n').next().is_some_and(|line| line.ends_with('\r'))
 }

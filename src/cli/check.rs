@@ -12,6 +12,9 @@ use lambdar_prune::size::Bytes;
 use super::progress::Terminal;
 use super::{Answer, Failure, Format, Global, Status};
 
+/// What `--explain` stands for without a code.
+const ALL: &str = "all";
+
 /// Say whether layers will run on Lambda: zips, a folder of zips, or a tree
 ///
 /// Exit status: 0 if they will, 1 if they will not, 2 if something went wrong.
@@ -27,8 +30,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SIZE")]
     max_unzipped: Option<Bytes>,
     /// Explain a kind of finding: its cause, what Lambda says, and the cure; without a code, list all kinds
-    #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with_all = ["paths", "reserve", "max_unzipped"])]
-    explain: Option<Option<String>>,
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = ALL, conflicts_with_all = ["paths", "reserve", "max_unzipped"])]
+    explain: Option<String>,
 }
 
 impl From<CheckError> for Failure {
@@ -43,7 +46,7 @@ impl From<CheckError> for Failure {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
         if let Some(code) = &self.explain {
-            return explain(code.as_deref(), global);
+            return explain(code, global);
         }
         let checked = self.checked(global, progress)?;
         Ok(Answer {
@@ -102,24 +105,23 @@ impl Arguments {
 }
 
 /// What is known of one kind of finding, or all kinds.
-fn explain(name: Option<&str>, global: &Global) -> Result<Answer, Failure> {
-    let codes: Vec<Code> = match name {
-        None => Code::all().collect(),
-        Some(name) => {
-            let known: Vec<String> = Code::all().map(|code| code.to_string()).collect();
-            let near = suggestion(name, known.iter().map(String::as_str));
-            vec![Code::named(name).ok_or_else(|| {
-                Failure::Error(format!(
-                    "there is no finding '{name}'{near}; `lambdar-prune check --explain` lists all"
-                ))
-            })?]
-        }
+fn explain(name: &str, global: &Global) -> Result<Answer, Failure> {
+    let codes: Vec<Code> = if name == ALL {
+        Code::all().collect()
+    } else {
+        let known: Vec<String> = Code::all().map(|code| code.to_string()).collect();
+        let near = suggestion(name, known.iter().map(String::as_str));
+        vec![Code::named(name).ok_or_else(|| {
+            Failure::Error(format!(
+                "there is no finding '{name}'{near}; `lambdar-prune check --explain` lists all"
+            ))
+        })?]
     };
     let explanations = Explanations::new(&codes);
-    let text = match (global.format, name) {
-        (Format::Json, _) => report::json(&explanations),
-        (Format::Table, None) => report::codes(&explanations, global.look()),
-        (Format::Table, Some(_)) => report::pages(&explanations, global.look()),
+    let text = match global.format {
+        Format::Json => report::json(&explanations),
+        Format::Table if name == ALL => report::codes(&explanations, global.look()),
+        Format::Table => report::pages(&explanations, global.look()),
     };
     Ok(Answer {
         text,
