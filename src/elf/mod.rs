@@ -7,6 +7,6 @@ pub mod strip;
 mod versions;
 
 pub use notes::{DlopenNote, Priority};
-pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, parse};
+pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, is_core, parse};
 pub use source::{FileSource, Source};
 pub use versions::{NAMED, VersionNeed};
