@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub use read::{Layer, read_zips};
+pub use read::{Layer, plain_name, read_zips};
 
 use crate::finding::{Code, Finding};
 use crate::limits;

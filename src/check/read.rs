@@ -225,7 +225,7 @@ fn read_entry(archive: &mut Archive, index: usize, left: &AtomicU64) -> ReadEntr
 }
 
 /// A name as a path, and whether it is a folder's; or what is wrong with it.
-fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
+pub fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
     let Ok(name) = std::str::from_utf8(raw) else {
         return Err("not UTF-8");
     };
