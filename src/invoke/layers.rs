@@ -46,7 +46,7 @@ pub(super) fn hinders(finding: &Finding) -> bool {
     matches!(
         finding.code,
         Code::UnreadableZip | Code::CorruptEntry | Code::UnsupportedEntry | Code::BadName | Code::NameNotUtf8
-    ) || finding.code == Code::UnzippedTooLarge
+    )
 }
 
 /// Where the content of a path comes from.

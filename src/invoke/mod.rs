@@ -37,11 +37,12 @@ pub use layers::LayError;
 pub use sandbox::SandboxError;
 
 use crate::check::Input;
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
 use crate::host::Libraries;
+use crate::limits;
 use crate::progress::{Interrupted, Progress};
 use crate::runtime::{Arch, Runtime};
-use crate::size::Bytes;
+use crate::size::{Bytes, exact};
 use data::DATA;
 use root::ThisMachine;
 use sandbox::{Mounts, Options, Own};
@@ -192,6 +193,13 @@ impl Drop for Area {
 /// Of what check found, that which keeps AWS from making layers of the zips at all.
 pub fn hindering(findings: &[Finding]) -> Vec<&Finding> {
     findings.iter().filter(|finding| layers::hinders(finding)).collect()
+}
+
+/// The finding that the layers and the function's code are too large together, if they are.
+pub fn too_large(all: Bytes) -> Option<Finding> {
+    let words = [("bytes", exact(all.0)), ("limit", exact(limits::UNZIPPED_BYTES))];
+    let words = words.each_ref().map(|(name, word)| (*name, word.as_str()));
+    (all.0 >= limits::UNZIPPED_BYTES).then(|| Finding::new(Code::UnzippedTooLarge, &words))
 }
 
 /// Lays out the layers, the task and the root.

@@ -24,9 +24,7 @@ use crate::size::Bytes;
 /// How often is asked whether the user has stopped the run.
 const TICK: Duration = Duration::from_millis(50);
 /// How long the sandbox may take for what needs no time.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Lambda keeps so much of a log for the caller (API reference, Invoke, `LogResult`).
-const TAIL: usize = 4096;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What comes in from all sides.
 enum Heard {

@@ -96,6 +96,15 @@ pub struct Tree {
     entries: BTreeMap<TreePath, Entry>,
 }
 
+impl IntoIterator for Tree {
+    type Item = (TreePath, Entry);
+    type IntoIter = std::collections::btree_map::IntoIter<TreePath, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
 /// How many entries of each kind a tree has, and their size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
@@ -123,6 +132,11 @@ impl Tree {
 
     /// The entry at a path, links not followed; `None` for the root and for what is not there.
     pub fn get(&self, path: &TreePath) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// The entry at a path that is written as in [`TreePath::as_str`], links not followed.
+    pub fn at(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path)
     }
 
