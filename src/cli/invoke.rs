@@ -1,10 +1,10 @@
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
-use lambdar_prune::check::{inputs, judge, read};
+use lambdar_prune::check::{Input, inputs, judge, read};
 use lambdar_prune::finding::Finding;
 use lambdar_prune::host::HostDirectories;
 use lambdar_prune::invoke::{Event, Invocation, InvokeError, LayError, Listener, Wishes, hindering, inside, prepare,
@@ -101,7 +101,9 @@ impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
         let events = self.events()?;
         let layers = inputs(&self.layers)?;
-        let task = inputs(self.task.as_slice())?;
+        let mut task = inputs(self.task.as_slice())?;
+        // A function may have no code of its own.
+        task.retain(|input| !matches!(input, Input::Tree(folder) if is_empty(folder)));
         let read_layers = read(&layers, progress)?;
         let runtime = check::runtime(&self.layers, global, &read_layers)?;
         let own_code = read(&task, progress)?;
@@ -201,6 +203,10 @@ impl Arguments {
             })
             .collect()
     }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs_err::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// How what goes to stderr looks.
