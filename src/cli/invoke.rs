@@ -7,8 +7,8 @@ use clap::Args;
 use lambdar_prune::check::{Input, inputs, judge, read};
 use lambdar_prune::finding::Finding;
 use lambdar_prune::host::HostDirectories;
-use lambdar_prune::invoke::{Event, Invocation, InvokeError, LayError, Listener, Wishes, hindering, inside, prepare,
-    too_large,
+use lambdar_prune::invoke::{
+    Event, Invocation, InvokeError, LayError, Listener, Wishes, hindering, inside, prepare, too_large,
 };
 use lambdar_prune::report::{self, Invoked, Look};
 
@@ -81,9 +81,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
-    let found = text.split_once('=').filter(|(name, value)| {
-        !name.is_empty() && !name.contains('\0') && !value.contains('\0')
-    });
+    let found = text
+        .split_once('=')
+        .filter(|(name, value)| !name.is_empty() && !name.contains('\0') && !value.contains('\0'));
     let (name, value) = found.ok_or("write NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -192,7 +192,8 @@ impl Arguments {
                     fs_err::read(path)
                 };
                 let name = path.display().to_string();
-                let payload = payload.map_err(|error| Failure::Error(format!("cannot read the event {name}: {error}")))?;
+                let payload =
+                    payload.map_err(|error| Failure::Error(format!("cannot read the event {name}: {error}")))?;
                 if serde_json::from_slice::<serde::de::IgnoredAny>(&payload).is_err() {
                     complain(&format!(
                         "the event {name} is not JSON: it is sent as it is, but AWS would refuse it with \
@@ -243,9 +244,16 @@ impl Listener for Teller<'_> {
         {
             let mut out = std::io::stdout().lock();
             let is_text = std::str::from_utf8(response).is_ok();
-            let end: &[u8] = if is_text && !response.ends_with(b"\n") { b"\n" } else { b"" };
+            let end: &[u8] = if is_text && !response.ends_with(b"\n") {
+                b"\n"
+            } else {
+                b""
+            };
             // Whoever reads may stop reading.
-            let _ = out.write_all(response).and_then(|()| out.write_all(end)).and_then(|()| out.flush());
+            let _ = out
+                .write_all(response)
+                .and_then(|()| out.write_all(end))
+                .and_then(|()| out.flush());
         }
         if !self.quiet || failed {
             if self.quiet {

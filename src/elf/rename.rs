@@ -82,8 +82,7 @@ impl Strings {
             header.endianness().map_err(broken)?,
         );
         let start = usize::try_from(header.e_phoff).map_err(|_| outside())?;
-        let segments =
-            ProgramHeader::parse(bytes, start, usize::from(header.e_phnum), context).map_err(broken)?;
+        let segments = ProgramHeader::parse(bytes, start, usize::from(header.e_phnum), context).map_err(broken)?;
         let section = segments.iter().filter(|segment| segment.p_type == PT_DYNAMIC);
         let Some(dynamic) = Dynamic::parse(bytes, &section.cloned().collect::<Vec<_>>(), context).map_err(broken)?
         else {
@@ -92,7 +91,13 @@ impl Strings {
                 names: Vec::new(),
             });
         };
-        let value = |tag| dynamic.dyns.iter().find(|entry| entry.d_tag == tag).map(|entry| entry.d_val);
+        let value = |tag| {
+            dynamic
+                .dyns
+                .iter()
+                .find(|entry| entry.d_tag == tag)
+                .map(|entry| entry.d_val)
+        };
         let address = value(dynamic::DT_STRTAB).ok_or_else(outside)?;
         let offset = segments
             .iter()
@@ -118,7 +123,12 @@ mod tests {
     use super::*;
 
     fn testdata(path: &str) -> Vec<u8> {
-        fs_err::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)).unwrap()
+        fs_err::read(
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("testdata")
+                .join(path),
+        )
+        .unwrap()
     }
 
     #[test]

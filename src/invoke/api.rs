@@ -178,7 +178,10 @@ impl Api {
         if let Some(refused) = self.refused(id, "InvocationResponse") {
             return (refused, None);
         }
-        if request.header(MODE).is_some_and(|mode| mode != "streaming" && mode != "buffered") {
+        if request
+            .header(MODE)
+            .is_some_and(|mode| mode != "streaming" && mode != "buffered")
+        {
             let reply = refusal(400, "InvalidFunctionResponseMode", "Invalid function response mode");
             return (reply, None);
         }
@@ -290,7 +293,10 @@ fn accepted() -> Reply {
 }
 
 fn refusal(status: u16, kind: &str, message: &str) -> Reply {
-    text(status, &format!("{}\n", json!({ "errorMessage": message, "errorType": kind })))
+    text(
+        status,
+        &format!("{}\n", json!({ "errorMessage": message, "errorType": kind })),
+    )
 }
 
 fn too_large(largest: u64) -> Reply {
@@ -310,7 +316,9 @@ mod tests {
 
     fn request(text: &str) -> Request {
         let mut from = text.as_bytes();
-        read_request(&mut from, &mut std::io::sink(), Api::largest_body).unwrap().unwrap()
+        read_request(&mut from, &mut std::io::sink(), Api::largest_body)
+            .unwrap()
+            .unwrap()
     }
 
     fn call(api: &mut Api, method: &str, path: &str, body: &str) -> (Reaction, Option<Happening>) {
@@ -347,12 +355,19 @@ mod tests {
             api.offer(offer(id));
             let Reaction::Reply(reply) = api.next() else { panic!() };
             assert_eq!(reply.body, b"{}");
-            assert!(reply.headers.contains(&("Lambda-Runtime-Aws-Request-Id", id.to_owned())));
+            assert!(
+                reply
+                    .headers
+                    .contains(&("Lambda-Runtime-Aws-Request-Id", id.to_owned()))
+            );
             // The client was gone, and asks again.
             assert_eq!(status(&call(&mut api, "GET", "runtime/invocation/next", "")), 200);
             let answered = call(&mut api, "POST", &format!("runtime/invocation/{id}/response"), "fine");
             assert_eq!(status(&answered), 202);
-            assert_eq!(answered.1, Some(Happening::Answered(Answer::Response(b"fine".to_vec()))));
+            assert_eq!(
+                answered.1,
+                Some(Happening::Answered(Answer::Response(b"fine".to_vec())))
+            );
         }
     }
 
@@ -386,9 +401,17 @@ mod tests {
         api.next();
         let wrong = call(&mut api, "POST", "runtime/invocation/two/response", "x");
         assert_eq!(status(&wrong), 400);
-        assert!(matches!(&wrong.0, Reaction::Reply(reply) if reply.body == b"{\"errorMessage\":\"Invalid request ID\",\"errorType\":\"InvalidRequestID\"}\n"));
-        assert_eq!(status(&call(&mut api, "POST", "runtime/invocation/one/response", "x")), 202);
-        assert_eq!(status(&call(&mut api, "POST", "runtime/invocation/one/response", "x")), 403);
+        assert!(
+            matches!(&wrong.0, Reaction::Reply(reply) if reply.body == b"{\"errorMessage\":\"Invalid request ID\",\"errorType\":\"InvalidRequestID\"}\n")
+        );
+        assert_eq!(
+            status(&call(&mut api, "POST", "runtime/invocation/one/response", "x")),
+            202
+        );
+        assert_eq!(
+            status(&call(&mut api, "POST", "runtime/invocation/one/response", "x")),
+            403
+        );
         assert_eq!(status(&call(&mut api, "POST", "runtime/invocation/next", "")), 405);
         assert_eq!(status(&call(&mut api, "GET", "runtime/nothing", "")), 404);
     }

@@ -64,7 +64,13 @@ mod tests {
         assert_eq!(data.environment["AWS_LAMBDA_RUNTIME_API"], data.process.api);
         let places = data.from_machine.iter().flat_map(|file| &file.places);
         let paths = data.from_machine.iter().map(|file| &file.path);
-        for path in data.files.keys().chain(paths).chain(places).chain(&data.process.bootstraps) {
+        for path in data
+            .files
+            .keys()
+            .chain(paths)
+            .chain(places)
+            .chain(&data.process.bootstraps)
+        {
             assert!(path.strip_prefix('/').and_then(TreePath::new).is_some(), "{path}");
         }
     }

@@ -195,8 +195,7 @@ pub fn explaining<'a>(findings: &'a [Finding], failure: &Failure, log: &str) -> 
             let on_bootstrap = finding.path.as_deref() == Some("bootstrap")
                 || finding.code == Code::MissingInterpreter && finding.message.contains("bootstrap");
             at_start && on_bootstrap
-                || named(&finding.message)
-                    .any(|name| log.contains(name) || failure.error_message.contains(name))
+                || named(&finding.message).any(|name| log.contains(name) || failure.error_message.contains(name))
         })
         .collect()
 }
@@ -269,10 +268,16 @@ mod tests {
             Some("R.Error"),
             r#"{"errorMessage":"no","errorType":"simpleError","stackTrace":["f()","g()"]}"#,
         );
-        assert_eq!((failure.error_type.as_str(), failure.error_message.as_str()), ("simpleError", "no"));
+        assert_eq!(
+            (failure.error_type.as_str(), failure.error_message.as_str()),
+            ("simpleError", "no")
+        );
         assert_eq!(failure.stack_trace, ["f()", "g()"]);
         let failure = report(Some("R.Error"), "not JSON");
-        assert_eq!((failure.error_type.as_str(), failure.error_message.as_str()), ("R.Error", "not JSON"));
+        assert_eq!(
+            (failure.error_type.as_str(), failure.error_message.as_str()),
+            ("R.Error", "not JSON")
+        );
         assert_eq!(report(None, "[1]").error_type, "Runtime.UnknownReason");
     }
 
@@ -280,12 +285,23 @@ mod tests {
     fn the_finding_that_explains_is_found() {
         let missing = Finding::new(
             Code::MissingLibrary,
-            &[("soname", "libgfortran.so.5"), ("needed_by", "R/lib/libRlapack.so"), ("runtime", "provided.al2023")],
+            &[
+                ("soname", "libgfortran.so.5"),
+                ("needed_by", "R/lib/libRlapack.so"),
+                ("runtime", "provided.al2023"),
+            ],
         );
-        let version = Finding::new(Code::SymbolVersionMissing, &[("version", "GLIBC_2.35"), ("library", "libm.so.6")]);
+        let version = Finding::new(
+            Code::SymbolVersionMissing,
+            &[("version", "GLIBC_2.35"), ("library", "libm.so.6")],
+        );
         let interpreter = Finding::new(
             Code::MissingInterpreter,
-            &[("interpreter", "/usr/bin/perl"), ("files", "bootstrap"), ("runtime", "provided.al2023")],
+            &[
+                ("interpreter", "/usr/bin/perl"),
+                ("files", "bootstrap"),
+                ("runtime", "provided.al2023"),
+            ],
         )
         .at("bootstrap");
         let findings = [missing.clone(), version, interpreter.clone()];

@@ -92,9 +92,12 @@ pub(super) fn read_request(
         limit: limit(&request),
         length: 0,
     };
-    let chunked = request
-        .header("transfer-encoding")
-        .is_some_and(|encoding| encoding.to_ascii_lowercase().split(',').any(|one| one.trim() == "chunked"));
+    let chunked = request.header("transfer-encoding").is_some_and(|encoding| {
+        encoding
+            .to_ascii_lowercase()
+            .split(',')
+            .any(|one| one.trim() == "chunked")
+    });
     if chunked {
         read_chunks(from, &mut body)?;
         let trailers = read_trailers(from)?;
@@ -103,7 +106,11 @@ pub(super) fn read_request(
         let length = length.trim().parse().map_err(|_| HttpError::Malformed)?;
         body.take(from, length)?;
     }
-    request.body = if body.length > body.limit { Err(TooLarge) } else { Ok(body.bytes) };
+    request.body = if body.length > body.limit {
+        Err(TooLarge)
+    } else {
+        Ok(body.bytes)
+    };
     Ok(Some(request))
 }
 
@@ -142,7 +149,11 @@ fn parse_head(head: &[u8]) -> Result<Request, HttpError> {
     Ok(Request {
         method: parsed.method.unwrap_or_default().to_owned(),
         path: target.split('?').next().unwrap_or_default().to_owned(),
-        keep_alive: if parsed.version == Some(1) { !says("close") } else { says("keep-alive") },
+        keep_alive: if parsed.version == Some(1) {
+            !says("close")
+        } else {
+            says("keep-alive")
+        },
         headers,
         trailers: Vec::new(),
         body: Ok(Vec::new()),
@@ -186,7 +197,11 @@ impl Body {
 fn read_line(from: &mut impl BufRead) -> Result<Vec<u8>, HttpError> {
     let mut line = Vec::new();
     from.by_ref().take(LONGEST_HEAD as u64).read_until(b'\n', &mut line)?;
-    if line.ends_with(b"\n") { Ok(line) } else { Err(HttpError::Io) }
+    if line.ends_with(b"\n") {
+        Ok(line)
+    } else {
+        Err(HttpError::Io)
+    }
 }
 
 fn read_chunks(from: &mut impl BufRead, body: &mut Body) -> Result<(), HttpError> {
@@ -246,7 +261,10 @@ pub(super) fn write_reply(to: &mut impl Write, reply: &Reply, keep_alive: bool) 
         413 => "Request Entity Too Large",
         _ => "Internal Server Error",
     };
-    let mut head = format!("HTTP/1.1 {} {reason}\r\nContent-Type: application/json\r\n", reply.status);
+    let mut head = format!(
+        "HTTP/1.1 {} {reason}\r\nContent-Type: application/json\r\n",
+        reply.status
+    );
     for (name, value) in &reply.headers {
         head += &format!("{name}: {value}\r\n");
     }
@@ -273,7 +291,8 @@ mod tests {
 
     #[test]
     fn requests_are_read_with_a_length_and_in_chunks() {
-        let (request, written) = read(b"POST /a/b?c HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\ncontent-LENGTH: 4\r\n\r\nb\0dyGET");
+        let (request, written) =
+            read(b"POST /a/b?c HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\ncontent-LENGTH: 4\r\n\r\nb\0dyGET");
         let request = request.unwrap().unwrap();
         assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/a/b"));
         assert_eq!(request.body, Ok(b"b\0dy".to_vec()));

@@ -109,11 +109,15 @@ fn take_zip(
 ) -> Result<(), LayError> {
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|error| unusable(path, &error))?;
-        let (name, is_folder_name) = plain_name(entry.name_raw()).map_err(|what| {
-            unusable(path, &format!("a name in it is {what}"))
-        })?;
+        let (name, is_folder_name) =
+            plain_name(entry.name_raw()).map_err(|what| unusable(path, &format!("a name in it is {what}")))?;
         // Without Unix permissions nobody may read the file.
-        let mode = Mode::new(entry.unix_mode().filter(|_| entry.system() == zip::System::Unix).unwrap_or(0));
+        let mode = Mode::new(
+            entry
+                .unix_mode()
+                .filter(|_| entry.system() == zip::System::Unix)
+                .unwrap_or(0),
+        );
         let here = if is_folder_name || entry.is_dir() {
             Laid::Folder(mode)
         } else if entry.is_symlink() {
@@ -299,10 +303,14 @@ mod tests {
         let outside = folder.path().join("outside");
         fs_err::create_dir_all(&outside).unwrap();
         let link = zip(&folder.path().join("1.zip"), |zip| {
-            zip.add_symlink("lib", outside.to_str().unwrap(), options(0o777)).unwrap();
+            zip.add_symlink("lib", outside.to_str().unwrap(), options(0o777))
+                .unwrap();
         });
         let file_below = zip(&folder.path().join("2.zip"), |zip| file(zip, "lib/x", 0o644, "x"));
-        for (number, inputs) in [[link.clone(), file_below.clone()], [file_below, link]].iter().enumerate() {
+        for (number, inputs) in [[link.clone(), file_below.clone()], [file_below, link]]
+            .iter()
+            .enumerate()
+        {
             let to = folder.path().join(format!("opt-{number}"));
             lay(inputs, &to, &Silent).unwrap();
             assert!(to.join("lib").is_symlink());

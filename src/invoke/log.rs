@@ -68,7 +68,11 @@ impl Log {
         let mut still = 0;
         while still < 2 && begun.elapsed() < PATIENCE {
             let empty = rustix::io::ioctl_fionread(&from).is_ok_and(|waiting| waiting == 0);
-            still = if empty && !self.busy.load(Ordering::SeqCst) { still + 1 } else { 0 };
+            still = if empty && !self.busy.load(Ordering::SeqCst) {
+                still + 1
+            } else {
+                0
+            };
             thread::sleep(Duration::from_micros(300));
         }
     }

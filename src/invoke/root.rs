@@ -142,7 +142,9 @@ impl Planning<'_> {
         }
         let hidden = self.needs(&object);
         self.libraries.entry(name.to_owned()).or_insert_with(|| path.to_owned());
-        self.plan.pieces.insert(path.to_owned(), Piece::Program { from, hidden });
+        self.plan
+            .pieces
+            .insert(path.to_owned(), Piece::Program { from, hidden });
         true
     }
 
@@ -156,7 +158,9 @@ impl Planning<'_> {
             Content::Object(object) => self.needs(object),
             _ => BTreeSet::new(),
         };
-        self.plan.pieces.insert(path.to_owned(), Piece::Program { from, hidden });
+        self.plan
+            .pieces
+            .insert(path.to_owned(), Piece::Program { from, hidden });
         true
     }
 
@@ -193,7 +197,10 @@ impl Planning<'_> {
                 let folder = self.without_links(folder);
                 for (name, path) in &self.libraries {
                     let link = format!("{folder}/{name}");
-                    self.plan.pieces.entry(link).or_insert_with(|| Piece::Link(path.clone()));
+                    self.plan
+                        .pieces
+                        .entry(link)
+                        .or_insert_with(|| Piece::Link(path.clone()));
                 }
                 folder
             }
@@ -224,10 +231,15 @@ impl Planning<'_> {
 
     fn supply_data(&mut self, runtime: &Runtime, missing: &mut BTreeSet<String>) {
         for (path, text) in &DATA.files {
-            self.plan.pieces.insert(path.clone(), Piece::Text(text.trim_start().to_owned()));
+            self.plan
+                .pieces
+                .insert(path.clone(), Piece::Text(text.trim_start().to_owned()));
         }
         for file in &DATA.from_machine {
-            let found = file.places.iter().find_map(|place| Some((place, self.machine.place(place)?)));
+            let found = file
+                .places
+                .iter()
+                .find_map(|place| Some((place, self.machine.place(place)?)));
             match found {
                 Some((place, from)) => {
                     self.plan.pieces.insert(file.path.clone(), Piece::Copy(from));
@@ -364,7 +376,10 @@ impl Machine for ThisMachine<'_> {
 
     fn command(&self, name: &str) -> Option<(PathBuf, Content)> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = COMMAND_FOLDERS.map(PathBuf::from).into_iter().chain(std::env::split_paths(&path));
+        let folders = COMMAND_FOLDERS
+            .map(PathBuf::from)
+            .into_iter()
+            .chain(std::env::split_paths(&path));
         for folder in folders {
             let Ok(file) = fs_err::canonicalize(folder.join(name)) else {
                 continue;
@@ -380,7 +395,10 @@ impl Machine for ThisMachine<'_> {
                 // Another loader than the runtime's is not in the root.
                 Content::Object(object) => {
                     object.machine == self.runtime.arch.machine()
-                        && object.interpreter.as_ref().is_none_or(|loader| *loader == self.runtime.interpreter)
+                        && object
+                            .interpreter
+                            .as_ref()
+                            .is_none_or(|loader| *loader == self.runtime.interpreter)
                 }
                 Content::Text(_) => true,
                 _ => false,
@@ -409,7 +427,9 @@ impl Machine for ThisMachine<'_> {
     }
 
     fn default_directories(&self, loader: &Path) -> Vec<String> {
-        fs_err::read(loader).map(|bytes| directories_in(&bytes)).unwrap_or_default()
+        fs_err::read(loader)
+            .map(|bytes| directories_in(&bytes))
+            .unwrap_or_default()
     }
 }
 
@@ -492,7 +512,10 @@ mod tests {
         assert_eq!(hidden("/usr/lib64/libcap.so.2"), [""; 0]);
         assert_eq!(hidden("/usr/bin/curl"), ["libgnutls.so.30"]);
         let folder = "/usr/lib/x86_64-linux-gnu";
-        assert_eq!(hidden(&format!("{folder}/~ibrtmp.so.1")), ["libgnutls.so.30", "librtmp.so.1"]);
+        assert_eq!(
+            hidden(&format!("{folder}/~ibrtmp.so.1")),
+            ["libgnutls.so.30", "librtmp.so.1"]
+        );
         assert_eq!(hidden(&format!("{folder}/~ibgnutls.so.30")), ["libgnutls.so.30"]);
         let names: Vec<&str> = plan.pieces.keys().filter_map(|path| path.rsplit('/').next()).collect();
         for absent in ["librtmp.so.1", "libgnutls.so.30", "libgfortran.so.5", "which", "dash"] {
@@ -512,8 +535,17 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_without_noise() {
         let plan = planned();
-        for name in ["libssl.so.3", "gpg", "/usr/share/zoneinfo", "locale en_US.UTF-8 (C.UTF-8 is in its place)"] {
-            assert!(plan.missing.iter().any(|missing| missing == name), "{name}: {:?}", plan.missing);
+        for name in [
+            "libssl.so.3",
+            "gpg",
+            "/usr/share/zoneinfo",
+            "locale en_US.UTF-8 (C.UTF-8 is in its place)",
+        ] {
+            assert!(
+                plan.missing.iter().any(|missing| missing == name),
+                "{name}: {:?}",
+                plan.missing
+            );
         }
         for name in ["libcap.so.2.73", "libcap.so.2", "curl", "sh"] {
             assert!(!plan.missing.iter().any(|missing| missing == name), "{name}");

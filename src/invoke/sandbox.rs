@@ -113,7 +113,11 @@ fn list(root: &Path, below: &str, bounds: &mut Vec<(String, Bound)>) -> std::io:
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+        let path = if below.is_empty() {
+            name
+        } else {
+            format!("{below}/{name}")
+        };
         let kind = entry.file_type()?;
         if PUT_OVER.contains(&path.as_str()) {
         } else if kind.is_symlink() {
@@ -166,7 +170,8 @@ struct Line(Vec<OsString>);
 
 impl Line {
     fn add<I: AsRef<OsStr>>(&mut self, arguments: impl IntoIterator<Item = I>) {
-        self.0.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self.0
+            .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
     }
 
     fn bind(&mut self, from: &Path, to: &str) {
@@ -227,7 +232,11 @@ impl Own {
 fn mapped_files(maps: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = maps
         .lines()
-        .filter(|line| line.split_whitespace().nth(1).is_some_and(|permissions| permissions.contains('x')))
+        .filter(|line| {
+            line.split_whitespace()
+                .nth(1)
+                .is_some_and(|permissions| permissions.contains('x'))
+        })
         .filter_map(|line| Some(PathBuf::from(&line[line.find('/')?..])))
         .collect();
     files.sort();
@@ -286,7 +295,15 @@ mod tests {
     fn of_a_root_everything_is_bound_but_what_is_put_over_it() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        for path in ["usr/bin", "opt/old", "var/task/x", "var/lib/y", "var/rapid", "dev", "proc"] {
+        for path in [
+            "usr/bin",
+            "opt/old",
+            "var/task/x",
+            "var/lib/y",
+            "var/rapid",
+            "dev",
+            "proc",
+        ] {
             fs_err::create_dir_all(root.join(path)).unwrap();
         }
         std::os::unix::fs::symlink("usr/bin", root.join("bin")).unwrap();
@@ -310,6 +327,9 @@ mod tests {
 7ffe-7fff r-xp 00000000 00:00 0 [vdso]
 ";
         let files = mapped_files(maps);
-        assert_eq!(files, ["/usr/bin/x", "/usr/lib/with space/libc.so.6"].map(PathBuf::from));
+        assert_eq!(
+            files,
+            ["/usr/bin/x", "/usr/lib/with space/libc.so.6"].map(PathBuf::from)
+        );
     }
 }

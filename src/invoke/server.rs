@@ -168,13 +168,19 @@ mod tests {
             for round in ["one", "two"] {
                 let next = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n";
                 let reply = exchange(&mut stream, next, round);
-                assert!(reply.contains(&format!("Lambda-Runtime-Aws-Request-Id: {round}\r\n")), "{reply}");
+                assert!(
+                    reply.contains(&format!("Lambda-Runtime-Aws-Request-Id: {round}\r\n")),
+                    "{reply}"
+                );
                 let post = format!(
                     "POST /2018-06-01/runtime/invocation/{round}/response HTTP/1.1\r\nExpect: 100-continue\r\n\
                      Content-Length: 3\r\n\r\n{round}"
                 );
                 let reply = exchange(&mut stream, &post, "\"OK\"}\n");
-                assert!(reply.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\n"), "{reply}");
+                assert!(
+                    reply.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\n"),
+                    "{reply}"
+                );
             }
             stream
         });

@@ -187,9 +187,7 @@ impl Session<'_, '_> {
                 Heard::Api(Happening::Ready) => Ok(begun.elapsed()),
                 Heard::Api(Happening::InitError(error)) => Err(NotReady::InitError(error)),
                 Heard::Inside(News::NoBootstrap) => Err(NotReady::NoBootstrap),
-                Heard::Inside(News::NotStarted { bootstrap, errno }) => {
-                    Err(NotReady::NotStarted { bootstrap, errno })
-                }
+                Heard::Inside(News::NotStarted { bootstrap, errno }) => Err(NotReady::NotStarted { bootstrap, errno }),
                 Heard::Inside(News::Ended(ended)) => Err(NotReady::Ended(ended)),
                 Heard::Gone => Err(NotReady::Gone),
                 Heard::Api(_) | Heard::Inside(_) => continue,
@@ -257,7 +255,10 @@ impl Session<'_, '_> {
         self.peak = self.peak.max(sandbox.peak_memory(self.progress)?);
         invocation.peak_memory = self.peak;
         // An error that the runtime reports of an event leaves it running; everything else does not.
-        let reported = invocation.failure.as_ref().is_some_and(|failure| failure.is_of_handler());
+        let reported = invocation
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.is_of_handler());
         if invocation.failure.is_some() && !reported {
             self.stop()?;
         }
@@ -492,7 +493,10 @@ fn uuid() -> String {
 
 /// A trace header of X-Ray that is not sampled.
 fn trace_id() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let hex = base16ct::lower::encode_string(&random());
     format!("Root=1-{seconds:08x}-{};Parent={};Sampled=0", &hex[..24], &hex[16..])
 }

@@ -95,10 +95,15 @@ impl Invoked {
             runtime: runtime.name.clone(),
             arch: runtime.arch,
             handler: handler.to_owned(),
-            init_ms: invocations.iter().find_map(|invocation| Some(milliseconds(invocation.init?))),
+            init_ms: invocations
+                .iter()
+                .find_map(|invocation| Some(milliseconds(invocation.init?))),
             memory_bytes: Bytes(memory_mb.saturating_mul(MB)),
             peak_memory_bytes: invocations.iter().map(|i| i.peak_memory).max().unwrap_or_default(),
-            invocations: invocations.iter().map(|invocation| event(invocation, findings)).collect(),
+            invocations: invocations
+                .iter()
+                .map(|invocation| event(invocation, findings))
+                .collect(),
             missing_on_this_machine: missing.to_vec(),
             glibc: glibc.map(ToOwned::to_owned),
             findings: errors(findings).cloned().collect(),
@@ -111,7 +116,10 @@ fn errors(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
 }
 
 fn event(invocation: &Invocation, findings: &[Finding]) -> InvokedEvent {
-    let text = invocation.response.as_ref().map(|response| std::str::from_utf8(response));
+    let text = invocation
+        .response
+        .as_ref()
+        .map(|response| std::str::from_utf8(response));
     let log = &invocation.log_tail;
     InvokedEvent {
         request_id: invocation.request_id.clone(),
@@ -158,11 +166,21 @@ pub fn invocation(invocation: &Invocation, memory_mb: u64, findings: &[Finding],
     let Some(failure) = &invocation.failure else {
         return text + "\n";
     };
-    let status = if failure.error_type == "Sandbox.Timedout" { "timeout" } else { "error" };
-    text += &format!("\tStatus: {status}\tError Type: {}\n", escaped(failure.error_type.as_bytes()));
+    let status = if failure.error_type == "Sandbox.Timedout" {
+        "timeout"
+    } else {
+        "error"
+    };
+    text += &format!(
+        "\tStatus: {status}\tError Type: {}\n",
+        escaped(failure.error_type.as_bytes())
+    );
     let name = &invocation.event;
     let message = escaped(failure.error_message.as_bytes());
-    text += &look.error_line(&format!("event {name}: {}: {message}", escaped(failure.error_type.as_bytes())));
+    text += &look.error_line(&format!(
+        "event {name}: {}: {message}",
+        escaped(failure.error_type.as_bytes())
+    ));
     for line in &failure.stack_trace {
         text += &format!("  {}\n", escaped(line.as_bytes()));
     }
@@ -176,9 +194,17 @@ pub fn invocation(invocation: &Invocation, memory_mb: u64, findings: &[Finding],
 pub fn invoke_notes(runtime: &Runtime, missing: &[String], glibc: Option<&str>, verbose: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if !missing.is_empty() {
-        let shown = if verbose { missing.len() } else { missing.len().min(NAMES) };
+        let shown = if verbose {
+            missing.len()
+        } else {
+            missing.len().min(NAMES)
+        };
         let more = missing.len() - shown;
-        let rest = if more > 0 { format!(" and {more} more (-v shows them)") } else { String::new() };
+        let rest = if more > 0 {
+            format!(" and {more} more (-v shows them)")
+        } else {
+            String::new()
+        };
         notes.push(format!(
             "{} has what this machine has not, so that it is missing here: {}{rest}",
             runtime.name,
@@ -255,7 +281,14 @@ mod tests {
         let invocations = [answered(b"{\"a\":1}"), answered(b"\xff\x00")];
         let error = Finding::new(Code::MissingLibrary, &[("soname", "libx.so.1")]);
         let warning = Finding::new(Code::MissingCommand, &[("command", "jq")]);
-        let invoked = Invoked::new(&runtime, "a.b", 512, (&[], Some("2.36")), &invocations, &[error.clone(), warning]);
+        let invoked = Invoked::new(
+            &runtime,
+            "a.b",
+            512,
+            (&[], Some("2.36")),
+            &invocations,
+            &[error.clone(), warning],
+        );
         let value = serde_json::to_value(&invoked).unwrap();
         assert_eq!(value["ok"], true);
         assert_eq!(value["init_ms"], 700.0);
@@ -264,7 +297,10 @@ mod tests {
         assert_eq!(value["invocations"][1]["response_base64"], "/wA=");
         assert_eq!(value["findings"].as_array().unwrap().len(), 1);
         let end = invoke_end(&invocations, &[error]).unwrap();
-        assert!(end.starts_with("check finds 1 error in the layers that did not show here (missing-library)"), "{end}");
+        assert!(
+            end.starts_with("check finds 1 error in the layers that did not show here (missing-library)"),
+            "{end}"
+        );
         assert_eq!(invoke_end(&invocations, &[]), None);
     }
 
@@ -274,7 +310,10 @@ mod tests {
         let missing: Vec<String> = (0..10).map(|number| format!("lib{number}.so")).collect();
         let notes = invoke_notes(&runtime, &missing, Some("2.36"), false);
         assert!(notes[0].ends_with("lib7.so and 2 more (-v shows them)"), "{notes:?}");
-        assert!(notes[1].starts_with("glibc is 2.36 here and 2.34 on provided.al2023"), "{notes:?}");
+        assert!(
+            notes[1].starts_with("glibc is 2.36 here and 2.34 on provided.al2023"),
+            "{notes:?}"
+        );
         assert!(invoke_notes(&runtime, &missing, Some("2.34"), true)[0].ends_with("lib9.so"));
     }
 }

@@ -42,7 +42,11 @@ impl TreePath {
     /// The text of the path in the tree of an absolute path on Lambda, as it is written there.
     pub fn text_from_lambda(absolute: &str) -> Option<&str> {
         let rest = absolute.strip_prefix(LAYER_ROOT)?;
-        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+        if rest.is_empty() {
+            Some(rest)
+        } else {
+            rest.strip_prefix('/')
+        }
     }
 
     /// The absolute path that this one has on Lambda.
