@@ -10,6 +10,7 @@ mod analyze;
 mod bootstrap;
 mod check;
 mod errors;
+mod invoke;
 mod loader;
 mod pack;
 mod prune;
