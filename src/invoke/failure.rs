@@ -194,7 +194,17 @@ pub fn explaining<'a>(findings: &'a [Finding], failure: &Failure, log: &str) -> 
         .filter(|finding| {
             let on_bootstrap = finding.path.as_deref() == Some("bootstrap")
                 || finding.code == Code::MissingInterpreter && finding.message.contains("bootstrap");
+            let command = finding
+                .message
+                .split(" may call ")
+                .nth(1)
+                .and_then(|rest| rest.split(',').next());
+            let not_found = |command: &str| {
+                log.lines()
+                    .any(|line| line.contains(&format!("{command}: ")) && line.contains("not found"))
+            };
             at_start && on_bootstrap
+                || finding.code == Code::MissingCommand && command.is_some_and(not_found)
                 || named(&finding.message).any(|name| log.contains(name) || failure.error_message.contains(name))
         })
         .collect()
@@ -295,6 +305,22 @@ mod tests {
             Code::SymbolVersionMissing,
             &[("version", "GLIBC_2.35"), ("library", "libm.so.6")],
         );
+        let command = Finding::new(
+            Code::MissingCommand,
+            &[
+                ("files", "bootstrap"),
+                ("command", "jq"),
+                ("runtime", "provided.al2023"),
+            ],
+        );
+        let log = "/opt/bootstrap: line 3: jq: command not found";
+        let ended = Ended {
+            status: Some(127),
+            signal: None,
+            over_memory: false,
+        };
+        let failure = Failure::ended("7", ended, 512);
+        assert_eq!(explaining(std::slice::from_ref(&command), &failure, log), [&command]);
         let interpreter = Finding::new(
             Code::MissingInterpreter,
             &[

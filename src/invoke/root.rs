@@ -311,8 +311,17 @@ fn highest_glibc(libc: &Object) -> Option<String> {
 /// Writes a planned root into an empty folder. What cannot be renamed is added to what is missing.
 pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<()> {
     let mut failed = Vec::new();
-    // Links to folders first: what lies below them is then written where they lead to, as nothing is.
+    let is_link = |path: &Path| {
+        matches!(
+            path.to_str().map(|path| plan.pieces.get(path)),
+            Some(Some(Piece::Link(_)))
+        )
+    };
     for (path, piece) in &plan.pieces {
+        // Nothing is written through a link, which may lead out of the root.
+        if Path::new(path).ancestors().skip(1).any(is_link) {
+            continue;
+        }
         let to = root.join(path.trim_start_matches('/'));
         if let Some(folder) = to.parent() {
             fs_err::create_dir_all(folder)?;
@@ -530,6 +539,25 @@ mod tests {
         assert_eq!(*link, Piece::Link("/usr/lib64/libcap.so.2".to_owned()));
         assert_eq!(plan.glibc.as_deref(), Some("2.36"));
         assert!(matches!(&plan.pieces["/usr/bin/sh"], Piece::Program { from, .. } if from.ends_with("bash")));
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let outside = folder.path().join("outside");
+        fs_err::create_dir_all(&outside).unwrap();
+        let mut plan = Plan {
+            pieces: BTreeMap::from([
+                ("/a".to_owned(), Piece::Link(outside.to_str().unwrap().to_owned())),
+                ("/a/x".to_owned(), Piece::Text("x".to_owned())),
+                ("/b/y".to_owned(), Piece::Text("y".to_owned())),
+            ]),
+            ..Plan::default()
+        };
+        let root = folder.path().join("root");
+        write(&mut plan, &root).unwrap();
+        assert_eq!(fs_err::read_dir(&outside).unwrap().count(), 0);
+        assert_eq!(fs_err::read_to_string(root.join("b/y")).unwrap(), "y");
     }
 
     #[test]

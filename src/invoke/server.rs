@@ -21,10 +21,10 @@ struct Shared {
     current: Mutex<Current>,
     changed: Condvar,
     connections: AtomicUsize,
-    tell: Box<dyn Fn(Happening) + Send + Sync>,
+    tell: Box<dyn Fn(u64, Happening) + Send + Sync>,
 }
 
-/// The bootstrap that is served, and the how manieth it is: what an earlier one still says does not count.
+/// The bootstrap that is served, and its number: what an earlier one still says does not count.
 struct Current {
     api: Api,
     number: u64,
@@ -43,7 +43,7 @@ impl Shared {
         }
         let (mut reaction, happening) = current.api.handle(request);
         if let Some(happening) = happening {
-            (self.tell)(happening);
+            (self.tell)(number, happening);
         }
         loop {
             match reaction {
@@ -86,8 +86,9 @@ impl Shared {
 }
 
 impl Server {
-    /// Serves what comes in on the socket. `tell` hears what a runtime does, before the runtime hears the answer.
-    pub(super) fn new(listener: TcpListener, tell: impl Fn(Happening) + Send + Sync + 'static) -> Self {
+    /// Serves what comes in on the socket. `tell` hears what a bootstrap does, with the number of that bootstrap, before the
+    /// bootstrap hears the answer.
+    pub(super) fn new(listener: TcpListener, tell: impl Fn(u64, Happening) + Send + Sync + 'static) -> Self {
         let shared = Arc::new(Shared {
             current: Mutex::new(Current {
                 api: Api::new(),
@@ -119,13 +120,15 @@ impl Server {
         Self { shared }
     }
 
-    /// From now on another bootstrap is served.
-    pub(super) fn renew(&self) {
+    /// From now on another bootstrap is served; gives its number.
+    pub(super) fn renew(&self) -> u64 {
         let mut current = self.shared.current();
         current.api = Api::new();
         current.number += 1;
+        let number = current.number;
         drop(current);
         self.shared.changed.notify_all();
+        number
     }
 
     /// Gives the runtime an event.
@@ -162,7 +165,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, receiver) = channel();
-        let server = Server::new(listener, move |happening| sender.send(happening).unwrap());
+        let server = Server::new(listener, move |number, happening| {
+            sender.send((number, happening)).unwrap()
+        });
         let client = thread::spawn(move || {
             let mut stream = TcpStream::connect(address).unwrap();
             for round in ["one", "two"] {
@@ -186,7 +191,7 @@ mod tests {
         });
         for round in ["one", "two"] {
             let wait = Duration::from_secs(20);
-            assert_eq!(receiver.recv_timeout(wait).unwrap(), Happening::Ready);
+            assert_eq!(receiver.recv_timeout(wait).unwrap(), (0, Happening::Ready));
             server.offer(Offer {
                 id: round.to_owned(),
                 deadline_ms: 1,
@@ -195,7 +200,7 @@ mod tests {
                 payload: round.as_bytes().to_vec().into(),
             });
             let answer = Happening::Answered(Answer::Response(round.as_bytes().to_vec()));
-            assert_eq!(receiver.recv_timeout(wait).unwrap(), answer);
+            assert_eq!(receiver.recv_timeout(wait).unwrap(), (0, answer));
         }
         // What the earlier bootstrap still asks for is not answered any more.
         let mut stream = client.join().unwrap();

@@ -28,7 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What comes in from all sides.
 enum Heard {
-    Api(Happening),
+    /// From the bootstrap with this number.
+    Api(u64, Happening),
     Inside(News),
     Gone,
 }
@@ -105,6 +106,9 @@ impl Session<'_, '_> {
                 self.running = false;
             }
             sandbox.log.begin();
+            if sandbox.gone {
+                self.sandbox = None;
+            }
         }
         let mut timeout = self.wishes.timeout;
         invocation.failure = self.make_ready(&mut invocation, &mut timeout)?;
@@ -175,7 +179,7 @@ impl Session<'_, '_> {
             return Ok(Err(NotReady::Gone));
         };
         let begun = Instant::now();
-        sandbox.server()?.renew();
+        sandbox.number = sandbox.server()?.renew();
         sandbox.order(&Order::Start {
             environment: self.wishes.environment(),
         })?;
@@ -184,13 +188,13 @@ impl Session<'_, '_> {
                 return Ok(Err(NotReady::TimedOut));
             };
             return Ok(match heard {
-                Heard::Api(Happening::Ready) => Ok(begun.elapsed()),
-                Heard::Api(Happening::InitError(error)) => Err(NotReady::InitError(error)),
+                Heard::Api(_, Happening::Ready) => Ok(begun.elapsed()),
+                Heard::Api(_, Happening::InitError(error)) => Err(NotReady::InitError(error)),
                 Heard::Inside(News::NoBootstrap) => Err(NotReady::NoBootstrap),
                 Heard::Inside(News::NotStarted { bootstrap, errno }) => Err(NotReady::NotStarted { bootstrap, errno }),
                 Heard::Inside(News::Ended(ended)) => Err(NotReady::Ended(ended)),
                 Heard::Gone => Err(NotReady::Gone),
-                Heard::Api(_) | Heard::Inside(_) => continue,
+                Heard::Api(..) | Heard::Inside(_) => continue,
             });
         }
     }
@@ -222,14 +226,14 @@ impl Session<'_, '_> {
                 return Ok(Some(Failure::timed_out(&id, self.wishes.timeout)));
             };
             match heard {
-                Heard::Api(Happening::Answered(Answer::Response(response))) => {
+                Heard::Api(_, Happening::Answered(Answer::Response(response))) => {
                     invocation.response = Some(response);
                     answered = Some(None);
                 }
-                Heard::Api(Happening::Answered(Answer::Error(error))) => {
+                Heard::Api(_, Happening::Answered(Answer::Error(error))) => {
                     answered = Some(Some(Failure::reported(&error)));
                 }
-                Heard::Api(Happening::Ready) => {
+                Heard::Api(_, Happening::Ready) => {
                     if let Some(failure) = answered {
                         return Ok(failure);
                     }
@@ -242,7 +246,7 @@ impl Session<'_, '_> {
                     self.running = false;
                     return Ok(Some(Failure::sandbox_ended(&id)));
                 }
-                Heard::Api(Happening::InitError(_)) | Heard::Inside(_) => {}
+                Heard::Api(_, Happening::InitError(_)) | Heard::Inside(_) => {}
             }
         }
     }
@@ -302,6 +306,8 @@ struct Sandbox {
     heard: Receiver<Heard>,
     /// What was heard while something else was waited for.
     kept: VecDeque<Heard>,
+    /// The bootstrap that is running.
+    number: u64,
     server: Arc<OnceLock<Server>>,
     log: Arc<Log>,
     log_pipe: Arc<OwnedFd>,
@@ -339,6 +345,7 @@ impl Sandbox {
             socket: Arc::new(socket),
             heard,
             kept: VecDeque::new(),
+            number: 0,
             server: Arc::new(OnceLock::new()),
             log: Arc::new(Log::new()),
             log_pipe: Arc::new(log_pipe.into()),
@@ -351,8 +358,8 @@ impl Sandbox {
             while let Ok(Some((news, descriptor))) = receive::<News>(&*socket) {
                 if let (News::Listening, Some(descriptor)) = (&news, descriptor) {
                     let sender = sender.clone();
-                    let tell = move |happening| {
-                        let _ = sender.send(Heard::Api(happening));
+                    let tell = move |number, happening| {
+                        let _ = sender.send(Heard::Api(number, happening));
                     };
                     let _ = server.set(Server::new(TcpListener::from(descriptor), tell));
                 }
@@ -408,6 +415,8 @@ impl Sandbox {
             progress.check()?;
             let left = deadline.saturating_duration_since(Instant::now());
             match self.heard.recv_timeout(left.min(TICK)) {
+                // An earlier bootstrap had said it just before it was ended.
+                Ok(Heard::Api(number, _)) if number != self.number => {}
                 Ok(heard) => {
                     self.gone |= matches!(heard, Heard::Gone);
                     return Ok(Some(heard));
@@ -424,7 +433,9 @@ impl Sandbox {
 
     /// Whether the bootstrap or the whole sandbox has ended since it was heard of last.
     fn has_ended(&mut self) -> bool {
-        self.kept.extend(self.heard.try_iter());
+        let number = self.number;
+        let current = |heard: &Heard| !matches!(heard, Heard::Api(other, _) if *other != number);
+        self.kept.extend(self.heard.try_iter().filter(current));
         let ended = |heard: &Heard| matches!(heard, Heard::Gone | Heard::Inside(News::Ended(_)));
         let has_ended = self.kept.iter().any(ended);
         if has_ended {
