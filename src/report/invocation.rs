@@ -176,7 +176,12 @@ pub fn invocation(invocation: &Invocation, memory_mb: u64, findings: &[Finding],
         escaped(failure.error_type.as_bytes())
     );
     let name = &invocation.event;
-    let message = escaped(failure.error_message.as_bytes());
+    let lines: Vec<String> = failure
+        .error_message
+        .lines()
+        .map(|line| escaped(line.as_bytes()))
+        .collect();
+    let message = lines.join("\n  ");
     text += &look.error_line(&format!(
         "event {name}: {}: {message}",
         escaped(failure.error_type.as_bytes())

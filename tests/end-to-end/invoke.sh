@@ -129,7 +129,7 @@ say "without libgfortran it fails with the loader's message, and the finding bes
 cp -L "$(ldconfig -p | sed -n 's/.*libtirpc\.so\.3 .*=> //p' | head -n 1)" tree/lib/
 "$program" pack tree --with-bootstrap --no-import -o lacking -q >/dev/null 2>&1 || [[ $? == 1 ]]
 mkdir lacking-task
-echo 'handler <- function(event) coef(stats::lm(mpg ~ wt, data = datasets::mtcars))[[1]]' >lacking-task/test.R
+echo 'handler <- function(event) stats::coef(stats::lm(mpg ~ wt, data = datasets::mtcars))[[1]]' >lacking-task/test.R
 if "$program" invoke lacking --handler test.handler --task lacking-task >out 2>log; then fail "it answered: $(cat out)"; fi
 cat log
 grep -q "libgfortran.so.5: cannot open shared object file" log || fail "no message of the loader"
