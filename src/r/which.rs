@@ -90,3 +90,25 @@ pub fn has_stand_in(root: Root<'_>) -> bool {
 fn stand_in() -> String {
     format!("{}/{STAND_IN}", crate::tree::path::LAYER_ROOT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_name_both_paths_and_only_plain_ones_are_written_into_code() {
+        let trap = |which: &str| Trap {
+            database: TreePath::root(),
+            profile: TreePath::root(),
+            which: which.to_owned(),
+        };
+        let text = trap("/usr/bin/which").defused("T <- TRUE\n").unwrap();
+        assert!(text.starts_with("T <- TRUE\n\n## lambdar-prune: "), "{text}");
+        assert!(text.contains("built <- \"/usr/bin/which\"\n"), "{text}");
+        assert!(text.contains("stand_in <- \"/opt/bin/which\"\n"), "{text}");
+        assert!(!text.contains('@'), "{text}");
+        for hostile in ["/a\"); q(\"/which", "/a\\/which", "/a\n/which", "/\u{e9}/which"] {
+            assert_eq!(trap(hostile).defused(""), None, "{hostile}");
+        }
+    }
+}

@@ -51,10 +51,10 @@ pub struct Runtime {
 impl Runtime {
     /// A built-in runtime by its name, or one of the user's by the path of its file.
     pub fn load(name: &str, arch: Arch) -> Result<Self, RuntimeError> {
-        if data::is_built_in(name) || !Path::new(name).is_file() {
-            return data::load_built_in(name, arch);
+        match data::load_built_in(name, arch) {
+            Err(RuntimeError::Unknown { .. }) if Path::new(name).is_file() => data::load_file(Path::new(name), arch),
+            result => result,
         }
-        data::load_file(Path::new(name), arch)
     }
 
     /// What the runtime has at an absolute path, links not followed; `None` where nothing is known to be.
