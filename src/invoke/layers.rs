@@ -202,7 +202,7 @@ fn write(
         .collect();
     let work = progress.start(Stage::Unpack, files.len() as u64);
     files.par_iter().try_for_each_init(
-        || BTreeMap::<usize, Archive>::new(),
+        BTreeMap::<usize, Archive>::new,
         |own, (path, mode, from)| -> Result<(), LayError> {
             progress.check()?;
             let to = place(path);

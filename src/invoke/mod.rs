@@ -225,30 +225,30 @@ pub fn prepare(
     let (opt, task) = (place("opt"), place("task"));
     let mut missing = Vec::new();
     let mut glibc = None;
-    let root = match &wishes.rootfs {
-        Some(root) => {
-            checked_root(root, wishes.runtime)?;
-            fs_err::canonicalize(root)?
+    let mut bounds = Vec::new();
+    let root = if let Some(root) = &wishes.rootfs {
+        checked_root(root, wishes.runtime)?;
+        fs_err::canonicalize(root)?
+    } else {
+        let runtime = wishes.runtime;
+        let mut plan = root::plan(runtime, &ThisMachine { libraries, runtime });
+        if plan.glibc.is_none() {
+            return Err(InvokeError::NoLibc);
         }
-        None => {
-            let runtime = wishes.runtime;
-            let mut plan = root::plan(runtime, &ThisMachine { libraries, runtime });
-            if plan.glibc.is_none() {
-                return Err(InvokeError::NoLibc);
-            }
-            let root = place("root");
-            root::write(&mut plan, &root)?;
-            progress.check()?;
-            (missing, glibc) = (plan.missing, plan.glibc);
-            root
-        }
+        let root = place("root");
+        bounds = root::write(&mut plan, &root)?;
+        progress.check()?;
+        (missing, glibc) = (plan.missing, plan.glibc);
+        root
     };
+    // What is bound into the root comes after the root itself.
+    bounds.splice(0..0, sandbox::bounds(&root)?);
     let mut closed = layers::lay(&wishes.layers, &opt, progress)?;
     closed.extend(layers::lay(&wishes.task, &task, progress)?);
     area.closed = closed;
     Ok(Prepared {
         mounts: Mounts {
-            root: sandbox::bounds(&root)?,
+            root: bounds,
             opt,
             task,
             own: Own::find()?,

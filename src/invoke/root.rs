@@ -2,13 +2,14 @@
 //!
 //! What this machine's builds need beyond the runtime's libraries (Debian's libcurl wants librtmp) is there under another
 //! name, and the copies of these builds alone ask for it by that name: a library of a layer that needs librtmp.so.1 fails
-//! as it does on Lambda. [`plan`] decides, [`write`] copies.
+//! as it does on Lambda. [`plan`] decides, [`write`] carries it out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::data::DATA;
+use super::sandbox::Bound;
 use crate::elf::{Object, hidden_name, hide_libraries};
 use crate::host::Libraries;
 use crate::runtime::{Runtime, directories_in};
@@ -36,7 +37,7 @@ pub(super) enum Piece {
         hidden: BTreeSet<String>,
     },
     /// A file or folder of this machine, as it is.
-    Copy(PathBuf),
+    Machine(PathBuf),
     /// A file with this text.
     Text(String),
     /// A link.
@@ -242,7 +243,7 @@ impl Planning<'_> {
                 .find_map(|place| Some((place, self.machine.place(place)?)));
             match found {
                 Some((place, from)) => {
-                    self.plan.pieces.insert(file.path.clone(), Piece::Copy(from));
+                    self.plan.pieces.insert(file.path.clone(), Piece::Machine(from));
                     // The place of another locale is better than none, and not the same.
                     if file.path.contains("/locale/en_US") && !place.contains("/en_US") {
                         missing.insert("locale en_US.UTF-8 (C.UTF-8 is in its place)".to_owned());
@@ -283,7 +284,7 @@ impl Planning<'_> {
             }
             let path = folder.join(name);
             if let Some(text) = path.to_str() {
-                self.plan.pieces.insert(text.to_owned(), Piece::Copy(path));
+                self.plan.pieces.insert(text.to_owned(), Piece::Machine(path));
             }
         }
         for wanted in wanted.into_iter().flatten() {
@@ -308,9 +309,11 @@ fn highest_glibc(libc: &Object) -> Option<String> {
         .map(|(_, version)| version)
 }
 
-/// Writes a planned root into an empty folder. What cannot be renamed is added to what is missing.
-pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<()> {
+/// Writes a planned root into an empty folder. What cannot be renamed is added to what is missing. Gives the folders of this
+/// machine that are to be bound into the root as they are.
+pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String, Bound)>> {
     let mut failed = Vec::new();
+    let mut bounds = Vec::new();
     let is_link = |path: &Path| {
         matches!(
             path.to_str().map(|path| plan.pieces.get(path)),
@@ -339,7 +342,13 @@ pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<()> {
                     failed.push(path.rsplit('/').next().unwrap_or_default().to_owned());
                 }
             }
-            Piece::Copy(from) => copy(from, &to)?,
+            Piece::Machine(from) if from.is_dir() => {
+                fs_err::create_dir_all(&to)?;
+                bounds.push((path.clone(), Bound::Path(from.clone())));
+            }
+            Piece::Machine(from) => {
+                fs_err::copy(from, &to)?;
+            }
             Piece::Text(text) => fs_err::write(&to, text)?,
             Piece::Link(target) => symlink(target, &to)?,
         }
@@ -347,26 +356,7 @@ pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<()> {
     plan.missing.extend(failed);
     plan.missing.sort();
     plan.missing.dedup();
-    Ok(())
-}
-
-/// Copies a file or a folder; in folders links are followed, and what cannot be read is passed over.
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    if from.is_file() {
-        return fs_err::copy(from, to).map(|_| ());
-    }
-    for entry in walkdir::WalkDir::new(from).follow_links(true).into_iter().flatten() {
-        let Ok(below) = entry.path().strip_prefix(from) else {
-            continue;
-        };
-        let to = to.join(below);
-        if entry.file_type().is_dir() {
-            fs_err::create_dir_all(&to)?;
-        } else if entry.file_type().is_file() {
-            fs_err::copy(entry.path(), &to)?;
-        }
-    }
-    Ok(())
+    Ok(bounds)
 }
 
 /// The machine that this program runs on.

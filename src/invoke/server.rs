@@ -166,7 +166,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (sender, receiver) = channel();
         let server = Server::new(listener, move |number, happening| {
-            sender.send((number, happening)).unwrap()
+            sender.send((number, happening)).unwrap();
         });
         let client = thread::spawn(move || {
             let mut stream = TcpStream::connect(address).unwrap();

@@ -259,10 +259,7 @@ impl Session<'_, '_> {
         self.peak = self.peak.max(sandbox.peak_memory(self.progress)?);
         invocation.peak_memory = self.peak;
         // An error that the runtime reports of an event leaves it running; everything else does not.
-        let reported = invocation
-            .failure
-            .as_ref()
-            .is_some_and(|failure| failure.is_of_handler());
+        let reported = invocation.failure.as_ref().is_some_and(Failure::is_of_handler);
         if invocation.failure.is_some() && !reported {
             self.stop()?;
         }

@@ -362,7 +362,7 @@ fn a_compiled_bootstrap_keeps_its_connection() {
 fn shell(sandbox: &Sandbox, commands: &str) -> Ran {
     sandbox.file("commands", commands);
     sandbox.run_with(["invoke", "opt", "--shell"], |command| {
-        let commands = std::fs::File::open(sandbox.path("commands")).unwrap();
+        let commands = fs_err::File::open(sandbox.path("commands")).unwrap().into_parts().0;
         command.stdin(commands).env("SECRET_OF_THE_HOST", "x");
     })
 }
