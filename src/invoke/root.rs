@@ -2,7 +2,7 @@
 //!
 //! What this machine's builds need beyond the runtime's libraries (Debian's libcurl wants librtmp) is there under another
 //! name, and the copies of these builds alone ask for it by that name: a library of a layer that needs librtmp.so.1 fails
-//! as it does on Lambda. [`plan`] decides, [`write`] carries it out.
+//! as it does on Lambda. [`plan`] decides, [`write()`] carries it out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::symlink;
