@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use programs::program_findings;
-pub use read::{Layer, MAX_UNZIPPED, read_zips};
+pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 
 use crate::finding::{Code, Finding};
 use crate::limits;

@@ -528,7 +528,7 @@ fn method_name(number: u16) -> String {
 }
 
 /// A name as a path, and whether it is a folder's; or what is wrong with it. `./` is the root.
-fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
+pub fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
     if raw.len() > LONGEST_PATH {
         return Err("longer than a path can be");
     }

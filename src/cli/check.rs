@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use lambdar_prune::check::{CheckError, MAX_UNZIPPED, inputs, judge, packed_for, read};
+use lambdar_prune::check::{CheckError, Layer, MAX_UNZIPPED, inputs, judge, packed_for, read};
 use lambdar_prune::finding::Code;
 use lambdar_prune::nearest::suggestion;
 use lambdar_prune::report::{self, Checked, Explanations};
@@ -74,34 +74,34 @@ impl Arguments {
             self.max_unzipped.unwrap_or(MAX_UNZIPPED),
             progress,
         )?;
-        let runtime = self.runtime(global, &layers)?;
+        let runtime = runtime(&self.paths, global, &layers)?;
         Ok(Checked::new(
             judge(layers, &runtime, self.reserve.unwrap_or_default()),
             &runtime,
         ))
     }
+}
 
-    /// The runtime on the command line, else the one that the layers were packed for, else the default.
-    fn runtime(&self, global: &Global, layers: &[lambdar_prune::check::Layer]) -> Result<Runtime, Failure> {
-        let packed_for = self.paths.iter().find_map(|path| packed_for(path));
-        let of_objects = Arch::of_most(
-            layers
-                .iter()
-                .flat_map(|layer| layer.tree.objects().map(|(_, object)| object)),
-        );
-        let (name, arch) = match &packed_for {
-            Some((name, arch)) => (Some(name.as_str()), arch.parse().ok()),
-            None => (None, None),
-        };
-        let name = global.runtime.as_deref().or(name).unwrap_or(runtime::DEFAULT);
-        let arch = global.arch.or(arch).or(of_objects).unwrap_or(Arch::X86_64);
-        Runtime::load(name, arch).map_err(|error| match error {
-            RuntimeError::Unknown { name } if global.runtime.is_none() => Failure::Error(format!(
-                "the layers were packed for runtime {name}, which is not built in; give its file with --runtime"
-            )),
-            error => error.into(),
-        })
-    }
+/// The runtime on the command line, else the one that the layers were packed for, else the default.
+pub(super) fn runtime(paths: &[PathBuf], global: &Global, layers: &[Layer]) -> Result<Runtime, Failure> {
+    let packed_for = paths.iter().find_map(|path| packed_for(path));
+    let of_objects = Arch::of_most(
+        layers
+            .iter()
+            .flat_map(|layer| layer.tree.objects().map(|(_, object)| object)),
+    );
+    let (name, arch) = match &packed_for {
+        Some((name, arch)) => (Some(name.as_str()), arch.parse().ok()),
+        None => (None, None),
+    };
+    let name = global.runtime.as_deref().or(name).unwrap_or(runtime::DEFAULT);
+    let arch = global.arch.or(arch).or(of_objects).unwrap_or(Arch::X86_64);
+    Runtime::load(name, arch).map_err(|error| match error {
+        RuntimeError::Unknown { name } if global.runtime.is_none() => Failure::Error(format!(
+            "the layers were packed for runtime {name}, which is not built in; give its file with --runtime"
+        )),
+        error => error.into(),
+    })
 }
 
 /// What is known of one kind of finding, or all kinds.

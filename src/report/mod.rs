@@ -3,6 +3,7 @@
 mod analysis;
 mod bootstrap;
 mod explain;
+mod invocation;
 mod prune;
 mod publication;
 mod rules;
@@ -13,6 +14,7 @@ mod why;
 pub use analysis::{Analysis, analyze};
 pub use bootstrap::{BootstrapFile, Bootstrapped, bootstrapped};
 pub use explain::{Explanation, Explanations, codes, findings_document, pages};
+pub use invocation::{Invoked, InvokedEvent, invocation, invoke_end, invoke_notes};
 pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
 pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use arch::Arch;
-pub use capture::{CaptureError, capture};
+pub use capture::{CaptureError, capture, directories_in};
 pub use data::{RuntimeError, Summary, built_in};
 
 use crate::tree::{Entry, Tree};

@@ -14,6 +14,7 @@ mod findings;
 mod foreign;
 mod handmade;
 mod hostile;
+mod invoke;
 mod loader;
 mod pack;
 mod prune;
