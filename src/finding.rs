@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 
+use crate::nearest::suggestion;
+
 /// How bad a finding is. The order is that of the report: errors first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It will not work; the exit status is 1.
@@ -29,7 +35,7 @@ impl fmt::Display for Severity {
 }
 
 /// What kind of thing was found. The names are stable: scripts may rely on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)] // Each is described by its text in rules/findings.toml.
 pub enum Code {
@@ -62,9 +68,58 @@ pub enum Code {
     WrongMachine,
     UnreadableObject,
     UnreadableFile,
+    OverBudget,
+    GrownTooMuch,
+    UnusedBudget,
+    UnusedAllow,
     #[serde(rename = "name-not-utf8")]
     NameNotUtf8,
     SpecialFile,
+}
+
+impl Code {
+    /// Every code, in the order of the documentation.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TEXTS.as_ref().into_iter().flat_map(BTreeMap::keys).copied()
+    }
+
+    /// How bad it is unless a policy says otherwise.
+    pub fn severity(self) -> Severity {
+        text_of(self).map_or(Severity::Error, |text| text.severity)
+    }
+
+    /// What it says, with words in braces that each finding fills.
+    pub fn message(self) -> &'static str {
+        text_of(self).map_or("", |text| &text.message)
+    }
+
+    /// What to do, with words in braces that each finding fills.
+    pub fn help(self) -> &'static str {
+        text_of(self).map_or("", |text| &text.help)
+    }
+}
+
+/// A name that is no code's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no finding '{name}'{near}")]
+pub struct CodeError {
+    name: String,
+    near: String,
+}
+
+impl FromStr for Code {
+    type Err = CodeError;
+
+    fn from_str(name: &str) -> Result<Self, CodeError> {
+        let by_name: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Self::deserialize(by_name).map_err(|_| {
+            let known: Vec<String> = Self::all().map(|code| code.to_string()).collect();
+            CodeError {
+                name: name.to_owned(),
+                near: suggestion(name, known.iter().map(String::as_str)),
+            }
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,8 +133,12 @@ struct Text {
 static TEXTS: LazyLock<Result<BTreeMap<Code, Text>, toml::de::Error>> =
     LazyLock::new(|| toml::from_str(include_str!("../rules/findings.toml")));
 
+fn text_of(code: Code) -> Option<&'static Text> {
+    TEXTS.as_ref().ok()?.get(&code)
+}
+
 /// One thing that was found.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -98,19 +157,18 @@ pub struct Finding {
 impl Finding {
     /// A finding with the text that belongs to its code. `words` fill the braces of that text.
     pub fn new(code: Code, words: &[(&str, &str)]) -> Self {
-        let text = TEXTS.as_ref().ok().and_then(|texts| texts.get(&code));
         let fill = |template: &str| {
             words.iter().fold(template.to_owned(), |text, (name, word)| {
                 text.replace(&format!("{{{name}}}"), word)
             })
         };
         Self {
-            severity: text.map_or(Severity::Error, |text| text.severity),
+            severity: code.severity(),
             code,
             layer: None,
             path: None,
-            message: text.map(|text| fill(&text.message)).unwrap_or_default(),
-            help: text.map(|text| fill(&text.help)).unwrap_or_default(),
+            message: fill(code.message()),
+            help: fill(code.help()),
         }
     }
 

@@ -22,9 +22,12 @@
 
 pub mod check;
 pub mod config;
+pub mod diff;
 pub mod elf;
 pub mod finding;
+pub mod gate;
 pub mod host;
+pub mod inventory;
 pub mod limits;
 pub mod loader;
 pub mod nearest;

@@ -183,6 +183,7 @@ pub fn read(inputs: &[Input], progress: &dyn Progress) -> Result<Vec<Layer>, Che
                     entries: scan.tree.iter().count(),
                     findings: scan_findings(&scan.problems),
                     sums: std::collections::BTreeMap::new(),
+                    zipped: std::collections::BTreeMap::new(),
                     tree: scan.tree,
                 });
             }
@@ -215,17 +216,11 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime) -> Report {
     let mut seen: std::collections::BTreeMap<TreePath, (String, Option<(u32, u64)>)> =
         std::collections::BTreeMap::new();
     for layer in layers {
-        let size = layer.tree.totals().unzipped_bytes;
-        unzipped += size;
+        unzipped += layer.tree.totals().unzipped_bytes;
         let name = layer.zip_bytes.map(|_| layer.file.as_str());
-        if let Some(bytes) = layer.zip_bytes {
-            findings.extend(zip_size(bytes).map(|finding| finding.in_layer(name)));
-            sizes.push(LayerSize {
-                file: layer.file.clone(),
-                zipped_bytes: bytes,
-                unzipped_bytes: size,
-                entries: layer.entries,
-            });
+        if let Some(size) = layer.size() {
+            findings.extend(zip_size(size.zipped_bytes).map(|finding| finding.in_layer(name)));
+            sizes.push(size);
         }
         findings.extend(layer.findings.into_iter().map(|finding| finding.in_layer(name)));
         for (path, entry) in layer.tree.iter() {

@@ -13,8 +13,10 @@ use ::zip::ZipArchive;
 use ::zip::result::ZipError;
 use rayon::prelude::*;
 
+use super::LayerSize;
 use crate::finding::{Code, Finding};
 use crate::limits;
+use crate::pack::entry_size;
 use crate::progress::{Interrupted, Progress, Stage, Work};
 use crate::size::Bytes;
 use crate::tree::path::escaped;
@@ -44,6 +46,20 @@ pub struct Layer {
     pub tree: Tree,
     /// CRC-32 and length of each file, by which equal content is told.
     pub sums: BTreeMap<TreePath, (u32, u64)>,
+    /// What each entry adds to the zip, headers included and extra fields not.
+    pub zipped: BTreeMap<TreePath, Bytes>,
+}
+
+impl Layer {
+    /// The sizes of a zip; a tree has none.
+    pub fn size(&self) -> Option<LayerSize> {
+        Some(LayerSize {
+            file: self.file.clone(),
+            zipped_bytes: self.zip_bytes?,
+            unzipped_bytes: self.tree.totals().unzipped_bytes,
+            entries: self.entries,
+        })
+    }
 }
 
 /// Reads zips whole: every entry's content is unpacked in memory, one at a time a thread, and its CRC compared.
@@ -77,6 +93,7 @@ fn read_zip(path: &Path, progress: &dyn Progress, work: &dyn Work) -> Result<Lay
         findings: Vec::new(),
         tree: Tree::default(),
         sums: BTreeMap::new(),
+        zipped: BTreeMap::new(),
     };
     let archive = match open(path) {
         Ok(archive) => archive,
@@ -113,6 +130,7 @@ fn read_zip(path: &Path, progress: &dyn Progress, work: &dyn Work) -> Result<Lay
             if let Some(sum) = entry.sum {
                 layer.sums.insert(path.clone(), sum);
             }
+            layer.zipped.insert(path.clone(), entry.zipped);
             layer.tree.insert(path, value);
         }
     }
@@ -134,6 +152,7 @@ struct ReadEntry {
     sum: Option<(u32, u64)>,
     findings: Vec<Finding>,
     compressed: u64,
+    zipped: Bytes,
 }
 
 fn read_entry(archive: &mut Archive, index: usize, left: &AtomicU64) -> ReadEntry {
@@ -164,6 +183,8 @@ fn read_entry(archive: &mut Archive, index: usize, left: &AtomicU64) -> ReadEntr
         }
     };
     result.compressed = entry.compressed_size();
+    let name = std::str::from_utf8(&raw_name).unwrap_or_default();
+    result.zipped = Bytes(entry_size(name, entry.compressed_size()));
     if entry.encrypted() {
         find(Code::UnsupportedEntry, &[("what", "encrypted")]);
         return result;

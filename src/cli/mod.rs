@@ -3,6 +3,9 @@
 
 mod analyze;
 mod check;
+mod completions;
+mod diff;
+mod form;
 mod pack;
 mod progress;
 mod prune;
@@ -26,6 +29,7 @@ use lambdar_prune::rules::{Choices, Matcher, RuleError, RuleSet, read_rules};
 use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 use lambdar_prune::tree::Tree;
 
+use form::FormOption;
 use progress::Terminal;
 
 /// The answer is yes: 0; it is no: 1; it could not be found: 2; stopped by the user: 130, as a shell has it (128 + SIGINT).
@@ -63,11 +67,15 @@ enum Command {
     Analyze(analyze::Arguments),
     Pack(pack::Arguments),
     Check(check::Arguments),
+    Diff(diff::Arguments),
     Prune(prune::Arguments),
     Rules(rules::Arguments),
     Publish(publish::Arguments),
     Why(why::Arguments),
     Runtimes(runtimes::Arguments),
+    Completions(completions::Arguments),
+    /// Print the manual page, in troff
+    Man,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -283,11 +291,14 @@ pub(crate) fn run() -> ExitCode {
         Command::Analyze(arguments) => arguments.run(global, &progress),
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
+        Command::Diff(arguments) => arguments.run(global, &progress),
         Command::Prune(arguments) => arguments.run(global, &progress),
         Command::Rules(arguments) => arguments.run(global, &progress),
         Command::Publish(arguments) => arguments.run(global, &progress),
         Command::Why(arguments) => arguments.run(global, &progress),
         Command::Runtimes(arguments) => arguments.run(global, &progress),
+        Command::Completions(arguments) => Ok(arguments.run()),
+        Command::Man => completions::manual(),
     };
     let status = match answer {
         Ok(answer) => match print(&answer.text) {

@@ -71,11 +71,14 @@ impl Arguments {
             Links::Follow => Symlinks::Follow,
         };
         let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
-        let packed = pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress)?;
+        let policy = global.config()?.demands.policy;
+        let mut packed = pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress)?;
+        let (findings, allowed) = policy.apply(packed.findings);
+        packed.findings = findings;
         Ok(Answer {
             text: match global.format {
                 Format::Json => packed.manifest.to_json(),
-                Format::Table => report::packed(&packed, &self.output.display().to_string(), global.look()),
+                Format::Table => report::packed(&packed, &allowed, &self.output.display().to_string(), global.look()),
             },
             status: if any_error(&packed.findings) {
                 Status::No

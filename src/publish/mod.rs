@@ -29,6 +29,7 @@ pub use snippet::Snippet;
 pub use wishes::{FieldError, Wishes};
 
 use crate::finding::{Code, Finding};
+use crate::gate::Allowed;
 use crate::limits;
 use crate::progress::{Progress, Stage};
 use crate::runtime::Arch;
@@ -359,6 +360,8 @@ pub struct Publication {
     pub warnings: Vec<String>,
     /// What check found.
     pub findings: Vec<Finding>,
+    /// What check found and the project allows.
+    pub allowed: Vec<Allowed>,
     /// How the run ended.
     #[serde(skip)]
     pub end: End,
@@ -366,7 +369,7 @@ pub struct Publication {
 
 impl Publication {
     /// A run that check has stopped.
-    pub fn hindered(wishes: &Wishes, packed: &Packed, findings: Vec<Finding>) -> Self {
+    pub fn hindered(wishes: &Wishes, packed: &Packed, findings: Vec<Finding>, allowed: Vec<Allowed>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             ok: false,
@@ -380,6 +383,7 @@ impl Publication {
             snippet: None,
             warnings: Vec::new(),
             findings,
+            allowed,
             end: End::Hindered,
         }
     }
@@ -400,13 +404,15 @@ impl Publication {
             snippet: None,
             warnings: publishing.warnings.clone(),
             findings: Vec::new(),
+            allowed: Vec::new(),
             end,
         }
     }
 
     /// The same with what check found.
-    pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+    pub fn with_findings(mut self, findings: Vec<Finding>, allowed: Vec<Allowed>) -> Self {
         self.findings = findings;
+        self.allowed = allowed;
         self
     }
 

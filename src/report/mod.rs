@@ -1,25 +1,37 @@
 //! What a command answers, as plain data that serializes to the documented JSON, and as tables of the same data.
 
 mod analysis;
+mod difference;
+mod github;
+mod junit;
+mod markdown;
+mod place;
 mod prune;
 mod publication;
 mod rules;
+mod sarif;
 mod table;
 mod text;
 mod why;
 
 pub use analysis::{Analysis, analyze};
+pub use difference::difference;
+pub use github::{github, without_commands};
+pub use junit::junit;
+pub use markdown::markdown;
 pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
 pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};
+pub use sarif::sarif;
 pub use table::Look;
-pub use text::{analysis, checked, explained, finding_lines, packed, runtime, runtimes};
+pub use text::{allowed_lines, analysis, checked, explained, finding_lines, packed, runtime, runtimes};
 pub use why::{Why, inside_tree, why};
 
 use serde::Serialize;
 
 use crate::check::{LayerSize, Report};
 use crate::finding::{Finding, any_error};
+use crate::gate::{Allowed, Growth, Judged};
 use crate::size::Bytes;
 
 /// The version of the JSON documents; it rises when a field changes its meaning.
@@ -36,8 +48,12 @@ pub struct Checked {
     pub runtime: String,
     /// The architecture that they were judged for.
     pub arch: crate::runtime::Arch,
-    /// Everything that was found, errors first.
+    /// What was found and counts, errors first.
     pub findings: Vec<Finding>,
+    /// What was found and is allowed.
+    pub allowed: Vec<Allowed>,
+    /// How the sizes have changed; `null` without a baseline.
+    pub growth: Option<Growth>,
     /// The layers; none for a tree.
     pub layers: Vec<LayerSize>,
     /// Sums.
@@ -56,8 +72,8 @@ pub struct CheckTotals {
 }
 
 impl Checked {
-    /// The answer made from what check found.
-    pub fn new(report: Report, runtime: &crate::runtime::Runtime) -> Self {
+    /// The answer made from what check found and what of it counts.
+    pub fn new(report: Report, judged: Judged, runtime: &crate::runtime::Runtime) -> Self {
         let unzipped_bytes = if report.layers.is_empty() {
             report.merged.totals().unzipped_bytes
         } else {
@@ -65,7 +81,7 @@ impl Checked {
         };
         Self {
             schema_version: SCHEMA_VERSION,
-            ok: !any_error(&report.findings),
+            ok: !any_error(&judged.findings),
             runtime: runtime.name.clone(),
             arch: runtime.arch,
             totals: CheckTotals {
@@ -73,7 +89,9 @@ impl Checked {
                 zipped_bytes: report.layers.iter().map(|layer| layer.zipped_bytes).sum(),
                 unzipped_bytes,
             },
-            findings: report.findings,
+            findings: judged.findings,
+            allowed: judged.allowed,
+            growth: judged.growth,
             layers: report.layers,
         }
     }

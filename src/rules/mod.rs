@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use file::read_rules;
 pub use matcher::Matcher;
+pub(crate) use matcher::set_of as path_globs;
 
 use crate::nearest::suggestion;
 use crate::r::SelectionError;
