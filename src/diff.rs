@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::inventory::{Inventory, Sizes};
@@ -11,7 +10,7 @@ use crate::report::SCHEMA_VERSION;
 use crate::size::Bytes;
 
 /// How something has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
     /// It was not there.
@@ -33,7 +32,7 @@ impl std::fmt::Display for Change {
 }
 
 /// A change in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Difference {
     /// What has happened.
     pub change: Change,
@@ -48,7 +47,7 @@ pub struct Difference {
 }
 
 /// The change of one layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct LayerDifference {
     /// The zip's file name.
     pub file: String,
@@ -58,7 +57,7 @@ pub struct LayerDifference {
 }
 
 /// The change of one component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ComponentDifference {
     /// The component.
     pub name: String,
@@ -68,7 +67,7 @@ pub struct ComponentDifference {
 }
 
 /// The change of one file, link or empty folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct FileDifference {
     /// Its path in the layers.
     pub path: String,
@@ -80,7 +79,7 @@ pub struct FileDifference {
 }
 
 /// How many files have changed, and how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Counts {
     /// Those that were not there.
     pub added: usize,
@@ -112,7 +111,7 @@ pub struct Comparison {
 }
 
 /// What `diff` answers.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct Diff {
     /// The version of this form.
     pub schema_version: u32,

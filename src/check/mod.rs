@@ -66,7 +66,7 @@ pub struct Report {
 }
 
 /// The size of one layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct LayerSize {
     /// The zip's file name.
     pub file: String,

@@ -10,7 +10,6 @@ pub mod policy;
 
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use budget::Budget;
@@ -63,7 +62,7 @@ pub struct Judged {
 }
 
 /// How sizes have changed since the baseline.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct Growth {
     /// The baseline, as it was given.
     pub baseline: String,

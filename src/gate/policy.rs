@@ -1,7 +1,6 @@
 //! What a project makes of findings: which are errors, which are warnings, and which it knows and allows.
 
 use globset::GlobSet;
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::finding::{Code, CodeError, Finding, Severity};
@@ -59,7 +58,7 @@ pub struct Policy {
 }
 
 /// A finding that does not count.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Allowed {
     /// The finding, as bad as it would be.
     #[serde(flatten)]

@@ -245,7 +245,7 @@ pub fn findings_that_count(findings: Vec<Finding>, wishes: &Wishes) -> Vec<Findi
 }
 
 /// What has become of a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// There is a new version.
@@ -265,7 +265,7 @@ impl std::fmt::Display for State {
 }
 
 /// One layer after the run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PublishedLayer {
     /// Its name on AWS.
     pub layer: String,
@@ -308,7 +308,7 @@ impl PublishedLayer {
 }
 
 /// A command that would be run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct PlannedCommand {
     /// On what condition.
     pub when: &'static str,
@@ -334,7 +334,7 @@ pub enum End {
 }
 
 /// What `publish` answers.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct Publication {
     /// The version of this form.
     pub schema_version: u32,

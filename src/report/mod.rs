@@ -10,6 +10,7 @@ mod prune;
 mod publication;
 mod rules;
 mod sarif;
+mod schema;
 mod table;
 mod text;
 mod why;
@@ -23,6 +24,7 @@ pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
 pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};
 pub use sarif::sarif;
+pub use schema::schemas;
 pub use table::Look;
 pub use text::{allowed_lines, analysis, checked, explained, finding_lines, packed, runtime, runtimes};
 pub use why::{Why, inside_tree, why};
@@ -38,7 +40,7 @@ use crate::size::Bytes;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What `check` answers.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct Checked {
     /// The version of this form.
     pub schema_version: u32,
@@ -61,7 +63,7 @@ pub struct Checked {
 }
 
 /// Sums over everything that was checked.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct CheckTotals {
     /// How many zips there are.
     pub layers: usize,
@@ -98,7 +100,7 @@ impl Checked {
 }
 
 /// What `runtimes show` answers.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct RuntimeReport<'a> {
     /// The version of this form.
     pub schema_version: u32,

@@ -333,9 +333,9 @@ pub(super) fn counts(checked: &Checked) -> String {
         number => format!(", {} allowed", exact(number as u64)),
     };
     format!(
-        "{} errors, {} warnings{allowed}",
-        exact(count(Severity::Error) as u64),
-        exact(count(Severity::Warning) as u64)
+        "{}, {}{allowed}",
+        counted(count(Severity::Error), "error"),
+        counted(count(Severity::Warning), "warning")
     )
 }
 

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::tree::{Entry, Tree};
 
 /// What can be the matter with a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// It takes no file of the tree.
@@ -24,7 +24,7 @@ pub enum Kind {
 }
 
 /// Something that is the matter with a rule.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 pub struct Lint {
     /// The rule.
     pub rule: String,

@@ -57,7 +57,7 @@ pub enum RuntimeError {
 }
 
 /// A built-in runtime in a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Summary {
     /// The name that AWS gives it.
     pub name: String,

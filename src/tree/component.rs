@@ -19,7 +19,7 @@ pub struct Components {
 }
 
 /// The size of one component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct ComponentSize {
     /// The name: an R package's, `R` for R itself, else that of the top folder or file.
     pub name: String,

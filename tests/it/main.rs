@@ -8,13 +8,17 @@
 
 mod analyze;
 mod check;
+mod diff;
 mod errors;
+mod formats;
+mod gate;
 mod loader;
 mod pack;
 mod prune;
 mod publish;
 mod robust;
 mod rules;
+mod schemas;
 mod support;
 mod why;
 mod zips;

@@ -1,0 +1,48 @@
+//! JSON Schemas of the documents that the program prints, made from the types that are printed.
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema};
+use serde_json::Value;
+
+use super::{Analysis, Checked, Linted, Pruned, RuleList, RuntimeReport, ShownRules, Why};
+use crate::diff::Diff;
+use crate::pack::Manifest;
+use crate::publish::Publication;
+use crate::runtime::Summary;
+
+/// The schema of every document by its name: that of the command, or of the file.
+pub fn schemas() -> Vec<(&'static str, Value)> {
+    vec![
+        ("analyze", schema::<Analysis>()),
+        ("check", schema::<Checked>()),
+        ("diff", schema::<Diff>()),
+        ("layers", schema::<Manifest>()),
+        ("prune", schema::<Pruned>()),
+        ("publish", schema::<Publication>()),
+        ("rules", schema::<RuleList>()),
+        ("rules-show", schema::<ShownRules>()),
+        ("rules-test", schema::<Linted>()),
+        ("runtimes", schema::<Vec<Summary>>()),
+        ("runtimes-show", schema::<RuntimeReport<'_>>()),
+        ("why", schema::<Why>()),
+    ]
+}
+
+fn schema<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with_transform(Closed);
+    settings.into_generator().into_root_schema_for::<T>().into()
+}
+
+/// Lets no object have a field that its type does not have.
+#[derive(Debug, Clone)]
+struct Closed;
+
+impl Transform for Closed {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        if schema.get("properties").is_some() && schema.get("additionalProperties").is_none() {
+            schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+        }
+    }
+}
