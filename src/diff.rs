@@ -10,7 +10,8 @@ use crate::report::SCHEMA_VERSION;
 use crate::size::Bytes;
 
 /// How something has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
     /// It was not there.
@@ -32,7 +33,8 @@ impl std::fmt::Display for Change {
 }
 
 /// A change in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
     /// What has happened.
     pub change: Change,
@@ -47,7 +49,8 @@ pub struct Difference {
 }
 
 /// The change of one layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerDifference {
     /// The zip's file name.
     pub file: String,
@@ -57,7 +60,8 @@ pub struct LayerDifference {
 }
 
 /// The change of one component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ComponentDifference {
     /// The component.
     pub name: String,
@@ -67,7 +71,8 @@ pub struct ComponentDifference {
 }
 
 /// The change of one file, link or empty folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileDifference {
     /// Its path in the layers.
     pub path: String,
@@ -79,7 +84,8 @@ pub struct FileDifference {
 }
 
 /// How many files have changed, and how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Those that were not there.
     pub added: usize,
@@ -111,7 +117,8 @@ pub struct Comparison {
 }
 
 /// What `diff` answers.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Diff {
     /// The version of this form.
     pub schema_version: u32,

@@ -8,11 +8,13 @@
 //! [`tree`] holds a tree as plain data, with the ELF objects that [`elf`] read in it. [`root`] lays it over a [`runtime`],
 //! and [`loader`] says what ld.so would do there. [`rules`] and [`plan`] decide what goes, what stays and what comes in.
 //! [`pack`] compresses, distributes and writes; [`check`] reads layers or a tree and says what is wrong with them.
+//! [`gate`] is what a project demands beyond that, and [`inventory`] and [`diff`] say what has changed between two builds.
 //! [`prune`] carries a plan out on the tree itself, and back. [`config`] is what a project wants of every run.
 //! [`report`] turns results into tables and JSON. [`r`] knows R's own ways.
 //!
 //! What holds everywhere:
-//! * Only [`tree::scan`], [`host`], [`pack`], [`check`], [`prune`], [`publish`] and the readers of rules, runtimes and
+//! * Only [`tree::scan`], [`host`], [`pack`], [`check`], [`inventory`], [`prune`], [`publish`] and the
+//!   readers of rules, runtimes and
 //!   configurations touch files, and [`prune`] alone changes a tree. Everything between them is a pure function over
 //!   plain data.
 //! * The library never prints; how far it is goes through [`progress`].

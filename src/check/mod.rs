@@ -66,7 +66,8 @@ pub struct Report {
 }
 
 /// The size of one layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerSize {
     /// The zip's file name.
     pub file: String,

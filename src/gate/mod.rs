@@ -62,7 +62,8 @@ pub struct Judged {
 }
 
 /// How sizes have changed since the baseline.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Growth {
     /// The baseline, as it was given.
     pub baseline: String,

@@ -17,7 +17,8 @@ pub const MANIFEST_NAME: &str = "layers.json";
 const SCHEMA_VERSION: u32 = 1;
 
 /// What lies in an output folder.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Manifest {
     /// The version of this form.
     pub schema_version: u32,
@@ -42,7 +43,8 @@ pub struct Manifest {
 }
 
 /// One zip.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerSummary {
     /// Its name in the output folder.
     pub file: String,
@@ -63,7 +65,8 @@ pub struct LayerSummary {
 }
 
 /// One entry of a zip.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackedEntry {
     /// Its path in the layers; that of a folder, which is only an entry if it is empty, ends with `/`.
     pub path: String,
@@ -78,7 +81,8 @@ pub struct PackedEntry {
 }
 
 /// Sums over all layers.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// How many layers there are.
     pub layers: usize,
@@ -93,7 +97,8 @@ pub struct Totals {
 }
 
 /// What one rule took.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Dropped {
     /// The rule's id.
     pub rule: String,
@@ -104,7 +109,8 @@ pub struct Dropped {
 }
 
 /// A file that came in.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AddedFile {
     /// Its path in the layers.
     pub path: String,
@@ -117,7 +123,8 @@ pub struct AddedFile {
 }
 
 /// A file that was changed on its way into the layers.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ChangedFile {
     /// Its path.
     pub path: String,
@@ -130,7 +137,8 @@ pub struct ChangedFile {
 }
 
 /// A file that was left as it is.
-#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UntouchedFile {
     /// Its path.
     pub path: String,

@@ -245,7 +245,8 @@ pub fn findings_that_count(findings: Vec<Finding>, wishes: &Wishes) -> Vec<Findi
 }
 
 /// What has become of a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// There is a new version.
@@ -265,7 +266,8 @@ impl std::fmt::Display for State {
 }
 
 /// One layer after the run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PublishedLayer {
     /// Its name on AWS.
     pub layer: String,
@@ -308,7 +310,8 @@ impl PublishedLayer {
 }
 
 /// A command that would be run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PlannedCommand {
     /// On what condition.
     pub when: &'static str,
@@ -334,7 +337,8 @@ pub enum End {
 }
 
 /// What `publish` answers.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Publication {
     /// The version of this form.
     pub schema_version: u32,

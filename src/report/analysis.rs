@@ -19,7 +19,8 @@ use crate::tree::scan::Scan;
 use crate::tree::{Entry, Totals, Tree, TreePath};
 
 /// The whole answer.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Analysis {
     /// The version of this form.
     pub schema_version: u32,
@@ -44,7 +45,8 @@ pub struct Analysis {
 }
 
 /// What one rule takes.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuleEffect {
     /// Its id.
     pub id: String,
@@ -63,7 +65,8 @@ pub struct RuleEffect {
 }
 
 /// One ELF object.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ObjectReport {
     /// Its path in the tree.
     pub path: String,
@@ -78,7 +81,8 @@ pub struct ObjectReport {
 }
 
 /// One needed library of one object.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NeededReport {
     /// The name.
     pub soname: String,
@@ -91,7 +95,8 @@ pub struct NeededReport {
 }
 
 /// What becomes of a needed library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Resolution {
     /// It is in the tree.
@@ -103,7 +108,8 @@ pub enum Resolution {
 }
 
 /// What is the matter with the libraries.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LibraryReport {
     /// How many different names are needed.
     pub needed: usize,
@@ -124,7 +130,8 @@ pub struct LibraryReport {
 }
 
 /// A library that is in neither tree nor runtime.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MissingLibrary {
     /// The name.
     pub soname: String,
@@ -135,7 +142,8 @@ pub struct MissingLibrary {
 }
 
 /// A library that is never loaded.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShadowedLibrary {
     /// Its path in the tree.
     pub path: String,
@@ -148,7 +156,8 @@ pub struct ShadowedLibrary {
 }
 
 /// Several libraries with the same content.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Duplicate {
     /// The soname, if they have one.
     pub soname: Option<String>,

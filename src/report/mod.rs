@@ -10,6 +10,7 @@ mod prune;
 mod publication;
 mod rules;
 mod sarif;
+#[cfg(test)]
 mod schema;
 mod table;
 mod text;
@@ -24,7 +25,6 @@ pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
 pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};
 pub use sarif::sarif;
-pub use schema::schemas;
 pub use table::Look;
 pub use text::{allowed_lines, analysis, checked, explained, finding_lines, packed, runtime, runtimes};
 pub use why::{Why, inside_tree, why};
@@ -40,7 +40,8 @@ use crate::size::Bytes;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// What `check` answers.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Checked {
     /// The version of this form.
     pub schema_version: u32,
@@ -63,7 +64,8 @@ pub struct Checked {
 }
 
 /// Sums over everything that was checked.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckTotals {
     /// How many zips there are.
     pub layers: usize,
@@ -100,7 +102,8 @@ impl Checked {
 }
 
 /// What `runtimes show` answers.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuntimeReport<'a> {
     /// The version of this form.
     pub schema_version: u32,

@@ -15,7 +15,8 @@ use crate::tree::path::escaped;
 use crate::tree::{Entry, Totals, Tree};
 
 /// The whole answer.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pruned {
     /// The version of this form.
     pub schema_version: u32,
@@ -37,7 +38,8 @@ pub struct Pruned {
 }
 
 /// What was done with the plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Nothing: it was only shown.
@@ -60,7 +62,8 @@ pub enum Outcome {
 }
 
 /// What one rule takes.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TakenByRule {
     /// Its id, or the option that takes in its place.
     pub id: String,
@@ -75,7 +78,8 @@ pub struct TakenByRule {
 }
 
 /// One file or link that goes.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TakenFile {
     /// Its path in the tree.
     pub path: String,
@@ -86,7 +90,8 @@ pub struct TakenFile {
 }
 
 /// A path that stays although a rule matches it.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SparedPath {
     /// The path in the tree.
     pub path: String,

@@ -15,7 +15,8 @@ use crate::tree::path::escaped;
 use crate::tree::{Entry, Tree};
 
 /// What `rules` answers.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuleList {
     /// The version of this form.
     pub schema_version: u32,
@@ -24,7 +25,8 @@ pub struct RuleList {
 }
 
 /// One rule.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ListedRule {
     /// Its name.
     pub id: String,
@@ -120,7 +122,8 @@ pub fn rule_list(list: &RuleList, look: Look) -> String {
 }
 
 /// What `rules show` answers.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShownRules {
     /// The version of this form.
     pub schema_version: u32,
@@ -131,7 +134,8 @@ pub struct ShownRules {
 }
 
 /// One rule and what it does in the tree.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShownRule {
     /// The rule.
     #[serde(flatten)]
@@ -141,7 +145,8 @@ pub struct ShownRule {
 }
 
 /// What one rule takes where it is on.
-#[derive(Debug, Clone, Default, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Effect {
     /// Files and links that it takes.
     pub files: usize,
@@ -276,7 +281,8 @@ pub fn shown_rules(shown: &ShownRules, look: Look) -> String {
 }
 
 /// What `rules test` answers.
-#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Linted {
     /// The version of this form.
     pub schema_version: u32,

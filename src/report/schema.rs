@@ -1,4 +1,4 @@
-//! JSON Schemas of the documents that the program prints, made from the types that are printed.
+//! The JSON Schemas in `schemas/` are those of the types that are printed.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
@@ -12,7 +12,7 @@ use crate::publish::Publication;
 use crate::runtime::Summary;
 
 /// The schema of every document by its name: that of the command, or of the file.
-pub fn schemas() -> Vec<(&'static str, Value)> {
+fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("analyze", schema::<Analysis>()),
         ("check", schema::<Checked>()),
@@ -45,4 +45,28 @@ impl Transform for Closed {
             schema.insert("additionalProperties".to_owned(), Value::Bool(false));
         }
     }
+}
+
+/// Set to anything, the schemas are written anew instead of compared.
+const REWRITE: &str = "LAMBDAR_PRUNE_REWRITE_SCHEMAS";
+
+#[test]
+fn the_schemas_in_the_repository_are_current() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    for (name, schema) in schemas() {
+        let text = super::json(&schema);
+        let file = folder.join(format!("{name}.json"));
+        if std::env::var_os(REWRITE).is_some() {
+            fs_err::create_dir_all(&folder).unwrap();
+            fs_err::write(file, text).unwrap();
+        } else {
+            let there = fs_err::read_to_string(file).unwrap_or_default();
+            assert!(
+                there == text,
+                "schemas/{name}.json is not current: run this test once with {REWRITE}=1"
+            );
+        }
+    }
+    let there = fs_err::read_dir(folder).unwrap().count();
+    assert_eq!(there, schemas().len(), "a schema of a document that there is not");
 }

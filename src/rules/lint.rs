@@ -10,7 +10,8 @@ use crate::plan::Plan;
 use crate::tree::{Entry, Tree};
 
 /// What can be the matter with a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// It takes no file of the tree.
@@ -24,7 +25,8 @@ pub enum Kind {
 }
 
 /// Something that is the matter with a rule.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Lint {
     /// The rule.
     pub rule: String,

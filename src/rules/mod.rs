@@ -25,7 +25,8 @@ const BUILT_IN: [(&str, &str); 4] = [
 ];
 
 /// Where the paths of a rule begin. A rule does nothing in a tree that has no such place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Anchor {
     /// The root of the tree.

@@ -97,7 +97,8 @@ pub struct Tree {
 }
 
 /// How many entries of each kind a tree has, and their size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Regular files.
     pub files: usize,

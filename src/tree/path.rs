@@ -10,7 +10,8 @@ pub const LAYER_ROOT: &str = "/opt";
 /// A path inside a tree: relative to its root, `/` between names, never empty names, `.` or `..`.
 ///
 /// It is not a path on disk: the tree may lie anywhere, and on Lambda it lies at [`LAYER_ROOT`].
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct TreePath(String);
 
