@@ -41,9 +41,19 @@ struct Closed;
 impl Transform for Closed {
     fn transform(&mut self, schema: &mut Schema) {
         transform_subschemas(self, schema);
-        if schema.get("properties").is_some() && schema.get("additionalProperties").is_none() {
-            schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+        if schema.get("properties").is_none() || schema.get("additionalProperties").is_some() {
+            return;
         }
+        // The fields of a flattened enum stand in branches beside the others: only all together are closed (JSON Schema
+        // 2020-12, 11.3).
+        let Some(branches) = schema.get_mut("oneOf").and_then(Value::as_array_mut) else {
+            schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+            return;
+        };
+        for branch in branches.iter_mut().filter_map(Value::as_object_mut) {
+            branch.remove("additionalProperties");
+        }
+        schema.insert("unevaluatedProperties".to_owned(), Value::Bool(false));
     }
 }
 

@@ -347,7 +347,7 @@ proptest! {
         loop {
             match reader.read_event().unwrap() {
                 quick_xml::events::Event::Eof => break,
-                quick_xml::events::Event::Start(tag) if tag.name().as_ref() == b"testcase" => cases += 1,
+                quick_xml::events::Event::Start(tag) if tag.name().as_ref() == "testcase" => cases += 1,
                 _ => {}
             }
         }
