@@ -66,6 +66,7 @@ pub enum Code {
     ScriptCannotRun,
     MissingCommand,
     RWhichMissing,
+    RWhichRepaired,
     WrongMachine,
     UnreadableObject,
     UnreadableFile,

@@ -2,6 +2,7 @@
 //! nowhere else.
 
 mod analyze;
+mod bootstrap;
 mod check;
 mod completions;
 mod diff;
@@ -69,6 +70,7 @@ enum Command {
     Check(check::Arguments),
     Diff(diff::Arguments),
     Prune(prune::Arguments),
+    Bootstrap(bootstrap::Arguments),
     Rules(rules::Arguments),
     Publish(publish::Arguments),
     Why(why::Arguments),
@@ -161,6 +163,9 @@ struct Planning {
     /// Bring no library in from this machine
     #[arg(long)]
     no_import: bool,
+    /// Leave R as it is where it runs a `which` that the runtime lacks
+    #[arg(long)]
+    no_fix: bool,
 }
 
 /// The rules as they were chosen, and the choices that name single paths and packages.
@@ -209,7 +214,10 @@ impl Planning {
         let matcher = Matcher::new(&chosen.rules, &chosen.choices, tree)?;
         let host = self.host();
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
-        let plan = plan(tree, runtime, &matcher, symlinks, libraries)?;
+        let mut plan = plan(tree, runtime, &matcher, symlinks, libraries)?;
+        if !self.no_fix {
+            plan.repair(runtime);
+        }
         Ok((plan, matcher))
     }
 }
@@ -293,6 +301,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Check(arguments) => arguments.run(global, &progress),
         Command::Diff(arguments) => arguments.run(global, &progress),
         Command::Prune(arguments) => arguments.run(global, &progress),
+        Command::Bootstrap(arguments) => arguments.run(global, &progress),
         Command::Rules(arguments) => arguments.run(global, &progress),
         Command::Publish(arguments) => arguments.run(global, &progress),
         Command::Why(arguments) => arguments.run(global, &progress),

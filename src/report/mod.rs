@@ -1,6 +1,7 @@
 //! What a command answers, as plain data that serializes to the documented JSON, and as tables of the same data.
 
 mod analysis;
+mod bootstrap;
 mod difference;
 mod github;
 mod junit;
@@ -17,6 +18,7 @@ mod text;
 mod why;
 
 pub use analysis::{Analysis, analyze};
+pub use bootstrap::{BootstrapFile, Bootstrapped, bootstrapped};
 pub use difference::difference;
 pub use github::{github, without_commands};
 pub use junit::junit;

@@ -5,7 +5,7 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use super::{Analysis, Checked, Linted, Pruned, RuleList, RuntimeReport, ShownRules, Why};
+use super::{Analysis, Bootstrapped, Checked, Linted, Pruned, RuleList, RuntimeReport, ShownRules, Why};
 use crate::diff::Diff;
 use crate::pack::Manifest;
 use crate::publish::Publication;
@@ -15,6 +15,7 @@ use crate::runtime::Summary;
 fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("analyze", schema::<Analysis>()),
+        ("bootstrap", schema::<Bootstrapped>()),
         ("check", schema::<Checked>()),
         ("diff", schema::<Diff>()),
         ("layers", schema::<Manifest>()),

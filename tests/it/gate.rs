@@ -410,7 +410,9 @@ fn check_alone_does_the_right_thing_where_pack_was_run() {
     );
     // A runtime that was captured is known by its file alone.
     let captured = sandbox.path("mine.toml").display().to_string();
-    sandbox.file("root/lib64/x", "x");
+    // The loader must be an ELF object: any will do.
+    let object = fs_err::read(testdata("host/libfar.so.1")).unwrap();
+    sandbox.file("root/lib64/ld-linux-x86-64.so.2", object);
     sandbox
         .run(["runtimes", "capture", "root", "--name", "mine", "-o", &captured])
         .expect_status(0);

@@ -82,6 +82,7 @@ fn every_document_keeps_to_its_schema() {
         ("diff", &["diff", "layers", "layers"]),
         ("prune", &["prune", &opt]),
         ("prune", &["prune", &opt, "--to", "copy"]),
+        ("bootstrap", &["bootstrap", "copy"]),
         (
             "publish",
             &["publish", "--name", "r", "--dry-run", "--config", "/dev/null"],
