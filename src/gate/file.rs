@@ -158,7 +158,7 @@ fn budget(file: &TomlFile<'_>, table: Spanned<BudgetTable>) -> Result<Budget, To
             return Err(file.error(component.span(), message));
         }
     };
-    let max_growth = table.max_growth.map(|growth| growth_limit(file, growth.into_inner()));
+    let max_growth = table.max_growth.map(|growth| growth_limit(file, growth.get_ref()));
     let budget = Budget {
         scope,
         except: path_globs(&checked_globs(file, table.except)?, &place)
@@ -175,7 +175,7 @@ fn budget(file: &TomlFile<'_>, table: Spanned<BudgetTable>) -> Result<Budget, To
     Ok(budget)
 }
 
-fn growth_limit(file: &TomlFile<'_>, table: GrowthTable) -> Result<Growth, TomlError> {
+fn growth_limit(file: &TomlFile<'_>, table: &GrowthTable) -> Result<Growth, TomlError> {
     let percent = *table.percent.get_ref();
     if !percent.is_finite() || percent < 0.0 {
         let message = format!("'{percent}' is no number of percent; write one that is not negative, such as 5");

@@ -197,13 +197,11 @@ mod tests {
         assert!(counting.is_sorted());
         let of = |finding: &Finding| {
             let same = |other: &Finding| (other.code, &other.path) == (finding.code, &finding.path);
-            match counting.iter().find(|other| same(other)) {
-                Some(other) => other.severity.to_string(),
-                None => {
-                    assert!(allowed.iter().any(|allowed| same(&allowed.finding)));
-                    "allowed".to_owned()
-                }
+            if let Some(other) = counting.iter().find(|other| same(other)) {
+                return other.severity.to_string();
             }
+            assert!(allowed.iter().any(|allowed| same(&allowed.finding)));
+            "allowed".to_owned()
         };
         assert_eq!(found().iter().map(of).collect::<Vec<_>>(), expected);
     }

@@ -80,8 +80,11 @@ fn shown(name: &str) -> String {
     lambdar_prune::tree::path::escaped(name.as_bytes())
 }
 
+/// The properties of a command, each with its value.
+type Properties = Vec<(String, String)>;
+
 /// What GitHub's runner makes of a line: the command, its properties and its data (ActionCommand.TryParseV2 there).
-fn command(line: &str) -> Option<(String, Vec<(String, String)>, String)> {
+fn command(line: &str) -> Option<(String, Properties, String)> {
     let rest = line.trim_start().strip_prefix("::")?;
     let (head, data) = rest.split_once("::")?;
     let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
@@ -269,7 +272,9 @@ fn sarif_has_what_the_standard_demands() {
     let Some(path) = std::env::var_os("SARIF_SCHEMA") else {
         return;
     };
-    let schema: Value = serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap();
+    // Some versions of it have a pattern that is no regular expression: a bracket too many.
+    let text = fs_err::read_to_string(path).unwrap().replace("{2}]?$", "{2}$");
+    let schema: Value = serde_json::from_str(&text).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<String> = validator.iter_errors(&log).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:#?}");
@@ -317,9 +322,9 @@ fn check_markdown(names: &[&str]) {
         assert_eq!(row[1], "bad-name");
         let message = shown(&finding.message);
         // A cell loses the spaces around it, and one space in code is like several of it.
-        assert_eq!(row[3], message.trim(), "{names:?}");
+        assert_eq!(row[3], message.trim_matches(' '), "{names:?}");
         let place = format!("{name}: {name}");
-        assert_eq!(row[2].trim(), place.trim(), "{names:?}");
+        assert_eq!(row[2].trim_matches(' '), place.trim_matches(' '), "{names:?}");
     }
 }
 

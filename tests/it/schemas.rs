@@ -82,7 +82,7 @@ fn every_document_keeps_to_its_schema() {
         ("diff", &["diff", "layers", "layers"]),
         ("prune", &["prune", &opt]),
         ("prune", &["prune", &opt, "--to", "copy"]),
-        ("bootstrap", &["bootstrap", "copy"]),
+        ("bootstrap", &["bootstrap", "copy", "--force"]),
         (
             "publish",
             &["publish", "--name", "r", "--dry-run", "--config", "/dev/null"],
@@ -94,7 +94,7 @@ fn every_document_keeps_to_its_schema() {
         ("rules-test", &["rules", "test", "mine.toml", &opt]),
         ("runtimes", &["runtimes"]),
         ("runtimes-show", &["runtimes", "show", "python3.13"]),
-        ("why", &["why", "lib/libfar.so.1", "--tree", &opt]),
+        ("why", &["why", "libfar.so.1", "--tree", &opt]),
         ("why", &["why", "libbundled.so.1", "--tree", &opt]),
     ] {
         let mut all = arguments.to_vec();
