@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::nearest::suggestion;
+
 /// How bad a finding is. The order is that of the report: errors first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It will not work; the exit status is 1.
@@ -30,6 +34,7 @@ impl fmt::Display for Severity {
 
 /// What kind of thing was found. The names are stable: scripts may rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)] // Each is described by its text in rules/findings.toml.
 pub enum Code {
@@ -82,6 +87,10 @@ pub enum Code {
     WrongMachine,
     UnreadableObject,
     UnreadableFile,
+    OverBudget,
+    GrownTooMuch,
+    UnusedBudget,
+    UnusedAllow,
     #[serde(rename = "name-not-utf8")]
     NameNotUtf8,
     SpecialFile,
@@ -97,6 +106,28 @@ pub enum Code {
     Leftover,
     Secret,
     MoreFindings,
+}
+
+/// A name that is no code's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no finding '{name}'{near}")]
+pub struct CodeError {
+    name: String,
+    near: String,
+}
+
+impl FromStr for Code {
+    type Err = CodeError;
+
+    fn from_str(name: &str) -> Result<Self, CodeError> {
+        Self::all().find(|code| code.to_string() == name).ok_or_else(|| {
+            let known: Vec<String> = Self::all().map(|code| code.to_string()).collect();
+            CodeError {
+                name: name.to_owned(),
+                near: suggestion(name, known.iter().map(String::as_str)),
+            }
+        })
+    }
 }
 
 /// What is known of a kind of finding, beside the words of a single one.
@@ -124,6 +155,7 @@ static PAGES: LazyLock<Result<BTreeMap<Code, Page>, toml::de::Error>> =
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -184,11 +216,6 @@ impl Code {
         PAGES.iter().flat_map(|pages| pages.keys().copied())
     }
 
-    /// The code with a name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::all().find(|code| code.to_string() == name)
-    }
-
     /// What is known of it. Every code has its page, which a test sees to.
     pub fn page(self) -> Option<&'static Page> {
         PAGES.as_ref().ok()?.get(&self)
@@ -212,7 +239,7 @@ mod tests {
         let numbers: Vec<usize> = Code::all().map(|code| code as usize).collect();
         assert_eq!(numbers, (0..=Code::MoreFindings as usize).collect::<Vec<_>>());
         for code in Code::all() {
-            assert_eq!(Code::named(&code.to_string()), Some(code));
+            assert_eq!(code.to_string().parse(), Ok(code));
             let page = code.page().unwrap();
             for text in [&page.title, &page.message, &page.help, &page.cause, &page.cure] {
                 assert!(!text.is_empty() && !text.contains('\n'), "{code}: {text}");

@@ -73,6 +73,7 @@ pub struct Report {
 
 /// The size of one layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerSize {
     /// The zip's file name.
     pub file: String,
@@ -191,6 +192,7 @@ pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> R
                     unzipped_bytes: scan.tree.totals().unzipped_bytes,
                     findings: scan_findings(&scan.problems),
                     sums: BTreeMap::new(),
+                    zipped: BTreeMap::new(),
                     tree: as_packed(scan.tree),
                 });
             }
@@ -238,14 +240,9 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
     for (number, layer) in layers.into_iter().enumerate() {
         unzipped += layer.unzipped_bytes;
         let name = layer.zip_bytes.map(|_| layer.file.as_str());
-        if let Some(bytes) = layer.zip_bytes {
-            findings.extend(zip_size(bytes).map(|finding| finding.in_layer(name)));
-            sizes.push(LayerSize {
-                file: layer.file.clone(),
-                zipped_bytes: bytes,
-                unzipped_bytes: layer.unzipped_bytes,
-                entries: layer.entries,
-            });
+        if let Some(size) = layer.size() {
+            findings.extend(zip_size(size.zipped_bytes).map(|finding| finding.in_layer(name)));
+            sizes.push(size);
         }
         let alone = layer.findings.into_iter().chain(names::name_findings(&layer.tree));
         findings.extend(alone.map(|finding| finding.in_layer(name)));

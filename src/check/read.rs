@@ -11,10 +11,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use super::LayerSize;
 use super::archive::{Archive, Flow, Header, Method, NoArchive, Unpacker};
 use super::large;
 use crate::finding::{Code, Finding};
 use crate::limits;
+use crate::pack::entry_size;
 use crate::progress::{Interrupted, Progress, Stage, Work};
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
@@ -62,6 +64,20 @@ pub struct Layer {
     pub tree: Tree,
     /// CRC-32 and length of each file, by which equal content is told.
     pub sums: BTreeMap<TreePath, (u32, u64)>,
+    /// What each entry adds to the zip, headers included and extra fields not.
+    pub zipped: BTreeMap<TreePath, Bytes>,
+}
+
+impl Layer {
+    /// The sizes of a zip; a tree has none.
+    pub fn size(&self) -> Option<LayerSize> {
+        Some(LayerSize {
+            file: self.file.clone(),
+            zipped_bytes: self.zip_bytes?,
+            unzipped_bytes: self.unzipped_bytes,
+            entries: self.entries,
+        })
+    }
 }
 
 /// Reads zips whole: every entry's content is unpacked in memory, piece by piece, and its CRC compared.
@@ -94,6 +110,7 @@ fn read_zip(path: &Path, max_unzipped: Bytes, progress: &dyn Progress, work: &dy
         findings: Vec::new(),
         tree: Tree::default(),
         sums: BTreeMap::new(),
+        zipped: BTreeMap::new(),
     };
     let archive = match Archive::open(path) {
         Ok(archive) => archive,
@@ -150,6 +167,7 @@ fn read_zip(path: &Path, max_unzipped: Bytes, progress: &dyn Progress, work: &dy
             *names.entry(path.clone()).or_default() += 1;
             match keeping.keep(&path, value, &layer.tree) {
                 Ok(value) => {
+                    layer.zipped.insert(path.clone(), entry.zipped);
                     if let Some(sum) = entry.sum {
                         layer.sums.insert(path.clone(), sum);
                     }
@@ -328,6 +346,8 @@ struct ReadEntry {
     findings: Vec<Finding>,
     /// Where it lies in the zip, its header included.
     place: Option<Range<u64>>,
+    /// What it adds to the zip, headers included.
+    zipped: Bytes,
 }
 
 impl ReadEntry {
@@ -340,6 +360,7 @@ impl Reader<'_> {
     fn read_entry(&self, header: &Header, unpacker: &mut Unpacker) -> ReadEntry {
         let mut result = ReadEntry::default();
         let name = self.archive.name(header);
+        result.zipped = Bytes(entry_size(&String::from_utf8_lossy(name), header.compressed));
         let shown = escaped(&name[..name.len().min(LONGEST_PATH)]);
         let content = match self.archive.locate(header) {
             Ok((content, difference)) => {

@@ -4,6 +4,9 @@
 mod analyze;
 mod bootstrap;
 mod check;
+mod completions;
+mod diff;
+mod form;
 mod invoke;
 mod pack;
 mod progress;
@@ -28,6 +31,7 @@ use lambdar_prune::rules::{Choices, Matcher, RuleError, RuleSet, read_rules};
 use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 use lambdar_prune::tree::Tree;
 
+use form::FormOption;
 use progress::Terminal;
 
 /// The answer is yes: 0; it is no: 1; it could not be found: 2; stopped by the user: 130, as a shell has it (128 + SIGINT).
@@ -65,6 +69,7 @@ enum Command {
     Analyze(analyze::Arguments),
     Pack(pack::Arguments),
     Check(check::Arguments),
+    Diff(diff::Arguments),
     Prune(prune::Arguments),
     Bootstrap(bootstrap::Arguments),
     Rules(rules::Arguments),
@@ -74,6 +79,9 @@ enum Command {
     Runtimes(runtimes::Arguments),
     #[command(hide = true)]
     Inside(invoke::InsideArguments),
+    Completions(completions::Arguments),
+    /// Print the manual page, in troff
+    Man,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -298,6 +306,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Analyze(arguments) => arguments.run(global, &progress),
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
+        Command::Diff(arguments) => arguments.run(global, &progress),
         Command::Prune(arguments) => arguments.run(global, &progress),
         Command::Bootstrap(arguments) => arguments.run(global, &progress),
         Command::Rules(arguments) => arguments.run(global, &progress),
@@ -307,6 +316,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Runtimes(arguments) => arguments.run(global, &progress),
         // It has run already.
         Command::Inside(_) => return Status::Fine.into(),
+        Command::Completions(arguments) => Ok(arguments.run()),
+        Command::Man => completions::manual(),
     };
     let status = match answer {
         Ok(answer) => match print(&answer.text) {

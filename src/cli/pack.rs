@@ -81,11 +81,14 @@ impl Arguments {
         if self.with_bootstrap {
             bootstrap::add(&mut plan, self.r_home.as_deref())?;
         }
-        let packed = pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress)?;
+        let policy = global.config()?.demands.policy;
+        let mut packed = pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress)?;
+        let (findings, allowed) = policy.apply(packed.findings);
+        packed.findings = findings;
         Ok(Answer {
             text: match global.format {
                 Format::Json => packed.manifest.to_json(),
-                Format::Table => report::packed(&packed, &self.output.display().to_string(), global.look()),
+                Format::Table => report::packed(&packed, &allowed, &self.output.display().to_string(), global.look()),
             },
             status: if any_error(&packed.findings) {
                 Status::No

@@ -18,6 +18,7 @@ const SCHEMA_VERSION: u32 = 1;
 
 /// What lies in an output folder.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Manifest {
     /// The version of this form.
     pub schema_version: u32,
@@ -43,6 +44,7 @@ pub struct Manifest {
 
 /// One zip.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerSummary {
     /// Its name in the output folder.
     pub file: String,
@@ -64,6 +66,7 @@ pub struct LayerSummary {
 
 /// One entry of a zip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackedEntry {
     /// Its path in the layers; that of a folder, which is only an entry if it is empty, ends with `/`.
     pub path: String,
@@ -79,6 +82,7 @@ pub struct PackedEntry {
 
 /// Sums over all layers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// How many layers there are.
     pub layers: usize,
@@ -94,6 +98,7 @@ pub struct Totals {
 
 /// What one rule took.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Dropped {
     /// The rule's id.
     pub rule: String,
@@ -105,6 +110,7 @@ pub struct Dropped {
 
 /// A file that came in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AddedFile {
     /// Its path in the layers.
     pub path: String,
@@ -118,6 +124,7 @@ pub struct AddedFile {
 
 /// A file that was changed on its way into the layers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ChangedFile {
     /// Its path.
     pub path: String,
@@ -131,6 +138,7 @@ pub struct ChangedFile {
 
 /// A file that was left as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UntouchedFile {
     /// Its path.
     pub path: String,

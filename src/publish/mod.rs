@@ -29,6 +29,7 @@ pub use snippet::Snippet;
 pub use wishes::{FieldError, Wishes};
 
 use crate::finding::{Code, Finding};
+use crate::gate::Allowed;
 use crate::limits;
 use crate::progress::{Progress, Stage};
 use crate::runtime::Arch;
@@ -245,6 +246,7 @@ pub fn findings_that_count(findings: Vec<Finding>, wishes: &Wishes) -> Vec<Findi
 
 /// What has become of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// There is a new version.
@@ -265,6 +267,7 @@ impl std::fmt::Display for State {
 
 /// One layer after the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PublishedLayer {
     /// Its name on AWS.
     pub layer: String,
@@ -308,6 +311,7 @@ impl PublishedLayer {
 
 /// A command that would be run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PlannedCommand {
     /// On what condition.
     pub when: &'static str,
@@ -334,6 +338,7 @@ pub enum End {
 
 /// What `publish` answers.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Publication {
     /// The version of this form.
     pub schema_version: u32,
@@ -359,6 +364,8 @@ pub struct Publication {
     pub warnings: Vec<String>,
     /// What check found.
     pub findings: Vec<Finding>,
+    /// What check found and the project allows.
+    pub allowed: Vec<Allowed>,
     /// How the run ended.
     #[serde(skip)]
     pub end: End,
@@ -366,7 +373,7 @@ pub struct Publication {
 
 impl Publication {
     /// A run that check has stopped.
-    pub fn hindered(wishes: &Wishes, packed: &Packed, findings: Vec<Finding>) -> Self {
+    pub fn hindered(wishes: &Wishes, packed: &Packed, findings: Vec<Finding>, allowed: Vec<Allowed>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             ok: false,
@@ -380,6 +387,7 @@ impl Publication {
             snippet: None,
             warnings: Vec::new(),
             findings,
+            allowed,
             end: End::Hindered,
         }
     }
@@ -400,13 +408,15 @@ impl Publication {
             snippet: None,
             warnings: publishing.warnings.clone(),
             findings: Vec::new(),
+            allowed: Vec::new(),
             end,
         }
     }
 
     /// The same with what check found.
-    pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+    pub fn with_findings(mut self, findings: Vec<Finding>, allowed: Vec<Allowed>) -> Self {
         self.findings = findings;
+        self.allowed = allowed;
         self
     }
 

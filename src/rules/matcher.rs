@@ -292,7 +292,8 @@ fn globs_of(text: &str, from: &str) -> Result<[Glob; 2], RuleError> {
     ])
 }
 
-fn set_of(texts: &[String], from: &str) -> Result<GlobSet, RuleError> {
+/// What globs for paths match. `from` is the option or file that has them.
+pub(crate) fn set_of(texts: &[String], from: &str) -> Result<GlobSet, RuleError> {
     let mut builder = GlobSetBuilder::new();
     for text in texts {
         for glob in globs_of(text, from)? {

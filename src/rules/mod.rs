@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use file::read_rules;
 pub use matcher::Matcher;
+pub(crate) use matcher::set_of as path_globs;
 
 use crate::nearest::suggestion;
 use crate::r::SelectionError;
@@ -25,6 +26,7 @@ const BUILT_IN: [(&str, &str); 4] = [
 
 /// Where the paths of a rule begin. A rule does nothing in a tree that has no such place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Anchor {
     /// The root of the tree.

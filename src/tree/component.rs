@@ -20,6 +20,7 @@ pub struct Components {
 
 /// The size of one component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ComponentSize {
     /// The name: an R package's, `R` for R itself, else that of the top folder or file.
     pub name: String,

@@ -339,6 +339,42 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             good.push(member("bin/which", PROGRAM, "#!/bin/sh\n"));
             Case::zips(s, &with("/usr/bin/which"), &good)
         }
+        Code::OverBudget => {
+            let whole = zip(&plain());
+            let length = whole.len() as u64;
+            s.file("a.zip", whole);
+            let budget = |bytes: u64| format!("[[budget]]\nmax-zipped = '{bytes}B'\n");
+            s.file("bad.toml", budget(length - 1)).file("good.toml", budget(length));
+            let bad = ["a.zip", "--config", "bad.toml"];
+            Case::check(s, WITH_LANGUAGE, &bad, &["a.zip", "--config", "good.toml"])
+        }
+        Code::GrownTooMuch => {
+            s.file("old.zip", zip(&[member("x", FILE, vec![0; 1000])]))
+                .file("new.zip", zip(&[member("x", FILE, vec![0; 1100])]))
+                .file("bad.toml", "[[budget]]\nmax-growth = { percent = 5, bytes = '99B' }\n")
+                .file(
+                    "good.toml",
+                    "[[budget]]\nmax-growth = { percent = 5, bytes = '100B' }\n",
+                );
+            let arguments = |config| ["new.zip", "--baseline", "old.zip", "--config", config];
+            Case::check(s, WITH_LANGUAGE, &arguments("bad.toml"), &arguments("good.toml"))
+        }
+        Code::UnusedBudget => {
+            s.file("a.zip", zip(&plain()))
+                .file("bad.toml", "[[budget]]\nlayer = 'b.zip'\nmax-zipped = '1MB'\n")
+                .file("good.toml", "[[budget]]\nlayer = 'a.zip'\nmax-zipped = '1MB'\n");
+            let bad = ["a.zip", "--config", "bad.toml"];
+            Case::check(s, WITH_LANGUAGE, &bad, &["a.zip", "--config", "good.toml"])
+        }
+        Code::UnusedAllow => {
+            let mut with = zip(&plain());
+            let at = with.len() - 2;
+            with[at] = 2;
+            with.extend(b"hi");
+            s.file("bad.zip", zip(&plain())).file("good.zip", with);
+            let bad = ["bad.zip", "--allow", "zip-comment"];
+            Case::check(s, WITH_LANGUAGE, &bad, &["good.zip", "--allow", "zip-comment"])
+        }
         Code::RWhichRepaired => {
             for member in r("tree/R", "/opt/R", PROGRAM) {
                 s.file(std::str::from_utf8(&member.name).unwrap(), &member.data);
