@@ -76,6 +76,7 @@ pub enum Code {
     ScriptCannotRun,
     MissingCommand,
     RWhichMissing,
+    RWhichRepaired,
     RHomeElsewhere,
     RNotExecutable,
     WrongMachine,

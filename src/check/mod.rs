@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use programs::program_findings;
 pub use read::{Layer, MAX_UNZIPPED, read_zips};
 
 use crate::finding::{Code, Finding};
@@ -521,7 +522,7 @@ fn missing_libraries(graph: &Graph, runtime: &Runtime) -> Vec<Finding> {
 pub fn loader_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
     let mut findings = missing_libraries(graph, root.runtime);
     findings.extend(version_findings(root, graph));
-    findings.extend(programs::program_findings(root));
+    findings.extend(program_findings(root));
     findings
 }
 

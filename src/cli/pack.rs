@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use lambdar_prune::bootstrap;
 use lambdar_prune::finding::any_error;
 use lambdar_prune::pack::{Options, PackError, Timestamp, pack};
 use lambdar_prune::plan::Symlinks;
@@ -33,6 +34,12 @@ pub(super) struct Arguments {
     /// Leave debug information and static symbol tables in programs and libraries
     #[arg(long)]
     no_strip: bool,
+    /// Add what `lambdar-prune bootstrap` writes, which makes a Lambda runtime of R; the tree stays as it is
+    #[arg(long)]
+    with_bootstrap: bool,
+    /// The folder of the R to start, where the tree has several: R/lib/R or /opt/R/lib/R
+    #[arg(long, value_name = "DIR", requires = "with_bootstrap")]
+    r_home: Option<String>,
     #[command(flatten)]
     planning: Planning,
 }
@@ -70,7 +77,10 @@ impl Arguments {
             Links::Keep => Symlinks::Keep,
             Links::Follow => Symlinks::Follow,
         };
-        let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
+        let (mut plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
+        if self.with_bootstrap {
+            bootstrap::add(&mut plan, self.r_home.as_deref())?;
+        }
         let packed = pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress)?;
         Ok(Answer {
             text: match global.format {

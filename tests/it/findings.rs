@@ -339,6 +339,21 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             good.push(member("bin/which", PROGRAM, "#!/bin/sh\n"));
             Case::zips(s, &with("/usr/bin/which"), &good)
         }
+        Code::RWhichRepaired => {
+            s.file("tree/R/library/base/DESCRIPTION", "x")
+                .file("tree/R/bin/R", "#!/bin/sh\nR_HOME_DIR=/opt/R\n")
+                .file("tree/R/library/base/R/Rprofile", "")
+                .file("tree/R/library/base/R/base.rdb", base("/usr/bin/which"));
+            let arguments = |more: &[&str]| {
+                let all = ["analyze", "tree"].iter().chain(more);
+                all.map(ToString::to_string).collect()
+            };
+            Case {
+                sandbox: s,
+                bad: arguments(&[]),
+                good: arguments(&["--no-fix"]),
+            }
+        }
         Code::RHomeElsewhere => {
             let all = |says| r("R/lib/R", says, PROGRAM);
             // R's script finds lib64 itself.
