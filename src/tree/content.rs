@@ -30,8 +30,8 @@ const WANTED_NAMES: [&str; 8] = [
     "DESCRIPTION",
     "NAMESPACE",
     "bootstrap",
-    "Rprofile",
     "R",
+    "Rprofile",
     lazyload::BASE_DATABASE,
 ];
 

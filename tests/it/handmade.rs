@@ -25,7 +25,7 @@ pub(crate) fn member(name: &str, mode: u32, content: impl AsRef<[u8]>) -> Member
     Member {
         name: name.into(),
         local_name: name.into(),
-        made_by: 3 << 8 | 20,
+        made_by: 0x314, // Unix, 2.0
         needed: 20,
         flags: 0,
         method: 0,

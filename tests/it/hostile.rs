@@ -80,7 +80,7 @@ fn deflated_zeroes(length: u64) -> Vec<u8> {
 fn zeroes(name: &str, length: u32, announced: u32) -> Member {
     let mut hash = crc32fast::Hasher::new();
     for _ in 0..length >> 20 {
-        hash.update(&[0; 1 << 20]);
+        hash.update(&vec![0; 1 << 20]);
     }
     Member {
         method: 8,
@@ -145,7 +145,7 @@ fn little_is_held_in_memory() {
     s.file("object.zip", zip(&[deflated("lib/large.so", FILE, &object)]));
     bounded(&s, "a large object", &["object.zip"]);
     // The dynamic section of such a one far behind.
-    let headers = u64::from_le_bytes(start[32..40].try_into().unwrap()) as usize;
+    let headers = usize::try_from(u64::from_le_bytes(start[32..40].try_into().unwrap())).unwrap();
     for number in 0..usize::from(start[56]) {
         let at = headers + number * 56;
         if start[at] == 2 {
