@@ -6,6 +6,8 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::{Anchor, Choices, RuleError, RuleSet};
 use crate::r::{self, RHome};
+use crate::loader::{graph, idle};
+use crate::root::Root;
 use crate::tree::{Tree, TreePath};
 
 /// Rules and choices made ready for one tree.
@@ -43,6 +45,8 @@ struct Ready {
 #[derive(Debug)]
 struct Anchored {
     folders: BTreeSet<TreePath>,
+    /// The only paths that these rules can take; `None` for no such limit.
+    among: Option<BTreeSet<TreePath>>,
     paths: Globs,
     except: Globs,
 }
@@ -56,7 +60,8 @@ struct Globs {
 impl Matcher {
     /// Compiles the globs and finds the places in the tree where they are anchored. Of the choices, those that come later
     /// beat those before.
-    pub fn new(rules: &RuleSet, choices: &[Choices], tree: &Tree) -> Result<Self, RuleError> {
+    pub fn new(rules: &RuleSet, choices: &[Choices], root: Root<'_>) -> Result<Self, RuleError> {
+        let tree = root.tree;
         let mut by_anchor: BTreeMap<Anchor, Vec<usize>> = BTreeMap::new();
         let all: Vec<_> = rules.iter().collect();
         for (number, (rule, _)) in all.iter().enumerate() {
@@ -84,6 +89,7 @@ impl Matcher {
                 };
                 Ok(Anchored {
                     folders: folders(anchor, tree),
+                    among: (anchor == Anchor::Shadowed).then(|| shadowed(root)),
                     paths: globs(|rule| &rule.paths)?,
                     except: globs(|rule| &rule.except)?,
                 })
@@ -157,6 +163,15 @@ impl Matcher {
             .map(|number| self.rules[number].id.as_str())
     }
 
+    /// Whether a rule is about libraries that the runtime has in front of them.
+    pub fn takes_shadowed(&self, id: &str) -> bool {
+        self.anchored
+            .iter()
+            .filter(|anchored| anchored.among.is_some())
+            .flat_map(|anchored| &anchored.paths.rules)
+            .any(|number| self.rules[*number].id == id)
+    }
+
     /// The folders of the R packages that were asked for, with those that they need; and what the choice is called.
     pub fn selected_packages(&self) -> impl Iterator<Item = (&TreePath, &str)> {
         self.packages.iter().flat_map(|packages| {
@@ -170,7 +185,7 @@ impl Matcher {
     fn matching(&self, path: &TreePath) -> BTreeSet<usize> {
         let mut matching = BTreeSet::new();
         for anchored in &self.anchored {
-            if anchored.folders.is_empty() {
+            if anchored.folders.is_empty() || anchored.among.as_ref().is_some_and(|among| !among.contains(path)) {
                 continue;
             }
             for folder in path.ancestors().filter(|folder| anchored.folders.contains(folder)) {
@@ -199,7 +214,7 @@ impl Globs {
 /// Where in the tree the paths of rules begin.
 fn folders(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
     match anchor {
-        Anchor::Tree => BTreeSet::from([TreePath::root()]),
+        Anchor::Tree | Anchor::Shadowed => BTreeSet::from([TreePath::root()]),
         Anchor::RHome => RHome::all(tree).into_iter().map(|home| home.path).collect(),
         Anchor::RPackage => r::packages(tree).into_iter().map(|package| package.path).collect(),
         Anchor::SitePackages => {
@@ -209,6 +224,13 @@ fn folders(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
         }
         Anchor::NodeModules => named(tree, &["node_modules"]),
     }
+}
+
+/// The libraries that the runtime has in front of them, and their names on the search path.
+fn shadowed(root: Root<'_>) -> BTreeSet<TreePath> {
+    let idle = idle(root, &graph(root)).into_iter();
+    idle.flat_map(|idle| idle.links.into_iter().chain([idle.library.path]))
+        .collect()
 }
 
 fn named(tree: &Tree, names: &[&str]) -> BTreeSet<TreePath> {

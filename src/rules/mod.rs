@@ -38,6 +38,9 @@ pub enum Anchor {
     SitePackages,
     /// Each folder that Node's packages are installed into.
     NodeModules,
+    /// Libraries on the runtime's search path that it has in front of them, and links to these. Paths begin at the root of
+    /// the tree.
+    Shadowed,
 }
 
 impl Anchor {
@@ -49,6 +52,7 @@ impl Anchor {
             Self::RPackage => "each installed R package",
             Self::SitePackages => "each folder of installed Python modules",
             Self::NodeModules => "each node_modules",
+            Self::Shadowed => "the root of the tree, among the libraries that the runtime has in front of them",
         }
     }
 }
