@@ -39,6 +39,7 @@ struct Packages {
 struct Ready {
     id: String,
     on: bool,
+    breaks: String,
 }
 
 /// All rules with one anchor: their globs in one set, each with the number of its rule.
@@ -114,6 +115,7 @@ impl Matcher {
                 .map(|(rule, on)| Ready {
                     id: rule.id.clone(),
                     on,
+                    breaks: rule.breaks.clone(),
                 })
                 .collect(),
             anchored,
@@ -161,6 +163,12 @@ impl Matcher {
         self.matching(path)
             .into_iter()
             .map(|number| self.rules[number].id.as_str())
+    }
+
+    /// What stops working without what a rule takes.
+    pub fn breaks(&self, id: &str) -> &str {
+        let rule = self.rules.iter().find(|rule| rule.id == id);
+        rule.map_or("", |rule| rule.breaks.as_str())
     }
 
     /// Whether a rule is about libraries that the runtime has in front of them.
