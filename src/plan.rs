@@ -1,5 +1,6 @@
 //! The plan: what of a tree is kept, dropped and added, each with its reason. Pure; analyze shows it, pack carries it out.
 
+mod dedupe;
 mod needs;
 mod same;
 
@@ -16,6 +17,7 @@ use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::{Entry, File, Mode, Tree, TreePath};
 
+pub use dedupe::{dedupe, may_be_shared};
 use needs::Needed;
 
 /// Where libraries from the machine that builds are put: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
@@ -248,7 +250,10 @@ fn leave_out(root: Root<'_>, dropped: &mut BTreeMap<TreePath, String>, needed: &
     }
     for idle in libraries {
         let mut fewer = with.clone();
-        fewer.extend(idle.paths().filter_map(|path| Some((path.clone(), dropped.get(path)?.clone()))));
+        fewer.extend(
+            idle.paths()
+                .filter_map(|path| Some((path.clone(), dropped.get(path)?.clone()))),
+        );
         match same::first_difference(&before, &answers(&without(root.tree, &fewer, folders))) {
             None => with = fewer,
             Some(by) => spared.extend(idle.paths().filter_map(|path| {

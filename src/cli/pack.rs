@@ -5,13 +5,13 @@ use clap::{Args, ValueEnum};
 use lambdar_prune::finding::any_error;
 use lambdar_prune::limits;
 use lambdar_prune::pack::{Limits, Options, PackError, Timestamp, Via, pack};
-use lambdar_prune::plan::Symlinks;
+use lambdar_prune::plan::{Symlinks, dedupe, may_be_shared};
 use lambdar_prune::report;
 use lambdar_prune::size::Bytes;
-use lambdar_prune::tree::scan::scan;
+use lambdar_prune::tree::scan::{copies, scan};
 
 use super::progress::Terminal;
-use super::{Answer, complain, Failure, Format, Global, Planning, Status};
+use super::{Answer, Failure, Format, Global, Planning, Status, complain};
 
 /// Prune a tree, bring in what Lambda lacks, and pack it into the fewest zips
 ///
@@ -47,6 +47,9 @@ pub(super) struct Arguments {
     /// Leave debug information and static symbol tables in programs and libraries
     #[arg(long)]
     no_strip: bool,
+    /// Pack files with the same content as they are; unless given, those in one folder become links to one of them
+    #[arg(long)]
+    no_dedupe: bool,
     #[command(flatten)]
     planning: Planning,
 }
@@ -92,7 +95,11 @@ impl Arguments {
             Links::Keep => Symlinks::Keep,
             Links::Follow => Symlinks::Follow,
         };
-        let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
+        let (mut plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
+        if !self.no_dedupe && symlinks == Symlinks::Keep {
+            let same = copies(&self.tree, &plan.kept, |path, file| may_be_shared(&plan, path, file));
+            dedupe(&mut plan, &runtime, &same);
+        }
         let packed = match pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress) {
             Err(PackError::Misfit(misfit)) => {
                 complain(&misfit.to_string());
@@ -129,7 +136,9 @@ impl Arguments {
         let all = self.max_unzipped.unwrap_or(Limits::DEFAULT.unzipped);
         let reserve = self.reserve.unwrap_or_default();
         let unzipped = all.0.checked_sub(reserve.0).filter(|left| *left > 0).ok_or_else(|| {
-            Failure::Error(format!("--reserve {reserve} leaves nothing of the {all} that are allowed unzipped; reserve less"))
+            Failure::Error(format!(
+                "--reserve {reserve} leaves nothing of the {all} that are allowed unzipped; reserve less"
+            ))
         })?;
         Ok(Limits {
             max: self.max.unwrap_or(match via {

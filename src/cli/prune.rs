@@ -137,7 +137,14 @@ impl From<Link> for How {
 /// The plan for what lies in the tree; nothing is brought in.
 pub(super) fn planned(global: &Global, tree: &Tree, chosen: &Chosen) -> Result<(Plan, Matcher), Failure> {
     let runtime = global.runtime(tree)?;
-    let matcher = Matcher::new(&chosen.rules, &chosen.choices, Root { tree, runtime: &runtime })?;
+    let matcher = Matcher::new(
+        &chosen.rules,
+        &chosen.choices,
+        Root {
+            tree,
+            runtime: &runtime,
+        },
+    )?;
     let plan = plan(tree, &runtime, &matcher, Symlinks::Keep, &NoLibraries)?;
     Ok((plan, matcher))
 }

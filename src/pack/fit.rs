@@ -425,7 +425,11 @@ mod tests {
         };
         let misfit = answer(&large, limits).0.unwrap();
         assert_eq!(misfit.reasons, ["5 layers are needed, more than the 4 allowed"]);
-        let ways: Vec<_> = misfit.ways.iter().map(|way| (way.option.as_str(), way.layers)).collect();
+        let ways: Vec<_> = misfit
+            .ways
+            .iter()
+            .map(|way| (way.option.as_str(), way.layers))
+            .collect();
         assert_eq!(ways, [("--via s3", 1)]);
         assert_eq!(misfit.components[0].name, "a");
         assert_eq!(misfit.components[0].zipped_bytes, Bytes(80_000_000));
@@ -433,13 +437,23 @@ mod tests {
         with_rules[4].3 = "r-recommended unix-man";
         with_rules.push(("c/2", 10, 10, "unix-licences"));
         let misfit = answer(&with_rules, limits).0.unwrap();
-        let off: Vec<_> = misfit.rules_off.iter().map(|rule| (rule.id.as_str(), rule.fits)).collect();
-        assert_eq!(off, [("r-recommended", true), ("unix-man", true), ("unix-licences", false)]);
+        let off: Vec<_> = misfit
+            .rules_off
+            .iter()
+            .map(|rule| (rule.id.as_str(), rule.fits))
+            .collect();
+        assert_eq!(
+            off,
+            [("r-recommended", true), ("unix-man", true), ("unix-licences", false)]
+        );
     }
 
     #[test]
     fn a_file_that_is_too_large_alone() {
-        let misfit = answer(&[("large", 51_000_000, 60_000_000, ""), ("small", 7, 7, "")], Limits::DEFAULT);
+        let misfit = answer(
+            &[("large", 51_000_000, 60_000_000, ""), ("small", 7, 7, "")],
+            Limits::DEFAULT,
+        );
         let misfit = misfit.0.unwrap();
         assert_eq!(
             misfit.reasons,

@@ -18,7 +18,8 @@ use sha2::{Digest, Sha256};
 pub use compress::Method;
 pub use fit::{Limits, Misfit, MisfitTotals, Part, Saving, TooLarge, Via, Way};
 pub use manifest::{
-    AddedFile, ChangedFile, Dropped, LayerSummary, MANIFEST_NAME, Manifest, PackedEntry, ShadowedFile, Totals, UntouchedFile,
+    AddedFile, ChangedFile, Dropped, LayerSummary, MANIFEST_NAME, Manifest, PackedEntry, ShadowedFile, Totals,
+    UntouchedFile,
 };
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
@@ -288,9 +289,7 @@ impl Preparation<'_> {
                 (name, EntryKind::File(file.mode.in_layer()), content)
             }
         };
-        let too_large = |length: usize| {
-            u32::try_from(length).map_err(|_| PackError::Huge(path.clone()))
-        };
+        let too_large = |length: usize| u32::try_from(length).map_err(|_| PackError::Huge(path.clone()));
         let uncompressed = too_large(content.len())?;
         let compressed = deflater.compress(content);
         Ok(Ready {
@@ -384,7 +383,10 @@ fn distribute(
     let items: Vec<Item> = pieces.iter().map(|piece| piece.item).collect();
     let packing = bins::pack(&items, limits.capacity(), &[]).ok();
     let breaks = |id: &str| matcher.breaks(id).to_owned();
-    match (fit::misfit(&pieces, packing.as_ref(), limits, &breaks, runtime), packing) {
+    match (
+        fit::misfit(&pieces, packing.as_ref(), limits, &breaks, runtime),
+        packing,
+    ) {
         (Some(misfit), _) => Err(PackError::Misfit(Box::new(misfit))),
         (None, Some(packing)) => {
             let at_limit = fit::layers_at_limit(&pieces, packing.bins.len(), limits);

@@ -182,7 +182,12 @@ impl Search<'_> {
         let all_are = changes_search_path(text) && !self.is_search_path_known(path, text);
         let is_named = |idle: &&Idle| {
             let library = &idle.library.path;
-            all_are || idle.links.iter().chain([library]).any(|name| text.contains(name.file_name()))
+            all_are
+                || idle
+                    .links
+                    .iter()
+                    .chain([library])
+                    .any(|name| text.contains(name.file_name()))
         };
         let named = self.idle.iter().filter(is_named);
         named.map(|idle| idle.library.path.clone()).collect()
@@ -191,7 +196,11 @@ impl Search<'_> {
     /// Whether the processes that were followed have the search path that this text sets: R's `etc/ldpaths`, and a
     /// bootstrap whose assignments were understood.
     fn is_search_path_known(&self, path: &TreePath, text: &str) -> bool {
-        if self.homes.values().any(|home| home.join("etc/ldpaths").as_ref() == Some(path)) {
+        if self
+            .homes
+            .values()
+            .any(|home| home.join("etc/ldpaths").as_ref() == Some(path))
+        {
             return true;
         }
         let before = &self.root.runtime.environment;

@@ -23,7 +23,10 @@ pub fn misfit(misfit: &Misfit, look: Look) -> String {
     for file in &misfit.too_large {
         if let Some(stripped) = file.stripped_bytes {
             let path = escaped(file.path.as_bytes());
-            text += &format!("  without --no-strip, {path} alone would make a zip of {} bytes\n", exact(stripped.0));
+            text += &format!(
+                "  without --no-strip, {path} alone would make a zip of {} bytes\n",
+                exact(stripped.0)
+            );
         }
     }
     for rule in misfit.rules_off.iter().filter(|rule| rule.fits) {

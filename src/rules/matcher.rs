@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::{Anchor, Choices, RuleError, RuleSet};
-use crate::r::{self, RHome};
 use crate::loader::{graph, idle};
+use crate::r::{self, RHome};
 use crate::root::Root;
 use crate::tree::{Tree, TreePath};
 

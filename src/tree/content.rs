@@ -13,12 +13,14 @@ pub const HEAD: usize = 4;
 /// `ldpaths` and `Renviron` hold R's environment (R Installation and Administration, section 2.8 and 8),
 /// `DESCRIPTION` the packages that an R package needs (Writing R Extensions, section 1.1.1), `NAMESPACE` its libraries.
 /// The database of package base holds the path of `which`; see [`lazyload`].
-const WANTED_NAMES: [&str; 6] = [
+/// `RECORD` lists the files of a Python distribution.
+const WANTED_NAMES: [&str; 7] = [
     "ldpaths",
     "Renviron",
     "DESCRIPTION",
     "NAMESPACE",
     "bootstrap",
+    "RECORD",
     lazyload::BASE_DATABASE,
 ];
 

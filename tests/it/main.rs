@@ -8,6 +8,7 @@
 
 mod analyze;
 mod check;
+mod dedupe;
 mod errors;
 mod loader;
 mod pack;
@@ -15,6 +16,7 @@ mod prune;
 mod publish;
 mod robust;
 mod rules;
+mod shadowed;
 mod support;
 mod why;
 mod zips;

@@ -178,7 +178,9 @@ fn more_layers_than_lambda_takes_are_written_and_called_wrong() {
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed;
     let next = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         state.to_be_bytes()[0]
     };
     (0..length).map(next).collect()
@@ -205,10 +207,18 @@ fn what_does_not_fit_is_not_written_and_the_answer_says_what_would_help() {
     assert_eq!(answer["ok"], false);
     assert_eq!(answer["totals"]["layers"], 3);
     assert_eq!(answer["reasons"][0], "3 layers are needed, more than the 2 allowed");
-    let ways: Vec<&str> = answer["ways"].as_array().unwrap().iter().map(|way| way["option"].as_str().unwrap()).collect();
+    let ways: Vec<&str> = answer["ways"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|way| way["option"].as_str().unwrap())
+        .collect();
     assert_eq!(ways, ["--max 52428799", "--via s3"]);
     let rule = &answer["rules_off"][0];
-    assert_eq!((&rule["id"], &rule["fits"], &rule["files"]), (&"unix-time-zones".into(), &true.into(), &1.into()));
+    assert_eq!(
+        (&rule["id"], &rule["fits"], &rule["files"]),
+        (&"unix-time-zones".into(), &true.into(), &1.into())
+    );
     assert_eq!(answer["components"][0]["name"], "share");
     // Each way that is named does help.
     for way in ways.into_iter().chain(["--enable unix-time-zones --max 6000"]) {
@@ -225,7 +235,9 @@ fn what_does_not_fit_is_not_written_and_the_answer_says_what_would_help() {
         );
         assert_eq!(answer["ways"].as_array().unwrap().len(), 0);
     }
-    sandbox.run(["pack", "opt", "--reserve", "262128999", "-o", "other"]).expect_status(0);
+    sandbox
+        .run(["pack", "opt", "--reserve", "262128999", "-o", "other"])
+        .expect_status(0);
     sandbox.run(["pack", "opt", "--reserve", "262143999"]).expect_status(2);
     let shown = sandbox.run(["pack", "opt", "--max", "4000"]).expect_status(1);
     assert!(shown.stdout.contains("share/other alone makes a zip of"), "{shown:#?}");
@@ -238,7 +250,10 @@ fn a_bucket_takes_what_no_request_does() {
     sandbox.file("opt/large", noise(1, 52_500_000));
     let refused = sandbox.run(["pack", "opt"]).expect_status(1);
     assert!(refused.stdout.contains("--via s3: 1 layer"), "{refused:#?}");
-    let packed = sandbox.run(["pack", "opt", "--via", "s3", "--format", "json"]).expect_status(0).json();
+    let packed = sandbox
+        .run(["pack", "opt", "--via", "s3", "--format", "json"])
+        .expect_status(0)
+        .json();
     assert_eq!(packed["via"], "s3");
     assert_eq!(packed["totals"]["layers"], 1);
 }
