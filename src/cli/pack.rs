@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use lambdar_prune::bootstrap;
 use lambdar_prune::finding::any_error;
 use lambdar_prune::limits;
 use lambdar_prune::pack::{Limits, Options, PackError, Timestamp, Via, pack};
@@ -50,6 +51,12 @@ pub(super) struct Arguments {
     /// Pack files with the same content as they are; unless given, those in one folder become links to one of them
     #[arg(long)]
     no_dedupe: bool,
+    /// Add what `lambdar-prune bootstrap` writes, which makes a Lambda runtime of R; the tree stays as it is
+    #[arg(long)]
+    with_bootstrap: bool,
+    /// The folder of the R to start, where the tree has several: R/lib/R or /opt/R/lib/R
+    #[arg(long, value_name = "DIR", requires = "with_bootstrap")]
+    r_home: Option<String>,
     #[command(flatten)]
     planning: Planning,
 }
@@ -96,6 +103,9 @@ impl Arguments {
             Links::Follow => Symlinks::Follow,
         };
         let (mut plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
+        if self.with_bootstrap {
+            bootstrap::add(&mut plan, self.r_home.as_deref())?;
+        }
         if !self.no_dedupe && symlinks == Symlinks::Keep {
             let same = copies(&self.tree, &plan.kept, |path, file| may_be_shared(&plan, path, file));
             dedupe(&mut plan, &runtime, &same);

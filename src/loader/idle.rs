@@ -31,12 +31,11 @@ impl Idle {
 /// path in a configuration. Nor does a link elsewhere count as one of its names.
 pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
     let runtime = root.runtime;
-    let searched = runtime
-        .library_path()
-        .into_iter()
-        .chain(runtime.default_directories.iter().cloned());
+    let library_path = runtime.environment.get("LD_LIBRARY_PATH");
+    let searched = library_path.iter().flat_map(|list| list.split(':'));
     let searched: BTreeSet<TreePath> = searched
-        .filter_map(|folder| match root.folder(&folder)? {
+        .chain(runtime.default_directories.iter().map(String::as_str))
+        .filter_map(|folder| match root.folder(folder)? {
             Place::Tree(folder) => Some(folder),
             Place::Runtime(_) => None,
         })

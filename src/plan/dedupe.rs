@@ -70,9 +70,13 @@ pub fn dedupe(plan: &mut Plan, runtime: &Runtime, copies: &[Vec<TreePath>]) {
     if links.is_empty() {
         return;
     }
+    let before = graph(Root {
+        tree: &plan.kept,
+        runtime,
+    });
     let mut kept = linked(&plan.kept, &links);
     let mut after = graph(Root { tree: &kept, runtime });
-    if same::first_difference_but_for(&plan.graph, &after, &links).is_some() {
+    if same::first_difference_but_for(&before, &after, &links).is_some() {
         let objects: BTreeSet<&TreePath> = plan.kept.objects().map(|(path, _)| path).collect();
         links.retain(|path, _| !objects.contains(path));
         kept = linked(&plan.kept, &links);
