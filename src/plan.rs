@@ -190,7 +190,7 @@ pub fn plan(
         .collect();
     let root = Root { tree, runtime };
     let mut needed = needs::spare(root, matcher, &mut dropped);
-    let mut kept = leave_out(root, &mut dropped, &mut needed);
+    let mut kept = leave_out(root, matcher, &mut dropped, &mut needed);
     dropped.retain(|path, _| !kept.contains(path));
     let mut origins = BTreeMap::new();
     if symlinks == Symlinks::Follow {
@@ -281,15 +281,17 @@ impl Plan {
 ///
 /// Leaving out a library that is never loaded must not change what any other object loads. Should it do so all the same,
 /// the library stays.
-fn leave_out(root: Root<'_>, dropped: &mut BTreeMap<TreePath, String>, needed: &mut Needed) -> Tree {
+fn leave_out(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<TreePath, String>, needed: &mut Needed) -> Tree {
     let Needed { spared, folders, idle } = needed;
     let kept = without(root.tree, dropped, folders);
-    let libraries: Vec<Idle> = idle
+    // What else is dropped is somebody's wish.
+    let takers: BTreeMap<TreePath, String> = idle
         .iter()
-        .filter(|idle| dropped.contains_key(&idle.library.path))
-        .cloned()
+        .flat_map(Idle::paths)
+        .filter_map(|path| Some((path.clone(), dropped.get(path)?.clone())))
+        .filter(|(_, taker)| matcher.takes_shadowed(taker))
         .collect();
-    if libraries.is_empty() {
+    if takers.is_empty() {
         return kept;
     }
     let answers = |tree: &Tree| {
@@ -299,27 +301,21 @@ fn leave_out(root: Root<'_>, dropped: &mut BTreeMap<TreePath, String>, needed: &
         })
     };
     let mut with = dropped.clone();
-    for path in libraries.iter().flat_map(Idle::paths) {
-        with.remove(path);
-    }
+    with.retain(|path, _| !takers.contains_key(path));
     let before = answers(&without(root.tree, &with, folders));
     if same::first_difference(&before, &answers(&kept)).is_none() {
         return kept;
     }
-    for idle in libraries {
+    for idle in idle {
+        let taken = || idle.paths().filter_map(|path| takers.get_key_value(path));
         let mut fewer = with.clone();
-        fewer.extend(
-            idle.paths()
-                .filter_map(|path| Some((path.clone(), dropped.get(path)?.clone()))),
-        );
+        fewer.extend(taken().map(|(path, taker)| (path.clone(), taker.clone())));
         match same::first_difference(&before, &answers(&without(root.tree, &fewer, folders))) {
             None => with = fewer,
-            Some(by) => spared.extend(idle.paths().filter_map(|path| {
-                Some(Spared {
-                    path: path.clone(),
-                    rule: dropped.get(path)?.clone(),
-                    needed_by: NeededBy::Path(by.clone()),
-                })
+            Some(by) => spared.extend(taken().map(|(path, taker)| Spared {
+                path: path.clone(),
+                rule: taker.clone(),
+                needed_by: NeededBy::Path(by.clone()),
             })),
         }
     }
