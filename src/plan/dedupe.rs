@@ -60,8 +60,22 @@ pub fn dedupe(plan: &mut Plan, runtime: &Runtime, copies: &[Vec<TreePath>]) {
             }
         }
         for mut set in sets.into_values() {
-            // Of a library's names the longest is the file's own: libz.so.1.2.13.
-            set.sort_by_key(|path| (std::cmp::Reverse(path.as_str().len()), path.as_str()));
+            // Of a library's names the longest is the file's own, libz.so.1.2.13; of others the shortest is.
+            let longest = set.first().is_some_and(|path| {
+                let object = plan.kept.object(path);
+                object.is_some_and(|object| object.soname.is_some())
+            });
+            let length = |path: &TreePath| path.as_str().len();
+            set.sort_by_key(|path| {
+                (
+                    if longest {
+                        usize::MAX - length(path)
+                    } else {
+                        length(path)
+                    },
+                    path.as_str(),
+                )
+            });
             if let Some((first, others)) = set.split_first() {
                 links.extend(others.iter().map(|path| ((*path).clone(), (*first).clone())));
             }
