@@ -16,11 +16,12 @@ use crate::r::SelectionError;
 use crate::toml_file::TomlError;
 
 /// The rule files that are built in, by name, in the order in which they apply.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("rules/unix.toml", include_str!("../../rules/unix.toml")),
     ("rules/r.toml", include_str!("../../rules/r.toml")),
     ("rules/python.toml", include_str!("../../rules/python.toml")),
     ("rules/node.toml", include_str!("../../rules/node.toml")),
+    ("rules/shadowed.toml", include_str!("../../rules/shadowed.toml")),
 ];
 
 /// Where the paths of a rule begin. A rule does nothing in a tree that has no such place.

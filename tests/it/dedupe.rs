@@ -23,12 +23,14 @@ fn unpacked(sandbox: &Sandbox, arguments: &[&str]) -> Option<Vec<(String, String
             assert_eq!(
                 fs_err::read(entry.path()).unwrap(),
                 fs_err::read(&there).unwrap(),
-                "{below:?}"
+                "{}",
+                below.display()
             );
             assert_eq!(
                 there.metadata().unwrap().permissions(),
                 entry.metadata().unwrap().permissions(),
-                "{below:?}"
+                "{}",
+                below.display()
             );
         }
     }

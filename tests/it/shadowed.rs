@@ -6,7 +6,7 @@ const LIBRARY: &str = "int curl(void) { return 4; }\n";
 const PROGRAM: &str = "int curl(void); void _start(void) { for (;;) curl(); }\n";
 
 /// A tree with a libcurl as packages install it, and a program that needs it. `None` where there is no compiler.
-fn tree(linker: &[&str]) -> Option<Sandbox> {
+fn tree(wishes: &[&str]) -> Option<Sandbox> {
     let sandbox = Sandbox::new();
     sandbox
         .file("library.c", LIBRARY)
@@ -24,14 +24,14 @@ fn tree(linker: &[&str]) -> Option<Sandbox> {
     let mut shared: Vec<&str> = [&common[..], &["-shared", soname, "-o", &library]].concat();
     let source = at("library.c");
     shared.push(&source);
-    if linker.contains(&"versions") {
+    if wishes.contains(&"versions") {
         shared.push(&version);
     }
     output("gcc", &shared)?;
     let (program, source) = (at("opt/bin/program"), at("program.c"));
-    let mut linked: Vec<&str> = [&common[..], &["-o", &program, &source, &library]].concat();
-    linked.extend(linker.iter().filter(|option| option.starts_with('-')));
-    output("gcc", &linked)?;
+    let mut options: Vec<&str> = [&common[..], &["-o", &program, &source, &library]].concat();
+    options.extend(wishes.iter().filter(|option| option.starts_with('-')));
+    output("gcc", &options)?;
     Some(sandbox)
 }
 
@@ -138,6 +138,11 @@ fn one_with_versions_that_the_runtime_lacks_stays() {
     let Some(plain) = tree(&[]) else { return };
     let Some(sandbox) = tree(&["versions"]) else { return };
     fs_err::create_dir_all(sandbox.path("root/lib64")).unwrap();
+    for loader in ["lib64/ld-linux-x86-64.so.2", "lib/ld-linux-aarch64.so.1"] {
+        if let Ok(bytes) = fs_err::read(std::path::Path::new("/").join(loader)) {
+            sandbox.file(&format!("root/{loader}"), bytes);
+        }
+    }
     fs_err::copy(
         plain.path("opt/lib/libcurl.so.4.8.0"),
         sandbox.path("root/lib64/libcurl.so.4"),
