@@ -8,11 +8,12 @@
 //! [`tree`] holds a tree as plain data, with the ELF objects that [`elf`] read in it. [`root`] lays it over a [`runtime`],
 //! and [`loader`] says what ld.so would do there. [`rules`] and [`plan`] decide what goes, what stays and what comes in.
 //! [`pack`] compresses, distributes and writes; [`check`] reads layers or a tree and says what is wrong with them.
-//! [`prune`] carries a plan out on the tree itself, and back. [`config`] is what a project wants of every run.
+//! [`prune`] carries a plan out on the tree itself, and back. [`invoke`] runs a handler on layers. [`config`] is what a
+//! project wants of every run.
 //! [`report`] turns results into tables and JSON. [`r`] knows R's own ways, and [`bootstrap`] makes a Lambda runtime of R.
 //!
 //! What holds everywhere:
-//! * Only [`tree::scan`], [`host`], [`pack`], [`check`], [`prune`], [`bootstrap`], [`publish`] and the readers of rules,
+//! * Only [`tree::scan`], [`host`], [`pack`], [`check`], [`prune`], [`bootstrap`], [`publish`], [`invoke`] and the readers of rules,
 //!   runtimes and configurations touch files, and [`prune`] and [`bootstrap`] alone change a tree. Everything between them
 //!   is a pure function over plain data.
 //! * The library never prints; how far it is goes through [`progress`].
@@ -26,6 +27,7 @@ pub mod config;
 pub mod elf;
 pub mod finding;
 pub mod host;
+pub mod invoke;
 pub mod limits;
 pub mod loader;
 pub mod nearest;

@@ -4,6 +4,7 @@
 mod analyze;
 mod bootstrap;
 mod check;
+mod invoke;
 mod pack;
 mod progress;
 mod prune;
@@ -69,8 +70,11 @@ enum Command {
     Bootstrap(bootstrap::Arguments),
     Rules(rules::Arguments),
     Publish(publish::Arguments),
+    Invoke(invoke::Arguments),
     Why(why::Arguments),
     Runtimes(runtimes::Arguments),
+    #[command(hide = true)]
+    Inside(invoke::InsideArguments),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -280,6 +284,9 @@ failures!(ConfigError, PlanError, RuleError, RuntimeError);
 /// Parses the arguments, runs the command, prints, and gives the exit status.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Command::Inside(arguments) = &arguments.command {
+        return arguments.run();
+    }
     if let Some(threads) = arguments.global.threads {
         // The pool is set up once, here: this cannot fail.
         let _ = rayon::ThreadPoolBuilder::new()
@@ -296,8 +303,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Bootstrap(arguments) => arguments.run(global, &progress),
         Command::Rules(arguments) => arguments.run(global, &progress),
         Command::Publish(arguments) => arguments.run(global, &progress),
+        Command::Invoke(arguments) => arguments.run(global, &progress),
         Command::Why(arguments) => arguments.run(global, &progress),
         Command::Runtimes(arguments) => arguments.run(global, &progress),
+        // It has run already.
+        Command::Inside(_) => return Status::Fine.into(),
     };
     let status = match answer {
         Ok(answer) => match print(&answer.text) {

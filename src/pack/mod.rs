@@ -473,7 +473,7 @@ fn verify(
     progress: &dyn Progress,
 ) -> Result<Vec<Finding>, PackError> {
     let files: Vec<PathBuf> = layers.iter().map(|layer| staging.join(&layer.file)).collect();
-    let read: Vec<Layer> = check::read_zips(&files, progress)?;
+    let read: Vec<Layer> = check::read_zips(&files, check::MAX_UNZIPPED, progress)?;
     for layer in &read {
         let broken = layer
             .findings
@@ -498,7 +498,7 @@ fn verify(
             }
         }
     }
-    let report = check::judge(read, runtime);
+    let report = check::judge(read, runtime, Bytes(0));
     for Ready { path, entry, .. } in ready {
         let there = match (report.merged.get(path), entry.kind) {
             (Some(Entry::Directory(_)), EntryKind::Directory) | (Some(Entry::Symlink(_)), EntryKind::Symlink) => true,

@@ -41,7 +41,8 @@ pub fn may_be_shared(plan: &Plan, path: &TreePath, file: &File) -> bool {
             .file_name()
             .rsplit_once('.')
             .is_some_and(|(_, extension)| CODE.contains(&extension)),
-        Content::Text(_) | Content::RBase(_) | Content::BrokenObject(_) => false,
+        // Scripts, and what is looked at as more than data.
+        _ => false,
     };
     kind && file.bytes >= SHORTEST && !plan.origins.contains_key(path)
 }

@@ -2,6 +2,8 @@
 
 mod analysis;
 mod bootstrap;
+mod explain;
+mod invocation;
 mod misfit;
 mod prune;
 mod publication;
@@ -12,6 +14,8 @@ mod why;
 
 pub use analysis::{Analysis, analyze};
 pub use bootstrap::{BootstrapFile, Bootstrapped, bootstrapped};
+pub use explain::{Explanation, Explanations, codes, findings_document, pages};
+pub use invocation::{Invoked, InvokedEvent, invocation, invoke_end, invoke_notes};
 pub use misfit::misfit;
 pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
