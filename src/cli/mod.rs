@@ -27,6 +27,7 @@ use lambdar_prune::host::{HostDirectories, Libraries, NoLibraries};
 use lambdar_prune::plan::{Plan, PlanError, Symlinks, plan};
 use lambdar_prune::progress::Interrupted;
 use lambdar_prune::report::Look;
+use lambdar_prune::root::Root;
 use lambdar_prune::rules::{Choices, Matcher, RuleError, RuleSet, read_rules};
 use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 use lambdar_prune::tree::Tree;
@@ -215,7 +216,7 @@ impl Planning {
         chosen: &Chosen,
         symlinks: Symlinks,
     ) -> Result<(Plan, Matcher), PlanError> {
-        let matcher = Matcher::new(&chosen.rules, &chosen.choices, tree)?;
+        let matcher = Matcher::new(&chosen.rules, &chosen.choices, Root { tree, runtime })?;
         let host = self.host();
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
         let mut plan = plan(tree, runtime, &matcher, symlinks, libraries)?;

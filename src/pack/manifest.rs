@@ -4,7 +4,7 @@ use base64::Engine;
 use serde::{Deserialize, Serialize};
 
 use super::bins::Packing;
-use super::{Change, Ready};
+use super::{Change, Options, Ready, Via};
 use crate::plan::Plan;
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
@@ -28,12 +28,18 @@ pub struct Manifest {
     pub arch: Arch,
     /// The largest zip that was allowed.
     pub max_bytes: Bytes,
+    /// How they were meant to get to AWS.
+    #[serde(default)]
+    pub via: Via,
     /// The layers, in the order in which they are to be attached.
     pub layers: Vec<LayerSummary>,
     /// Sums over all layers.
     pub totals: Totals,
     /// What each rule took, the largest first.
     pub dropped: Vec<Dropped>,
+    /// Libraries that were left out because `runtime` has its own in front of them.
+    #[serde(default)]
+    pub shadowed: Vec<ShadowedFile>,
     /// What came in that the tree does not have.
     pub added: Vec<AddedFile>,
     /// Files whose content differs from the tree's.
@@ -90,6 +96,9 @@ pub struct Totals {
     pub lower_bound: usize,
     /// Whether fewer layers are proven to be impossible.
     pub optimal: bool,
+    /// How many layers there would be with zips as large as a request can carry, where that is fewer.
+    #[serde(default)]
+    pub layers_at_limit: Option<usize>,
     /// The lengths of all zips.
     pub zipped_bytes: Bytes,
     /// The lengths of all entries.
@@ -106,6 +115,18 @@ pub struct Dropped {
     pub files: usize,
     /// Their size, unzipped.
     pub bytes: Bytes,
+}
+
+/// A library that would never have been loaded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ShadowedFile {
+    /// Its path in the tree.
+    pub path: String,
+    /// The name by which it would be needed.
+    pub soname: String,
+    /// The runtime's library that is loaded instead.
+    pub by: String,
 }
 
 /// A file that came in.
@@ -178,7 +199,7 @@ pub(super) fn manifest(
     scan: &Scan,
     plan: &Plan,
     runtime: &Runtime,
-    max: Bytes,
+    options: &Options,
     packing: &Packing,
     ready: &[Ready],
     layers: Vec<LayerSummary>,
@@ -187,11 +208,13 @@ pub(super) fn manifest(
         schema_version: SCHEMA_VERSION,
         runtime: runtime.name.clone(),
         arch: runtime.arch,
-        max_bytes: max,
+        max_bytes: options.limits.max,
+        via: options.limits.via,
         totals: Totals {
             layers: layers.len(),
             lower_bound: packing.lower_bound,
             optimal: packing.optimal,
+            layers_at_limit: None,
             zipped_bytes: layers.iter().map(|layer| layer.zipped_bytes).sum(),
             unzipped_bytes: layers.iter().map(|layer| layer.unzipped_bytes).sum(),
         },
@@ -200,6 +223,16 @@ pub(super) fn manifest(
             .dropped_by_rule(&scan.tree)
             .into_iter()
             .map(|(rule, files, bytes)| Dropped { rule, files, bytes })
+            .collect(),
+        shadowed: plan
+            .shadowed
+            .iter()
+            .filter(|library| plan.dropped.contains_key(&library.path))
+            .map(|library| ShadowedFile {
+                path: library.path.to_string(),
+                soname: library.soname.clone(),
+                by: library.by.clone(),
+            })
             .collect(),
         added: plan
             .added

@@ -3,6 +3,7 @@
 
 pub mod bins;
 mod compress;
+mod fit;
 mod manifest;
 mod spool;
 mod zip;
@@ -15,12 +16,15 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 pub use compress::Method;
+pub use fit::{Limits, Misfit, MisfitTotals, Part, Saving, TooLarge, Via, Way};
 pub use manifest::{
-    AddedFile, ChangedFile, Dropped, LayerSummary, MANIFEST_NAME, Manifest, PackedEntry, Totals, UntouchedFile,
+    AddedFile, ChangedFile, Dropped, LayerSummary, MANIFEST_NAME, Manifest, PackedEntry, ShadowedFile, Totals,
+    UntouchedFile,
 };
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
-use bins::{Capacity, GroupId, Item, Packing};
+use bins::{GroupId, Item, Packing};
+use fit::Piece;
 use spool::{Spool, Stretch};
 
 use crate::check::{self, Layer};
@@ -31,7 +35,7 @@ use crate::plan::{Origin, Plan};
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::rules::Matcher;
 use crate::runtime::Runtime;
-use crate::size::{Bytes, exact};
+use crate::size::Bytes;
 use crate::tree::component::Components;
 use crate::tree::scan::{Problem, ProblemKind, Scan};
 use crate::tree::{Entry, File, TreePath};
@@ -39,8 +43,8 @@ use crate::tree::{Entry, File, TreePath};
 /// What a user asks of the packing.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The largest zip.
-    pub max: Bytes,
+    /// What has to be kept to.
+    pub limits: Limits,
     /// The folder for the zips and the manifest; it is made if it is not there.
     pub output: PathBuf,
     /// The time of every entry.
@@ -52,9 +56,12 @@ pub struct Options {
 /// Why nothing was packed. The output folder then has no new layer.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    /// Files that do not fit into a zip even alone.
-    #[error("{}", describe_too_large(.0))]
-    TooLarge(Vec<TooLarge>),
+    /// It does not keep to the limits.
+    #[error(transparent)]
+    Misfit(Box<Misfit>),
+    /// A file that no zip without ZIP64 can hold.
+    #[error("{0} has 4 GiB or more, which is more than Lambda takes of all files together; leave it out with --drop")]
+    Huge(TreePath),
     /// The largest zip that was asked for is larger than a zip without ZIP64 can be, or than nothing at all.
     #[error("--max {0} is out of range: use at least 1kB and less than 4GiB")]
     Max(Bytes),
@@ -89,45 +96,6 @@ pub enum PackError {
     /// The user stopped the run.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-}
-
-/// A file that does not fit into a zip of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TooLarge {
-    /// The file.
-    pub path: TreePath,
-    /// How long a zip with nothing else would be.
-    pub zipped: Bytes,
-    /// The largest zip asked for.
-    pub max: Bytes,
-    /// Rules that are off and would take it.
-    pub rules: Vec<String>,
-    /// How long the zip would be if the file were stripped, where it was not and that would help.
-    pub stripped: Option<Bytes>,
-}
-
-fn describe_too_large(files: &[TooLarge]) -> String {
-    let mut text = String::new();
-    for file in files {
-        text.push_str(&format!(
-            "{} alone makes a zip of {} bytes, more than the {} of --max",
-            file.path,
-            exact(file.zipped.0),
-            exact(file.max.0),
-        ));
-        if let Some(stripped) = file.stripped {
-            text.push_str(&format!("; without --no-strip it would be {} bytes", exact(stripped.0)));
-        }
-        if !file.rules.is_empty() {
-            text.push_str(&format!(
-                "; --enable {} would leave it out",
-                file.rules.join(" or --enable ")
-            ));
-        }
-        text.push('\n');
-    }
-    text + "leave it out with --drop, or raise --max: layers that are published through S3 have no 50 MB limit, \
-            only that of 262,144,000 bytes unzipped. Nothing was written."
 }
 
 fn describe_problems(problems: &[Problem]) -> String {
@@ -194,8 +162,9 @@ pub fn pack(
     if !hindrances.is_empty() {
         return Err(PackError::Problems(hindrances));
     }
-    if options.max.0 < 1000 || options.max.0 > u64::from(u32::MAX) {
-        return Err(PackError::Max(options.max));
+    let max = options.limits.max;
+    if max.0 < 1000 || max.0 > limits::ZIP_BYTES {
+        return Err(PackError::Max(max));
     }
     if plan.kept.is_empty() {
         return Err(PackError::Nothing);
@@ -209,9 +178,8 @@ pub fn pack(
         spool: &spool,
     };
     let ready = preparation.all(progress)?;
-    let packing = distribute(&preparation, matcher, &ready, options.max)?;
-
     let components = Components::of(&plan.kept);
+    let (packing, layers_at_limit) = distribute(&preparation, matcher, &components, runtime, &ready, &options.limits)?;
     let total = packing
         .bins
         .iter()
@@ -237,8 +205,13 @@ pub fn pack(
         )?);
     }
     drop(work);
-    let findings = verify(staging.path(), &layers, &ready, runtime, progress)?;
-    let manifest = manifest::manifest(scan, plan, runtime, options.max, &packing, &ready, layers);
+    let mut findings = verify(staging.path(), &layers, &ready, runtime, progress)?;
+    if options.limits.via == Via::S3 {
+        // The limit on what a request can carry does not hold for a bucket.
+        findings.retain(|finding| !matches!(finding.code, Code::ZipTooLarge | Code::ZipNearLimit));
+    }
+    let mut manifest = manifest::manifest(scan, plan, runtime, options, &packing, &ready, layers);
+    manifest.totals.layers_at_limit = layers_at_limit;
     let text = manifest.to_json();
     fs_err::write(staging.path().join(MANIFEST_NAME), text)?;
     progress.check()?;
@@ -316,17 +289,7 @@ impl Preparation<'_> {
                 (name, EntryKind::File(file.mode.in_layer()), content)
             }
         };
-        let too_large = |length: usize| {
-            u32::try_from(length).map_err(|_| {
-                PackError::TooLarge(vec![TooLarge {
-                    path: path.clone(),
-                    zipped: Bytes(length as u64),
-                    max: Bytes(u64::from(u32::MAX)),
-                    rules: Vec::new(),
-                    stripped: None,
-                }])
-            })
-        };
+        let too_large = |length: usize| u32::try_from(length).map_err(|_| PackError::Huge(path.clone()));
         let uncompressed = too_large(content.len())?;
         let compressed = deflater.compress(content);
         Ok(Ready {
@@ -358,7 +321,7 @@ impl Preparation<'_> {
         Ok(content)
     }
 
-    /// How long a zip with nothing but this file would be if it were stripped; `None` for one that would not change.
+    /// What this file would add to a zip if it were stripped; `None` for one that would not change.
     fn stripped_size(&self, path: &TreePath) -> Option<Bytes> {
         let file = self
             .plan
@@ -367,9 +330,7 @@ impl Preparation<'_> {
             .filter(|file| file.content.object().is_some())?;
         let stripped = strip::strip(&self.read(path, file).ok()?).ok()?;
         let compressed = compress::Deflater::default().compress(stripped.bytes);
-        Some(Bytes(
-            entry_size(path.as_str(), compressed.bytes.len() as u64) + END_SIZE,
-        ))
+        Some(Bytes(entry_size(path.as_str(), compressed.bytes.len() as u64)))
     }
 }
 
@@ -385,53 +346,58 @@ fn stripped(content: Vec<u8>) -> (Vec<u8>, Change) {
     }
 }
 
-/// Decides which entry goes into which zip.
+/// Decides which entry goes into which zip, if they keep to the limits; and tells how many zips there would be at the
+/// largest size that a request can carry, where that is fewer.
 fn distribute(
     preparation: &Preparation<'_>,
     matcher: &Matcher,
+    components: &Components,
+    runtime: &Runtime,
     ready: &[Ready],
-    max: Bytes,
-) -> Result<Packing, PackError> {
-    let capacity = Capacity {
-        weight: max.0 - END_SIZE,
-        items: limits::ZIP_ENTRIES,
-    };
-    let weight = |entry: &ZipEntry| entry_size(&entry.name, u64::from(entry.compressed));
-    let too_large: Vec<TooLarge> = ready
-        .iter()
-        .filter(|ready| weight(&ready.entry) > capacity.weight)
-        .map(|ready| TooLarge {
-            path: ready.path.clone(),
-            zipped: Bytes(weight(&ready.entry) + END_SIZE),
-            max,
-            rules: matcher.off_but_matching(&ready.path).map(ToOwned::to_owned).collect(),
-            stripped: if preparation.strip {
-                None
-            } else {
-                preparation.stripped_size(&ready.path)
-            },
-        })
-        .collect();
-    if !too_large.is_empty() {
-        return Err(PackError::TooLarge(too_large));
-    }
-    let components = Components::of(&preparation.plan.kept);
+    limits: &Limits,
+) -> Result<(Packing, Option<usize>), PackError> {
     let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
-    let items: Vec<Item> = ready
+    let pieces: Vec<Piece<'_>> = ready
         .iter()
-        .map(|ready| {
+        .map(|Ready { path, entry, .. }| {
             let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
-            Item {
-                group: *groups.entry(components.group(&ready.path)).or_insert(next),
-                weight: weight(&ready.entry),
+            let weight = entry_size(&entry.name, u64::from(entry.compressed));
+            let is_too_large = weight > limits.capacity().weight;
+            Piece {
+                path,
+                component: components.name(path),
+                item: Item {
+                    group: *groups.entry(components.group(path)).or_insert(next),
+                    weight,
+                },
+                unzipped: Bytes(u64::from(entry.uncompressed)),
+                off: matcher.off_but_matching(path).collect(),
+                stripped: if is_too_large && !preparation.strip {
+                    preparation.stripped_size(path)
+                } else {
+                    None
+                },
             }
         })
         .collect();
-    // No single item is too large, so that this cannot fail.
-    bins::pack(&items, capacity, &[]).map_err(|error| PackError::Verification {
-        file: "the packing".to_owned(),
-        reason: error.to_string(),
-    })
+    let items: Vec<Item> = pieces.iter().map(|piece| piece.item).collect();
+    let packing = bins::pack(&items, limits.capacity(), &[]).ok();
+    let breaks = |id: &str| matcher.breaks(id).to_owned();
+    match (
+        fit::misfit(&pieces, packing.as_ref(), limits, &breaks, runtime),
+        packing,
+    ) {
+        (Some(misfit), _) => Err(PackError::Misfit(Box::new(misfit))),
+        (None, Some(packing)) => {
+            let at_limit = fit::layers_at_limit(&pieces, packing.bins.len(), limits);
+            Ok((packing, at_limit))
+        }
+        // What is too large for any zip makes a misfit.
+        (None, None) => Err(PackError::Verification {
+            file: "the packing".to_owned(),
+            reason: "it has no zips".to_owned(),
+        }),
+    }
 }
 
 /// Writes one zip and makes sure that it is as long as was reckoned.
@@ -461,7 +427,7 @@ fn write_layer(
     let written = out.out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     written.sync_all()?;
     let length = written.metadata()?.len();
-    if length != predicted || length > options.max.0 {
+    if length != predicted || length > options.limits.max.0 {
         return Err(PackError::Verification {
             file,
             reason: format!("it has {length} bytes, {predicted} were reckoned"),

@@ -179,7 +179,7 @@ pub fn analyze(
     libraries: &dyn Libraries,
 ) -> Analysis {
     let tree = &scan.tree;
-    let libraries = library_report(copies, plan, libraries, runtime);
+    let libraries = library_report(tree, copies, plan, libraries, runtime);
     let mut findings = check::scan_findings(&scan.problems);
     findings.extend(check::link_findings(Root {
         tree: &plan.kept,
@@ -318,6 +318,7 @@ fn object_reports(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<ObjectRepo
 
 /// What is missing is what would be missing without the libraries that are brought in.
 fn library_report(
+    tree: &Tree,
     copies: &[Vec<TreePath>],
     plan: &Plan,
     libraries: &dyn Libraries,
@@ -367,14 +368,13 @@ fn library_report(
         provided: count(Resolution::Provided),
         missing,
         shadowed: plan
-            .graph
             .shadowed
             .iter()
             .map(|shadowed| ShadowedLibrary {
                 path: shadowed.path.to_string(),
                 soname: shadowed.soname.clone(),
                 by: shadowed.by.clone(),
-                bytes: kept.file(&shadowed.path).map_or(Bytes(0), |file| file.bytes),
+                bytes: tree.file(&shadowed.path).map_or(Bytes(0), |file| file.bytes),
             })
             .collect(),
         unneeded: plan.graph.unneeded.iter().map(ToString::to_string).collect(),

@@ -211,6 +211,12 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) ->
             format!("At least {} are needed.", totals.lower_bound)
         },
     );
+    if let Some(layers) = totals.layers_at_limit {
+        text += &format!(
+            "With --max {} (just under 50 MiB, all that Lambda takes in a request) it would be {layers}.\n",
+            limits::ZIPPED_BYTES
+        );
+    }
     if !packed.manifest.added.is_empty() {
         text += &look.heading("Brought in");
         let rows = packed.manifest.added.iter().map(|added| {

@@ -171,7 +171,7 @@ fn linked_from(root: Root<'_>, target: &TreePath) -> Vec<String> {
 fn chains(root: Root<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>, Vec<Miss>) {
     let mut chains: BTreeMap<Vec<String>, Chain> = BTreeMap::new();
     let mut misses: BTreeMap<(String, Vec<SearchedReport>), Miss> = BTreeMap::new();
-    for Followed { loaded, start } in follow_all(root) {
+    for Followed { loaded, start, .. } in follow_all(root) {
         for (number, object) in loaded.iter().enumerate() {
             let is_target = match (&object.found.place, target) {
                 (Place::Tree(path), Some(target)) => path == target,

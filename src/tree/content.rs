@@ -23,14 +23,16 @@ const PEM_PRIVATE: &[u8] = b"PRIVATE KEY-----";
 /// `ldpaths` and `Renviron` hold R's environment (R Installation and Administration, section 2.8 and 8),
 /// `DESCRIPTION` the packages that an R package needs (Writing R Extensions, section 1.1.1), `NAMESPACE` its libraries.
 /// The database of package base holds the path of `which`, and R's system profile, `Rprofile`, may hold the way round it;
-/// see [`lazyload`] and [`crate::r::which`]. Start scripts are read whole.
-const WANTED_NAMES: [&str; 8] = [
+/// see [`lazyload`] and [`crate::r::which`]. Start scripts are read whole. `RECORD` lists the files of a Python
+/// distribution.
+const WANTED_NAMES: [&str; 9] = [
     "ldpaths",
     "Renviron",
     "DESCRIPTION",
     "NAMESPACE",
     "bootstrap",
     "R",
+    "RECORD",
     "Rprofile",
     lazyload::BASE_DATABASE,
 ];

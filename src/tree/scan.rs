@@ -127,11 +127,11 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
     Ok(Scan { tree, problems })
 }
 
-/// ELF objects of which there are several with the same content: each group sorted, the groups by their first path. Only
-/// those of one length are read whole.
-pub fn copies(root: &Path, tree: &Tree) -> Vec<Vec<TreePath>> {
+/// Files of which there are several with the same content: each group sorted, the groups by their first path. Of the files
+/// that are wanted, only those of one length are read.
+pub fn copies(root: &Path, tree: &Tree, wanted: impl Fn(&TreePath, &File) -> bool) -> Vec<Vec<TreePath>> {
     let mut lengths: BTreeMap<Bytes, Vec<&TreePath>> = BTreeMap::new();
-    for (path, file) in tree.files().filter(|(_, file)| file.content.object().is_some()) {
+    for (path, file) in tree.files().filter(|(path, file)| wanted(path, file)) {
         lengths.entry(file.bytes).or_default().push(path);
     }
     let mut contents: BTreeMap<[u8; 32], Vec<TreePath>> = BTreeMap::new();

@@ -9,6 +9,7 @@
 mod analyze;
 mod bootstrap;
 mod check;
+mod dedupe;
 mod diff;
 mod errors;
 mod findings;
@@ -25,6 +26,7 @@ mod publish;
 mod robust;
 mod rules;
 mod schemas;
+mod shadowed;
 mod support;
 mod why;
 mod zips;
