@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use lambdar_prune::finding::any_error;
-use lambdar_prune::pack::{Options, PackError, Timestamp, pack};
+use lambdar_prune::pack::{CacheFolder, Effort, Options, PackError, Previous, Timestamp, pack};
 use lambdar_prune::plan::Symlinks;
 use lambdar_prune::report;
 use lambdar_prune::size::Bytes;
@@ -33,8 +33,71 @@ pub(super) struct Arguments {
     /// Leave debug information and static symbol tables in programs and libraries
     #[arg(long)]
     no_strip: bool,
+    /// How hard to compress
+    #[arg(long, value_enum, default_value_t = Level::Best, value_name = "LEVEL")]
+    effort: Level,
+    /// Keep files in the layers that this layers.json has them in, where that costs no layer, so that layers stay the same;
+    /// `none` packs afresh [default: the layers.json in the output folder]
+    #[arg(long, value_name = "FILE|none")]
+    previous: Option<PathBuf>,
+    #[command(flatten)]
+    caching: Caching,
     #[command(flatten)]
     planning: Planning,
+}
+
+/// Where compressed files are kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Compressed files, kept for the next run")]
+struct Caching {
+    /// Keep them in this folder [default: lambdar-prune in the user's cache folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    cache: Option<PathBuf>,
+    /// Keep no more than this; what was used longest ago goes first
+    #[arg(long, value_name = "SIZE", default_value = "1GB", conflicts_with = "no_cache")]
+    cache_size: Bytes,
+    /// Compress everything anew and keep nothing
+    #[arg(long)]
+    no_cache: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Level {
+    /// In a fraction of the time, a little larger
+    Fast,
+    /// As hard as pays; as hard as possible where that saves a layer
+    Best,
+    /// As hard as possible, which takes minutes
+    Max,
+}
+
+impl From<Level> for Effort {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Fast => Self::Fast,
+            Level::Best => Self::Best,
+            Level::Max => Self::Max,
+        }
+    }
+}
+
+impl Caching {
+    /// The folder for the cache: the one that is named, else that of the user (XDG Base Directory Specification).
+    fn folder(&self) -> Option<CacheFolder> {
+        if self.no_cache {
+            return None;
+        }
+        let variable = |name| Some(PathBuf::from(std::env::var_os(name)?)).filter(|path: &PathBuf| path.is_absolute());
+        let own = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+        let path = match &self.cache {
+            Some(path) => path.clone(),
+            None => own()?.join("lambdar-prune"),
+        };
+        Some(CacheFolder {
+            path,
+            limit: self.cache_size,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,6 +125,13 @@ impl Arguments {
             output: self.output.clone(),
             timestamp: timestamp()?,
             strip: !self.no_strip,
+            effort: self.effort.into(),
+            previous: match &self.previous {
+                None => Previous::InOutput,
+                Some(path) if path.as_os_str() == "none" => Previous::Afresh,
+                Some(path) => Previous::File(path.clone()),
+            },
+            cache: self.caching.folder(),
         };
         let chosen = self.planning.choosing.chosen(global)?;
         let scan = scan(&self.tree, progress)?;
@@ -72,6 +142,12 @@ impl Arguments {
         };
         let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
         let packed = pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress)?;
+        // One that the user did not ask for by name is not missed.
+        let cache_note = packed.cache_note.as_ref();
+        let cache_note = cache_note.filter(|_| global.verbose || self.caching.cache.is_some());
+        for note in packed.previous_note.iter().chain(cache_note) {
+            global.note(note);
+        }
         Ok(Answer {
             text: match global.format {
                 Format::Json => packed.manifest.to_json(),

@@ -2,39 +2,48 @@
 //! where they belong.
 
 pub mod bins;
+mod cache;
 mod compress;
+mod last_bytes;
 mod manifest;
+mod prepare;
+mod previous;
 mod spool;
 mod zip;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-pub use compress::Method;
+pub use cache::Folder as CacheFolder;
+pub use compress::{Effort, Method};
 pub use manifest::{
-    AddedFile, ChangedFile, Dropped, LayerSummary, MANIFEST_NAME, Manifest, PackedEntry, Totals, UntouchedFile,
+    AddedFile, ChangedFile, Dropped, LayerChange, LayerSummary, MANIFEST_NAME, Manifest, ManifestError, PackedEntry,
+    Recompressed, Totals, UntouchedFile,
 };
+pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
 use bins::{Capacity, GroupId, Item, Packing};
-use spool::{Spool, Stretch};
+use cache::Cache;
+use prepare::{Preparation, Ready};
+use previous::History;
+use spool::Spool;
 
 use crate::check::{self, Layer};
-use crate::elf::strip;
 use crate::finding::{Code, Finding};
 use crate::limits;
-use crate::plan::{Origin, Plan};
+use crate::plan::Plan;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::rules::Matcher;
 use crate::runtime::Runtime;
 use crate::size::{Bytes, exact};
 use crate::tree::component::Components;
 use crate::tree::scan::{Problem, ProblemKind, Scan};
-use crate::tree::{Entry, File, TreePath};
+use crate::tree::{Entry, TreePath};
 
 /// What a user asks of the packing.
 #[derive(Debug, Clone)]
@@ -47,6 +56,12 @@ pub struct Options {
     pub timestamp: Timestamp,
     /// Whether debug information and static symbol tables are left out of ELF objects.
     pub strip: bool,
+    /// How hard contents are compressed.
+    pub effort: Effort,
+    /// The packing to keep to. With one, the layers depend on it, too, and not on the tree and the options alone.
+    pub previous: Previous,
+    /// Where compressed contents are kept from run to run, if they are. It changes no byte of the layers.
+    pub cache: Option<CacheFolder>,
 }
 
 /// Why nothing was packed. The output folder then has no new layer.
@@ -75,6 +90,14 @@ pub enum PackError {
     /// A file is not what the scan saw.
     #[error("{path} changed while it was packed; let the build finish, then pack again", path = .0.display())]
     Changed(PathBuf),
+    /// The manifest to keep to cannot be read.
+    #[error("cannot keep to {path}: {reason}; name a layers.json that pack wrote, or say --previous none", path = .path.display())]
+    Previous {
+        /// The manifest.
+        path: PathBuf,
+        /// Why not.
+        reason: ManifestError,
+    },
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -152,24 +175,10 @@ pub struct Packed {
     pub manifest: Manifest,
     /// What [`check`] says of the layers.
     pub findings: Vec<Finding>,
-}
-
-/// One entry, compressed and waiting in the spool.
-struct Ready {
-    path: TreePath,
-    entry: ZipEntry,
-    stretch: Stretch,
-    change: Change,
-}
-
-/// How the content of an entry differs from that of its origin.
-enum Change {
-    /// Not at all.
-    None,
-    /// It was stripped; its length before.
-    Stripped { before: Bytes },
-    /// It was to be stripped and was left as it is, for a reason.
-    NotStripped(String),
+    /// Why there was no earlier packing to keep to, where there is one that cannot be read.
+    pub previous_note: Option<String>,
+    /// Why there was no cache, where one was asked for.
+    pub cache_note: Option<String>,
 }
 
 /// Packs a planned tree into zips of at most `options.max` bytes and writes them with their manifest.
@@ -200,50 +209,80 @@ pub fn pack(
     if plan.kept.is_empty() {
         return Err(PackError::Nothing);
     }
+    let (history, previous_note) = History::read(&options.previous, &options.output)?;
+    let mut cache_note = None;
     let staging = staging(tree, &options.output)?;
-    let spool = Spool::new(staging.path())?;
+    let cache = options.cache.as_ref().and_then(|folder| {
+        let unusable = |error| cache_note = Some(format!("packed without a cache: {error}"));
+        Cache::open(folder).map_err(unusable).ok()
+    });
+    let at_max = match options.effort {
+        Effort::Best => history.at_max(),
+        Effort::Fast | Effort::Max => BTreeSet::new(),
+    };
     let preparation = Preparation {
         tree,
         plan,
         strip: options.strip,
-        spool: &spool,
+        effort: options.effort,
+        at_max: &at_max,
+        spool: &Spool::new(staging.path())?,
+        cache: cache.as_ref(),
+        progress,
     };
-    let ready = preparation.all(progress)?;
-    let packing = distribute(&preparation, matcher, &ready, options.max)?;
+    let packed = carry_out(&preparation, scan, matcher, runtime, options, &history, staging.path());
+    if let Some(cache) = cache {
+        match packed {
+            Err(PackError::Verification { .. }) => cache.distrust(),
+            _ => cache.finish(),
+        }
+    }
+    packed.map(|(manifest, findings)| Packed {
+        manifest,
+        findings,
+        previous_note,
+        cache_note,
+    })
+}
+
+fn carry_out(
+    preparation: &Preparation<'_>,
+    scan: &Scan,
+    matcher: &Matcher,
+    runtime: &Runtime,
+    options: &Options,
+    history: &History,
+    staging: &Path,
+) -> Result<(Manifest, Vec<Finding>), PackError> {
+    let Preparation { plan, progress, .. } = preparation;
+    let mut ready = preparation.all()?;
+    let (packing, recompressed) = distribute(preparation, matcher, &mut ready, options.max, history)?;
 
     let components = Components::of(&plan.kept);
-    let total = packing
-        .bins
-        .iter()
-        .flatten()
-        .map(|index| u64::from(ready[*index].entry.compressed))
-        .sum();
+    let packed = || packing.bins.iter().flatten().map(|index| &ready[*index]);
+    let total = packed().map(|ready| u64::from(ready.entry.compressed)).sum();
     let work = progress.start(Stage::Write, total);
-    let mut layers = Vec::new();
-    for (number, bin) in packing.bins.iter().enumerate() {
-        let file = format!("layer-{}.zip", number + 1);
-        let entries: Vec<&Ready> = bin.iter().map(|index| &ready[*index]).collect();
-        layers.push(write_layer(
-            &staging.path().join(&file),
-            file,
-            &entries,
-            &spool,
-            &components,
-            options,
-            &mut |bytes| {
+    let layers = packing
+        .bins
+        .par_iter()
+        .enumerate()
+        .map(|(number, bin)| {
+            let file = format!("layer-{}.zip", number + 1);
+            let entries: Vec<&Ready> = bin.iter().map(|index| &ready[*index]).collect();
+            write_layer(&staging.join(&file), file, &entries, &components, options, &|bytes| {
                 work.advance(bytes);
                 progress.check()
-            },
-        )?);
-    }
+            })
+        })
+        .collect::<Result<Vec<LayerSummary>, PackError>>()?;
     drop(work);
-    let findings = verify(staging.path(), &layers, &ready, runtime, progress)?;
-    let manifest = manifest::manifest(scan, plan, runtime, options.max, &packing, &ready, layers);
-    let text = manifest.to_json();
-    fs_err::write(staging.path().join(MANIFEST_NAME), text)?;
+    let findings = verify(staging, &layers, &ready, runtime, *progress)?;
+    let mut manifest = manifest::manifest(scan, plan, runtime, options, &packing, &ready, recompressed, layers);
+    manifest.write(&staging.join(MANIFEST_NAME))?;
     progress.check()?;
-    publish(staging.path(), &options.output, &manifest)?;
-    Ok(Packed { manifest, findings })
+    publish(staging, &options.output, &manifest)?;
+    history.compare(&mut manifest);
+    Ok((manifest, findings))
 }
 
 /// A folder for unfinished work beside the target, so that finished files can be renamed into it.
@@ -270,139 +309,28 @@ fn staging(tree: &Path, output: &Path) -> Result<tempfile::TempDir, PackError> {
     })
 }
 
-/// What every thread needs to prepare entries.
-struct Preparation<'a> {
-    tree: &'a Path,
-    plan: &'a Plan,
-    strip: bool,
-    spool: &'a Spool,
-}
-
-impl Preparation<'_> {
-    /// Reads and compresses every entry, the largest first, so that no thread is left with a large one at the end.
-    fn all(&self, progress: &dyn Progress) -> Result<Vec<Ready>, PackError> {
-        let kept = &self.plan.kept;
-        let mut entries: Vec<(&TreePath, &Entry)> = kept
-            .iter()
-            .filter(|(path, entry)| !matches!(entry, Entry::Directory(_)) || kept.below(path).next().is_none())
-            .collect();
-        entries.sort_by(|a, b| b.1.unzipped().cmp(&a.1.unzipped()).then_with(|| a.0.cmp(b.0)));
-        let work = progress.start(Stage::Compress, kept.totals().unzipped_bytes.0);
-        let mut ready = entries
-            .into_par_iter()
-            .with_max_len(1)
-            .map_init(compress::Deflater::default, |deflater, (path, entry)| {
-                progress.check()?;
-                let ready = self.one(path, entry, deflater);
-                work.advance(entry.unzipped().0);
-                ready
-            })
-            .collect::<Result<Vec<Ready>, PackError>>()?;
-        ready.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(ready)
-    }
-
-    fn one(&self, path: &TreePath, entry: &Entry, deflater: &mut compress::Deflater) -> Result<Ready, PackError> {
-        let name = path.as_str().to_owned();
-        let mut change = Change::None;
-        let (name, kind, content) = match entry {
-            Entry::Directory(_) => (name + "/", EntryKind::Directory, Vec::new()),
-            Entry::Symlink(target) => (name, EntryKind::Symlink, target.clone().into_bytes()),
-            Entry::File(file) => {
-                let mut content = self.read(path, file)?;
-                if self.strip && file.content.object().is_some() {
-                    (content, change) = stripped(content);
-                }
-                (name, EntryKind::File(file.mode.in_layer()), content)
-            }
-        };
-        let too_large = |length: usize| {
-            u32::try_from(length).map_err(|_| {
-                PackError::TooLarge(vec![TooLarge {
-                    path: path.clone(),
-                    zipped: Bytes(length as u64),
-                    max: Bytes(u64::from(u32::MAX)),
-                    rules: Vec::new(),
-                    stripped: None,
-                }])
-            })
-        };
-        let uncompressed = too_large(content.len())?;
-        let compressed = deflater.compress(content);
-        Ok(Ready {
-            path: path.clone(),
-            entry: ZipEntry {
-                name,
-                kind,
-                method: compressed.method,
-                crc32: compressed.crc32,
-                compressed: too_large(compressed.bytes.len())?,
-                uncompressed,
-            },
-            stretch: self.spool.append(&compressed.bytes)?,
-            change,
-        })
-    }
-
-    fn read(&self, path: &TreePath, file: &File) -> Result<Vec<u8>, PackError> {
-        let disk = match self.plan.origins.get(path) {
-            None => self.tree.join(path.as_str()),
-            Some(Origin::Tree(other)) => self.tree.join(other.as_str()),
-            Some(Origin::Host(path)) => path.clone(),
-            Some(Origin::Made(bytes)) => return Ok(bytes.to_vec()),
-        };
-        let content = fs_err::read(&disk)?;
-        if content.len() as u64 != file.bytes.0 {
-            return Err(PackError::Changed(disk));
-        }
-        Ok(content)
-    }
-
-    /// How long a zip with nothing but this file would be if it were stripped; `None` for one that would not change.
-    fn stripped_size(&self, path: &TreePath) -> Option<Bytes> {
-        let file = self
-            .plan
-            .kept
-            .file(path)
-            .filter(|file| file.content.object().is_some())?;
-        let stripped = strip::strip(&self.read(path, file).ok()?).ok()?;
-        let compressed = compress::Deflater::default().compress(stripped.bytes);
-        Some(Bytes(
-            entry_size(path.as_str(), compressed.bytes.len() as u64) + END_SIZE,
-        ))
-    }
-}
-
-/// The object without what only debuggers and linkers read, or as it was.
-fn stripped(content: Vec<u8>) -> (Vec<u8>, Change) {
-    match strip::strip(&content) {
-        Ok(stripped) => {
-            let before = Bytes(content.len() as u64);
-            (stripped.bytes, Change::Stripped { before })
-        }
-        Err(strip::Reason::NothingToRemove) => (content, Change::None),
-        Err(reason) => (content, Change::NotStripped(reason.to_string())),
-    }
-}
-
 /// Decides which entry goes into which zip.
 fn distribute(
     preparation: &Preparation<'_>,
     matcher: &Matcher,
-    ready: &[Ready],
+    ready: &mut Vec<Ready>,
     max: Bytes,
-) -> Result<Packing, PackError> {
+    history: &History,
+) -> Result<(Packing, Vec<Recompressed>), PackError> {
     let capacity = Capacity {
         weight: max.0 - END_SIZE,
         items: limits::ZIP_ENTRIES,
     };
-    let weight = |entry: &ZipEntry| entry_size(&entry.name, u64::from(entry.compressed));
+    let mut recompressed = history.recompressed(ready);
+    if preparation.effort == Effort::Best {
+        recompressed.extend(last_bytes::fit_alone(preparation, ready, capacity.weight)?);
+    }
     let too_large: Vec<TooLarge> = ready
         .iter()
-        .filter(|ready| weight(&ready.entry) > capacity.weight)
+        .filter(|ready| ready.weight() > capacity.weight)
         .map(|ready| TooLarge {
             path: ready.path.clone(),
-            zipped: Bytes(weight(&ready.entry) + END_SIZE),
+            zipped: Bytes(ready.weight() + END_SIZE),
             max,
             rules: matcher.off_but_matching(&ready.path).map(ToOwned::to_owned).collect(),
             stripped: if preparation.strip {
@@ -417,21 +345,35 @@ fn distribute(
     }
     let components = Components::of(&preparation.plan.kept);
     let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
-    let items: Vec<Item> = ready
+    let groups: Vec<GroupId> = ready
         .iter()
         .map(|ready| {
             let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
-            Item {
-                group: *groups.entry(components.group(&ready.path)).or_insert(next),
-                weight: weight(&ready.entry),
-            }
+            *groups.entry(components.group(&ready.path)).or_insert(next)
         })
         .collect();
-    // No single item is too large, so that this cannot fail.
-    bins::pack(&items, capacity, &[]).map_err(|error| PackError::Verification {
-        file: "the packing".to_owned(),
-        reason: error.to_string(),
-    })
+    let previous = history.layers_of(ready);
+    let pack = |weights: &[u64]| {
+        let items: Vec<Item> = groups
+            .iter()
+            .zip(weights)
+            .map(|(&group, &weight)| Item { group, weight })
+            .collect();
+        // No single item is too large, so that this cannot fail.
+        bins::pack(&items, capacity, &previous).map_err(|error| PackError::Verification {
+            file: "the packing".to_owned(),
+            reason: error.to_string(),
+        })
+    };
+    let weights: Vec<u64> = ready.iter().map(Ready::weight).collect();
+    let mut packing = pack(&weights)?;
+    if preparation.effort == Effort::Best {
+        let saved = last_bytes::save_a_layer(preparation, ready, packing, &pack)?;
+        packing = saved.0;
+        recompressed.extend(saved.1);
+    }
+    recompressed.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok((packing, recompressed))
 }
 
 /// Writes one zip and makes sure that it is as long as was reckoned.
@@ -439,21 +381,19 @@ fn write_layer(
     at: &Path,
     file: String,
     entries: &[&Ready],
-    spool: &Spool,
     components: &Components,
     options: &Options,
-    advance: &mut dyn FnMut(u64) -> Result<(), Interrupted>,
+    advance: &dyn Fn(u64) -> Result<(), Interrupted>,
 ) -> Result<LayerSummary, PackError> {
     let out = Hashing {
         out: BufWriter::with_capacity(1 << 20, fs_err::File::create(at)?),
         hash: Sha256::new(),
     };
     let mut writer = ZipWriter::new(out, options.timestamp);
-    let mut reader = spool.reader()?;
     let mut predicted = END_SIZE;
     for ready in entries {
-        writer.add(&ready.entry, &mut reader.stretch(ready.stretch)?)?;
-        predicted += entry_size(&ready.entry.name, u64::from(ready.entry.compressed));
+        writer.add(&ready.entry, &mut ready.stretch.clone())?;
+        predicted += ready.weight();
         advance(u64::from(ready.entry.compressed))?;
     }
     let (out, _) = writer.finish()?;
@@ -469,10 +409,10 @@ fn write_layer(
     }
     let contents = entries
         .iter()
-        .map(|Ready { path, entry, .. }| PackedEntry {
+        .map(|ready @ Ready { path, entry, .. }| PackedEntry {
             path: entry.name.clone(),
             component: components.name(path).to_owned(),
-            zipped_bytes: Bytes(entry_size(&entry.name, u64::from(entry.compressed))),
+            zipped_bytes: Bytes(ready.weight()),
             unzipped_bytes: Bytes(u64::from(entry.uncompressed)),
             crc32: format!("{:08x}", entry.crc32),
         })

@@ -8,7 +8,7 @@ use super::why::Chain;
 use super::{Checked, Why, table};
 use crate::finding::{Finding, Severity};
 use crate::limits;
-use crate::pack::{Manifest, Packed};
+use crate::pack::{LayerChange, Manifest, Packed, Recompressed};
 use crate::runtime::{Runtime, Summary};
 use crate::size::{Bytes, exact};
 use crate::tree::Entry;
@@ -178,6 +178,7 @@ pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
     let rows = layers.iter().map(|layer| {
         vec![
             layer.file.clone(),
+            layer.change.map_or("", change).to_owned(),
             layer.zipped_bytes.to_string(),
             layer.unzipped_bytes.to_string(),
             exact(layer.entries as u64),
@@ -186,6 +187,7 @@ pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
     });
     let columns = [
         Column::Left("Layer"),
+        Column::Left("Change"),
         Column::Right("Zipped"),
         Column::Right("Unzipped"),
         Column::Right("Entries"),
@@ -209,6 +211,18 @@ pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
             format!("At least {} are needed.", totals.lower_bound)
         },
     );
+    let recompressed = &packed.manifest.recompressed;
+    if !recompressed.is_empty() {
+        let saved = |file: &Recompressed| Bytes(file.before_bytes.0.saturating_sub(file.after_bytes.0));
+        text += &format!(
+            "{} compressed once more, as with --effort max: {} less, which saves a layer.\n",
+            counted(recompressed.len(), "file"),
+            recompressed.iter().map(saved).sum::<Bytes>(),
+        );
+    }
+    if !packed.manifest.removed_layers.is_empty() {
+        text += &format!("No longer there: {}.\n", some_of(&packed.manifest.removed_layers));
+    }
     if !packed.manifest.added.is_empty() {
         text += &look.heading("Brought in");
         let rows = packed.manifest.added.iter().map(|added| {
@@ -267,6 +281,14 @@ pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
         text += &finding_lines(&packed.findings, look);
     }
     text
+}
+
+fn change(change: LayerChange) -> &'static str {
+    match change {
+        LayerChange::New => "new",
+        LayerChange::Changed => "changed",
+        LayerChange::Unchanged => "unchanged",
+    }
 }
 
 /// What `check` answers.
