@@ -30,7 +30,7 @@ const LINK: u32 = 0o120_000;
 const FOLDER: u32 = 0o040_000;
 
 /// One layer, read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Layer {
     /// The zip's file name, or the path of a tree.
     pub file: String,

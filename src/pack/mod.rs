@@ -43,7 +43,7 @@ use crate::runtime::Runtime;
 use crate::size::{Bytes, exact};
 use crate::tree::component::Components;
 use crate::tree::scan::{Problem, ProblemKind, Scan};
-use crate::tree::{Entry, TreePath};
+use crate::tree::{Entry, Tree, TreePath};
 
 /// What a user asks of the packing.
 #[derive(Debug, Clone)]
@@ -276,7 +276,9 @@ fn carry_out(
         })
         .collect::<Result<Vec<LayerSummary>, PackError>>()?;
     drop(work);
-    let findings = verify(staging, &layers, &ready, runtime, *progress)?;
+    let findings = verify(
+        staging, &layers, &packing, &ready, &plan.kept, history, runtime, *progress,
+    )?;
     let mut manifest = manifest::manifest(scan, plan, runtime, options, &packing, &ready, recompressed, layers);
     manifest.write(&staging.join(MANIFEST_NAME))?;
     progress.check()?;
@@ -439,15 +441,29 @@ impl<W: std::io::Write> std::io::Write for Hashing<W> {
 }
 
 /// Reads the zips back, compares what is in them with what was to be, and gives what check has to say.
+///
+/// A zip with the SHA-256 of one that an earlier run made was read back whole by that run before it wrote its manifest. Of
+/// such a zip only the hash is compared with what lies on the disk now: equal bytes unpack to equal contents.
 fn verify(
     staging: &Path,
     layers: &[LayerSummary],
+    packing: &Packing,
     ready: &[Ready],
+    kept: &Tree,
+    history: &History,
     runtime: &Runtime,
     progress: &dyn Progress,
 ) -> Result<Vec<Finding>, PackError> {
-    let files: Vec<PathBuf> = layers.iter().map(|layer| staging.join(&layer.file)).collect();
-    let read: Vec<Layer> = check::read_zips(&files, progress)?;
+    let (known, new): (Vec<usize>, Vec<usize>) =
+        (0..layers.len()).partition(|&number| history.has_layer(&layers[number].sha256));
+    let files: Vec<PathBuf> = new.iter().map(|&number| staging.join(&layers[number].file)).collect();
+    let mut read: Vec<(usize, Layer)> = new.into_iter().zip(check::read_zips(&files, progress)?).collect();
+    for number in known {
+        let entries = packing.bins[number].iter().map(|index| &ready[*index]);
+        read.push((number, known_layer(staging, &layers[number], kept, entries)?));
+    }
+    read.sort_by_key(|(number, _)| *number);
+    let read: Vec<Layer> = read.into_iter().map(|(_, layer)| layer).collect();
     for layer in &read {
         let broken = layer
             .findings
@@ -489,6 +505,46 @@ fn verify(
         Some(path) => Err(wrong(path, "was not planned")),
         None => Ok(report.findings),
     }
+}
+
+/// A layer that an earlier run has read back, if what lies on the disk is it.
+fn known_layer<'a>(
+    staging: &Path,
+    layer: &LayerSummary,
+    kept: &Tree,
+    entries: impl Iterator<Item = &'a Ready>,
+) -> Result<Layer, PackError> {
+    let mut hashing = Hashing {
+        out: std::io::sink(),
+        hash: Sha256::new(),
+    };
+    let length = std::io::copy(&mut fs_err::File::open(staging.join(&layer.file))?, &mut hashing)?;
+    if base16ct::lower::encode_string(&hashing.hash.finalize()) != layer.sha256 {
+        return Err(PackError::Verification {
+            file: layer.file.clone(),
+            reason: "its bytes are others than those that were written".to_owned(),
+        });
+    }
+    let mut known = Layer {
+        file: layer.file.clone(),
+        zip_bytes: Some(Bytes(length)),
+        entries: layer.entries,
+        ..Layer::default()
+    };
+    for Ready { path, entry, .. } in entries {
+        let Some(planned) = kept.get(path) else { continue };
+        let mut packed = planned.clone();
+        if let Entry::File(file) = &mut packed {
+            // As it is in the layer: it may have been stripped.
+            file.bytes = Bytes(entry.uncompressed.into());
+            file.mode = file.mode.in_layer();
+            known
+                .sums
+                .insert(path.clone(), (entry.crc32, u64::from(entry.uncompressed)));
+        }
+        known.tree.insert(path.clone(), packed);
+    }
+    Ok(known)
 }
 
 /// Moves the finished files into the output folder. What an earlier run left there goes first, so that no moment shows

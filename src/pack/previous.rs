@@ -68,6 +68,11 @@ impl History {
         history
     }
 
+    /// Whether a layer of this SHA-256 was packed before.
+    pub(super) fn has_layer(&self, sha256: &str) -> bool {
+        self.layers.iter().any(|(_, before)| before == sha256)
+    }
+
     /// The layer that each entry was in.
     pub(super) fn layers_of(&self, ready: &[Ready]) -> Vec<Option<usize>> {
         ready
