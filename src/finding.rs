@@ -59,6 +59,7 @@ pub enum Code {
     ScriptCannotRun,
     MissingCommand,
     RWhichMissing,
+    RWhichRepaired,
     WrongMachine,
     UnreadableObject,
     UnreadableFile,

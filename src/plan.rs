@@ -1,6 +1,7 @@
 //! The plan: what of a tree is kept, dropped and added, each with its reason. Pure; analyze shows it, pack carries it out.
 
 mod needs;
+mod repair;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +14,7 @@ use crate::root::{Place, Root, link_target};
 use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
-use crate::tree::{Entry, File, Mode, Tree, TreePath};
+use crate::tree::{Entry, File, Mode, Tree, TreePath, content};
 
 /// Where libraries from the machine that builds are put: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
 const ADDED_TO: &str = "lib";
@@ -115,6 +116,28 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A file that this program writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeFile {
+    /// Its path in the tree or the layers.
+    pub path: TreePath,
+    /// Its permissions.
+    pub mode: Mode,
+    /// What is in it.
+    pub text: String,
+}
+
+impl MadeFile {
+    /// The file as an entry of a tree.
+    pub fn entry(&self) -> Entry {
+        Entry::File(File {
+            bytes: Bytes(self.text.len() as u64),
+            mode: self.mode,
+            content: content::inspect(self.path.file_name(), self.text.as_bytes()),
+        })
+    }
+}
+
 /// What to do with symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Symlinks {
@@ -182,6 +205,41 @@ pub fn plan(
 }
 
 impl Plan {
+    /// Brings a file of this program in, where nothing is.
+    pub fn add(&mut self, file: &MadeFile, needed_by: Vec<TreePath>) {
+        let from = Origin::Made(file.text.as_bytes().into());
+        self.kept.insert(file.path.clone(), file.entry());
+        self.origins.insert(file.path.clone(), from.clone());
+        self.added.push(Added {
+            path: file.path.clone(),
+            from,
+            soname: None,
+            needed_by,
+            bytes: Bytes(file.text.len() as u64),
+        });
+        self.added.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
+    /// Puts another text into a file that is kept; `by` is what the manifest says of who changed it.
+    pub fn change(&mut self, path: &TreePath, by: &'static str, text: &str) {
+        let Some(file) = self.kept.file(path) else { return };
+        let before = file.bytes;
+        let made = MadeFile {
+            path: path.clone(),
+            mode: file.mode,
+            text: text.to_owned(),
+        };
+        self.kept.insert(path.clone(), made.entry());
+        self.origins.insert(path.clone(), Origin::Made(text.as_bytes().into()));
+        self.changed.push(Changed {
+            path: path.clone(),
+            by,
+            before,
+            after: Bytes(text.len() as u64),
+        });
+        self.changed.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
     /// The files and links that each rule takes, with their unzipped size, the largest first.
     pub fn dropped_by_rule(&self, tree: &Tree) -> Vec<(String, usize, Bytes)> {
         let mut sums: BTreeMap<&str, (usize, Bytes)> = BTreeMap::new();

@@ -54,30 +54,33 @@ impl<'a> Root<'a> {
 
     /// As [`Root::resolve`], and tells of every link of the tree on the way.
     pub fn walk(&self, absolute: &str, mut passed: impl FnMut(TreePath)) -> Result<Place, Unresolved> {
-        let mut pending: Vec<String> = reversed(absolute);
-        let mut done: Vec<String> = Vec::new();
+        let mut pending: Vec<&str> = absolute.rsplit('/').collect();
+        // Where the walk is: an absolute path, empty for the root.
+        let mut here = String::with_capacity(absolute.len());
         let mut links = 0;
         while let Some(name) = pending.pop() {
-            match name.as_str() {
+            match name {
                 "" | "." => continue,
                 ".." => {
-                    done.pop();
+                    go_up(&mut here);
                     continue;
                 }
-                _ => done.push(name),
+                _ => {
+                    here.push('/');
+                    here.push_str(name);
+                }
             }
-            let here = format!("/{}", done.join("/"));
-            let link = match TreePath::from_lambda(&here) {
-                Some(path) => match self.tree.get(&path) {
+            let link = match TreePath::text_from_lambda(&here) {
+                Some(path) => match self.tree.at(path) {
                     Some(Entry::Symlink(target)) => {
-                        passed(path);
+                        TreePath::new(path).into_iter().for_each(&mut passed);
                         Some(target.as_str())
                     }
                     Some(Entry::File(_)) if !pending.is_empty() => {
                         return Err(Unresolved::NotInTree(here));
                     }
                     Some(_) => None,
-                    None if path.is_root() => None,
+                    None if path.is_empty() => None,
                     None => return Err(Unresolved::NotInTree(here)),
                 },
                 None => match self.runtime.entry(&here) {
@@ -92,18 +95,20 @@ impl<'a> Root<'a> {
                     return Err(Unresolved::Loop);
                 }
                 if target.starts_with('/') {
-                    done.clear();
+                    here.clear();
                 } else {
-                    done.pop();
+                    go_up(&mut here);
                 }
-                pending.extend(reversed(target));
+                pending.extend(target.rsplit('/'));
             }
         }
-        let end = format!("/{}", done.join("/"));
-        match TreePath::from_lambda(&end) {
+        if here.is_empty() {
+            return Ok(Place::Runtime("/".to_owned()));
+        }
+        match TreePath::from_lambda(&here) {
             Some(path) => Ok(Place::Tree(path)),
-            None if end == "/" || self.runtime.entry(&end).is_some() => Ok(Place::Runtime(end)),
-            None => Err(Unresolved::NotInRuntime(end)),
+            None if self.runtime.entry(&here).is_some() => Ok(Place::Runtime(here)),
+            None => Err(Unresolved::NotInRuntime(here)),
         }
     }
 
@@ -167,8 +172,9 @@ impl Root<'_> {
     }
 }
 
-fn reversed(path: &str) -> Vec<String> {
-    path.split('/').rev().map(ToOwned::to_owned).collect()
+/// Takes the last name off an absolute path; the root stays the root.
+fn go_up(path: &mut String) {
+    path.truncate(path.rfind('/').unwrap_or(0));
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 mod programs;
 mod read;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use programs::program_findings;
 pub use read::{Layer, read_zips};
 
 use crate::finding::{Code, Finding};
@@ -170,7 +172,7 @@ pub fn read(inputs: &[Input], progress: &dyn Progress) -> Result<Vec<Layer>, Che
                     zip_bytes: None,
                     entries: scan.tree.iter().count(),
                     findings: scan_findings(&scan.problems),
-                    sums: std::collections::BTreeMap::new(),
+                    sums: BTreeMap::new(),
                     tree: scan.tree,
                 });
             }
@@ -200,8 +202,10 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime) -> Report {
     let mut sizes = Vec::new();
     let mut unzipped = Bytes(0);
     let mut merged = Tree::default();
-    let mut seen: std::collections::BTreeMap<TreePath, (String, Option<(u32, u64)>)> =
-        std::collections::BTreeMap::new();
+    // Which layer an entry of `merged` is from, by its number, and the sum of its content.
+    let mut origins: BTreeMap<TreePath, (usize, Option<(u32, u64)>)> = BTreeMap::new();
+    let mut files: Vec<String> = Vec::new();
+    let alone = layers.len() == 1;
     for layer in layers {
         let size = layer.tree.totals().unzipped_bytes;
         unzipped += size;
@@ -216,22 +220,28 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime) -> Report {
             });
         }
         findings.extend(layer.findings.into_iter().map(|finding| finding.in_layer(name)));
-        for (path, entry) in layer.tree.iter() {
-            let sum = layer.sums.get(path).copied();
-            if let Some((other, other_sum)) = seen.get(path)
-                && !same(merged.get(path), entry, *other_sum, sum)
+        if alone {
+            merged = layer.tree;
+            break;
+        }
+        for (path, entry) in layer.tree {
+            let sum = layer.sums.get(&path).copied();
+            let known = origins.get(&path);
+            if let Some((other, other_sum)) = known
+                && !same(merged.get(&path), &entry, *other_sum, sum)
             {
                 findings.push(
-                    Finding::new(Code::ConflictingPath, &[("other", other)])
-                        .at(shown(path))
+                    Finding::new(Code::ConflictingPath, &[("other", &files[*other])])
+                        .at(shown(&path))
                         .in_layer(name),
                 );
             }
-            if !matches!(entry, Entry::Directory(_)) || !seen.contains_key(path) {
-                seen.insert(path.clone(), (layer.file.clone(), sum));
-                merged.insert(path.clone(), entry.clone());
+            if known.is_none() || !matches!(entry, Entry::Directory(_)) {
+                origins.insert(path.clone(), (files.len(), sum));
+                merged.insert(path, entry);
             }
         }
+        files.push(layer.file);
     }
     if sizes.len() > limits::LAYERS {
         findings.push(Finding::new(
@@ -345,7 +355,7 @@ fn missing_libraries(graph: &Graph, runtime: &Runtime) -> Vec<Finding> {
 pub fn loader_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
     let mut findings = missing_libraries(graph, root.runtime);
     findings.extend(version_findings(root, graph));
-    findings.extend(programs::program_findings(root));
+    findings.extend(program_findings(root));
     findings
 }
 

@@ -6,14 +6,14 @@ use super::{names, shown};
 use crate::elf::Priority;
 use crate::finding::{Code, Finding};
 use crate::loader::{Finder, Processes};
-use crate::r::RHome;
+use crate::r::which;
 use crate::root::Root;
 use crate::shell;
 use crate::tree::path::escaped;
 use crate::tree::{Content, TreePath};
 
-/// Everything of this kind that is wrong.
-pub(super) fn program_findings(root: Root<'_>) -> Vec<Finding> {
+/// What programs of a root lack to be started, besides libraries.
+pub fn program_findings(root: Root<'_>) -> Vec<Finding> {
     let mut findings = interpreters(root);
     findings.extend(commands(root));
     findings.extend(which_of_r(root));
@@ -119,17 +119,16 @@ fn commands(root: Root<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// R calls the `which` of the machine that built it by its absolute path, and package utils does so when it is loaded.
+/// An R that runs a `which` that is not there, and does not know its way round that.
 fn which_of_r(root: Root<'_>) -> Vec<Finding> {
-    RHome::all(root.tree)
-        .iter()
-        .filter_map(|home| home.path.join("library/base/R/base.rdb"))
-        .filter_map(|database| match &root.tree.file(&database)?.content {
-            Content::RBase(Some(which)) if root.resolve(which).is_err() => {
-                let words = [("which", which.as_str()), ("runtime", root.runtime.name.as_str())];
-                Some(Finding::new(Code::RWhichMissing, &words).at(shown(&database)))
-            }
-            _ => None,
+    which::traps(root)
+        .into_iter()
+        .map(|trap| {
+            let words = [
+                ("which", &*escaped(trap.which.as_bytes())),
+                ("runtime", &root.runtime.name),
+            ];
+            Finding::new(Code::RWhichMissing, &words).at(shown(&trap.database))
         })
         .collect()
 }

@@ -2,6 +2,7 @@
 //! nowhere else.
 
 mod analyze;
+mod bootstrap;
 mod check;
 mod pack;
 mod progress;
@@ -64,6 +65,7 @@ enum Command {
     Pack(pack::Arguments),
     Check(check::Arguments),
     Prune(prune::Arguments),
+    Bootstrap(bootstrap::Arguments),
     Rules(rules::Arguments),
     Publish(publish::Arguments),
     Why(why::Arguments),
@@ -153,6 +155,9 @@ struct Planning {
     /// Bring no library in from this machine
     #[arg(long)]
     no_import: bool,
+    /// Leave R as it is where it runs a `which` that the runtime lacks
+    #[arg(long)]
+    no_fix: bool,
 }
 
 /// The rules as they were chosen, and the choices that name single paths and packages.
@@ -201,7 +206,10 @@ impl Planning {
         let matcher = Matcher::new(&chosen.rules, &chosen.choices, tree)?;
         let host = self.host();
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
-        let plan = plan(tree, runtime, &matcher, symlinks, libraries)?;
+        let mut plan = plan(tree, runtime, &matcher, symlinks, libraries)?;
+        if !self.no_fix {
+            plan.repair(runtime);
+        }
         Ok((plan, matcher))
     }
 }
@@ -291,6 +299,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
         Command::Prune(arguments) => arguments.run(global, &progress),
+        Command::Bootstrap(arguments) => arguments.run(global, &progress),
         Command::Rules(arguments) => arguments.run(global, &progress),
         Command::Publish(arguments) => arguments.run(global, &progress),
         Command::Why(arguments) => arguments.run(global, &progress),

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use lambdar_prune::bootstrap;
 use lambdar_prune::finding::any_error;
 use lambdar_prune::pack::{CacheFolder, Effort, Options, PackError, Previous, Timestamp, pack};
 use lambdar_prune::plan::Symlinks;
@@ -42,6 +43,12 @@ pub(super) struct Arguments {
     previous: Option<PathBuf>,
     #[command(flatten)]
     caching: Caching,
+    /// Add what `lambdar-prune bootstrap` writes, which makes a Lambda runtime of R; the tree stays as it is
+    #[arg(long)]
+    with_bootstrap: bool,
+    /// The folder of the R to start, where the tree has several: R/lib/R or /opt/R/lib/R
+    #[arg(long, value_name = "DIR", requires = "with_bootstrap")]
+    r_home: Option<String>,
     #[command(flatten)]
     planning: Planning,
 }
@@ -140,7 +147,10 @@ impl Arguments {
             Links::Keep => Symlinks::Keep,
             Links::Follow => Symlinks::Follow,
         };
-        let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
+        let (mut plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
+        if self.with_bootstrap {
+            bootstrap::add(&mut plan, self.r_home.as_deref())?;
+        }
         let packed = pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress)?;
         // One that the user did not ask for by name is not missed.
         let cache_note = packed.cache_note.as_ref();

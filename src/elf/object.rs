@@ -286,22 +286,10 @@ impl Image<'_> {
     /// The text up to its NUL, which must come within `left` bytes. A path that is longer than any search path is an error.
     fn terminated(&self, offset: u64, left: u64) -> Result<String, ElfError> {
         const LONGEST: u64 = 64 << 10;
-        let mut buffer = [0; 64];
-        let mut text = Vec::new();
-        let left = left.min(LONGEST).min(self.source.length().saturating_sub(offset));
-        while (text.len() as u64) < left {
-            let read = text.len() as u64;
-            let length = usize::try_from(left - read).map_or(buffer.len(), |rest| rest.min(buffer.len()));
-            let piece = &mut buffer[..length];
-            if self.source.fill(offset.saturating_add(read), piece).is_none() {
-                break;
-            }
-            if let Some(end) = piece.iter().position(|byte| *byte == 0) {
-                text.extend_from_slice(&piece[..end]);
-                return Ok(String::from_utf8_lossy(&text).into_owned());
-            }
-            text.extend_from_slice(piece);
-        }
-        Err(ElfError("a text has no end".into()))
+        let bytes = self
+            .source
+            .terminated(offset, left.min(LONGEST))
+            .ok_or_else(|| ElfError("a text has no end".into()))?;
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 }

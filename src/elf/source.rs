@@ -1,35 +1,67 @@
 //! Where the bytes of an object come from: memory, or a file of which only the parts that matter are read.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::ops::ControlFlow;
+
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 
 /// Bytes that are read piece by piece.
 pub trait Source {
-    /// Fills a buffer with the bytes from an offset on; `None` if they do not all lie in the file.
-    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()>;
+    /// Shows `length` bytes from an offset on, piece by piece, until `look` breaks off; `None` if the file ends before.
+    fn visit(&self, offset: u64, length: u64, look: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<()>;
 
     /// How many bytes there are.
     fn length(&self) -> u64;
+
+    /// Fills a buffer with the bytes from an offset on; `None` if they do not all lie in the file.
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
+        let mut left = &mut *buffer;
+        self.visit(offset, left.len() as u64, &mut |piece| {
+            let (now, later) = std::mem::take(&mut left).split_at_mut(piece.len());
+            now.copy_from_slice(piece);
+            left = later;
+            ControlFlow::Continue(())
+        })
+    }
 
     /// The bytes from an offset on; `None` if they do not all lie in the file.
     fn read(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
         if offset.checked_add(length as u64)? > self.length() {
             return None;
         }
-        let mut bytes = vec![0; length];
-        self.fill(offset, &mut bytes)?;
+        let mut bytes = Vec::with_capacity(length);
+        self.visit(offset, length as u64, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        })?;
         Some(bytes)
+    }
+
+    /// The bytes before the first NUL, which must come within `length` bytes; `None` if it does not.
+    fn terminated(&self, offset: u64, length: u64) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut ended = false;
+        self.visit(offset, length.min(self.length().saturating_sub(offset)), &mut |piece| {
+            let end = memchr::memchr(0, piece);
+            bytes.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
+            ended = end.is_some();
+            if ended {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        ended.then_some(bytes)
     }
 }
 
 impl Source for [u8] {
-    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
+    fn visit(&self, offset: u64, length: u64, look: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<()> {
         let start = usize::try_from(offset).ok()?;
-        let bytes = self.get(start..start.checked_add(buffer.len())?)?;
-        buffer.copy_from_slice(bytes);
+        let end = start.checked_add(usize::try_from(length).ok()?)?;
+        let _ = look(self.get(start..end)?);
         Some(())
     }
 
@@ -39,8 +71,8 @@ impl Source for [u8] {
 }
 
 impl<S: Source + ?Sized> Source for &S {
-    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
-        (**self).fill(offset, buffer)
+    fn visit(&self, offset: u64, length: u64, look: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<()> {
+        (**self).visit(offset, length, look)
     }
 
     fn length(&self) -> u64 {
@@ -55,7 +87,8 @@ const BLOCK: u64 = 16 << 10;
 pub struct FileSource<'a> {
     file: &'a File,
     length: u64,
-    blocks: RefCell<BTreeMap<u64, Vec<u8>>>,
+    /// By number, the last one asked for at the end: of most files only two or three are read.
+    blocks: RefCell<Vec<(u64, Vec<u8>)>>,
 }
 
 impl<'a> FileSource<'a> {
@@ -64,36 +97,53 @@ impl<'a> FileSource<'a> {
         Self {
             file,
             length,
-            blocks: RefCell::new(BTreeMap::new()),
+            blocks: RefCell::new(Vec::new()),
         }
     }
 
     fn read_block(&self, number: u64) -> Option<Vec<u8>> {
         let start = number.checked_mul(BLOCK)?;
-        let length = self.length.checked_sub(start)?.min(BLOCK);
-        let mut bytes = vec![0; usize::try_from(length).ok()?];
-        self.file.read_exact_at(&mut bytes, start).ok()?;
+        let length = usize::try_from(self.length.checked_sub(start)?.min(BLOCK)).ok()?;
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let at = start.checked_add(bytes.len() as u64)?;
+            match pread(self.file, spare_capacity(&mut bytes), at) {
+                Ok(0) => return None,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return None,
+            }
+        }
+        bytes.truncate(length);
         Some(bytes)
     }
 }
 
 impl Source for FileSource<'_> {
-    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
+    fn visit(&self, offset: u64, length: u64, look: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<()> {
         let mut blocks = self.blocks.borrow_mut();
-        let mut done = 0;
-        while done < buffer.len() {
-            let at = offset.checked_add(done as u64)?;
-            let block = match blocks.entry(at / BLOCK) {
-                Entry::Occupied(slot) => slot.into_mut(),
-                Entry::Vacant(slot) => slot.insert(self.read_block(at / BLOCK)?),
-            };
+        let end = offset.checked_add(length)?;
+        let mut at = offset;
+        while at < end {
+            let number = at / BLOCK;
+            match blocks.iter().rposition(|(known, _)| *known == number) {
+                Some(place) if place + 1 == blocks.len() => {}
+                Some(place) => {
+                    let block = blocks.remove(place);
+                    blocks.push(block);
+                }
+                None => blocks.push((number, self.read_block(number)?)),
+            }
+            let (_, block) = blocks.last()?;
             let rest = block.get(usize::try_from(at % BLOCK).ok()?..)?;
-            let count = rest.len().min(buffer.len() - done);
-            if count == 0 {
+            let wanted = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let piece = &rest[..rest.len().min(wanted)];
+            if piece.is_empty() {
                 return None;
             }
-            buffer.get_mut(done..done + count)?.copy_from_slice(rest.get(..count)?);
-            done += count;
+            if look(piece).is_break() {
+                break;
+            }
+            at += piece.len() as u64;
         }
         Some(())
     }
@@ -132,12 +182,14 @@ mod tests {
         ];
         for start in starts {
             for length in [0, 1, 2, 300, 40_000, 60_000, usize::MAX] {
-                if length == usize::MAX && start == 0 {
-                    continue;
-                }
                 assert_eq!(
                     source.read(start, length),
                     bytes.as_slice().read(start, length),
+                    "{start} {length}"
+                );
+                assert_eq!(
+                    source.terminated(start, length as u64),
+                    bytes.as_slice().terminated(start, length as u64),
                     "{start} {length}"
                 );
             }

@@ -21,7 +21,7 @@ pub const NAMED: usize = 16;
 /// The symbols that ask for one version.
 #[derive(Default)]
 struct Asking {
-    names: BTreeSet<String>,
+    names: Vec<String>,
     count: usize,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn needs(
     let Some(mut at) = value(dynamic, dynamic::DT_VERNEED) else {
         return Ok(Vec::new());
     };
-    let symbols = undefined_symbols(image, dynamic, text)?;
+    let mut symbols = undefined_symbols(image, dynamic, text)?;
     let mut needs = Vec::new();
     loop {
         // Elf64_Verneed: version, count (u16), file, aux, next (u32); the same layout in 32 bit.
@@ -60,15 +60,14 @@ pub(super) fn needs(
         for _ in 0..count {
             // Elf64_Vernaux: hash (u32), flags, other (u16), name, next (u32)
             let index = image.u16(add(auxiliary, 6)?)? & VERSYM_VERSION;
+            // An index stands for one version of one library.
+            let asking = symbols.remove(&index).unwrap_or_default();
             needs.push(VersionNeed {
                 library: library.clone(),
                 version: text(u64::from(image.u32(add(auxiliary, 8)?)?))?,
                 weak: image.u16(add(auxiliary, 4)?)? & VER_FLG_WEAK != 0,
-                symbol_count: symbols.get(&index).map_or(0, |asking| asking.count),
-                symbols: symbols
-                    .get(&index)
-                    .map(|asking| asking.names.iter().cloned().collect())
-                    .unwrap_or_default(),
+                symbols: asking.names,
+                symbol_count: asking.count,
             });
             if needs.len() > MOST_ENTRIES {
                 return Err(ElfError("its version table does not end".into()));
@@ -137,11 +136,13 @@ fn undefined_symbols(
             let asking = symbols.entry(version).or_default();
             asking.count += 1;
             if asking.names.len() < NAMED {
-                asking
-                    .names
-                    .insert(text(u64::from(image.word(entry, 0).unwrap_or_default()))?);
+                let name = text(u64::from(image.word(entry, 0).unwrap_or_default()))?;
+                asking.names.push(name);
             }
         }
+    }
+    for asking in symbols.values_mut() {
+        asking.names.sort_unstable();
     }
     Ok(symbols)
 }

@@ -1,7 +1,7 @@
 //! One process: the objects that the loader maps for it, in order, and how it finds each (ld.so(8); glibc
 //! `elf/dl-load.c`, `_dl_map_object`).
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -110,6 +110,10 @@ pub struct Finder<'a> {
     root: Root<'a>,
     folders: RefCell<Vec<Folder<'a>>>,
     numbers: RefCell<HashMap<String, Rc<[usize]>>>,
+    /// The folders of whole search paths, by their text.
+    lists: RefCell<HashMap<String, Rc<[usize]>>>,
+    /// The loader's default directories.
+    defaults: OnceCell<Rc<[usize]>>,
     interpreter: Found,
 }
 
@@ -131,6 +135,8 @@ impl<'a> Finder<'a> {
             root,
             folders: RefCell::new(Vec::new()),
             numbers: RefCell::new(HashMap::new()),
+            lists: RefCell::new(HashMap::new()),
+            defaults: OnceCell::new(),
             interpreter: Found {
                 place,
                 path,
@@ -212,6 +218,38 @@ impl<'a> Finder<'a> {
         numbers
     }
 
+    /// The folders of a search path in which no token stands for something else.
+    fn list(&self, list: &str) -> Rc<[usize]> {
+        if let Some(numbers) = self.lists.borrow().get(list) {
+            return Rc::clone(numbers);
+        }
+        let folders = elements(list).flat_map(|element| self.numbers(self.absolute(element)).to_vec());
+        let numbers: Rc<[usize]> = folders.collect();
+        self.lists.borrow_mut().insert(list.to_owned(), Rc::clone(&numbers));
+        numbers
+    }
+
+    fn defaults(&self) -> &[usize] {
+        self.defaults.get_or_init(|| {
+            let directories = self.root.runtime.default_directories.iter();
+            directories
+                .flat_map(|directory| self.numbers(directory.clone()).to_vec())
+                .collect()
+        })
+    }
+
+    /// An empty or relative element is taken from the working directory.
+    fn absolute(&self, path: &str) -> String {
+        let trimmed = path.trim_end_matches('/');
+        let working_directory = &self.root.runtime.working_directory;
+        match (path.starts_with('/'), trimmed.is_empty()) {
+            (true, true) => "/".to_owned(),
+            (true, false) => trimmed.to_owned(),
+            (false, true) => working_directory.clone(),
+            (false, false) => format!("{working_directory}/{trimmed}"),
+        }
+    }
+
     fn path(&self, folder: usize) -> String {
         self.folders
             .borrow()
@@ -238,14 +276,10 @@ impl<'a> Finder<'a> {
 
     /// The runtime's library that an ordinary process gets when it asks for the name.
     pub fn served_by_runtime(&self, soname: &str) -> Option<String> {
-        let library_path = self.root.runtime.library_path();
-        let defaults = self.root.runtime.default_directories.iter().cloned();
-        let folders = library_path
-            .into_iter()
-            .chain(defaults)
-            .flat_map(|folder| self.numbers(folder).to_vec());
-        let mut found = folders.map(|folder| self.lookup(folder, soname));
-        match found.find_map(|found| found)? {
+        let library_path = self.root.runtime.environment.get("LD_LIBRARY_PATH");
+        let library_path = self.list(library_path.map_or("", String::as_str));
+        let mut ordinary = library_path.iter().chain(self.defaults());
+        match ordinary.find_map(|folder| self.lookup(*folder, soname))? {
             (Place::Runtime(path), _) => Some(path),
             (Place::Tree(_), _) => None,
         }
@@ -343,7 +377,7 @@ impl<'a> State<'a, '_> {
 
     fn search(&self, needing: usize, name: &str) -> Result<(Found, &'a Object), Vec<Searched>> {
         if name.contains('/') {
-            let path = self.absolute(&self.expand(name, needing));
+            let path = self.finder.absolute(&self.expand(name, needing));
             let how = How::Direct;
             let found = self.finder.root.resolve(&path).ok().map(|place| {
                 let object = self.finder.root.object(&place);
@@ -385,16 +419,14 @@ impl<'a> State<'a, '_> {
     fn folders(&self, needing: usize) -> Vec<(How, usize)> {
         let object = self.loaded[needing].object;
         let mut folders = Vec::new();
-        let mut add_folder = |how, path: String| {
-            folders.extend(self.finder.numbers(path).iter().map(|number| (how, *number)));
-        };
         let mut add = |how, list: &str, owner| {
-            // An empty element is the working directory; an empty list is none.
-            if list.is_empty() {
-                return;
-            }
-            for element in list.split(':') {
-                add_folder(how, self.absolute(&self.expand(element, owner)));
+            if list.contains('$') {
+                for element in elements(list) {
+                    let path = self.finder.absolute(&self.expand(element, owner));
+                    folders.extend(self.finder.numbers(path).iter().map(|number| (how, *number)));
+                }
+            } else {
+                folders.extend(self.finder.list(list).iter().map(|number| (how, *number)));
             }
         };
         if object.runpath.is_none() {
@@ -416,9 +448,7 @@ impl<'a> State<'a, '_> {
             add(How::Runpath, runpath, needing);
         }
         if !object.no_default_libraries {
-            for directory in &self.finder.root.runtime.default_directories {
-                add_folder(How::Default, directory.clone());
-            }
+            folders.extend(self.finder.defaults().iter().map(|number| (How::Default, *number)));
         }
         folders
     }
@@ -442,18 +472,6 @@ impl<'a> State<'a, '_> {
         })
     }
 
-    /// An empty or relative element is taken from the working directory.
-    fn absolute(&self, path: &str) -> String {
-        let trimmed = path.trim_end_matches('/');
-        let working_directory = &self.finder.root.runtime.working_directory;
-        match (path.starts_with('/'), trimmed.is_empty()) {
-            (true, true) => "/".to_owned(),
-            (true, false) => trimmed.to_owned(),
-            (false, true) => working_directory.clone(),
-            (false, false) => format!("{working_directory}/{trimmed}"),
-        }
-    }
-
     /// Whether the loader takes what it finds (glibc `elf/dl-load.c`, `open_verify`).
     fn judge(&self, found: Option<(Place, Option<&'a Object>)>) -> Result<(Place, &'a Object), Outcome> {
         let (place, object) = found.ok_or(Outcome::NoSuchFile)?;
@@ -471,6 +489,11 @@ impl<'a> State<'a, '_> {
         }
         Ok((place, object))
     }
+}
+
+/// The elements of a search path. An empty one is the working directory; an empty path has none.
+fn elements(list: &str) -> impl Iterator<Item = &str> {
+    list.split(':').filter(move |_| !list.is_empty())
 }
 
 fn replace_token(text: &str, token: &str, value: &str) -> String {

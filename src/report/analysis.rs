@@ -10,6 +10,7 @@ use crate::finding::{Code, Finding};
 use crate::host::Libraries;
 use crate::loader::{Answer, graph};
 use crate::plan::Plan;
+use crate::r::which;
 use crate::root::{Place, Root, link_target};
 use crate::rules::{Matcher, RuleSet};
 use crate::runtime::{Arch, Runtime};
@@ -199,6 +200,7 @@ pub fn analyze(
             .at(library.path.to_string()),
         );
     }
+    findings.extend(repairs(scan, plan, runtime));
     findings.sort();
     Analysis {
         schema_version: SCHEMA_VERSION,
@@ -212,6 +214,26 @@ pub fn analyze(
         libraries,
         findings,
     }
+}
+
+/// What the plan repairs: it would be an error if it did not.
+fn repairs(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<Finding> {
+    let traps = which::traps(Root {
+        tree: &scan.tree,
+        runtime,
+    });
+    traps
+        .into_iter()
+        .filter(|trap| plan.changed.iter().any(|changed| changed.path == trap.profile))
+        .map(|trap| {
+            let words = [
+                ("which", trap.which.as_str()),
+                ("runtime", &runtime.name),
+                ("stand_in", which::STAND_IN),
+            ];
+            Finding::new(Code::RWhichRepaired, &words).at(trap.profile.to_string())
+        })
+        .collect()
 }
 
 fn rule_effects(scan: &Scan, plan: &Plan, rules: &RuleSet, matcher: &Matcher) -> Vec<RuleEffect> {

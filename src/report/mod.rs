@@ -1,6 +1,7 @@
 //! What a command answers, as plain data that serializes to the documented JSON, and as tables of the same data.
 
 mod analysis;
+mod bootstrap;
 mod prune;
 mod publication;
 mod rules;
@@ -9,6 +10,7 @@ mod text;
 mod why;
 
 pub use analysis::{Analysis, analyze};
+pub use bootstrap::{BootstrapFile, Bootstrapped, bootstrapped};
 pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
 pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};

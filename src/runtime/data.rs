@@ -213,10 +213,6 @@ pub fn built_in() -> Result<Vec<Summary>, RuntimeError> {
         .collect()
 }
 
-pub(super) fn is_built_in(name: &str) -> bool {
-    names().is_ok_and(|names| names.iter().any(|known| known.name == name))
-}
-
 pub(super) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeError> {
     let known = names()?
         .into_iter()

@@ -13,7 +13,7 @@ pub use arch::Arch;
 pub use capture::{CaptureError, capture};
 pub use data::{RuntimeError, Summary, built_in};
 
-use crate::tree::{Entry, Tree, TreePath};
+use crate::tree::{Entry, Tree};
 
 /// The runtime that is meant where none is named: the only one of those without a language that AWS still develops.
 pub const DEFAULT: &str = "provided.al2023";
@@ -51,15 +51,15 @@ pub struct Runtime {
 impl Runtime {
     /// A built-in runtime by its name, or one of the user's by the path of its file.
     pub fn load(name: &str, arch: Arch) -> Result<Self, RuntimeError> {
-        if data::is_built_in(name) || !Path::new(name).is_file() {
-            return data::load_built_in(name, arch);
+        match data::load_built_in(name, arch) {
+            Err(RuntimeError::Unknown { .. }) if Path::new(name).is_file() => data::load_file(Path::new(name), arch),
+            result => result,
         }
-        data::load_file(Path::new(name), arch)
     }
 
     /// What the runtime has at an absolute path, links not followed; `None` where nothing is known to be.
     pub fn entry(&self, path: &str) -> Option<&Entry> {
-        self.files.get(&TreePath::new(path.strip_prefix('/')?)?)
+        self.files.at(path.strip_prefix('/')?)
     }
 
     /// Everything that the runtime is known to have, by its absolute path.
@@ -69,19 +69,10 @@ impl Runtime {
             .map(|(path, entry)| (format!("/{}", path.as_str()), entry))
     }
 
-    /// `LD_LIBRARY_PATH` of a function's process, element by element.
-    pub fn library_path(&self) -> Vec<String> {
-        self.list("LD_LIBRARY_PATH")
-    }
-
     /// `PATH` of a function's process, element by element.
     pub fn command_path(&self) -> Vec<String> {
-        self.list("PATH")
-    }
-
-    fn list(&self, variable: &str) -> Vec<String> {
         self.environment
-            .get(variable)
+            .get("PATH")
             .filter(|value| !value.is_empty())
             .map(|value| value.split(':').map(ToOwned::to_owned).collect())
             .unwrap_or_default()
@@ -101,7 +92,7 @@ mod tests {
             for arch in summary.archs {
                 let runtime = Runtime::load(&summary.name, arch).unwrap();
                 assert_eq!(runtime.name, summary.name);
-                assert_eq!(runtime.library_path().last().map(String::as_str), Some("/opt/lib"));
+                assert!(runtime.environment["LD_LIBRARY_PATH"].ends_with(":/opt/lib"));
                 let loader = runtime.entry(&runtime.interpreter);
                 let linked = runtime.interpreter.replacen("/lib", "/usr/lib", 1);
                 assert!(loader.or(runtime.entry(&linked)).is_some(), "{} {arch}", summary.name);

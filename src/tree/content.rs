@@ -12,13 +12,15 @@ pub const HEAD: usize = 4;
 /// Files whose text is kept whatever they begin with, because a decision depends on it:
 /// `ldpaths` and `Renviron` hold R's environment (R Installation and Administration, section 2.8 and 8),
 /// `DESCRIPTION` the packages that an R package needs (Writing R Extensions, section 1.1.1), `NAMESPACE` its libraries.
-/// The database of package base holds the path of `which`; see [`lazyload`].
-const WANTED_NAMES: [&str; 6] = [
+/// The database of package base holds the path of `which`, and R's system profile, `Rprofile`, may hold the way round it;
+/// see [`lazyload`] and [`crate::r::which`].
+const WANTED_NAMES: [&str; 7] = [
     "ldpaths",
     "Renviron",
     "DESCRIPTION",
     "NAMESPACE",
     "bootstrap",
+    "Rprofile",
     lazyload::BASE_DATABASE,
 ];
 

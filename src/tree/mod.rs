@@ -48,6 +48,10 @@ pub struct Mode(u16);
 impl Mode {
     /// What a folder has in a layer.
     pub const FOLDER: Self = Self(0o755);
+    /// What a program or script has in a layer.
+    pub const EXECUTABLE: Self = Self(0o755);
+    /// What any other file has in a layer.
+    pub const FILE: Self = Self(0o644);
 
     /// The permission bits of a mode, the file's type left out.
     pub fn new(bits: u32) -> Self {
@@ -71,7 +75,11 @@ impl Mode {
     /// On Lambda nobody is the owner of /opt, so what counts is what others may do; AWS's documentation asks for
     /// 644 for files and 755 for folders and executables.
     pub fn in_layer(self) -> Self {
-        Self(if self.is_executable() { 0o755 } else { 0o644 })
+        if self.is_executable() {
+            Self::EXECUTABLE
+        } else {
+            Self::FILE
+        }
     }
 }
 
@@ -94,6 +102,15 @@ impl Entry {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tree {
     entries: BTreeMap<TreePath, Entry>,
+}
+
+impl IntoIterator for Tree {
+    type Item = (TreePath, Entry);
+    type IntoIter = std::collections::btree_map::IntoIter<TreePath, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
 }
 
 /// How many entries of each kind a tree has, and their size.
@@ -123,6 +140,11 @@ impl Tree {
 
     /// The entry at a path, links not followed; `None` for the root and for what is not there.
     pub fn get(&self, path: &TreePath) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// The entry at a path that is written as in [`TreePath::as_str`], links not followed.
+    pub fn at(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path)
     }
 

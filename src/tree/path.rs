@@ -1,5 +1,6 @@
 //! Paths inside a tree, and what they are called on Lambda.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use serde::Serialize;
@@ -36,6 +37,16 @@ impl TreePath {
             return Some(Self::root());
         }
         Self::new(absolute.strip_prefix(LAYER_ROOT)?.strip_prefix('/')?)
+    }
+
+    /// The text of the path in the tree of an absolute path on Lambda, as it is written there.
+    pub fn text_from_lambda(absolute: &str) -> Option<&str> {
+        let rest = absolute.strip_prefix(LAYER_ROOT)?;
+        if rest.is_empty() {
+            Some(rest)
+        } else {
+            rest.strip_prefix('/')
+        }
     }
 
     /// The absolute path that this one has on Lambda.
@@ -105,6 +116,13 @@ impl TreePath {
     /// The folders above this path, from its parent up to the root.
     pub fn ancestors(&self) -> impl Iterator<Item = Self> {
         std::iter::successors(self.parent(), Self::parent)
+    }
+}
+
+/// A path is found in a map by its text, too. Text that is no path inside a tree is found in none.
+impl Borrow<str> for TreePath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::path::escaped;
 use super::{Content, Entry, File, Mode, Tree, TreePath, content};
-use crate::elf::{self, FileSource};
+use crate::elf::{self, FileSource, Source};
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::size::Bytes;
 
@@ -216,13 +216,17 @@ fn shown(root: &Path, path: &Path) -> String {
 
 fn read_content(file_name: &str, disk: &Path, length: u64) -> std::io::Result<Content> {
     let mut file = fs_err::File::open(disk)?;
-    let mut bytes = Vec::with_capacity(content::HEAD);
-    file.by_ref().take(content::HEAD as u64).read_to_end(&mut bytes)?;
-    if bytes.starts_with(elf::MAGIC) {
-        return Ok(content::inspect_object(&FileSource::new(file.file(), length)));
+    let source = FileSource::new(file.file(), length);
+    let shortest = usize::try_from(length).map_or(content::HEAD, |length| length.min(content::HEAD));
+    if let Some(head) = source.read(0, shortest) {
+        if head.starts_with(elf::MAGIC) {
+            return Ok(content::inspect_object(&source));
+        }
+        if !content::is_wanted(file_name, &head) {
+            return Ok(content::inspect(file_name, &head));
+        }
     }
-    if content::is_wanted(file_name, &bytes) {
-        file.read_to_end(&mut bytes)?;
-    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
     Ok(content::inspect(file_name, &bytes))
 }

@@ -4,7 +4,7 @@
 #
 # usage: rules.sh SHARED [SEED], with the program in LAMBDAR_PRUNE. SHARED holds trees/r-opt.tar.xz (R 4.2.2 built under
 # /opt) and tools/al2023-root and in-al2023, which lay out and enter a root with what Lambda's provided.al2023 has.
-# Needs bubblewrap, patchelf, python3 with pip, and the libraries libgfortran5, libquadmath0 and libtirpc3. The Python
+# Needs bubblewrap, patchelf, unzip, python3 with pip, and the libraries libgfortran5, libquadmath0 and libtirpc3. The Python
 # tree comes from PYTHON_TREE (made by `pip install --target`), else from pip itself.
 set -euo pipefail
 shared=$(readlink -f "${1:?usage: rules.sh SHARED [SEED]}")
@@ -14,6 +14,7 @@ here=$(dirname "$(readlink -f "$0")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
+export XDG_CACHE_HOME=$work/cache
 
 say() { printf '\n== %s\n' "$*"; }
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
@@ -132,8 +133,6 @@ PYTHON
 
 say "R gives the same answers from the unpruned and from the pruned tree"
 "$shared/tools/al2023-root" root
-# Lambda has no `which`, and this R asks for it by its absolute path: lend it one.
-cp "$(command -v which)" root/usr/bin/which
 # Lambda has a few of glibc's character sets; this machine's libc.so.6 looks for them in its own folder.
 gconv=$(find /usr/lib /usr/lib64 -maxdepth 2 -type d -name gconv -print -quit)
 mkdir -p "root$gconv"
@@ -142,15 +141,26 @@ rm -f "root$gconv"/*.cache
 for set in ANSI_X3.110 CP1252 ISO8859-1 ISO8859-15 UNICODE UTF-16 UTF-32 UTF-7; do cp "$gconv/$set.so" "root$gconv"; done
 mkdir task
 cp "$here"/r/*.R task
+# Layers with all that a tree has, byte for byte but for what R needs where there is no `which`, laid out as on Lambda.
+lay_out() {
+    local tree=$1 zip
+    "$program" pack "$tree" -o "$tree-layers" --keep '**' --no-strip -q >/dev/null || [[ $? -eq 1 ]]
+    for zip in "$tree-layers"/layer-*.zip; do unzip -qo "$zip" -d "$tree-opt"; done
+    diff -rq --no-dereference "$tree" "$tree-opt" >differences || true
+    [[ $(cat differences) == "Files $tree/R/lib/R/library/base/R/Rprofile and $tree-opt/R/lib/R/library/base/R/Rprofile differ
+Only in $tree-opt/bin: which" ]] || fail "$(cat differences)"
+}
 same() {
     local script=$1 one=$2 other=$3 tree
     for tree in "$one" "$other"; do
-        "$shared/tools/in-al2023" root "$tree" task -- /opt/R/bin/Rscript "/var/task/$script" >"$tree.$script" 2>&1 \
+        "$shared/tools/in-al2023" root "$tree-opt" task -- /opt/R/bin/Rscript "/var/task/$script" >"$tree.$script" 2>&1 \
             || { tail "$tree.$script"; fail "$script in $tree"; }
     done
     diff "$one.$script" "$other.$script" || fail "$script differs"
     echo "$script: $(wc -l <"$one.$script") lines are the same"
 }
+lay_out tree
+lay_out copy
 for script in attach models classes text linear graphics utilities; do same "$script.R" tree copy; done
 
 say "one package and what it needs"
@@ -160,6 +170,7 @@ suppressPackageStartupMessages(library(mgcv))
 print(summary(gam(mpg ~ s(wt), data = mtcars)))
 print(search())
 R
+lay_out some
 same some.R tree some
 for package in base compiler datasets grDevices graphics lattice Matrix methods mgcv nlme stats tools utils; do
     [[ -e some/R/lib/R/library/$package/DESCRIPTION ]] || fail "$package is missing"

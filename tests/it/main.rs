@@ -7,6 +7,7 @@
 )]
 
 mod analyze;
+mod bootstrap;
 mod check;
 mod errors;
 mod loader;

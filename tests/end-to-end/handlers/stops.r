@@ -1,0 +1,3 @@
+prepare <- function() stop("not ready")
+prepare()
+handler <- function(event) event
