@@ -41,14 +41,14 @@ pub(super) struct Arguments {
     /// `none` packs afresh [default: the layers.json in the output folder]
     #[arg(long, value_name = "FILE|none")]
     previous: Option<PathBuf>,
-    #[command(flatten)]
-    caching: Caching,
     /// Add what `lambdar-prune bootstrap` writes, which makes a Lambda runtime of R; the tree stays as it is
     #[arg(long)]
     with_bootstrap: bool,
     /// The folder of the R to start, where the tree has several: R/lib/R or /opt/R/lib/R
     #[arg(long, value_name = "DIR", requires = "with_bootstrap")]
     r_home: Option<String>,
+    #[command(flatten)]
+    caching: Caching,
     #[command(flatten)]
     planning: Planning,
 }

@@ -44,8 +44,11 @@ fn six_parts(sandbox: &Sandbox) {
 const MAX: &str = "29000";
 
 fn pack(sandbox: &Sandbox, arguments: &[&str]) -> Value {
-    let mut all = vec!["pack", "opt", "--max", MAX, "--format", "json"];
+    let mut all = vec!["pack", "opt", "--format", "json"];
     all.extend(arguments);
+    if !arguments.contains(&"--max") {
+        all.extend(["--max", MAX]);
+    }
     sandbox.run(all).expect_status(0).json()
 }
 
