@@ -2,43 +2,45 @@
 # `lambdar-prune pack` beside `zip -q -9 -y -r` with `zipsplit`, and `7zz a -tzip -mx=9`, over the same kept files: wall time,
 # bytes, archives and peak memory, one table. Then a run with one changed file, and trees of two sizes each.
 #
-# usage: benches/pack-against-zip-and-7zz.sh TREE [RUNS]; builds the release program. Needs zip (with zipsplit), unzip, 7zz
+# usage: benches/pack-against-zip-and-7zz.sh TREE [RUNS]; builds the release program unless LAMBDAR_PRUNE names one. Needs zip (with zipsplit), unzip, 7zz
 # (Debian: zip, unzip, 7zip), GNU time (time) and 8 GB of disk. RUNTIME, a file for --runtime, is optional. SKIP_HUGE=1 leaves
 # the large trees out.
 set -euo pipefail
 tree=$(readlink -f "${1:?usage: pack-against-zip-and-7zz.sh TREE [RUNS]}")
 runs=${2:-3}
 cd "$(dirname "$(readlink -f "$0")")/.."
-cargo build --release --quiet
-program=$PWD/target/release/lambdar-prune
+[[ ${LAMBDAR_PRUNE:-} ]] || cargo build --release --quiet
+program=$(readlink -f "${LAMBDAR_PRUNE:-target/release/lambdar-prune}")
 options=(-q ${RUNTIME:+--runtime "$(readlink -f "$RUNTIME")"})
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 export XDG_CACHE_HOME=$work/cache
 
-# Seconds and peak memory (kB) of a command, which may also answer no.
+# Wall seconds, processor seconds and peak memory (kB) of a command, which may also answer no.
 measure() {
     sync
-    /usr/bin/time -f '%e %M' -o "$work/measured" "$@" >/dev/null 2>&1 || [[ $? -eq 1 ]]
-    tail -n 1 "$work/measured"
+    /usr/bin/time -f '%e %U %S %M' -o "$work/measured" "$@" >/dev/null 2>&1 || [[ $? -eq 1 ]]
+    tail -n 1 "$work/measured" | awk '{ print $1, $2 + $3, $4 }'
 }
 pack() { measure "$program" pack "${options[@]}" "$@"; }
 cold() { rm -rf cache layers; pack "$@"; }
-# The median of the runs' seconds, and the most memory.
+# The medians of the runs' seconds, and the most memory.
 summary() {
-    local middle=$(((runs + 1) / 2))
-    printf '%s %s' "$(sort -n "$1" | sed -n "${middle}p" | cut -d ' ' -f 1)" "$(cut -d ' ' -f 2 "$1" | sort -n | tail -n 1)"
+    local middle=$(((runs + 1) / 2)) field
+    for field in 1 2; do cut -d ' ' -f "$field" "$1" | sort -n | sed -n "${middle}p"; done
+    cut -d ' ' -f 3 "$1" | sort -n | tail -n 1
 }
 bytes() { cat "$@" | wc -c; }
 largest() { stat -c %s "$@" | sort -n | tail -n 1; }
-row() { printf '%-44s %8s %13s %9s %12s %8s\n' "$@"; }
-# row NAME SECONDS,KB ZIP...
+row() { printf '%-44s %8s %8s %13s %9s %12s %8s\n' "$@"; }
+# report NAME MEASURED ZIP...
 report() {
-    local name=$1 seconds memory
-    read -r seconds memory <<<"$2"
+    local name=$1 wall processor memory
+    # shellcheck disable=SC2086 # three fields
+    read -r wall processor memory <<<"$(echo $2)"
     shift 2
-    row "$name" "$seconds" "$(bytes "$@")" $# "$(largest "$@")" "$((memory / 1000))"
+    row "$name" "$wall" "$processor" "$(bytes "$@")" $# "$(largest "$@")" "$((memory / 1000))"
 }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", a / b }'; }
 
@@ -46,7 +48,7 @@ pack "$tree" -o all --max 4000MB --no-cache >/dev/null
 mkdir kept
 unzip -qo all/layer-1.zip -d kept
 echo "$(find kept -type f | wc -l) files kept, $(find kept -type f -printf '%s\n' | awk '{ s += $1 } END { print s }') bytes, median of $runs runs"
-row '' 'wall s' 'bytes' 'archives' 'largest' 'peak MB'
+row '' 'wall s' 'cpu s' 'bytes' 'archives' 'largest' 'peak MB'
 for capacity in 50000000 8000000; do
     : >ours; : >zips; : >sevens
     for ((run = 0; run < runs; run++)); do
@@ -57,23 +59,23 @@ for capacity in 50000000 8000000; do
         (cd kept && measure 7zz a -tzip -mx=9 -snl ../seven/all.zip .) >>sevens
     done
     # zipsplit splits what zip has written; its time counts, too.
-    splitting='0 0'
+    splitting='0 0 0'
     if [[ $(stat -c %s zip/all.zip) -gt $capacity ]]; then
         splitting=$(measure zipsplit -n "$capacity" -b zip zip/all.zip)
         rm zip/all.zip
     fi
-    read -r a _ <<<"$(summary ours)"
-    read -r b b_memory <<<"$(summary zips)"
-    b=$(awk -v a="$b" -v b="${splitting% *}" 'BEGIN { print a + b }')
+    a=$(summary ours | head -n 1)
+    both=$(echo "$(summary zips)" "$splitting" | xargs | awk '{ print $1 + $4, $2 + $5, $3 }')
+    b=${both%% *}
     report "pack --max $capacity, no cache before" "$(summary ours)" layers/layer-*.zip
-    report "zip -q -9 -y -r, zipsplit -n $capacity" "$b $b_memory" zip/*.zip
+    report "zip -q -9 -y -r, zipsplit -n $capacity" "$both" zip/*.zip
     report '7zz a -tzip -mx=9' "$(summary sevens)" seven/*.zip
     echo "  wall of pack to zip's: $(ratio "$a" "$b"); bytes: $(ratio "$(bytes layers/layer-*.zip)" "$(bytes zip/*.zip)")," \
         "to 7zz's: $(ratio "$(bytes layers/layer-*.zip)" "$(bytes seven/*.zip)")"
 done
 
 echo
-row 'one changed file (a copy of the tree, 8 MB)' 'wall s' 'bytes' 'archives' 'largest' 'peak MB'
+row 'one changed file (a copy of the tree, 8 MB)' 'wall s' 'cpu s' 'bytes' 'archives' 'largest' 'peak MB'
 cp -a "$tree" copy
 changed=$(cd copy && find . -path '*/library/*/R/*.rdx' -size +1k | sort | head -n 1)
 changed=${changed:-$(cd copy && find . -type f | sort | tail -n 1)}
@@ -83,16 +85,15 @@ for ((run = 0; run < runs; run++)); do
     cp -a "$tree" copy
     pack copy -o layers --max 8MB >>first
     sha256sum layers/layer-*.zip >before
-    report '' "$(tail -n 1 first)" layers/layer-*.zip >first-row
+    report 'first run' "$(summary first)" layers/layer-*.zip >first-row
     echo "changed" >>"copy/$changed"
     pack copy -o layers --max 8MB >>second
 done
 same=$(sha256sum --check --quiet before 2>/dev/null | grep -c FAILED || true)
-echo "first run$(cut -c 10- first-row)"
+cat first-row
 report "again, ${changed##*/} changed" "$(summary second)" layers/layer-*.zip
-read -r a _ <<<"$(summary second)"
-read -r b _ <<<"$(summary first)"
-echo "  wall of the second to the first: $(ratio "$a" "$b"); layers that differ: $same of $(wc -l <before)"
+echo "  wall of the second to the first: $(ratio "$(summary second | head -n 1)" "$(summary first | head -n 1)")," \
+    "processor: $(ratio "$(summary second | sed -n 2p)" "$(summary first | sed -n 2p)"); layers that differ: $same of $(wc -l <before)"
 rm -rf copy kept all
 
 [[ ${SKIP_HUGE:-} ]] && exit
@@ -127,7 +128,7 @@ for number in range(count if kind == "small" else count // 4):
 PYTHON
 }
 echo
-row 'large trees' 'wall s' 'bytes' 'archives' 'largest' 'peak MB'
+row 'large trees' 'wall s' 'cpu s' 'bytes' 'archives' 'largest' 'peak MB'
 for case in 'small 50000 200000 files' 'large 500 2000 MB'; do
     read -r kind less more unit <<<"$case"
     for count in "$less" "$more"; do
@@ -139,7 +140,8 @@ for case in 'small 50000 200000 files' 'large 500 2000 MB'; do
         report '  again' "$(cat second)" layers/layer-*.zip
         mv first "$kind-$count"
     done
-    read -r a a_memory <"$kind-$less"
-    read -r b b_memory <"$kind-$more"
-    echo "  four times the tree: wall times $(ratio "$b" "$a"), memory times $(ratio "$b_memory" "$a_memory")"
+    read -r a a_processor a_memory <"$kind-$less"
+    read -r b b_processor b_memory <"$kind-$more"
+    echo "  four times the tree: wall times $(ratio "$b" "$a"), processor times $(ratio "$b_processor" "$a_processor")," \
+        "memory times $(ratio "$b_memory" "$a_memory")"
 done

@@ -6,10 +6,9 @@ use std::path::Path;
 use base64::Engine;
 use serde::{Deserialize, Serialize};
 
-use super::Options;
-use super::bins::Packing;
 use super::compress::Effort;
 use super::prepare::{Change, Ready};
+use super::{Distribution, Options};
 use crate::plan::Plan;
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
@@ -272,9 +271,8 @@ pub(super) fn manifest(
     plan: &Plan,
     runtime: &Runtime,
     options: &Options,
-    packing: &Packing,
+    distribution: Distribution,
     ready: &[Ready],
-    recompressed: Vec<Recompressed>,
     layers: Vec<LayerSummary>,
 ) -> Manifest {
     Manifest {
@@ -285,8 +283,8 @@ pub(super) fn manifest(
         effort: options.effort,
         totals: Totals {
             layers: layers.len(),
-            lower_bound: packing.lower_bound,
-            optimal: packing.optimal,
+            lower_bound: distribution.packing.lower_bound,
+            optimal: distribution.packing.optimal,
             zipped_bytes: layers.iter().map(|layer| layer.zipped_bytes).sum(),
             unzipped_bytes: layers.iter().map(|layer| layer.unzipped_bytes).sum(),
         },
@@ -317,7 +315,7 @@ pub(super) fn manifest(
                 _ => None,
             })
             .collect(),
-        recompressed,
+        recompressed: distribution.recompressed,
         removed_layers: Vec::new(),
     }
 }

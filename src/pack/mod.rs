@@ -256,7 +256,8 @@ fn carry_out(
 ) -> Result<(Manifest, Vec<Finding>), PackError> {
     let Preparation { plan, progress, .. } = preparation;
     let mut ready = preparation.all()?;
-    let (packing, recompressed) = distribute(preparation, matcher, &mut ready, options.max, history)?;
+    let distribution = distribute(preparation, matcher, &mut ready, options.max, history)?;
+    let packing = &distribution.packing;
 
     let components = Components::of(&plan.kept);
     let packed = || packing.bins.iter().flatten().map(|index| &ready[*index]);
@@ -276,10 +277,8 @@ fn carry_out(
         })
         .collect::<Result<Vec<LayerSummary>, PackError>>()?;
     drop(work);
-    let findings = verify(
-        staging, &layers, &packing, &ready, &plan.kept, history, runtime, *progress,
-    )?;
-    let mut manifest = manifest::manifest(scan, plan, runtime, options, &packing, &ready, recompressed, layers);
+    let findings = verify(preparation, staging, &layers, packing, &ready, history, runtime)?;
+    let mut manifest = manifest::manifest(scan, plan, runtime, options, distribution, &ready, layers);
     manifest.write(&staging.join(MANIFEST_NAME))?;
     progress.check()?;
     publish(staging, &options.output, &manifest)?;
@@ -311,6 +310,13 @@ fn staging(tree: &Path, output: &Path) -> Result<tempfile::TempDir, PackError> {
     })
 }
 
+/// Which entry goes into which zip.
+struct Distribution {
+    packing: Packing,
+    /// What was compressed once more for it, sorted by path.
+    recompressed: Vec<Recompressed>,
+}
+
 /// Decides which entry goes into which zip.
 fn distribute(
     preparation: &Preparation<'_>,
@@ -318,7 +324,7 @@ fn distribute(
     ready: &mut Vec<Ready>,
     max: Bytes,
     history: &History,
-) -> Result<(Packing, Vec<Recompressed>), PackError> {
+) -> Result<Distribution, PackError> {
     let capacity = Capacity {
         weight: max.0 - END_SIZE,
         items: limits::ZIP_ENTRIES,
@@ -375,7 +381,7 @@ fn distribute(
         recompressed.extend(saved.1);
     }
     recompressed.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok((packing, recompressed))
+    Ok(Distribution { packing, recompressed })
 }
 
 /// Writes one zip and makes sure that it is as long as was reckoned.
@@ -445,22 +451,27 @@ impl<W: std::io::Write> std::io::Write for Hashing<W> {
 /// A zip with the SHA-256 of one that an earlier run made was read back whole by that run before it wrote its manifest. Of
 /// such a zip only the hash is compared with what lies on the disk now: equal bytes unpack to equal contents.
 fn verify(
+    preparation: &Preparation<'_>,
     staging: &Path,
     layers: &[LayerSummary],
     packing: &Packing,
     ready: &[Ready],
-    kept: &Tree,
     history: &History,
     runtime: &Runtime,
-    progress: &dyn Progress,
 ) -> Result<Vec<Finding>, PackError> {
     let (known, new): (Vec<usize>, Vec<usize>) =
         (0..layers.len()).partition(|&number| history.has_layer(&layers[number].sha256));
     let files: Vec<PathBuf> = new.iter().map(|&number| staging.join(&layers[number].file)).collect();
-    let mut read: Vec<(usize, Layer)> = new.into_iter().zip(check::read_zips(&files, progress)?).collect();
+    let mut read: Vec<(usize, Layer)> = new
+        .into_iter()
+        .zip(check::read_zips(&files, preparation.progress)?)
+        .collect();
     for number in known {
         let entries = packing.bins[number].iter().map(|index| &ready[*index]);
-        read.push((number, known_layer(staging, &layers[number], kept, entries)?));
+        read.push((
+            number,
+            known_layer(staging, &layers[number], &preparation.plan.kept, entries)?,
+        ));
     }
     read.sort_by_key(|(number, _)| *number);
     let read: Vec<Layer> = read.into_iter().map(|(_, layer)| layer).collect();

@@ -174,55 +174,7 @@ fn libraries(analysis: &Analysis, look: Look) -> String {
 
 /// What `pack` answers.
 pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
-    let Manifest { layers, totals, .. } = &packed.manifest;
-    let rows = layers.iter().map(|layer| {
-        vec![
-            layer.file.clone(),
-            layer.change.map_or("", change).to_owned(),
-            layer.zipped_bytes.to_string(),
-            layer.unzipped_bytes.to_string(),
-            exact(layer.entries as u64),
-            escaped(some_of(&layer.components).as_bytes()),
-        ]
-    });
-    let columns = [
-        Column::Left("Layer"),
-        Column::Left("Change"),
-        Column::Right("Zipped"),
-        Column::Right("Unzipped"),
-        Column::Right("Entries"),
-        Column::Left("Components"),
-    ];
-    let mut text = look.table(&columns, rows.collect());
-    text += &format!(
-        "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}\n",
-        if totals.layers == 1 {
-            "1 layer".to_owned()
-        } else {
-            format!("{} layers", totals.layers)
-        },
-        totals.zipped_bytes,
-        totals.unzipped_bytes,
-        packed.manifest.runtime,
-        packed.manifest.arch,
-        if totals.optimal {
-            "No fewer layers are possible.".to_owned()
-        } else {
-            format!("At least {} are needed.", totals.lower_bound)
-        },
-    );
-    let recompressed = &packed.manifest.recompressed;
-    if !recompressed.is_empty() {
-        let saved = |file: &Recompressed| Bytes(file.before_bytes.0.saturating_sub(file.after_bytes.0));
-        text += &format!(
-            "{} compressed once more, as with --effort max: {} less, which saves a layer.\n",
-            counted(recompressed.len(), "file"),
-            recompressed.iter().map(saved).sum::<Bytes>(),
-        );
-    }
-    if !packed.manifest.removed_layers.is_empty() {
-        text += &format!("No longer there: {}.\n", some_of(&packed.manifest.removed_layers));
-    }
+    let mut text = layers(&packed.manifest, output, look);
     if !packed.manifest.added.is_empty() {
         text += &look.heading("Brought in");
         let rows = packed.manifest.added.iter().map(|added| {
@@ -279,6 +231,60 @@ pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
     if !packed.findings.is_empty() {
         text += &look.heading("Findings");
         text += &finding_lines(&packed.findings, look);
+    }
+    text
+}
+
+/// The layers that were packed, how many there are and what became of those before.
+fn layers(manifest: &Manifest, output: &str, look: Look) -> String {
+    let Manifest { layers, totals, .. } = manifest;
+    let rows = layers.iter().map(|layer| {
+        vec![
+            layer.file.clone(),
+            layer.change.map_or("", change).to_owned(),
+            layer.zipped_bytes.to_string(),
+            layer.unzipped_bytes.to_string(),
+            exact(layer.entries as u64),
+            escaped(some_of(&layer.components).as_bytes()),
+        ]
+    });
+    let columns = [
+        Column::Left("Layer"),
+        Column::Left("Change"),
+        Column::Right("Zipped"),
+        Column::Right("Unzipped"),
+        Column::Right("Entries"),
+        Column::Left("Components"),
+    ];
+    let mut text = look.table(&columns, rows.collect());
+    text += &format!(
+        "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}\n",
+        if totals.layers == 1 {
+            "1 layer".to_owned()
+        } else {
+            format!("{} layers", totals.layers)
+        },
+        totals.zipped_bytes,
+        totals.unzipped_bytes,
+        manifest.runtime,
+        manifest.arch,
+        if totals.optimal {
+            "No fewer layers are possible.".to_owned()
+        } else {
+            format!("At least {} are needed.", totals.lower_bound)
+        },
+    );
+    let recompressed = &manifest.recompressed;
+    if !recompressed.is_empty() {
+        let saved = |file: &Recompressed| Bytes(file.before_bytes.0.saturating_sub(file.after_bytes.0));
+        text += &format!(
+            "{} compressed once more, as with --effort max: {} less, which saves a layer.\n",
+            counted(recompressed.len(), "file"),
+            recompressed.iter().map(saved).sum::<Bytes>(),
+        );
+    }
+    if !manifest.removed_layers.is_empty() {
+        text += &format!("No longer there: {}.\n", some_of(&manifest.removed_layers));
     }
     text
 }
