@@ -103,7 +103,13 @@ fn manifest(path: &Path) -> Result<Inventory, InventoryError> {
 fn hides_entries(finding: &Finding) -> bool {
     matches!(
         finding.code,
-        Code::UnreadableZip | Code::CorruptEntry | Code::UnsupportedEntry | Code::BadName
+        Code::UnreadableZip
+            | Code::TruncatedZip
+            | Code::UnpacksTooFar
+            | Code::CorruptEntry
+            | Code::ChecksumMismatch
+            | Code::UnsupportedEntry
+            | Code::BadName
     )
 }
 

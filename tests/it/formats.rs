@@ -130,7 +130,16 @@ fn github_finds_no_command_in_the_other_forms_on_stdout() {
     let sandbox = Sandbox::new();
     sandbox.link("opt/link", "\n::error::pwned");
     let forms = [
-        "check", "opt", "--format", "table", "--output", "github", "--output", "json",
+        "check",
+        "opt",
+        "--runtime",
+        "python3.13",
+        "--format",
+        "table",
+        "--output",
+        "github",
+        "--output",
+        "json",
     ];
     let ran = sandbox.run(forms);
     let mut stopped: Option<String> = None;

@@ -16,7 +16,8 @@ fn sandbox() -> Sandbox {
 }
 
 fn check(sandbox: &Sandbox, further: &[&str]) -> Ran {
-    let mut arguments = vec!["check", "opt", "--format", "json"];
+    // A runtime with a language, which asks for no bootstrap.
+    let mut arguments = vec!["check", "opt", "--format", "json", "--runtime", "python3.13"];
     arguments.extend(further);
     sandbox.run(arguments)
 }
@@ -278,12 +279,20 @@ fn budgets_hold_to_the_byte() {
     ] {
         for (limit, expected) in [(holds, &[][..]), (breaks, &["error over-budget"])] {
             sandbox.file("lambdar-prune.toml", format!("[[budget]]\n{budget} = '{limit}'\n"));
-            let ran = sandbox.run(["check", "--format", "json"]);
+            let ran = sandbox.run(["check", "--format", "json", "--runtime", "python3.13"]);
             assert_eq!(codes(&ran), expected, "{budget} {limit}");
         }
     }
     // The policy holds for budgets, too.
-    let ran = sandbox.run(["check", "--format", "json", "--warn", "over-budget"]);
+    let ran = sandbox.run([
+        "check",
+        "--format",
+        "json",
+        "--runtime",
+        "python3.13",
+        "--warn",
+        "over-budget",
+    ]);
     assert_eq!(codes(&ran), ["warning over-budget"]);
     for (budget, why) in [
         (
@@ -294,7 +303,7 @@ fn budgets_hold_to_the_byte() {
         ("max-growth = { percent = 1, bytes = '1B' }", "there is no baseline"),
     ] {
         sandbox.file("lambdar-prune.toml", format!("[[budget]]\n{budget}\n"));
-        let ran = sandbox.run(["check", "--format", "json"]);
+        let ran = sandbox.run(["check", "--format", "json", "--runtime", "python3.13"]);
         assert_eq!(codes(&ran), ["note unused-budget"], "{budget}");
         assert!(ran.stdout.contains(why), "{ran:#?}");
     }
@@ -327,7 +336,7 @@ fn growth_needs_percent_and_bytes_to_fail() {
                  [[budget]]\ncomponent = '*'\nmax-growth = {{ percent = {percent}, bytes = '{bytes}B' }}\n"
             ),
         );
-        let ran = sandbox.run(["check", "--format", "json"]);
+        let ran = sandbox.run(["check", "--format", "json", "--runtime", "python3.13"]);
         // Zipped and unzipped.
         let expected: &[&str] = if fails {
             &["error grown-too-much", "error grown-too-much"]
@@ -336,7 +345,9 @@ fn growth_needs_percent_and_bytes_to_fail() {
         };
         assert_eq!(codes(&ran), expected, "{percent} {bytes}");
     }
-    let report = sandbox.run(["check", "--format", "json"]).json();
+    let report = sandbox
+        .run(["check", "--format", "json", "--runtime", "python3.13"])
+        .json();
     let help = report["findings"][0]["help"].as_str().unwrap();
     // The ten that grew most, the largest first.
     assert!(help.contains("grown most: c11 by 110, c10 by 100, "), "{help}");
@@ -357,7 +368,7 @@ fn growth_needs_percent_and_bytes_to_fail() {
     assert_eq!(growth["components"][0]["name"], "c11");
     // Without a file of that name yet, the file's baseline is a note; a baseline on the command line has to be there.
     fs_err::remove_file(sandbox.path("baseline.json")).unwrap();
-    let ran = sandbox.run(["check", "--format", "json"]);
+    let ran = sandbox.run(["check", "--format", "json", "--runtime", "python3.13"]);
     assert_eq!(codes(&ran), ["note unused-budget"]);
     sandbox.run(["check", "--baseline", "baseline.json"]).expect_status(2);
     // Layers are not their own baseline.

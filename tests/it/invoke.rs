@@ -338,7 +338,7 @@ fn later_layers_win_and_findings_stand_beside_what_they_explain() {
         ran.stderr
     );
     assert!(
-        ran.stderr.contains("error[missing-interpreter] bootstrap\n"),
+        ran.stderr.contains("error[missing-interpreter] 3.zip: bootstrap\n"),
         "{}",
         ran.stderr
     );
