@@ -178,7 +178,8 @@ pub fn pack(
         spool: &spool,
     };
     let ready = preparation.all(progress)?;
-    let components = Components::of(&plan.kept);
+    // What tells where a component ends may itself be left out, such as the list of a distribution's files.
+    let components = Components::of(&scan.tree);
     let (packing, layers_at_limit) = distribute(&preparation, matcher, &components, runtime, &ready, &options.limits)?;
     let total = packing
         .bins
