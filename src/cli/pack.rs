@@ -179,7 +179,7 @@ impl Arguments {
         let policy = global.config()?.demands.policy;
         if !self.no_dedupe && symlinks == Symlinks::Keep {
             let same = copies(&self.tree, &plan.kept, |path, file| may_be_shared(&plan, path, file));
-            dedupe(&mut plan, &runtime, &same);
+            dedupe(&mut plan, &scan.tree, &runtime, &same);
         }
         let mut packed = match pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress) {
             Err(PackError::Misfit(misfit)) => {

@@ -224,7 +224,8 @@ fn carry_out(
 ) -> Result<(Manifest, Vec<Finding>), PackError> {
     let Preparation { plan, progress, .. } = preparation;
     let mut ready = preparation.all()?;
-    let components = Components::of(&plan.kept);
+    // What tells where a component ends may itself be left out, such as the list of a distribution's files.
+    let components = Components::of(&scan.tree);
     let distribution = distribute(
         preparation,
         matcher,

@@ -23,7 +23,7 @@ use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::component::Components;
-use crate::tree::{Content, Entry, File, TreePath};
+use crate::tree::{Content, Entry, File, Tree, TreePath};
 
 /// Shorter contents stay: deflated, they are hardly longer than a link's target.
 const SHORTEST: Bytes = Bytes(256);
@@ -47,9 +47,9 @@ pub fn may_be_shared(plan: &Plan, path: &TreePath, file: &File) -> bool {
     kind && file.bytes >= SHORTEST && !plan.origins.contains_key(path)
 }
 
-/// Replaces files by links. `copies` are groups of paths with the same content.
-pub fn dedupe(plan: &mut Plan, runtime: &Runtime, copies: &[Vec<TreePath>]) {
-    let components = Components::of(&plan.kept);
+/// Replaces files by links. `copies` are groups of paths of `tree` with the same content.
+pub fn dedupe(plan: &mut Plan, tree: &Tree, runtime: &Runtime, copies: &[Vec<TreePath>]) {
+    let components = Components::of(tree);
     let mut links: BTreeMap<TreePath, TreePath> = BTreeMap::new();
     for paths in copies {
         let mut sets: BTreeMap<(Option<TreePath>, String, u32), Vec<&TreePath>> = BTreeMap::new();
@@ -108,7 +108,7 @@ pub fn dedupe(plan: &mut Plan, runtime: &Runtime, copies: &[Vec<TreePath>]) {
     plan.graph = after;
 }
 
-fn linked(kept: &crate::tree::Tree, links: &BTreeMap<TreePath, TreePath>) -> crate::tree::Tree {
+fn linked(kept: &Tree, links: &BTreeMap<TreePath, TreePath>) -> Tree {
     let mut tree = kept.clone();
     for (path, target) in links {
         tree.insert(path.clone(), Entry::Symlink(target.file_name().to_owned()));

@@ -257,3 +257,37 @@ fn a_bucket_takes_what_no_request_does() {
     assert_eq!(packed["via"], "s3");
     assert_eq!(packed["totals"]["layers"], 1);
 }
+
+#[test]
+fn distributions_of_python_and_packages_of_node_are_kept_together_and_named() {
+    let sandbox = Sandbox::new();
+    for (name, seed) in [("one", 1), ("two", 2), ("three", 3)] {
+        sandbox
+            .file(&format!("opt/python/{name}/code.py"), noise(seed, 2_000))
+            .file(&format!("opt/python/{name}.libs/data"), noise(seed + 10, 2_000))
+            .file(
+                &format!("opt/python/{name}-1.0.dist-info/RECORD"),
+                format!("{name}/code.py,,\n{name}.libs/data,,\n{name}-1.0.dist-info/METADATA,,\n{name}-1.0.dist-info/RECORD,,\n"),
+            )
+            .file(&format!("opt/python/{name}-1.0.dist-info/METADATA"), "Name: x\n");
+    }
+    sandbox
+        .file("opt/nodejs/node_modules/@scope/package/package.json", "{}")
+        .file("opt/nodejs/node_modules/@scope/package/index.js", noise(20, 4_000));
+    let manifest = sandbox
+        .run(["pack", "opt", "--max", "5500", "--format", "json"])
+        .expect_status(0)
+        .json();
+    let layers = manifest["layers"].as_array().unwrap();
+    let components: BTreeSet<String> = layers.iter().map(|layer| layer["components"].to_string()).collect();
+    let expected = ["[\"@scope/package\"]", "[\"one\"]", "[\"three\"]", "[\"two\"]"];
+    assert_eq!(components, expected.map(str::to_owned).into());
+    let analysis = sandbox.run(["analyze", "opt", "--format", "json"]).json();
+    let names: BTreeSet<&str> = analysis["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|component| component["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["@scope/package", "one", "three", "two"].into());
+}
