@@ -186,7 +186,7 @@ fn r_gets_a_which_where_the_runtime_has_none() {
         .run(["check", "opt", "--format", "json"])
         .expect_status(1)
         .json();
-    assert_eq!(codes(&checked["findings"]), ["r-which-missing"]);
+    assert_eq!(codes(&checked["findings"]), ["r-which-missing", "bootstrap-missing"]);
 
     let packed = sandbox.run(["pack", "opt", "--format", "json"]).expect_status(0).json();
     assert_eq!(packed["added"].as_array().unwrap().len(), 1);
