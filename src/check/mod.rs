@@ -18,10 +18,10 @@ pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 use crate::finding::{Code, Finding};
 use crate::limits;
 use crate::loader::{Grade, Graph, graph, version_problems};
-use crate::pack::MANIFEST_NAME;
+use crate::pack::{MANIFEST_NAME, Manifest};
 use crate::progress::{Interrupted, Progress};
 use crate::root::{Place, Root, Unresolved, link_target};
-use crate::runtime::Runtime;
+use crate::runtime::{Arch, Runtime};
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 use crate::tree::scan::{Problem, ProblemKind, ScanError, scan};
@@ -132,7 +132,7 @@ fn zips_in(folder: &Path) -> Result<Vec<PathBuf>, CheckError> {
     // What the manifest lists and is not there is found missing when it is opened.
     for name in listed {
         let path = folder.join(&name);
-        if !zips.contains(&path) && !name.contains('/') {
+        if !zips.contains(&path) {
             zips.push(path);
         }
     }
@@ -141,29 +141,17 @@ fn zips_in(folder: &Path) -> Result<Vec<PathBuf>, CheckError> {
 
 /// The layers that the folder's manifest lists; none if there is no manifest that can be read.
 fn listed_layers(folder: &Path) -> Vec<String> {
-    manifest_value(folder)
-        .and_then(|manifest| {
-            let layers = manifest.get("layers")?.as_array()?;
-            Some(
-                layers
-                    .iter()
-                    .filter_map(|layer| Some(layer.get("file")?.as_str()?.to_owned()))
-                    .collect(),
-            )
-        })
-        .unwrap_or_default()
+    let manifest = Manifest::read(&folder.join(MANIFEST_NAME));
+    manifest.map_or_else(
+        |_| Vec::new(),
+        |manifest| manifest.layers.into_iter().map(|layer| layer.file).collect(),
+    )
 }
 
 /// The runtime and architecture that the folder's manifest names.
-pub fn packed_for(folder: &Path) -> Option<(String, String)> {
-    let manifest = manifest_value(folder)?;
-    let text = |name: &str| Some(manifest.get(name)?.as_str()?.to_owned());
-    Some((text("runtime")?, text("arch")?))
-}
-
-fn manifest_value(folder: &Path) -> Option<serde_json::Value> {
-    let text = fs_err::read_to_string(folder.join(MANIFEST_NAME)).ok()?;
-    serde_json::from_str(&text).ok()
+pub fn packed_for(folder: &Path) -> Option<(String, Arch)> {
+    let manifest = Manifest::read(&folder.join(MANIFEST_NAME)).ok()?;
+    Some((manifest.runtime, manifest.arch))
 }
 
 /// The first number in a name, so that layer-10 comes after layer-9.

@@ -48,7 +48,7 @@ const SETUID: u32 = 0o6000;
 pub const MAX_UNZIPPED: Bytes = Bytes(4 * limits::UNZIPPED_BYTES);
 
 /// One layer, read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Layer {
     /// The zip's file name, or the path of a tree.
     pub file: String,

@@ -364,7 +364,7 @@ pub(super) fn runtime(paths: &[PathBuf], global: &Global, layers: &[Layer]) -> R
             .flat_map(|layer| layer.tree.objects().map(|(_, object)| object)),
     );
     let (name, arch) = match &packed_for {
-        Some((name, arch)) => (Some(name.as_str()), arch.parse().ok()),
+        Some((name, arch)) => (Some(name.as_str()), Some(*arch)),
         None => (None, None),
     };
     let name = global.runtime.as_deref().or(name).unwrap_or(runtime::DEFAULT);

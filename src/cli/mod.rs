@@ -242,6 +242,13 @@ impl Global {
         }
     }
 
+    /// Says on stderr what may be of interest and is no fault.
+    fn note(&self, note: &str) {
+        if !self.quiet {
+            complain(&format!("note: {note}"));
+        }
+    }
+
     /// What the project wants of every run.
     fn config(&self) -> Result<Config, ConfigError> {
         Config::load(self.config.as_deref())

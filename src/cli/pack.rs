@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use lambdar_prune::bootstrap;
 use lambdar_prune::finding::any_error;
 use lambdar_prune::limits;
-use lambdar_prune::pack::{Limits, Options, PackError, Timestamp, Via, pack};
+use lambdar_prune::pack::{CacheFolder, Effort, Limits, Options, PackError, Previous, Timestamp, Via, pack};
 use lambdar_prune::plan::{Symlinks, dedupe, may_be_shared};
 use lambdar_prune::report;
 use lambdar_prune::size::Bytes;
@@ -51,6 +51,13 @@ pub(super) struct Arguments {
     /// Pack files with the same content as they are; unless given, those in one folder become links to one of them
     #[arg(long)]
     no_dedupe: bool,
+    /// How hard to compress
+    #[arg(long, value_enum, default_value_t = Level::Best, value_name = "LEVEL")]
+    effort: Level,
+    /// Keep files in the layers that this layers.json has them in, where that costs no layer, so that layers stay the same;
+    /// `none` packs afresh [default: the layers.json in the output folder]
+    #[arg(long, value_name = "FILE|none")]
+    previous: Option<PathBuf>,
     /// Add what `lambdar-prune bootstrap` writes, which makes a Lambda runtime of R; the tree stays as it is
     #[arg(long)]
     with_bootstrap: bool,
@@ -58,7 +65,63 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR", requires = "with_bootstrap")]
     r_home: Option<String>,
     #[command(flatten)]
+    caching: Caching,
+    #[command(flatten)]
     planning: Planning,
+}
+
+/// Where compressed files are kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Compressed files, kept for the next run")]
+struct Caching {
+    /// Keep them in this folder [default: lambdar-prune in the user's cache folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    cache: Option<PathBuf>,
+    /// Keep no more than this; what was used longest ago goes first
+    #[arg(long, value_name = "SIZE", default_value = "1GB", conflicts_with = "no_cache")]
+    cache_size: Bytes,
+    /// Compress everything anew and keep nothing
+    #[arg(long)]
+    no_cache: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Level {
+    /// In a fraction of the time, a little larger
+    Fast,
+    /// As hard as pays; as hard as possible where that saves a layer
+    Best,
+    /// As hard as possible, which takes minutes
+    Max,
+}
+
+impl From<Level> for Effort {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Fast => Self::Fast,
+            Level::Best => Self::Best,
+            Level::Max => Self::Max,
+        }
+    }
+}
+
+impl Caching {
+    /// The folder for the cache: the one that is named, else that of the user (XDG Base Directory Specification).
+    fn folder(&self) -> Option<CacheFolder> {
+        if self.no_cache {
+            return None;
+        }
+        let variable = |name| Some(PathBuf::from(std::env::var_os(name)?)).filter(|path: &PathBuf| path.is_absolute());
+        let own = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+        let path = match &self.cache {
+            Some(path) => path.clone(),
+            None => own()?.join("lambdar-prune"),
+        };
+        Some(CacheFolder {
+            path,
+            limit: self.cache_size,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -94,6 +157,13 @@ impl Arguments {
             output: self.output.clone(),
             timestamp: timestamp()?,
             strip: !self.no_strip,
+            effort: self.effort.into(),
+            previous: match &self.previous {
+                None => Previous::InOutput,
+                Some(path) if path.as_os_str() == "none" => Previous::Afresh,
+                Some(path) => Previous::File(path.clone()),
+            },
+            cache: self.caching.folder(),
         };
         let chosen = self.planning.choosing.chosen(global)?;
         let scan = scan(&self.tree, progress)?;
@@ -126,6 +196,12 @@ impl Arguments {
         };
         let (findings, allowed) = policy.apply(packed.findings);
         packed.findings = findings;
+        // One that the user did not ask for by name is not missed.
+        let cache_note = packed.cache_note.as_ref();
+        let cache_note = cache_note.filter(|_| global.verbose || self.caching.cache.is_some());
+        for note in packed.previous_note.iter().chain(cache_note) {
+            global.note(note);
+        }
         Ok(Answer {
             text: match global.format {
                 Format::Json => packed.manifest.to_json(),

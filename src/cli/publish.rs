@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use lambdar_prune::finding::any_error;
 use lambdar_prune::publish::{
-    CommandLine, End, Packed, Publication, PublishError, Publishing, Snippet, Wishes, findings_that_count, publish,
+    CommandLine, End, Publication, PublishError, Publishing, Snippet, Wishes, findings_that_count, manifest_in, publish,
 };
 use lambdar_prune::report;
 
@@ -103,7 +103,7 @@ impl Arguments {
             prefix: self.prefix.clone(),
             license: self.license.clone(),
         };
-        let packed = Packed::read(&self.folder)?;
+        let packed = manifest_in(&self.folder)?;
         wishes.check(packed.layers.len()).map_err(PublishError::from)?;
         let demands = global.config()?.demands;
         let checked = check::checked(

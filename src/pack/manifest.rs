@@ -1,10 +1,14 @@
 //! `layers.json`: what was packed, where it came from and what was left out.
 
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
 use base64::Engine;
 use serde::{Deserialize, Serialize};
 
-use super::bins::Packing;
-use super::{Change, Options, Ready, Via};
+use super::compress::Effort;
+use super::prepare::{Change, Ready};
+use super::{Distribution, Options, Via};
 use crate::plan::Plan;
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
@@ -27,25 +31,41 @@ pub struct Manifest {
     /// The architecture that they were packed for.
     pub arch: Arch,
     /// The largest zip that was allowed.
+    #[serde(default)]
     pub max_bytes: Bytes,
     /// How they were meant to get to AWS.
     #[serde(default)]
     pub via: Via,
+    /// How hard the contents were compressed.
+    #[serde(default)]
+    pub effort: Effort,
     /// The layers, in the order in which they are to be attached.
     pub layers: Vec<LayerSummary>,
     /// Sums over all layers.
+    #[serde(default)]
     pub totals: Totals,
     /// What each rule took, the largest first.
+    #[serde(default)]
     pub dropped: Vec<Dropped>,
     /// Libraries that were left out because `runtime` has its own in front of them.
     #[serde(default)]
     pub shadowed: Vec<ShadowedFile>,
     /// What came in that the tree does not have.
+    #[serde(default)]
     pub added: Vec<AddedFile>,
     /// Files whose content differs from the tree's.
+    #[serde(default)]
     pub changed: Vec<ChangedFile>,
     /// Objects that were to be stripped and are as in the tree.
+    #[serde(default)]
     pub not_stripped: Vec<UntouchedFile>,
+    /// Files that were compressed once more, at the highest effort, because that saved a layer.
+    #[serde(default)]
+    pub recompressed: Vec<Recompressed>,
+    /// Layers of the previous manifest of which there is none of the same name any more. Only in the answer of `pack`, not
+    /// in the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed_layers: Vec<String>,
 }
 
 /// One zip.
@@ -55,19 +75,41 @@ pub struct LayerSummary {
     /// Its name in the output folder.
     pub file: String,
     /// Its length.
+    #[serde(default)]
     pub zipped_bytes: Bytes,
     /// The sum of its entries' lengths.
+    #[serde(default)]
     pub unzipped_bytes: Bytes,
     /// How many entries it has.
+    #[serde(default)]
     pub entries: usize,
     /// SHA-256 in hexadecimal digits.
     pub sha256: String,
     /// The same in base64, as AWS shows it.
     pub code_sha256: String,
     /// The components in it, whole or in part.
+    #[serde(default)]
     pub components: Vec<String>,
     /// What is in it, sorted by path.
+    #[serde(default)]
     pub contents: Vec<PackedEntry>,
+    /// What became of the layer of this name in the previous manifest. Only in the answer of `pack`, not in the file, which
+    /// says what is there and not how it came about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<LayerChange>,
+}
+
+/// A layer compared with that of the same name in the previous manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum LayerChange {
+    /// There was none.
+    New,
+    /// Its bytes differ.
+    Changed,
+    /// It is the same to the byte, and need not be published again.
+    Unchanged,
 }
 
 /// One entry of a zip.
@@ -87,7 +129,7 @@ pub struct PackedEntry {
 }
 
 /// Sums over all layers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// How many layers there are.
@@ -157,6 +199,35 @@ pub struct ChangedFile {
     pub after_bytes: Bytes,
 }
 
+/// A file that was compressed once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Recompressed {
+    /// Its path.
+    pub path: String,
+    /// Its length in the zip at the effort of the others.
+    pub before_bytes: Bytes,
+    /// Its length in the zip.
+    pub after_bytes: Bytes,
+}
+
+/// Why a manifest cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// It is no manifest, or one with missing parts.
+    #[error("it is no manifest of layers: {0}")]
+    Form(#[from] serde_json::Error),
+    /// It was written by another version of this program.
+    #[error("its form is number {0}, not {SCHEMA_VERSION}")]
+    Version(u32),
+    /// A layer lies elsewhere.
+    #[error("{0:?} is no name of a file beside it")]
+    Name(String),
+}
+
 /// A file that was left as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -181,11 +252,42 @@ impl LayerSummary {
             code_sha256: base64::engine::general_purpose::STANDARD.encode(hash),
             components,
             contents,
+            change: None,
         }
     }
 }
 
 impl Manifest {
+    /// Reads a manifest, whoever wrote it: every layer's name is that of a file beside it.
+    pub fn read(path: &Path) -> Result<Self, ManifestError> {
+        Self::parse(&fs_err::read(path)?)
+    }
+
+    /// The manifest that a file of these bytes is.
+    pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Form {
+            schema_version: u32,
+        }
+        let Form { schema_version } = serde_json::from_slice(json)?;
+        if schema_version != SCHEMA_VERSION {
+            return Err(ManifestError::Version(schema_version));
+        }
+        let manifest: Self = serde_json::from_slice(json)?;
+        let is_plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+        match manifest.layers.iter().find(|layer| !is_plain(&layer.file)) {
+            Some(layer) => Err(ManifestError::Name(layer.file.clone())),
+            None => Ok(manifest),
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> std::io::Result<()> {
+        let mut out = BufWriter::new(fs_err::File::create(path)?);
+        serde_json::to_writer_pretty(&mut out, self)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+
     /// The manifest as it is written.
     pub fn to_json(&self) -> String {
         // Numbers and texts alone: this cannot fail.
@@ -200,7 +302,7 @@ pub(super) fn manifest(
     plan: &Plan,
     runtime: &Runtime,
     options: &Options,
-    packing: &Packing,
+    distribution: Distribution,
     ready: &[Ready],
     layers: Vec<LayerSummary>,
 ) -> Manifest {
@@ -210,11 +312,12 @@ pub(super) fn manifest(
         arch: runtime.arch,
         max_bytes: options.limits.max,
         via: options.limits.via,
+        effort: options.effort,
         totals: Totals {
             layers: layers.len(),
-            lower_bound: packing.lower_bound,
-            optimal: packing.optimal,
-            layers_at_limit: None,
+            lower_bound: distribution.packing.lower_bound,
+            optimal: distribution.packing.optimal,
+            layers_at_limit: distribution.layers_at_limit,
             zipped_bytes: layers.iter().map(|layer| layer.zipped_bytes).sum(),
             unzipped_bytes: layers.iter().map(|layer| layer.unzipped_bytes).sum(),
         },
@@ -255,6 +358,8 @@ pub(super) fn manifest(
                 _ => None,
             })
             .collect(),
+        recompressed: distribution.recompressed,
+        removed_layers: Vec::new(),
     }
 }
 

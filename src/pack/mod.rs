@@ -2,43 +2,51 @@
 //! where they belong.
 
 pub mod bins;
+mod cache;
 mod compress;
 mod fit;
+mod last_bytes;
 mod manifest;
+mod prepare;
+mod previous;
 mod spool;
 mod zip;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-pub use compress::Method;
+pub use cache::Folder as CacheFolder;
+pub use compress::{Effort, Method};
 pub use fit::{Limits, Misfit, MisfitTotals, Part, Saving, TooLarge, Via, Way};
 pub use manifest::{
-    AddedFile, ChangedFile, Dropped, LayerSummary, MANIFEST_NAME, Manifest, PackedEntry, ShadowedFile, Totals,
-    UntouchedFile,
+    AddedFile, ChangedFile, Dropped, LayerChange, LayerSummary, MANIFEST_NAME, Manifest, ManifestError, PackedEntry,
+    Recompressed, ShadowedFile, Totals, UntouchedFile,
 };
+pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
 use bins::{GroupId, Item, Packing};
+use cache::Cache;
 use fit::Piece;
-use spool::{Spool, Stretch};
+use prepare::{Preparation, Ready};
+use previous::History;
+use spool::Spool;
 
 use crate::check::{self, Layer};
-use crate::elf::strip;
 use crate::finding::{Code, Finding};
 use crate::limits;
-use crate::plan::{Origin, Plan};
+use crate::plan::Plan;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::rules::Matcher;
 use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::component::Components;
 use crate::tree::scan::{Problem, ProblemKind, Scan};
-use crate::tree::{Entry, File, TreePath};
+use crate::tree::{Entry, Tree, TreePath};
 
 /// What a user asks of the packing.
 #[derive(Debug, Clone)]
@@ -51,6 +59,12 @@ pub struct Options {
     pub timestamp: Timestamp,
     /// Whether debug information and static symbol tables are left out of ELF objects.
     pub strip: bool,
+    /// How hard contents are compressed.
+    pub effort: Effort,
+    /// The packing to keep to. With one, the layers depend on it, too, and not on the tree and the options alone.
+    pub previous: Previous,
+    /// Where compressed contents are kept from run to run, if they are. It changes no byte of the layers.
+    pub cache: Option<CacheFolder>,
 }
 
 /// Why nothing was packed. The output folder then has no new layer.
@@ -82,6 +96,14 @@ pub enum PackError {
     /// A file is not what the scan saw.
     #[error("{path} changed while it was packed; let the build finish, then pack again", path = .0.display())]
     Changed(PathBuf),
+    /// The manifest to keep to cannot be read.
+    #[error("cannot keep to {path}: {reason}; name a layers.json that pack wrote, or say --previous none", path = .path.display())]
+    Previous {
+        /// The manifest.
+        path: PathBuf,
+        /// Why not.
+        reason: ManifestError,
+    },
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -120,24 +142,10 @@ pub struct Packed {
     pub manifest: Manifest,
     /// What [`check`] says of the layers.
     pub findings: Vec<Finding>,
-}
-
-/// One entry, compressed and waiting in the spool.
-struct Ready {
-    path: TreePath,
-    entry: ZipEntry,
-    stretch: Stretch,
-    change: Change,
-}
-
-/// How the content of an entry differs from that of its origin.
-enum Change {
-    /// Not at all.
-    None,
-    /// It was stripped; its length before.
-    Stripped { before: Bytes },
-    /// It was to be stripped and was left as it is, for a reason.
-    NotStripped(String),
+    /// Why there was no earlier packing to keep to, where there is one that cannot be read.
+    pub previous_note: Option<String>,
+    /// Why there was no cache, where one was asked for.
+    pub cache_note: Option<String>,
 }
 
 /// Packs a planned tree into zips of at most `options.max` bytes and writes them with their manifest.
@@ -169,54 +177,92 @@ pub fn pack(
     if plan.kept.is_empty() {
         return Err(PackError::Nothing);
     }
+    let (history, previous_note) = History::read(&options.previous, &options.output)?;
+    let mut cache_note = None;
     let staging = staging(tree, &options.output)?;
-    let spool = Spool::new(staging.path())?;
+    let cache = options.cache.as_ref().and_then(|folder| {
+        let unusable = |error| cache_note = Some(format!("packed without a cache: {error}"));
+        Cache::open(folder).map_err(unusable).ok()
+    });
+    let at_max = match options.effort {
+        Effort::Best => history.at_max(),
+        Effort::Fast | Effort::Max => BTreeSet::new(),
+    };
     let preparation = Preparation {
         tree,
         plan,
         strip: options.strip,
-        spool: &spool,
+        effort: options.effort,
+        at_max: &at_max,
+        spool: &Spool::new(staging.path())?,
+        cache: cache.as_ref(),
+        progress,
     };
-    let ready = preparation.all(progress)?;
+    let packed = carry_out(&preparation, scan, matcher, runtime, options, &history, staging.path());
+    if let Some(cache) = cache {
+        match packed {
+            Err(PackError::Verification { .. }) => cache.distrust(),
+            _ => cache.finish(),
+        }
+    }
+    packed.map(|(manifest, findings)| Packed {
+        manifest,
+        findings,
+        previous_note,
+        cache_note,
+    })
+}
+
+fn carry_out(
+    preparation: &Preparation<'_>,
+    scan: &Scan,
+    matcher: &Matcher,
+    runtime: &Runtime,
+    options: &Options,
+    history: &History,
+    staging: &Path,
+) -> Result<(Manifest, Vec<Finding>), PackError> {
+    let Preparation { plan, progress, .. } = preparation;
+    let mut ready = preparation.all()?;
     let components = Components::of(&plan.kept);
-    let (packing, layers_at_limit) = distribute(&preparation, matcher, &components, runtime, &ready, &options.limits)?;
-    let total = packing
-        .bins
-        .iter()
-        .flatten()
-        .map(|index| u64::from(ready[*index].entry.compressed))
-        .sum();
+    let distribution = distribute(
+        preparation,
+        matcher,
+        &components,
+        runtime,
+        &mut ready,
+        &options.limits,
+        history,
+    )?;
+    let packing = &distribution.packing;
+    let packed = || packing.bins.iter().flatten().map(|index| &ready[*index]);
+    let total = packed().map(|ready| u64::from(ready.entry.compressed)).sum();
     let work = progress.start(Stage::Write, total);
-    let mut layers = Vec::new();
-    for (number, bin) in packing.bins.iter().enumerate() {
-        let file = format!("layer-{}.zip", number + 1);
-        let entries: Vec<&Ready> = bin.iter().map(|index| &ready[*index]).collect();
-        layers.push(write_layer(
-            &staging.path().join(&file),
-            file,
-            &entries,
-            &spool,
-            &components,
-            options,
-            &mut |bytes| {
+    let layers = packing
+        .bins
+        .par_iter()
+        .enumerate()
+        .map(|(number, bin)| {
+            let file = format!("layer-{}.zip", number + 1);
+            let entries: Vec<&Ready> = bin.iter().map(|index| &ready[*index]).collect();
+            write_layer(&staging.join(&file), file, &entries, &components, options, &|bytes| {
                 work.advance(bytes);
                 progress.check()
-            },
-        )?);
-    }
+            })
+        })
+        .collect::<Result<Vec<LayerSummary>, PackError>>()?;
     drop(work);
-    let mut findings = verify(staging.path(), &layers, &ready, runtime, progress)?;
+    let mut findings = verify(preparation, staging, &layers, packing, &ready, history, runtime)?;
     if options.limits.via == Via::S3 {
         // The limit on what a request can carry does not hold for a bucket.
         findings.retain(|finding| !matches!(finding.code, Code::ZipTooLarge | Code::ZipNearLimit));
     }
-    let mut manifest = manifest::manifest(scan, plan, runtime, options, &packing, &ready, layers);
-    manifest.totals.layers_at_limit = layers_at_limit;
-    let text = manifest.to_json();
-    fs_err::write(staging.path().join(MANIFEST_NAME), text)?;
+    let mut manifest = manifest::manifest(scan, plan, runtime, options, distribution, &ready, layers);
+    manifest.write(&staging.join(MANIFEST_NAME))?;
     progress.check()?;
-    publish(staging.path(), &options.output, &manifest)?;
-    Ok(Packed { manifest, findings })
+    publish(staging, &options.output, &manifest)?;
+    history.compare(&mut manifest);
+    Ok((manifest, findings))
 }
 
 /// A folder for unfinished work beside the target, so that finished files can be renamed into it.
@@ -243,107 +289,13 @@ fn staging(tree: &Path, output: &Path) -> Result<tempfile::TempDir, PackError> {
     })
 }
 
-/// What every thread needs to prepare entries.
-struct Preparation<'a> {
-    tree: &'a Path,
-    plan: &'a Plan,
-    strip: bool,
-    spool: &'a Spool,
-}
-
-impl Preparation<'_> {
-    /// Reads and compresses every entry, the largest first, so that no thread is left with a large one at the end.
-    fn all(&self, progress: &dyn Progress) -> Result<Vec<Ready>, PackError> {
-        let kept = &self.plan.kept;
-        let mut entries: Vec<(&TreePath, &Entry)> = kept
-            .iter()
-            .filter(|(path, entry)| !matches!(entry, Entry::Directory(_)) || kept.below(path).next().is_none())
-            .collect();
-        entries.sort_by(|a, b| b.1.unzipped().cmp(&a.1.unzipped()).then_with(|| a.0.cmp(b.0)));
-        let work = progress.start(Stage::Compress, kept.totals().unzipped_bytes.0);
-        let mut ready = entries
-            .into_par_iter()
-            .with_max_len(1)
-            .map_init(compress::Deflater::default, |deflater, (path, entry)| {
-                progress.check()?;
-                let ready = self.one(path, entry, deflater);
-                work.advance(entry.unzipped().0);
-                ready
-            })
-            .collect::<Result<Vec<Ready>, PackError>>()?;
-        ready.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(ready)
-    }
-
-    fn one(&self, path: &TreePath, entry: &Entry, deflater: &mut compress::Deflater) -> Result<Ready, PackError> {
-        let name = path.as_str().to_owned();
-        let mut change = Change::None;
-        let (name, kind, content) = match entry {
-            Entry::Directory(_) => (name + "/", EntryKind::Directory, Vec::new()),
-            Entry::Symlink(target) => (name, EntryKind::Symlink, target.clone().into_bytes()),
-            Entry::File(file) => {
-                let mut content = self.read(path, file)?;
-                if self.strip && file.content.object().is_some() {
-                    (content, change) = stripped(content);
-                }
-                (name, EntryKind::File(file.mode.in_layer()), content)
-            }
-        };
-        let too_large = |length: usize| u32::try_from(length).map_err(|_| PackError::Huge(path.clone()));
-        let uncompressed = too_large(content.len())?;
-        let compressed = deflater.compress(content);
-        Ok(Ready {
-            path: path.clone(),
-            entry: ZipEntry {
-                name,
-                kind,
-                method: compressed.method,
-                crc32: compressed.crc32,
-                compressed: too_large(compressed.bytes.len())?,
-                uncompressed,
-            },
-            stretch: self.spool.append(&compressed.bytes)?,
-            change,
-        })
-    }
-
-    fn read(&self, path: &TreePath, file: &File) -> Result<Vec<u8>, PackError> {
-        let disk = match self.plan.origins.get(path) {
-            None => self.tree.join(path.as_str()),
-            Some(Origin::Tree(other)) => self.tree.join(other.as_str()),
-            Some(Origin::Host(path)) => path.clone(),
-            Some(Origin::Made(bytes)) => return Ok(bytes.to_vec()),
-        };
-        let content = fs_err::read(&disk)?;
-        if content.len() as u64 != file.bytes.0 {
-            return Err(PackError::Changed(disk));
-        }
-        Ok(content)
-    }
-
-    /// What this file would add to a zip if it were stripped; `None` for one that would not change.
-    fn stripped_size(&self, path: &TreePath) -> Option<Bytes> {
-        let file = self
-            .plan
-            .kept
-            .file(path)
-            .filter(|file| file.content.object().is_some())?;
-        let stripped = strip::strip(&self.read(path, file).ok()?).ok()?;
-        let compressed = compress::Deflater::default().compress(stripped.bytes);
-        Some(Bytes(entry_size(path.as_str(), compressed.bytes.len() as u64)))
-    }
-}
-
-/// The object without what only debuggers and linkers read, or as it was.
-fn stripped(content: Vec<u8>) -> (Vec<u8>, Change) {
-    match strip::strip(&content) {
-        Ok(stripped) => {
-            let before = Bytes(content.len() as u64);
-            (stripped.bytes, Change::Stripped { before })
-        }
-        Err(strip::Reason::NothingToRemove) => (content, Change::None),
-        Err(reason) => (content, Change::NotStripped(reason.to_string())),
-    }
+/// Which entry goes into which zip.
+struct Distribution {
+    packing: Packing,
+    /// What was compressed once more for it, sorted by path.
+    recompressed: Vec<Recompressed>,
+    /// How many zips there would be at the largest size that a request can carry, where that is fewer.
+    layers_at_limit: Option<usize>,
 }
 
 /// Decides which entry goes into which zip, if they keep to the limits; and tells how many zips there would be at the
@@ -353,45 +305,78 @@ fn distribute(
     matcher: &Matcher,
     components: &Components,
     runtime: &Runtime,
-    ready: &[Ready],
+    ready: &mut Vec<Ready>,
     limits: &Limits,
-) -> Result<(Packing, Option<usize>), PackError> {
+    history: &History,
+) -> Result<Distribution, PackError> {
+    let capacity = limits.capacity();
+    let mut recompressed = history.recompressed(ready);
+    if preparation.effort == Effort::Best {
+        recompressed.extend(last_bytes::fit_alone(preparation, ready, capacity.weight)?);
+    }
     let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
+    let groups: Vec<GroupId> = ready
+        .iter()
+        .map(|ready| {
+            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
+            *groups.entry(components.group(&ready.path)).or_insert(next)
+        })
+        .collect();
+    let previous = history.layers_of(ready);
+    let pack = |weights: &[u64]| {
+        let items: Vec<Item> = groups
+            .iter()
+            .zip(weights)
+            .map(|(&group, &weight)| Item { group, weight })
+            .collect();
+        // No single item is too large, so that this cannot fail.
+        bins::pack(&items, capacity, &previous).map_err(|error| PackError::Verification {
+            file: "the packing".to_owned(),
+            reason: error.to_string(),
+        })
+    };
+    let weights: Vec<u64> = ready.iter().map(Ready::weight).collect();
+    let mut packing = None;
+    if weights.iter().all(|weight| *weight <= capacity.weight) {
+        let found = pack(&weights)?;
+        let (found, more) = match preparation.effort {
+            Effort::Best => last_bytes::save_a_layer(preparation, ready, found, &pack)?,
+            Effort::Fast | Effort::Max => (found, Vec::new()),
+        };
+        packing = Some(found);
+        recompressed.extend(more);
+    }
+    recompressed.sort_by(|a, b| a.path.cmp(&b.path));
     let pieces: Vec<Piece<'_>> = ready
         .iter()
-        .map(|Ready { path, entry, .. }| {
-            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
-            let weight = entry_size(&entry.name, u64::from(entry.compressed));
-            let is_too_large = weight > limits.capacity().weight;
+        .zip(groups)
+        .map(|(ready, group)| {
+            let weight = ready.weight();
             Piece {
-                path,
-                component: components.name(path),
-                item: Item {
-                    group: *groups.entry(components.group(path)).or_insert(next),
-                    weight,
-                },
-                unzipped: Bytes(u64::from(entry.uncompressed)),
-                off: matcher.off_but_matching(path).collect(),
-                stripped: if is_too_large && !preparation.strip {
-                    preparation.stripped_size(path)
+                path: &ready.path,
+                component: components.name(&ready.path),
+                item: Item { group, weight },
+                unzipped: Bytes(u64::from(ready.entry.uncompressed)),
+                off: matcher.off_but_matching(&ready.path).collect(),
+                stripped: if weight > capacity.weight && !preparation.strip {
+                    preparation.stripped_size(&ready.path)
                 } else {
                     None
                 },
             }
         })
         .collect();
-    let items: Vec<Item> = pieces.iter().map(|piece| piece.item).collect();
-    let packing = bins::pack(&items, limits.capacity(), &[]).ok();
     let breaks = |id: &str| matcher.breaks(id).to_owned();
     match (
         fit::misfit(&pieces, packing.as_ref(), limits, &breaks, runtime),
         packing,
     ) {
         (Some(misfit), _) => Err(PackError::Misfit(Box::new(misfit))),
-        (None, Some(packing)) => {
-            let at_limit = fit::layers_at_limit(&pieces, packing.bins.len(), limits);
-            Ok((packing, at_limit))
-        }
+        (None, Some(packing)) => Ok(Distribution {
+            layers_at_limit: fit::layers_at_limit(&pieces, packing.bins.len(), limits),
+            packing,
+            recompressed,
+        }),
         // What is too large for any zip makes a misfit.
         (None, None) => Err(PackError::Verification {
             file: "the packing".to_owned(),
@@ -405,21 +390,19 @@ fn write_layer(
     at: &Path,
     file: String,
     entries: &[&Ready],
-    spool: &Spool,
     components: &Components,
     options: &Options,
-    advance: &mut dyn FnMut(u64) -> Result<(), Interrupted>,
+    advance: &dyn Fn(u64) -> Result<(), Interrupted>,
 ) -> Result<LayerSummary, PackError> {
     let out = Hashing {
         out: BufWriter::with_capacity(1 << 20, fs_err::File::create(at)?),
         hash: Sha256::new(),
     };
     let mut writer = ZipWriter::new(out, options.timestamp);
-    let mut reader = spool.reader()?;
     let mut predicted = END_SIZE;
     for ready in entries {
-        writer.add(&ready.entry, &mut reader.stretch(ready.stretch)?)?;
-        predicted += entry_size(&ready.entry.name, u64::from(ready.entry.compressed));
+        writer.add(&ready.entry, &mut ready.stretch.clone())?;
+        predicted += ready.weight();
         advance(u64::from(ready.entry.compressed))?;
     }
     let (out, _) = writer.finish()?;
@@ -435,10 +418,10 @@ fn write_layer(
     }
     let contents = entries
         .iter()
-        .map(|Ready { path, entry, .. }| PackedEntry {
+        .map(|ready @ Ready { path, entry, .. }| PackedEntry {
             path: entry.name.clone(),
             component: components.name(path).to_owned(),
-            zipped_bytes: Bytes(entry_size(&entry.name, u64::from(entry.compressed))),
+            zipped_bytes: Bytes(ready.weight()),
             unzipped_bytes: Bytes(u64::from(entry.uncompressed)),
             crc32: format!("{:08x}", entry.crc32),
         })
@@ -465,15 +448,34 @@ impl<W: std::io::Write> std::io::Write for Hashing<W> {
 }
 
 /// Reads the zips back, compares what is in them with what was to be, and gives what check has to say.
+///
+/// A zip with the SHA-256 of one that an earlier run made was read back whole by that run before it wrote its manifest. Of
+/// such a zip only the hash is compared with what lies on the disk now: equal bytes unpack to equal contents.
 fn verify(
+    preparation: &Preparation<'_>,
     staging: &Path,
     layers: &[LayerSummary],
+    packing: &Packing,
     ready: &[Ready],
+    history: &History,
     runtime: &Runtime,
-    progress: &dyn Progress,
 ) -> Result<Vec<Finding>, PackError> {
-    let files: Vec<PathBuf> = layers.iter().map(|layer| staging.join(&layer.file)).collect();
-    let read: Vec<Layer> = check::read_zips(&files, check::MAX_UNZIPPED, progress)?;
+    let (known, new): (Vec<usize>, Vec<usize>) =
+        (0..layers.len()).partition(|&number| history.has_layer(&layers[number].sha256));
+    let files: Vec<PathBuf> = new.iter().map(|&number| staging.join(&layers[number].file)).collect();
+    let mut read: Vec<(usize, Layer)> = new
+        .into_iter()
+        .zip(check::read_zips(&files, check::MAX_UNZIPPED, preparation.progress)?)
+        .collect();
+    for number in known {
+        let entries = packing.bins[number].iter().map(|index| &ready[*index]);
+        read.push((
+            number,
+            known_layer(staging, &layers[number], &preparation.plan.kept, entries)?,
+        ));
+    }
+    read.sort_by_key(|(number, _)| *number);
+    let read: Vec<Layer> = read.into_iter().map(|(_, layer)| layer).collect();
     for layer in &read {
         let broken = layer
             .findings
@@ -515,6 +517,47 @@ fn verify(
         Some(path) => Err(wrong(path, "was not planned")),
         None => Ok(report.findings),
     }
+}
+
+/// A layer that an earlier run has read back, if what lies on the disk is it.
+fn known_layer<'a>(
+    staging: &Path,
+    layer: &LayerSummary,
+    kept: &Tree,
+    entries: impl Iterator<Item = &'a Ready>,
+) -> Result<Layer, PackError> {
+    let mut hashing = Hashing {
+        out: std::io::sink(),
+        hash: Sha256::new(),
+    };
+    let length = std::io::copy(&mut fs_err::File::open(staging.join(&layer.file))?, &mut hashing)?;
+    if base16ct::lower::encode_string(&hashing.hash.finalize()) != layer.sha256 {
+        return Err(PackError::Verification {
+            file: layer.file.clone(),
+            reason: "its bytes are others than those that were written".to_owned(),
+        });
+    }
+    let mut known = Layer {
+        file: layer.file.clone(),
+        zip_bytes: Some(Bytes(length)),
+        unzipped_bytes: layer.unzipped_bytes,
+        entries: layer.entries,
+        ..Layer::default()
+    };
+    for Ready { path, entry, .. } in entries {
+        let Some(planned) = kept.get(path) else { continue };
+        let mut packed = planned.clone();
+        if let Entry::File(file) = &mut packed {
+            // As it is in the layer: it may have been stripped.
+            file.bytes = Bytes(entry.uncompressed.into());
+            file.mode = file.mode.in_layer();
+            known
+                .sums
+                .insert(path.clone(), (entry.crc32, u64::from(entry.uncompressed)));
+        }
+        known.tree.insert(path.clone(), packed);
+    }
+    Ok(known)
 }
 
 /// Moves the finished files into the output folder. What an earlier run left there goes first, so that no moment shows

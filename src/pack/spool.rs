@@ -1,57 +1,59 @@
 //! Compressed contents on their way into zips: on disk, so that memory holds only those that are being worked on.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A nameless file that contents are appended to from all threads; it is gone with the process.
+/// A file that contents are appended to from all threads.
 pub(super) struct Spool {
-    file: Mutex<(std::fs::File, u64)>,
+    file: Arc<File>,
+    end: Mutex<u64>,
 }
 
-/// Where in the spool a content lies.
-#[derive(Debug, Clone, Copy)]
+/// Where a content lies.
+#[derive(Debug, Clone)]
 pub(super) struct Stretch {
-    start: u64,
-    length: u64,
-}
-
-/// Reads contents back.
-pub(super) struct SpoolReader {
-    file: std::fs::File,
+    pub(super) file: Arc<File>,
+    pub(super) start: u64,
+    pub(super) length: u64,
 }
 
 impl Spool {
+    /// A nameless file in a folder; it is gone with the process.
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
-        Ok(Self {
-            file: Mutex::new((tempfile::tempfile_in(folder)?, 0)),
-        })
+        Ok(Self::over(tempfile::tempfile_in(folder)?))
+    }
+
+    /// An empty file that was opened for reading and writing.
+    pub(super) fn over(file: File) -> Self {
+        Self {
+            file: Arc::new(file),
+            end: Mutex::new(0),
+        }
     }
 
     pub(super) fn append(&self, bytes: &[u8]) -> io::Result<Stretch> {
-        let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, end) = &mut *guard;
-        file.write_all(bytes)?;
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        self.file.write_all_at(bytes, *end)?;
         let stretch = Stretch {
+            file: Arc::clone(&self.file),
             start: *end,
             length: bytes.len() as u64,
         };
         *end += stretch.length;
         Ok(stretch)
     }
-
-    /// A reader; nothing may be appended while it is used, for they share one position.
-    pub(super) fn reader(&self) -> io::Result<SpoolReader> {
-        let guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(SpoolReader {
-            file: guard.0.try_clone()?,
-        })
-    }
 }
 
-impl SpoolReader {
-    pub(super) fn stretch(&mut self, stretch: Stretch) -> io::Result<io::Take<&mut std::fs::File>> {
-        self.file.seek(SeekFrom::Start(stretch.start))?;
-        Ok((&mut self.file).take(stretch.length))
+impl Read for Stretch {
+    /// Reads on from where the last reading ended; clones read each for themselves.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = usize::try_from(self.length).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self.file.read_at(&mut buffer[..length], self.start)?;
+        self.start += count as u64;
+        self.length -= count as u64;
+        Ok(count)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # How it is made
 //!
-//! [`Wishes`] are what the user asks for, [`Packed`] is what lies there; together they make [`Publishing`], in which every
+//! [`Wishes`] are what the user asks for, a [`Manifest`] says what lies there; together they make [`Publishing`], in which every
 //! decision is taken that needs no answer of AWS. [`publish`] asks and acts, one layer after the other. What it says to
 //! AWS goes through [`Aws`] alone; [`CommandLine`] is the one that starts the aws tool.
 
@@ -22,7 +22,7 @@ use base64::Engine;
 use serde::{Deserialize, Serialize};
 
 pub use aws::{Aws, CallError, CommandLine};
-pub use read::{Packed, PackedLayer};
+pub use read::manifest_in;
 pub use record::RECORD_NAME;
 pub use refusal::Refusal;
 pub use snippet::Snippet;
@@ -31,6 +31,7 @@ pub use wishes::{FieldError, Wishes};
 use crate::finding::{Code, Finding};
 use crate::gate::Allowed;
 use crate::limits;
+use crate::pack::Manifest;
 use crate::progress::{Progress, Stage};
 use crate::runtime::Arch;
 use crate::size::{Bytes, exact};
@@ -149,7 +150,7 @@ impl LayerToPublish {
 
 impl Publishing {
     /// Takes the decisions. The zips are read, so that what is published is what was packed.
-    pub fn new(folder: &Path, packed: &Packed, wishes: Wishes) -> Result<Self, PublishError> {
+    pub fn new(folder: &Path, packed: &Manifest, wishes: Wishes) -> Result<Self, PublishError> {
         wishes.check(packed.layers.len())?;
         let mut layers = Vec::new();
         for (number, layer) in packed.layers.iter().enumerate() {
@@ -373,7 +374,7 @@ pub struct Publication {
 
 impl Publication {
     /// A run that check has stopped.
-    pub fn hindered(wishes: &Wishes, packed: &Packed, findings: Vec<Finding>, allowed: Vec<Allowed>) -> Self {
+    pub fn hindered(wishes: &Wishes, packed: &Manifest, findings: Vec<Finding>, allowed: Vec<Allowed>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             ok: false,

@@ -480,7 +480,7 @@ fn a_zip_that_is_not_the_packed_one_is_refused() {
         "layers": [{"file": layer.file, "sha256": layer.sha256, "code_sha256": layer.code_sha256}],
     });
     let new = || {
-        let packed = Packed::read(folder.path())?;
+        let packed = manifest_in(folder.path())?;
         Publishing::new(folder.path(), &packed, listed.wishes.clone())
     };
     let error = new().unwrap_err().to_string();

@@ -10,7 +10,7 @@ use super::{Checked, Why, place, table};
 use crate::finding::{Finding, Severity};
 use crate::gate::{Allowed, Growth};
 use crate::limits;
-use crate::pack::{Manifest, Packed};
+use crate::pack::{LayerChange, Manifest, Packed, Recompressed};
 use crate::runtime::{Runtime, Summary};
 use crate::size::{Bytes, exact};
 use crate::tree::Entry;
@@ -176,47 +176,7 @@ fn libraries(analysis: &Analysis, look: Look) -> String {
 
 /// What `pack` answers; `allowed` is what check found and the project allows.
 pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) -> String {
-    let Manifest { layers, totals, .. } = &packed.manifest;
-    let rows = layers.iter().map(|layer| {
-        vec![
-            layer.file.clone(),
-            layer.zipped_bytes.to_string(),
-            layer.unzipped_bytes.to_string(),
-            exact(layer.entries as u64),
-            escaped(some_of(&layer.components).as_bytes()),
-        ]
-    });
-    let columns = [
-        Column::Left("Layer"),
-        Column::Right("Zipped"),
-        Column::Right("Unzipped"),
-        Column::Right("Entries"),
-        Column::Left("Components"),
-    ];
-    let mut text = look.table(&columns, rows.collect());
-    text += &format!(
-        "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}\n",
-        if totals.layers == 1 {
-            "1 layer".to_owned()
-        } else {
-            format!("{} layers", totals.layers)
-        },
-        totals.zipped_bytes,
-        totals.unzipped_bytes,
-        packed.manifest.runtime,
-        packed.manifest.arch,
-        if totals.optimal {
-            "No fewer layers are possible.".to_owned()
-        } else {
-            format!("At least {} are needed.", totals.lower_bound)
-        },
-    );
-    if let Some(layers) = totals.layers_at_limit {
-        text += &format!(
-            "With --max {} (just under 50 MiB, all that Lambda takes in a request) it would be {layers}.\n",
-            limits::ZIPPED_BYTES
-        );
-    }
+    let mut text = layers(&packed.manifest, output, look);
     if !packed.manifest.added.is_empty() {
         text += &look.heading("Brought in");
         let rows = packed.manifest.added.iter().map(|added| {
@@ -276,6 +236,74 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) ->
         text += &findings;
     }
     text
+}
+
+/// The layers that were packed, how many there are and what became of those before.
+fn layers(manifest: &Manifest, output: &str, look: Look) -> String {
+    let Manifest { layers, totals, .. } = manifest;
+    let rows = layers.iter().map(|layer| {
+        vec![
+            layer.file.clone(),
+            layer.change.map_or("", change).to_owned(),
+            layer.zipped_bytes.to_string(),
+            layer.unzipped_bytes.to_string(),
+            exact(layer.entries as u64),
+            escaped(some_of(&layer.components).as_bytes()),
+        ]
+    });
+    let columns = [
+        Column::Left("Layer"),
+        Column::Left("Change"),
+        Column::Right("Zipped"),
+        Column::Right("Unzipped"),
+        Column::Right("Entries"),
+        Column::Left("Components"),
+    ];
+    let mut text = look.table(&columns, rows.collect());
+    text += &format!(
+        "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}\n",
+        if totals.layers == 1 {
+            "1 layer".to_owned()
+        } else {
+            format!("{} layers", totals.layers)
+        },
+        totals.zipped_bytes,
+        totals.unzipped_bytes,
+        manifest.runtime,
+        manifest.arch,
+        if totals.optimal {
+            "No fewer layers are possible.".to_owned()
+        } else {
+            format!("At least {} are needed.", totals.lower_bound)
+        },
+    );
+    if let Some(layers) = totals.layers_at_limit {
+        text += &format!(
+            "With --max {} (just under 50 MiB, all that Lambda takes in a request) it would be {layers}.\n",
+            limits::ZIPPED_BYTES
+        );
+    }
+    let recompressed = &manifest.recompressed;
+    if !recompressed.is_empty() {
+        let saved = |file: &Recompressed| Bytes(file.before_bytes.0.saturating_sub(file.after_bytes.0));
+        text += &format!(
+            "{} compressed once more, as with --effort max: {} less, which saves a layer.\n",
+            counted(recompressed.len(), "file"),
+            recompressed.iter().map(saved).sum::<Bytes>(),
+        );
+    }
+    if !manifest.removed_layers.is_empty() {
+        text += &format!("No longer there: {}.\n", some_of(&manifest.removed_layers));
+    }
+    text
+}
+
+fn change(change: LayerChange) -> &'static str {
+    match change {
+        LayerChange::New => "new",
+        LayerChange::Changed => "changed",
+        LayerChange::Unchanged => "unchanged",
+    }
 }
 
 /// What `check` answers.

@@ -23,6 +23,7 @@ mod loader;
 mod pack;
 mod prune;
 mod publish;
+mod repack;
 mod robust;
 mod rules;
 mod schemas;

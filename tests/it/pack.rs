@@ -133,7 +133,7 @@ fn an_interrupted_run_leaves_nothing() {
         sandbox.file(&format!("opt/{number}"), content);
     }
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lambdar-prune"))
-        .args(["pack", "opt", "--threads", "1"])
+        .args(["pack", "opt", "--threads", "1", "--no-cache"])
         .current_dir(sandbox.path(""))
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped())

@@ -81,6 +81,7 @@ impl Sandbox {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("SOURCE_DATE_EPOCH")
+            .env("XDG_CACHE_HOME", self.path(".cache"))
             .stdin(Stdio::null());
         prepare(&mut command);
         ran(&mut command)

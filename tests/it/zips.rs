@@ -203,9 +203,15 @@ fn filetime_now(path: &Path) {
 fn the_manifest_tells_the_truth() {
     let sandbox = Sandbox::new();
     small_tree(&sandbox);
-    let manifest = sandbox.run(["pack", "opt", "--format", "json"]).expect_status(0).json();
+    let mut manifest = sandbox.run(["pack", "opt", "--format", "json"]).expect_status(0).json();
     let written: serde_json::Value =
         serde_json::from_str(&fs_err::read_to_string(sandbox.path("layers/layers.json")).unwrap()).unwrap();
+    let change = manifest["layers"][0].as_object_mut().unwrap().remove("change");
+    assert_eq!(
+        change,
+        Some("new".into()),
+        "only the answer says what became of a layer"
+    );
     assert_eq!(manifest, written);
     let layer = &manifest["layers"][0];
     let zip = sandbox.path("layers/layer-1.zip");

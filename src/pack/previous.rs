@@ -1,0 +1,119 @@
+//! What an earlier run packed. Whatever was in a layer stays in it where that costs nothing, so that layers come out as they
+//! were and need not be published again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::PackError;
+use super::manifest::{LayerChange, MANIFEST_NAME, Manifest, Recompressed};
+use super::prepare::Ready;
+use crate::tree::TreePath;
+
+/// Which earlier packing is to be kept to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Previous {
+    /// The one in the output folder, if there is one.
+    #[default]
+    InOutput,
+    /// That of a manifest.
+    File(PathBuf),
+    /// None: everything is packed afresh.
+    Afresh,
+}
+
+/// An earlier packing.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Name and SHA-256 of each layer.
+    layers: Vec<(String, String)>,
+    layer_of: HashMap<String, usize>,
+    recompressed: Vec<Recompressed>,
+}
+
+impl History {
+    /// The earlier packing, and a note where there is one that cannot be used.
+    ///
+    /// A manifest that the user names has to be one; that in the output folder is only made use of.
+    pub(super) fn read(previous: &Previous, output: &Path) -> Result<(Self, Option<String>), PackError> {
+        let (path, is_named) = match previous {
+            Previous::Afresh => return Ok((Self::default(), None)),
+            Previous::InOutput => (output.join(MANIFEST_NAME), false),
+            Previous::File(path) if path.is_dir() => (path.join(MANIFEST_NAME), true),
+            Previous::File(path) => (path.clone(), true),
+        };
+        if !is_named && !path.exists() {
+            return Ok((Self::default(), None));
+        }
+        match Manifest::read(&path) {
+            Ok(manifest) => Ok((Self::of(manifest), None)),
+            Err(reason) if is_named => Err(PackError::Previous { path, reason }),
+            Err(reason) => {
+                let path = path.display();
+                let note = format!("{path} is not kept to, because it cannot be read: {reason}");
+                Ok((Self::default(), Some(note)))
+            }
+        }
+    }
+
+    fn of(manifest: Manifest) -> Self {
+        let mut history = Self {
+            recompressed: manifest.recompressed,
+            ..Self::default()
+        };
+        for (number, layer) in manifest.layers.into_iter().enumerate() {
+            history.layers.push((layer.file, layer.sha256));
+            let contents = layer.contents.into_iter();
+            history.layer_of.extend(contents.map(|entry| (entry.path, number)));
+        }
+        history
+    }
+
+    /// Whether a layer of this SHA-256 was packed before.
+    pub(super) fn has_layer(&self, sha256: &str) -> bool {
+        self.layers.iter().any(|(_, before)| before == sha256)
+    }
+
+    /// The layer that each entry was in.
+    pub(super) fn layers_of(&self, ready: &[Ready]) -> Vec<Option<usize>> {
+        ready
+            .iter()
+            .map(|ready| self.layer_of.get(&ready.entry.name).copied())
+            .collect()
+    }
+
+    /// What was compressed at the highest effort; it is so again, or its layer would change.
+    pub(super) fn at_max(&self) -> BTreeSet<TreePath> {
+        self.recompressed
+            .iter()
+            .filter_map(|file| TreePath::new(&file.path))
+            .collect()
+    }
+
+    /// Of what was compressed at the highest effort what is so again, with its length now.
+    pub(super) fn recompressed(&self, ready: &[Ready]) -> Vec<Recompressed> {
+        let now: HashMap<&str, &Ready> = ready.iter().map(|ready| (ready.path.as_str(), ready)).collect();
+        let again = self.recompressed.iter().filter_map(|file| {
+            let entry = &now.get(file.path.as_str())?.entry;
+            Some(Recompressed {
+                after_bytes: crate::size::Bytes(entry.compressed.into()),
+                ..file.clone()
+            })
+        });
+        again.collect()
+    }
+
+    /// Says of each layer of a manifest what became of it, and which are gone.
+    pub(super) fn compare(&self, manifest: &mut Manifest) {
+        let mut gone: Vec<String> = self.layers.iter().map(|(file, _)| file.clone()).collect();
+        for layer in &mut manifest.layers {
+            gone.retain(|file| *file != layer.file);
+            let before = self.layers.iter().find(|(file, _)| *file == layer.file);
+            layer.change = Some(match before {
+                None => LayerChange::New,
+                Some((_, sha256)) if *sha256 == layer.sha256 => LayerChange::Unchanged,
+                Some(_) => LayerChange::Changed,
+            });
+        }
+        manifest.removed_layers = gone;
+    }
+}
