@@ -11,7 +11,8 @@ runs=${2:-3}
 cd "$(dirname "$(readlink -f "$0")")/.."
 [[ ${LAMBDAR_PRUNE:-} ]] || cargo build --release --quiet
 program=$(readlink -f "${LAMBDAR_PRUNE:-target/release/lambdar-prune}")
-options=(-q ${RUNTIME:+--runtime "$(readlink -f "$RUNTIME")"})
+# However large the tree, it is packed: more layers than Lambda takes are no matter here.
+options=(-q --max-layers 1000 --max-unzipped 100GB ${RUNTIME:+--runtime "$(readlink -f "$RUNTIME")"})
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::gate::file::{BudgetTable, CheckTable};
+use crate::gate::{self, Demands};
 use crate::rules::Choices;
 use crate::rules::file::{RuleTable, check_tables, checked_globs};
 use crate::toml_file::{TomlError, TomlFile, keys};
@@ -20,6 +22,8 @@ pub const DEFAULT_NAME: &str = "lambdar-prune.toml";
 pub struct Config {
     /// What goes and what stays: `enable`, `disable`, `keep`, `drop`, `r-packages` and `[[rules]]`, at the top of the file.
     pub choices: Choices,
+    /// What layers have to get through: `[check]` and `[[budget]]`.
+    pub demands: Demands,
 }
 
 /// The keys of the file.
@@ -37,6 +41,10 @@ struct Keys {
     r_packages: Option<Vec<String>>,
     #[serde(default)]
     rules: Vec<RuleTable>,
+    #[serde(default)]
+    check: CheckTable,
+    #[serde(default)]
+    budget: Vec<Spanned<BudgetTable>>,
 }
 
 /// Why a configuration cannot be used.
@@ -76,6 +84,7 @@ impl Config {
         let file = TomlFile::parse(name, text)?;
         file.only_keys_of::<Keys>(&[])?;
         check_tables(&file)?;
+        gate::file::check_tables(&file)?;
         let keys: Keys = file.read()?;
         let rules = keys
             .rules
@@ -92,6 +101,7 @@ impl Config {
                 drop: checked_globs(&file, keys.drop)?,
                 r_packages: keys.r_packages,
             },
+            demands: gate::file::demands(&file, name, keys.check, keys.budget)?,
         })
     }
 }
@@ -120,7 +130,7 @@ mod tests {
             (
                 "kepe = []\n",
                 "c.toml:1:1: unknown key 'kepe'; did you mean 'keep'? \
-                 (known here: enable, disable, keep, drop, r-packages, rules)",
+                 (known here: enable, disable, keep, drop, r-packages, rules, check, budget)",
             ),
             (
                 "keep = ['x', '/opt/x']\n",

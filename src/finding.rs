@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::nearest::suggestion;
+
 /// How bad a finding is. The order is that of the report: errors first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It will not work; the exit status is 1.
@@ -30,24 +34,42 @@ impl fmt::Display for Severity {
 
 /// What kind of thing was found. The names are stable: scripts may rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)] // Each is described by its text in rules/findings.toml.
 pub enum Code {
     ZipTooLarge,
     ZipNearLimit,
     UnzippedTooLarge,
+    ReserveNotLeft,
     TooManyLayers,
+    UnpacksTooFar,
     UnreadableZip,
+    TruncatedZip,
+    EmptyZip,
+    DataOutsideZip,
+    ZipComment,
+    Zip64,
+    NewerZipVersion,
+    MadeByNewerVersion,
+    DataDescriptor,
     CorruptEntry,
+    ChecksumMismatch,
+    HeaderMismatch,
+    OverlappingEntries,
     UnsupportedEntry,
     BadName,
     DuplicateName,
+    NamesDifferInCase,
     NotMadeByUnix,
     FileNotReadable,
     FolderNotSearchable,
+    SetuidFile,
     ConflictingPath,
+    LinkNeedsLayer,
     DanglingLink,
     LinkOutOfOpt,
+    LinkToRuntime,
     LinkLoop,
     MissingLibrary,
     LibraryToBringIn,
@@ -60,27 +82,80 @@ pub enum Code {
     MissingCommand,
     RWhichMissing,
     RWhichRepaired,
+    RHomeElsewhere,
+    RNotExecutable,
     WrongMachine,
     UnreadableObject,
     UnreadableFile,
+    OverBudget,
+    GrownTooMuch,
+    UnusedBudget,
+    UnusedAllow,
     #[serde(rename = "name-not-utf8")]
     NameNotUtf8,
     SpecialFile,
+    BootstrapMissing,
+    BootstrapTooDeep,
+    BootstrapNotExecutable,
+    BootstrapNotRunnable,
+    BootstrapWithCrlf,
+    ScriptWithCrlf,
+    ProgramNotExecutable,
+    WrongTopFolder,
+    NestedArchive,
+    Leftover,
+    Secret,
+    MoreFindings,
 }
 
-#[derive(Debug, Deserialize)]
+/// A name that is no code's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no finding '{name}'{near}")]
+pub struct CodeError {
+    name: String,
+    near: String,
+}
+
+impl FromStr for Code {
+    type Err = CodeError;
+
+    fn from_str(name: &str) -> Result<Self, CodeError> {
+        Self::all().find(|code| code.to_string() == name).ok_or_else(|| {
+            let known: Vec<String> = Self::all().map(|code| code.to_string()).collect();
+            CodeError {
+                name: name.to_owned(),
+                near: suggestion(name, known.iter().map(String::as_str)),
+            }
+        })
+    }
+}
+
+/// What is known of a kind of finding, beside the words of a single one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Text {
-    severity: Severity,
-    message: String,
-    help: String,
+pub struct Page {
+    /// What it is, in a line.
+    pub title: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What a finding says, with words in braces.
+    pub message: String,
+    /// What to do, in a line, with words in braces.
+    pub help: String,
+    /// How it comes about, and why it matters.
+    pub cause: String,
+    /// What AWS or Lambda say, where it is known: an example, not a pattern.
+    pub on_lambda: Option<String>,
+    /// What to do.
+    pub cure: String,
 }
 
-static TEXTS: LazyLock<Result<BTreeMap<Code, Text>, toml::de::Error>> =
+static PAGES: LazyLock<Result<BTreeMap<Code, Page>, toml::de::Error>> =
     LazyLock::new(|| toml::from_str(include_str!("../rules/findings.toml")));
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -99,7 +174,7 @@ pub struct Finding {
 impl Finding {
     /// A finding with the text that belongs to its code. `words` fill the braces of that text.
     pub fn new(code: Code, words: &[(&str, &str)]) -> Self {
-        let text = TEXTS.as_ref().ok().and_then(|texts| texts.get(&code));
+        let text = code.page();
         let fill = |template: &str| {
             words.iter().fold(template.to_owned(), |text, (name, word)| {
                 text.replace(&format!("{{{name}}}"), word)
@@ -135,6 +210,18 @@ pub fn any_error(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
+impl Code {
+    /// Every code, in the order of the report.
+    pub fn all() -> impl Iterator<Item = Self> {
+        PAGES.iter().flat_map(|pages| pages.keys().copied())
+    }
+
+    /// What is known of it. Every code has its page, which a test sees to.
+    pub fn page(self) -> Option<&'static Page> {
+        PAGES.as_ref().ok()?.get(&self)
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -146,11 +233,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_its_text_and_every_text_its_code() {
-        // Keys that are no code fail to parse; a code without text is found by its name here.
-        let texts = TEXTS.as_ref().unwrap();
-        let last = Code::SpecialFile as usize;
-        assert_eq!(texts.len(), last + 1);
+    fn every_code_has_its_page_and_every_page_its_code() {
+        // Keys that are no code fail to parse; a code without a page is found by its number here.
+        PAGES.as_ref().unwrap();
+        let numbers: Vec<usize> = Code::all().map(|code| code as usize).collect();
+        assert_eq!(numbers, (0..=Code::MoreFindings as usize).collect::<Vec<_>>());
+        for code in Code::all() {
+            assert_eq!(code.to_string().parse(), Ok(code));
+            let page = code.page().unwrap();
+            for text in [&page.title, &page.message, &page.help, &page.cause, &page.cure] {
+                assert!(!text.is_empty() && !text.contains('\n'), "{code}: {text}");
+            }
+        }
     }
 
     #[test]

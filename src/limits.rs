@@ -18,3 +18,6 @@ pub const LAYERS: usize = 5;
 /// The most entries of a zip without ZIP64 (APPNOTE.TXT 4.4.21, where 0xFFFF stands for "see ZIP64"); Lambda has been
 /// seen to refuse ZIP64 now and then.
 pub const ZIP_ENTRIES: usize = 65_534;
+
+/// The largest zip without ZIP64 (APPNOTE.TXT 4.4.16, where 0xFFFFFFFF stands for "see ZIP64").
+pub const ZIP_BYTES: u64 = 0xFFFF_FFFE;

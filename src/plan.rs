@@ -1,7 +1,9 @@
 //! The plan: what of a tree is kept, dropped and added, each with its reason. Pure; analyze shows it, pack carries it out.
 
+mod dedupe;
 mod needs;
 mod repair;
+mod same;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,12 +11,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::host::Libraries;
-use crate::loader::{Graph, graph};
+use crate::loader::{Graph, Idle, Shadowed, graph};
 use crate::root::{Place, Root, link_target};
 use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::{Entry, File, Mode, Tree, TreePath, content};
+
+pub use dedupe::{dedupe, may_be_shared};
+use needs::Needed;
 
 /// Where libraries from the machine that builds are put: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
 const ADDED_TO: &str = "lib";
@@ -30,6 +35,9 @@ pub struct Plan {
     pub dropped: BTreeMap<TreePath, String>,
     /// What a rule would have taken and something kept needs.
     pub spared: Vec<Spared>,
+    /// Libraries that no process loads, because the runtime has its own in front of them, sorted by path. Those that are left
+    /// out for that reason are among `dropped` as well.
+    pub shadowed: Vec<Shadowed>,
     /// What comes in that the tree does not have, sorted by path.
     pub added: Vec<Added>,
     /// What stays with another content than it has in the tree, sorted by path.
@@ -181,9 +189,8 @@ pub fn plan(
         .filter_map(|(path, _)| Some((path.clone(), matcher.taken_by(path)?.to_owned())))
         .collect();
     let root = Root { tree, runtime };
-    let needed = needs::spare(root, matcher, &mut dropped);
-    let spared = needed.spared;
-    let mut kept = without(tree, &dropped, &needed.folders);
+    let mut needed = needs::spare(root, matcher, &mut dropped);
+    let mut kept = leave_out(root, matcher, &mut dropped, &mut needed);
     dropped.retain(|path, _| !kept.contains(path));
     let mut origins = BTreeMap::new();
     if symlinks == Symlinks::Follow {
@@ -193,11 +200,19 @@ pub fn plan(
     for file in &added {
         origins.insert(file.path.clone(), file.from.clone());
     }
+    let is_left_out = |idle: &Idle| {
+        let taker = dropped.get(&idle.library.path);
+        taker.is_some_and(|taker| matcher.takes_shadowed(taker))
+    };
+    let left_out = needed.idle.into_iter().filter(is_left_out).map(|idle| idle.library);
+    let mut shadowed: Vec<Shadowed> = graph.shadowed.iter().cloned().chain(left_out).collect();
+    shadowed.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Plan {
         kept,
         graph,
         dropped,
-        spared,
+        spared: needed.spared,
+        shadowed,
         added,
         changed: Vec::new(),
         origins,
@@ -260,6 +275,53 @@ impl Plan {
         sums.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.cmp(&b.0)));
         sums
     }
+}
+
+/// The tree without what is dropped.
+///
+/// Leaving out a library that is never loaded must not change what any other object loads. Should it do so all the same,
+/// the library stays.
+fn leave_out(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<TreePath, String>, needed: &mut Needed) -> Tree {
+    let Needed { spared, folders, idle } = needed;
+    let kept = without(root.tree, dropped, folders);
+    // What else is dropped is somebody's wish.
+    let takers: BTreeMap<TreePath, String> = idle
+        .iter()
+        .flat_map(Idle::paths)
+        .filter_map(|path| Some((path.clone(), dropped.get(path)?.clone())))
+        .filter(|(_, taker)| matcher.takes_shadowed(taker))
+        .collect();
+    if takers.is_empty() {
+        return kept;
+    }
+    let answers = |tree: &Tree| {
+        graph(Root {
+            tree,
+            runtime: root.runtime,
+        })
+    };
+    let mut with = dropped.clone();
+    with.retain(|path, _| !takers.contains_key(path));
+    let before = answers(&without(root.tree, &with, folders));
+    if same::first_difference(&before, &answers(&kept)).is_none() {
+        return kept;
+    }
+    for idle in idle {
+        let taken = || idle.paths().filter_map(|path| takers.get_key_value(path));
+        let mut fewer = with.clone();
+        fewer.extend(taken().map(|(path, taker)| (path.clone(), taker.clone())));
+        match same::first_difference(&before, &answers(&without(root.tree, &fewer, folders))) {
+            None => with = fewer,
+            Some(by) => spared.extend(taken().map(|(path, taker)| Spared {
+                path: path.clone(),
+                rule: taker.clone(),
+                needed_by: NeededBy::Path(by.clone()),
+            })),
+        }
+    }
+    spared.sort_by(|a, b| a.path.cmp(&b.path));
+    *dropped = with;
+    without(root.tree, dropped, folders)
 }
 
 /// The tree without what is dropped. A folder goes with the last thing in it; one that was empty before stays, and so does

@@ -16,6 +16,8 @@ pub enum Stage {
     Move,
     /// Copying; counted in bytes.
     Copy,
+    /// Unpacking layers; counted in files.
+    Unpack,
     /// Sending layers to AWS; counted in bytes.
     Publish,
 }

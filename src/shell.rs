@@ -6,6 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Longer lines are passed over, so that nesting in a hostile script stays shallow.
 const LONGEST_LINE: usize = 4096;
 
+/// What a variable holds at most, in bytes, and how many variables there are: a few lines of a hostile script can double a
+/// value again and again.
+const LONGEST_VALUE: usize = 32 << 10;
+const MOST_VARIABLES: usize = 1000;
+
 /// Carries out the assignments of a script: `NAME=value`, `: ${NAME=value}` and these inside `if test -n` or `-z`.
 ///
 /// Other commands are passed over. A condition that is not understood counts as false.
@@ -56,6 +61,12 @@ fn assign(statement: &str, environment: &mut BTreeMap<String, String>) {
         && is_name(name)
     {
         let value = expand(value, environment);
+        set(name, value, environment);
+    }
+}
+
+fn set(name: &str, value: String, environment: &mut BTreeMap<String, String>) {
+    if environment.len() < MOST_VARIABLES || environment.contains_key(name) {
         environment.insert(name.to_owned(), value);
     }
 }
@@ -83,6 +94,9 @@ fn expand(word: &str, environment: &mut BTreeMap<String, String>) -> String {
     let mut result = String::new();
     let mut rest = word.trim();
     while let Some(character) = rest.chars().next() {
+        if result.len() > LONGEST_VALUE {
+            break;
+        }
         if let Some(inside) = rest.strip_prefix("${") {
             let Some(end) = closing(inside, '{', '}') else {
                 break;
@@ -136,7 +150,7 @@ fn parameter(text: &str, environment: &mut BTreeMap<String, String>) -> String {
     match (characters.next(), present) {
         (Some('='), false) => {
             let value = expand(characters.as_str(), environment);
-            environment.insert(name.to_owned(), value.clone());
+            set(name, value.clone(), environment);
             value
         }
         (Some('-'), false) | (Some('+'), true) => expand(characters.as_str(), environment),
@@ -447,8 +461,11 @@ mod tests {
             "A=${B=${B=${B",
             "é=ü",
             "if test -n $",
+            &format!("A=xxxxxxxx\n{}", "A=$A$A$A\n".repeat(1000)),
         ] {
-            source(script, &mut BTreeMap::new());
+            let mut environment = BTreeMap::new();
+            source(script, &mut environment);
+            assert!(environment.values().all(|value| value.len() <= 4 * LONGEST_VALUE));
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A number of bytes. Serialized as a plain integer; shown to people in decimal units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 

@@ -88,6 +88,12 @@ impl<'a> TomlFile<'a> {
         toml::from_str(self.text).map_err(|error| from_toml(self.name, self.text, &error))
     }
 
+    /// A place as errors show it: file and line.
+    pub fn place(&self, place: &Range<usize>) -> String {
+        let TomlError { file, line, .. } = at(self.name, self.text, place.start, String::new());
+        format!("{file}:{line}")
+    }
+
     /// An error at a place in the file.
     pub fn error(&self, place: Range<usize>, message: String) -> TomlError {
         at(self.name, self.text, place.start, message)

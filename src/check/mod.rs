@@ -1,7 +1,11 @@
 //! Would Lambda run it? Reads layers or a tree and says what is wrong with them.
 
+mod archive;
+mod large;
+mod names;
 mod programs;
 mod read;
+mod start;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use programs::program_findings;
-pub use read::{Layer, read_zips};
+pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 
 use crate::finding::{Code, Finding};
 use crate::limits;
@@ -21,7 +25,7 @@ use crate::runtime::{Arch, Runtime};
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 use crate::tree::scan::{Problem, ProblemKind, ScanError, scan};
-use crate::tree::{Content, Entry, Tree, TreePath};
+use crate::tree::{Content, Entry, Mode, Tree, TreePath};
 
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +73,7 @@ pub struct Report {
 
 /// The size of one layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerSize {
     /// The zip's file name.
     pub file: String,
@@ -159,21 +164,24 @@ fn number_in(name: &str) -> u64 {
     digits.parse().unwrap_or(u64::MAX)
 }
 
-/// Reads inputs as layers: each zip is one, a tree is one without a zip.
-pub fn read(inputs: &[Input], progress: &dyn Progress) -> Result<Vec<Layer>, CheckError> {
+/// Reads inputs as layers: each zip is one, a tree is one without a zip, with the permissions that pack gives it. A zip that
+/// announces more than `max_unzipped` is not unpacked.
+pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> Result<Vec<Layer>, CheckError> {
     let mut layers = Vec::new();
     for input in inputs {
         match input {
-            Input::Zips(zips) => layers.extend(read_zips(zips, progress)?),
+            Input::Zips(zips) => layers.extend(read_zips(zips, max_unzipped, progress)?),
             Input::Tree(path) => {
                 let scan = scan(path, progress)?;
                 layers.push(Layer {
                     file: path.display().to_string(),
                     zip_bytes: None,
                     entries: scan.tree.iter().count(),
+                    unzipped_bytes: scan.tree.totals().unzipped_bytes,
                     findings: scan_findings(&scan.problems),
                     sums: BTreeMap::new(),
-                    tree: scan.tree,
+                    zipped: BTreeMap::new(),
+                    tree: as_packed(scan.tree),
                 });
             }
         }
@@ -196,76 +204,125 @@ pub fn scan_findings(problems: &[Problem]) -> Vec<Finding> {
         .collect()
 }
 
-/// Judges layers that are attached in this order.
-pub fn judge(layers: Vec<Layer>, runtime: &Runtime) -> Report {
+/// A tree with the permissions that its files have in a layer.
+fn as_packed(tree: Tree) -> Tree {
+    let mut packed = Tree::default();
+    for (path, mut entry) in tree {
+        match &mut entry {
+            Entry::File(file) => file.mode = file.mode.in_layer(),
+            Entry::Directory(mode) => *mode = Mode::FOLDER,
+            Entry::Symlink(_) => {}
+        }
+        packed.insert(path, entry);
+    }
+    packed
+}
+
+/// Judges layers that are attached in this order. `reserve` is what is to be left of Lambda's limit for the function's code.
+pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
     let mut findings = Vec::new();
     let mut sizes = Vec::new();
     let mut unzipped = Bytes(0);
     let mut merged = Tree::default();
-    // Which layer an entry of `merged` is from, by its number, and the sum of its content.
-    let mut origins: BTreeMap<TreePath, (usize, Option<(u32, u64)>)> = BTreeMap::new();
-    let mut files: Vec<String> = Vec::new();
-    let alone = layers.len() == 1;
-    for layer in layers {
-        let size = layer.tree.totals().unzipped_bytes;
-        unzipped += size;
+    let mut origins = Origins::default();
+    for (number, layer) in layers.into_iter().enumerate() {
+        unzipped += layer.unzipped_bytes;
         let name = layer.zip_bytes.map(|_| layer.file.as_str());
-        if let Some(bytes) = layer.zip_bytes {
-            findings.extend(zip_size(bytes).map(|finding| finding.in_layer(name)));
-            sizes.push(LayerSize {
-                file: layer.file.clone(),
-                zipped_bytes: bytes,
-                unzipped_bytes: size,
-                entries: layer.entries,
-            });
+        if let Some(size) = layer.size() {
+            findings.extend(zip_size(size.zipped_bytes).map(|finding| finding.in_layer(name)));
+            sizes.push(size);
         }
-        findings.extend(layer.findings.into_iter().map(|finding| finding.in_layer(name)));
-        if alone {
-            merged = layer.tree;
-            break;
-        }
+        let alone = layer.findings.into_iter().chain(names::name_findings(&layer.tree));
+        findings.extend(alone.map(|finding| finding.in_layer(name)));
+        origins.files.push(name.map(ToOwned::to_owned));
         for (path, entry) in layer.tree {
             let sum = layer.sums.get(&path).copied();
-            let known = origins.get(&path);
-            if let Some((other, other_sum)) = known
+            let there = origins.of.entry(path.clone()).or_default();
+            if let Some((other, other_sum)) = there.last()
                 && !same(merged.get(&path), &entry, *other_sum, sum)
             {
+                let other = escaped(origins.files[*other].as_deref().unwrap_or("the tree").as_bytes());
+                let words = [("other", other.as_str()), ("how", "with different content")];
                 findings.push(
-                    Finding::new(Code::ConflictingPath, &[("other", &files[*other])])
+                    Finding::new(Code::ConflictingPath, &words)
                         .at(shown(&path))
                         .in_layer(name),
                 );
             }
-            if known.is_none() || !matches!(entry, Entry::Directory(_)) {
-                origins.insert(path.clone(), (files.len(), sum));
+            there.push((number, sum));
+            if !matches!(entry, Entry::Directory(_)) || merged.get(&path).is_none() {
                 merged.insert(path, entry);
             }
         }
-        files.push(layer.file);
     }
     if sizes.len() > limits::LAYERS {
-        findings.push(Finding::new(
-            Code::TooManyLayers,
-            &[("count", &sizes.len().to_string())],
-        ));
+        let count = sizes.len().to_string();
+        findings.push(Finding::new(Code::TooManyLayers, &[("count", &count)]));
     }
-    if unzipped.0 >= limits::UNZIPPED_BYTES {
-        findings.push(Finding::new(
-            Code::UnzippedTooLarge,
-            &[("bytes", &exact(unzipped.0)), ("limit", &exact(limits::UNZIPPED_BYTES))],
-        ));
-    }
-    let graph = graph(Root { tree: &merged, runtime });
-    findings.extend(link_findings(Root { tree: &merged, runtime }));
-    findings.extend(object_findings(&merged, runtime));
-    findings.extend(loader_findings(Root { tree: &merged, runtime }, &graph));
+    findings.extend(unzipped_size(unzipped, reserve));
+    let root = Root { tree: &merged, runtime };
+    let graph = graph(root);
+    let mut together = link_findings(root);
+    together.extend(links_between(root, &origins));
+    together.extend(covered_paths(&merged));
+    together.extend(names_differ_in_case(&merged));
+    together.extend(object_findings(&merged, runtime));
+    together.extend(loader_findings(root, &graph));
+    together.extend(start::start_findings(root));
+    findings.extend(together.into_iter().map(|finding| {
+        let layer = finding.path.as_deref().and_then(|path| origins.layer_of(path));
+        finding.in_layer(layer)
+    }));
     findings.sort();
     Report {
         layers: sizes,
-        findings,
+        findings: limited(findings),
         merged,
         graph,
     }
+}
+
+/// A layer by its number, and the checksum and length of what it has at a path.
+type Origin = (usize, Option<(u32, u64)>);
+
+/// Which layers have a path: their numbers in order, and the checksum of what each has there.
+#[derive(Default)]
+struct Origins {
+    files: Vec<Option<String>>,
+    of: BTreeMap<TreePath, Vec<Origin>>,
+}
+
+impl Origins {
+    /// The layer from which a path comes in the end; `None` for a tree.
+    fn layer_of(&self, path: &str) -> Option<&str> {
+        let (number, _) = self.of.get(&TreePath::new(path)?)?.last()?;
+        self.files[*number].as_deref()
+    }
+
+    fn has(&self, layer: usize, path: &TreePath) -> bool {
+        let layers = self.of.get(path);
+        layers.is_some_and(|layers| layers.iter().any(|(number, _)| *number == layer))
+    }
+}
+
+/// Of each kind of findings no more than a person or a pipeline can use.
+fn limited(findings: Vec<Finding>) -> Vec<Finding> {
+    const MOST: usize = 1000;
+    let mut counts: BTreeMap<Code, usize> = BTreeMap::new();
+    let mut kept = Vec::new();
+    for finding in findings {
+        let count = counts.entry(finding.code).or_default();
+        *count += 1;
+        if *count <= MOST {
+            kept.push(finding);
+        }
+    }
+    for (code, count) in counts.into_iter().filter(|(_, count)| *count > MOST) {
+        let words = [("count", exact((count - MOST) as u64)), ("code", code.to_string())];
+        let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
+        kept.push(Finding::new(Code::MoreFindings, &words));
+    }
+    kept
 }
 
 fn zip_size(bytes: Bytes) -> Option<Finding> {
@@ -279,6 +336,26 @@ fn zip_size(bytes: Bytes) -> Option<Finding> {
     Some(Finding::new(code, &[("bytes", &exact(bytes.0))]))
 }
 
+fn unzipped_size(bytes: Bytes, reserve: Bytes) -> Option<Finding> {
+    let shown = exact(bytes.0);
+    // The sum must be smaller than the limit.
+    match (limits::UNZIPPED_BYTES - 1).checked_sub(bytes.0) {
+        None => {
+            let words = [("bytes", shown.as_str()), ("limit", &exact(limits::UNZIPPED_BYTES))];
+            Some(Finding::new(Code::UnzippedTooLarge, &words))
+        }
+        Some(left) if left < reserve.0 => {
+            let words = [
+                ("bytes", shown.as_str()),
+                ("left", &exact(left)),
+                ("reserve", &exact(reserve.0)),
+            ];
+            Some(Finding::new(Code::ReserveNotLeft, &words))
+        }
+        Some(_) => None,
+    }
+}
+
 /// Whether two layers hold the same thing at a path.
 fn same(a: Option<&Entry>, b: &Entry, a_sum: Option<(u32, u64)>, b_sum: Option<(u32, u64)>) -> bool {
     match (a, b) {
@@ -287,6 +364,76 @@ fn same(a: Option<&Entry>, b: &Entry, a_sum: Option<(u32, u64)>, b_sum: Option<(
         (Some(Entry::File(_)), Entry::File(_)) => a_sum.is_some() && a_sum == b_sum,
         _ => false,
     }
+}
+
+/// Paths below what is a file or a link: whether they can be unpacked depends on the order.
+fn covered_paths(tree: &Tree) -> Vec<Finding> {
+    tree.iter()
+        .filter_map(|(path, _)| {
+            let parent = path.parent()?;
+            let what = match tree.get(&parent)? {
+                Entry::Directory(_) => return None,
+                Entry::File(_) => "a file",
+                Entry::Symlink(_) => "a link",
+            };
+            let how = format!("where {} is {what}", shown(&parent));
+            let words = [("other", "the layers"), ("how", how.as_str())];
+            Some(Finding::new(Code::ConflictingPath, &words).at(shown(path)))
+        })
+        .collect()
+}
+
+/// Links of one layer that lead into another, once for each pair of layers.
+fn links_between(root: Root<'_>, origins: &Origins) -> Vec<Finding> {
+    let mut between: BTreeMap<(usize, usize), (usize, &TreePath, String)> = BTreeMap::new();
+    if origins.files.len() < 2 {
+        return Vec::new();
+    }
+    for (path, entry) in root.tree.iter() {
+        let (Entry::Symlink(target), Some(layers)) = (entry, origins.of.get(path)) else {
+            continue;
+        };
+        let mut way = Vec::new();
+        let Ok(Place::Tree(place)) = root.walk(&link_target(path, target), |link| way.push(link)) else {
+            continue;
+        };
+        way.push(place);
+        for (layer, _) in layers {
+            let foreign = way.iter().find(|step| !step.is_root() && !origins.has(*layer, step));
+            if let Some(step) = foreign
+                && let Some((other, _)) = origins.of.get(step).and_then(|layers| layers.last())
+            {
+                let pair = between
+                    .entry((*layer, *other))
+                    .or_insert_with(|| (0, path, shown(step)));
+                pair.0 += 1;
+            }
+        }
+    }
+    between
+        .into_iter()
+        .map(|((_, other), (count, path, target))| {
+            let other = escaped(origins.files[other].as_deref().unwrap_or("the tree").as_bytes());
+            let words = [("count", exact(count as u64)), ("other", other), ("target", target)];
+            let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
+            Finding::new(Code::LinkNeedsLayer, &words).at(shown(path))
+        })
+        .collect()
+}
+
+/// Names in one folder that are the same where case does not count.
+fn names_differ_in_case(tree: &Tree) -> Option<Finding> {
+    let mut groups: BTreeMap<(&str, String), Vec<&TreePath>> = BTreeMap::new();
+    for (path, _) in tree.iter() {
+        let name = path.file_name();
+        let folder = &path.as_str()[..path.as_str().len() - name.len()];
+        groups.entry((folder, name.to_lowercase())).or_default().push(path);
+    }
+    let alike: Vec<_> = groups.into_values().filter(|paths| paths.len() > 1).collect();
+    let first = alike.first()?;
+    let words = [("count", exact(alike.len() as u64)), ("example", names(first))];
+    let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
+    Some(Finding::new(Code::NamesDifferInCase, &words).at(shown(first[0])))
 }
 
 /// Links that lead nowhere, out of /opt or in a circle.
@@ -300,11 +447,14 @@ pub fn link_findings(root: Root<'_>) -> Vec<Finding> {
             let (code, target) = match root.resolve(&link_target(path, target)) {
                 Ok(Place::Tree(_)) => return None,
                 Err(Unresolved::NotInTree(at)) => (Code::DanglingLink, at),
-                Ok(Place::Runtime(at)) | Err(Unresolved::NotInRuntime(at)) => (Code::LinkOutOfOpt, at),
+                Ok(Place::Runtime(at)) => (Code::LinkToRuntime, at),
+                Err(Unresolved::NotInRuntime(at)) if names::is_there_at_run_time(&at) => (Code::LinkToRuntime, at),
+                Err(Unresolved::NotInRuntime(at)) => (Code::LinkOutOfOpt, at),
                 Err(Unresolved::Loop) => (Code::LinkLoop, String::new()),
             };
             let target = escaped(target.as_bytes());
-            Some(Finding::new(code, &[("target", &target)]).at(shown(path)))
+            let words = [("target", target.as_str()), ("runtime", &root.runtime.name)];
+            Some(Finding::new(code, &words).at(shown(path)))
         })
         .collect()
 }
@@ -314,13 +464,15 @@ pub fn object_findings(tree: &Tree, runtime: &Runtime) -> Vec<Finding> {
     tree.files()
         .filter_map(|(path, file)| {
             let finding = match &file.content {
-                Content::Object(object) if object.machine != runtime.arch.machine() => Finding::new(
-                    Code::WrongMachine,
-                    &[
-                        ("machine", &object.machine.to_string()),
-                        ("arch", &runtime.arch.to_string()),
-                    ],
-                ),
+                Content::Object(object) | Content::Rscript(object, _) if object.machine != runtime.arch.machine() => {
+                    Finding::new(
+                        Code::WrongMachine,
+                        &[
+                            ("machine", &object.machine.to_string()),
+                            ("arch", &runtime.arch.to_string()),
+                        ],
+                    )
+                }
                 Content::BrokenObject(reason) => {
                     Finding::new(Code::UnreadableObject, &[("reason", &escaped(reason.as_bytes()))])
                 }

@@ -34,7 +34,7 @@ fn interpreters(root: Root<'_>) -> Vec<Finding> {
     let mut missing: BTreeMap<(bool, String), Vec<&TreePath>> = BTreeMap::new();
     for (path, file) in root.tree.files() {
         let (wanted, needed_at_start) = match &file.content {
-            Content::Object(object) => (object.interpreter.as_deref(), true),
+            Content::Object(object) | Content::Rscript(object, _) => (object.interpreter.as_deref(), true),
             Content::Text(text) if file.mode.is_executable() => {
                 (script_interpreter(root, text), is_on_start_path(path))
             }

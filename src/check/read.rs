@@ -1,33 +1,51 @@
 //! Reads zips with another reader than the one that wrote them, and trusts nothing in them.
 //!
-//! Nothing is extracted to disk, no size that a header announces is believed, and no more is read than Lambda would
-//! unpack.
+//! Nothing is extracted to disk, no size that a header announces is believed, no entry is unpacked beyond what it
+//! announces, and a zip that announces too much is not unpacked at all. What is held in memory is bounded by constants,
+//! not by the zip.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use ::zip::ZipArchive;
-use ::zip::result::ZipError;
 use rayon::prelude::*;
 
+use super::LayerSize;
+use super::archive::{Archive, Flow, Header, Method, NoArchive, Unpacker};
+use super::large;
 use crate::finding::{Code, Finding};
 use crate::limits;
+use crate::pack::entry_size;
 use crate::progress::{Interrupted, Progress, Stage, Work};
-use crate::size::Bytes;
+use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
-use crate::tree::{Entry, File, Mode, Tree, TreePath, content};
+use crate::tree::{Content, Entry, File, Mode, Tree, TreePath, content};
 
-/// Larger files are no zips of layers; they are not read.
-const LARGEST_ZIP: u64 = 1 << 30;
-/// `PATH_MAX`, and so the longest target of a link (limits.h).
-const LONGEST_TARGET: u64 = 4096;
+/// `PATH_MAX`, and so the longest name and the longest target of a link (limits.h).
+const LONGEST_PATH: usize = 4096;
+/// Deeper folders than any tree has.
+const DEEPEST: usize = 128;
+/// How much of one file is held in memory to be looked at; of a larger object only the parts that matter are.
+const HELD: usize = 8 << 20;
+/// How much of all files may be looked at together before it is taken into the tree.
+const BATCH: u64 = 16 << 20;
+/// How much of texts, names in objects and targets of links is kept of one zip, and how much its folders may add to its
+/// names, in bytes. A real layer comes to a tenth.
+const KEPT: u64 = 32 << 20;
+/// The version of the format that Lambda is known to take, times ten, and one that it has been seen to refuse at times.
+const PLAIN_VERSION: u16 = 20;
+const REFUSED_VERSION: u16 = 45;
 /// The kind of a file in `st_mode` (inode(7)).
 const KIND: u32 = 0o170_000;
 const LINK: u32 = 0o120_000;
 const FOLDER: u32 = 0o040_000;
+const REGULAR: u32 = 0o100_000;
+/// setuid and setgid.
+const SETUID: u32 = 0o6000;
+
+/// A zip that announces more unzipped bytes than this is not unpacked unless the user says so.
+pub const MAX_UNZIPPED: Bytes = Bytes(4 * limits::UNZIPPED_BYTES);
 
 /// One layer, read.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +54,8 @@ pub struct Layer {
     pub file: String,
     /// The zip's length; `None` for a tree.
     pub zip_bytes: Option<Bytes>,
+    /// What its entries announce to unzip to, which is what AWS counts; for a tree what it has.
+    pub unzipped_bytes: Bytes,
     /// How many entries it has.
     pub entries: usize,
     /// What is wrong with it, taken by itself.
@@ -44,10 +64,24 @@ pub struct Layer {
     pub tree: Tree,
     /// CRC-32 and length of each file, by which equal content is told.
     pub sums: BTreeMap<TreePath, (u32, u64)>,
+    /// What each entry adds to the zip, headers included and extra fields not.
+    pub zipped: BTreeMap<TreePath, Bytes>,
 }
 
-/// Reads zips whole: every entry's content is unpacked in memory, one at a time a thread, and its CRC compared.
-pub fn read_zips(paths: &[PathBuf], progress: &dyn Progress) -> Result<Vec<Layer>, Interrupted> {
+impl Layer {
+    /// The sizes of a zip; a tree has none.
+    pub fn size(&self) -> Option<LayerSize> {
+        Some(LayerSize {
+            file: self.file.clone(),
+            zipped_bytes: self.zip_bytes?,
+            unzipped_bytes: self.unzipped_bytes,
+            entries: self.entries,
+        })
+    }
+}
+
+/// Reads zips whole: every entry's content is unpacked in memory, piece by piece, and its CRC compared.
+pub fn read_zips(paths: &[PathBuf], max_unzipped: Bytes, progress: &dyn Progress) -> Result<Vec<Layer>, Interrupted> {
     let total = paths
         .iter()
         .filter_map(|path| Some(fs_err::metadata(path).ok()?.len()))
@@ -57,14 +91,12 @@ pub fn read_zips(paths: &[PathBuf], progress: &dyn Progress) -> Result<Vec<Layer
         .iter()
         .map(|path| {
             progress.check()?;
-            read_zip(path, progress, work.as_ref())
+            read_zip(path, max_unzipped, progress, work.as_ref())
         })
         .collect()
 }
 
-type Archive = ZipArchive<Cursor<Arc<[u8]>>>;
-
-fn read_zip(path: &Path, progress: &dyn Progress, work: &dyn Work) -> Result<Layer, Interrupted> {
+fn read_zip(path: &Path, max_unzipped: Bytes, progress: &dyn Progress, work: &dyn Work) -> Result<Layer, Interrupted> {
     let file = path
         .file_name()
         .unwrap_or(path.as_os_str())
@@ -73,59 +105,238 @@ fn read_zip(path: &Path, progress: &dyn Progress, work: &dyn Work) -> Result<Lay
     let mut layer = Layer {
         file,
         zip_bytes: Some(Bytes(fs_err::metadata(path).map_or(0, |metadata| metadata.len()))),
+        unzipped_bytes: Bytes(0),
         entries: 0,
         findings: Vec::new(),
         tree: Tree::default(),
         sums: BTreeMap::new(),
+        zipped: BTreeMap::new(),
     };
-    let archive = match open(path) {
+    let archive = match Archive::open(path) {
         Ok(archive) => archive,
-        Err(reason) => {
-            layer.findings.push(Finding::new(
-                Code::UnreadableZip,
-                &[("reason", &escaped(reason.as_bytes()))],
-            ));
+        Err(error) => {
+            let (code, reason) = match error {
+                NoArchive::Unreadable(reason) => (Code::UnreadableZip, reason),
+                NoArchive::Truncated(reason) => (Code::TruncatedZip, reason),
+            };
+            let reason = escaped(reason.as_bytes());
+            layer.findings.push(Finding::new(code, &[("reason", &reason)]));
             return Ok(layer);
         }
     };
-    layer.entries = archive.len();
-    if archive.has_duplicate_names() {
-        layer.findings.push(Finding::new(Code::DuplicateName, &[]));
+    layer.entries = archive.entries.len();
+    layer.unzipped_bytes = archive.entries.iter().map(|header| Bytes(header.uncompressed)).sum();
+    layer.findings = archive_findings(&archive);
+    if layer.unzipped_bytes > max_unzipped {
+        let words = [
+            ("bytes", exact(layer.unzipped_bytes.0)),
+            ("limit", exact(max_unzipped.0)),
+        ];
+        let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
+        layer.findings.push(Finding::new(Code::UnpacksTooFar, &words));
+        return Ok(layer);
     }
-    // What all entries together may still unpack to; past Lambda's limit the layer is refused anyway.
-    let left = AtomicU64::new(limits::UNZIPPED_BYTES * 2);
-    let read: Vec<Result<ReadEntry, Interrupted>> = (0..archive.len())
-        .into_par_iter()
-        .map_init(
-            || archive.clone(),
-            |archive, index| {
+    let reader = Reader {
+        archive: &archive,
+        progress,
+        large: Mutex::new(()),
+    };
+    let mut occupied: Vec<(Range<u64>, usize)> = Vec::with_capacity(archive.entries.len());
+    let mut names: BTreeMap<TreePath, usize> = BTreeMap::new();
+    let mut keeping = Keeping::default();
+    for batch in batches(&archive.entries) {
+        let read: Vec<Result<ReadEntry, Interrupted>> = batch
+            .clone()
+            .into_par_iter()
+            .map_init(Unpacker::new, |unpacker, index| {
                 progress.check()?;
-                let entry = read_entry(archive, index, &left);
-                work.advance(entry.compressed);
+                let header = &archive.entries[index];
+                let entry = reader.read_entry(header, unpacker);
+                work.advance(header.compressed);
+                progress.check()?;
                 Ok(entry)
-            },
-        )
-        .collect();
-    for entry in read {
-        let entry = entry?;
-        layer.findings.extend(entry.findings);
-        if let Some((path, value)) = entry.value {
-            if let Some(sum) = entry.sum {
-                layer.sums.insert(path.clone(), sum);
+            })
+            .collect();
+        for (index, entry) in batch.zip(read) {
+            let mut entry = entry?;
+            layer.findings.append(&mut entry.findings);
+            if let Some(place) = entry.place {
+                occupied.push((place, index));
             }
-            layer.tree.insert(path, value);
+            let Some((path, value)) = entry.value else { continue };
+            *names.entry(path.clone()).or_default() += 1;
+            match keeping.keep(&path, value, &layer.tree) {
+                Ok(value) => {
+                    layer.zipped.insert(path.clone(), entry.zipped);
+                    if let Some(sum) = entry.sum {
+                        layer.sums.insert(path.clone(), sum);
+                    }
+                    layer.tree.insert(path, value);
+                }
+                Err(finding) => layer.findings.push(finding),
+            }
         }
     }
+    layer.findings.extend(overlaps(&archive, occupied));
+    let duplicates = names.into_iter().filter(|(_, count)| *count > 1);
+    layer.findings.extend(duplicates.map(|(path, count)| {
+        Finding::new(Code::DuplicateName, &[("count", &count.to_string())]).at(escaped(path.as_str().as_bytes()))
+    }));
     Ok(layer)
 }
 
-fn open(path: &Path) -> Result<Archive, String> {
-    let length = fs_err::metadata(path).map_err(|error| error.to_string())?.len();
-    if length > LARGEST_ZIP {
-        return Err(format!("it has {length} bytes, which no layer can have"));
+/// Runs of entries of which no more is looked at together than memory has room for.
+fn batches(entries: &[Header]) -> Vec<Range<usize>> {
+    let mut batches = Vec::new();
+    let mut start = 0;
+    let mut held = 0;
+    for (index, header) in entries.iter().enumerate() {
+        // Of a large file little is kept once it was looked at.
+        held += header.uncompressed.min(content::TEXT_LIMIT as u64);
+        if held > BATCH {
+            batches.push(start..index + 1);
+            start = index + 1;
+            held = 0;
+        }
     }
-    let bytes: Arc<[u8]> = fs_err::read(path).map_err(|error| error.to_string())?.into();
-    ZipArchive::new(Cursor::new(bytes)).map_err(|error| error.to_string())
+    batches.push(start..entries.len());
+    batches
+}
+
+/// What can be said of a zip by its directory.
+fn archive_findings(archive: &Archive) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut find = |code, words: &[(&str, &str)]| findings.push(Finding::new(code, words));
+    if archive.entries.is_empty() {
+        find(Code::EmptyZip, &[]);
+    }
+    for (bytes, place) in [(archive.before, "before"), (archive.after, "behind")] {
+        if bytes > 0 {
+            find(Code::DataOutsideZip, &[("bytes", &exact(bytes)), ("place", place)]);
+        }
+    }
+    if archive.comment > 0 {
+        find(Code::ZipComment, &[("bytes", &exact(archive.comment))]);
+    }
+    let shown = |header: &Header| escaped(archive.name(header));
+    let large = archive.entries.iter().find(|header| header.zip64);
+    if archive.zip64 || large.is_some() {
+        let what = large.map_or_else(
+            || "its end record".to_owned(),
+            |header| format!("the entry {}", shown(header)),
+        );
+        find(Code::Zip64, &[("what", &what)]);
+    }
+    let version = |number: u16| format!("{}.{}", number / 10, number % 10);
+    let some = |wanted: &dyn Fn(&Header) -> bool| {
+        let mut found = archive.entries.iter().filter(|header| wanted(header));
+        let first = found.next()?;
+        Some((exact(1 + found.count() as u64), shown(first)))
+    };
+    let highest = |of: &dyn Fn(&Header) -> u16| archive.entries.iter().map(of).max().unwrap_or_default();
+    let needed = highest(&|header| header.versions().1);
+    if let Some((count, _)) = some(&|header| header.versions().1 > PLAIN_VERSION) {
+        find(
+            Code::NewerZipVersion,
+            &[("count", &count), ("version", &version(needed))],
+        );
+    }
+    let made_by = highest(&|header| header.versions().0);
+    if made_by >= REFUSED_VERSION {
+        find(Code::MadeByNewerVersion, &[("version", &version(made_by))]);
+    }
+    if let Some((count, example)) = some(&Header::has_descriptor) {
+        find(Code::DataDescriptor, &[("count", &count), ("example", &example)]);
+    }
+    if let Some((count, example)) = some(&|header| header.mode().is_none()) {
+        find(Code::NotMadeByUnix, &[("count", &count), ("example", &example)]);
+    }
+    findings
+}
+
+/// Entries that begin before another one ends.
+fn overlaps(archive: &Archive, mut occupied: Vec<(Range<u64>, usize)>) -> Vec<Finding> {
+    occupied.sort_by_key(|(place, index)| (place.start, place.end, *index));
+    let mut findings = Vec::new();
+    let mut last: Option<(u64, usize)> = None;
+    for (place, index) in occupied {
+        if let Some((end, other)) = last
+            && place.start < end
+        {
+            let other = escaped(archive.name(&archive.entries[other]));
+            findings.push(
+                Finding::new(Code::OverlappingEntries, &[("other", &other)])
+                    .at(escaped(archive.name(&archive.entries[index]))),
+            );
+        }
+        if last.is_none_or(|(end, _)| place.end > end) {
+            last = Some((place.end, index));
+        }
+    }
+    findings
+}
+
+/// What is kept of a zip so far.
+#[derive(Default)]
+struct Keeping {
+    content: u64,
+    folders: u64,
+}
+
+impl Keeping {
+    /// The entry as it goes into the tree. What would be more than a real layer has is reduced to what is needed least, or
+    /// refused.
+    fn keep(&mut self, path: &TreePath, entry: Entry, tree: &Tree) -> Result<Entry, Finding> {
+        let folders = path.ancestors().take_while(|folder| !tree.contains(folder));
+        self.folders += folders.map(|folder| folder.as_str().len() as u64).sum::<u64>();
+        self.content += weight(&entry);
+        let shown = escaped(path.as_str().as_bytes());
+        if self.folders > KEPT {
+            return Err(Finding::new(Code::BadName, &[("what", "one of more folders than any layer has")]).at(shown));
+        }
+        if self.content <= KEPT {
+            return Ok(entry);
+        }
+        match entry {
+            Entry::File(File { bytes, mode, content }) => Ok(Entry::File(File {
+                bytes,
+                mode,
+                content: match content {
+                    Content::Text(text) => Content::Text(text.lines().next().unwrap_or_default().to_owned()),
+                    Content::Object(_) | Content::Rscript(..) => {
+                        Content::BrokenObject("the zip has more names of libraries and symbols than any layer".into())
+                    }
+                    other => other,
+                },
+            })),
+            Entry::Symlink(_) => {
+                let reason = "the zip has more links than any layer";
+                Err(Finding::new(Code::CorruptEntry, &[("reason", reason)]).at(shown))
+            }
+            folder @ Entry::Directory(_) => Ok(folder),
+        }
+    }
+}
+
+/// How many bytes an entry keeps in memory, about.
+fn weight(entry: &Entry) -> u64 {
+    let bytes = match entry {
+        Entry::Directory(_) => 0,
+        Entry::Symlink(target) => target.len(),
+        Entry::File(file) => match &file.content {
+            Content::Text(text) => text.len(),
+            Content::Object(object) | Content::Rscript(object, _) => object.names_bytes(),
+            _ => 0,
+        },
+    };
+    bytes as u64
+}
+
+struct Reader<'a> {
+    archive: &'a Archive,
+    progress: &'a dyn Progress,
+    /// Held by the one thread that looks at a large object.
+    large: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -133,99 +344,215 @@ struct ReadEntry {
     value: Option<(TreePath, Entry)>,
     sum: Option<(u32, u64)>,
     findings: Vec<Finding>,
-    compressed: u64,
+    /// Where it lies in the zip, its header included.
+    place: Option<Range<u64>>,
+    /// What it adds to the zip, headers included.
+    zipped: Bytes,
 }
 
-fn read_entry(archive: &mut Archive, index: usize, left: &AtomicU64) -> ReadEntry {
-    let mut result = ReadEntry::default();
-    let raw_name = archive
-        .by_index_raw(index)
-        .map(|entry| entry.name_raw().to_vec())
-        .unwrap_or_default();
-    let shown = escaped(&raw_name);
-    let mut find = |code, words: &[(&str, &str)]| {
-        result.findings.push(Finding::new(code, words).at(shown.clone()));
-    };
-    let mut entry = match archive.by_index(index) {
-        Ok(entry) => entry,
-        Err(ZipError::UnsupportedArchive(what)) => {
-            find(
-                Code::UnsupportedEntry,
-                &[("what", &format!("of an unknown kind ({what})"))],
-            );
+impl ReadEntry {
+    fn find(&mut self, shown: &str, code: Code, words: &[(&str, &str)]) {
+        self.findings.push(Finding::new(code, words).at(shown));
+    }
+}
+
+impl Reader<'_> {
+    fn read_entry(&self, header: &Header, unpacker: &mut Unpacker) -> ReadEntry {
+        let mut result = ReadEntry::default();
+        let name = self.archive.name(header);
+        result.zipped = Bytes(entry_size(&String::from_utf8_lossy(name), header.compressed));
+        let shown = escaped(&name[..name.len().min(LONGEST_PATH)]);
+        let content = match self.archive.locate(header) {
+            Ok((content, difference)) => {
+                if let Some(what) = difference {
+                    result.find(&shown, Code::HeaderMismatch, &[("what", what)]);
+                }
+                result.place = Some(header.offset..content.end);
+                content
+            }
+            Err(reason) => {
+                result.find(&shown, Code::CorruptEntry, &[("reason", &reason)]);
+                return result;
+            }
+        };
+        let unsupported = if header.is_encrypted() {
+            Some("encrypted".to_owned())
+        } else if let Method::Other(number) = header.method() {
+            Some(format!("compressed with {}", method_name(number)))
+        } else {
+            None
+        };
+        if let Some(what) = unsupported {
+            result.find(&shown, Code::UnsupportedEntry, &[("what", &what)]);
             return result;
         }
-        Err(error) => {
-            find(
-                Code::CorruptEntry,
-                &[("reason", &escaped(error.to_string().as_bytes()))],
-            );
+        let (path, is_folder_name) = match plain_name(name) {
+            Ok(plain) => plain,
+            Err(what) => {
+                result.find(&shown, Code::BadName, &[("what", what)]);
+                return result;
+            }
+        };
+        let mode = header.mode();
+        let permissions = Mode::new(mode.unwrap_or(0o644));
+        let octal = format!("{:04o}", permissions.bits());
+        let kind = mode.unwrap_or(0) & KIND;
+        if is_folder_name || kind == FOLDER {
+            let what = match permissions.bits() & 0o005 {
+                0o005 => None,
+                0o001 => Some("list"),
+                _ => Some("enter"),
+            };
+            if let (Some(what), Some(_)) = (what, mode) {
+                result.find(&shown, Code::FolderNotSearchable, &[("mode", &octal), ("what", what)]);
+            }
+            let permissions = if mode.is_some() { permissions } else { Mode::FOLDER };
+            result.value = (!path.is_root()).then_some((path, Entry::Directory(permissions)));
             return result;
         }
-    };
-    result.compressed = entry.compressed_size();
-    if entry.encrypted() {
-        find(Code::UnsupportedEntry, &[("what", "encrypted")]);
-        return result;
-    }
-    let (path, is_folder_name) = match plain_name(&raw_name) {
-        Ok(plain) => plain,
-        Err(what) => {
-            find(Code::BadName, &[("what", what)]);
+        if kind == LINK {
+            match self.target(header, content, unpacker) {
+                Ok(target) => result.value = Some((path, Entry::Symlink(target))),
+                Err(finding) => result.findings.push(finding.at(shown)),
+            }
             return result;
         }
-    };
-    let mode = entry.unix_mode();
-    if entry.system() != ::zip::System::Unix {
-        find(Code::NotMadeByUnix, &[]);
-    }
-    let kind = mode.unwrap_or(0) & KIND;
-    let permissions = Mode::new(mode.unwrap_or(0o644));
-    if is_folder_name || kind == FOLDER {
-        if permissions.bits() & 0o001 == 0 && mode.is_some() {
-            find(
-                Code::FolderNotSearchable,
-                &[("mode", &format!("{:04o}", permissions.bits()))],
-            );
-        }
-        result.value = Some((path, Entry::Directory(permissions)));
-        return result;
-    }
-    let is_link = kind == LINK;
-    if !is_link && permissions.bits() & 0o004 == 0 {
-        find(
-            Code::FileNotReadable,
-            &[("mode", &format!("{:04o}", permissions.bits()))],
-        );
-    }
-    let bytes = match read_content(&mut entry, path.file_name(), is_link, left) {
-        Ok(read) => read,
-        Err(reason) => {
-            find(Code::CorruptEntry, &[("reason", &escaped(reason.as_bytes()))]);
+        if kind != 0 && kind != REGULAR {
+            result.find(&shown, Code::SpecialFile, &[("kind", "device, FIFO or socket")]);
             return result;
         }
-    };
-    if is_link {
-        match String::from_utf8(bytes.kept) {
-            Ok(target) => result.value = Some((path, Entry::Symlink(target))),
-            Err(_) => find(Code::NameNotUtf8, &[]),
+        if permissions.bits() & 0o004 == 0 {
+            result.find(&shown, Code::FileNotReadable, &[("mode", &octal)]);
         }
-        return result;
-    }
-    result.sum = Some((bytes.crc32, bytes.length));
-    result.value = Some((
-        path.clone(),
-        Entry::File(File {
-            bytes: Bytes(bytes.length),
+        if permissions.bits() & SETUID != 0 {
+            result.find(&shown, Code::SetuidFile, &[("mode", &octal)]);
+        }
+        let content = match self.content(header, content, path.file_name(), unpacker) {
+            Ok(content) => {
+                result.sum = Some((header.crc32, header.uncompressed));
+                content
+            }
+            Err(finding) => {
+                result.findings.push(finding.at(shown));
+                Content::Data
+            }
+        };
+        let file = File {
+            bytes: Bytes(header.uncompressed),
             mode: permissions,
-            content: content::inspect(path.file_name(), &bytes.kept),
-        }),
-    ));
-    result
+            content,
+        };
+        result.value = Some((path, Entry::File(file)));
+        result
+    }
+
+    /// What a link leads to.
+    fn target(&self, header: &Header, content: Range<u64>, unpacker: &mut Unpacker) -> Result<String, Finding> {
+        let corrupt = |reason: &str| Finding::new(Code::CorruptEntry, &[("reason", reason)]);
+        if header.uncompressed > LONGEST_PATH as u64 {
+            return Err(corrupt("the link's target is longer than a path can be"));
+        }
+        let mut target = Vec::new();
+        self.unpack(header, content, unpacker, &mut |piece| target.extend_from_slice(piece))?;
+        if target.is_empty() || target.contains(&0) {
+            return Err(corrupt("the link's target is no path"));
+        }
+        String::from_utf8(target).map_err(|_| Finding::new(Code::NameNotUtf8, &[]))
+    }
+
+    /// What a file is.
+    fn content(
+        &self,
+        header: &Header,
+        place: Range<u64>,
+        file_name: &str,
+        unpacker: &mut Unpacker,
+    ) -> Result<Content, Finding> {
+        let mut held = Vec::new();
+        let mut wanted = content::HEAD;
+        self.unpack(header, place.clone(), unpacker, &mut |piece| {
+            let mut piece = piece;
+            while held.len() < wanted && !piece.is_empty() {
+                let (taken, rest) = piece.split_at(piece.len().min(wanted - held.len()));
+                held.extend_from_slice(taken);
+                piece = rest;
+                if held.len() == content::HEAD {
+                    wanted = content::wanted(file_name, &held).unwrap_or(HELD).min(HELD);
+                }
+            }
+        })?;
+        let is_whole = held.len() as u64 == header.uncompressed;
+        if is_whole || content::wanted(file_name, &held).is_some() {
+            return Ok(content::inspect(file_name, &held));
+        }
+        let _alone = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(large::inspect(file_name, held, header.uncompressed, |sink| {
+            unpacker.unpack(self.archive, header, place.clone(), &mut |piece| {
+                sink(piece);
+                self.flow()
+            })
+        }))
+    }
+
+    /// Unpacks an entry whole and compares its checksum.
+    fn unpack(
+        &self,
+        header: &Header,
+        content: Range<u64>,
+        unpacker: &mut Unpacker,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Finding> {
+        let mut hash = crc32fast::Hasher::new();
+        let done = unpacker.unpack(self.archive, header, content, &mut |piece| {
+            hash.update(piece);
+            sink(piece);
+            self.flow()
+        });
+        if let Err(reason) = done {
+            let reason = escaped(reason.as_bytes());
+            return Err(Finding::new(Code::CorruptEntry, &[("reason", &reason)]));
+        }
+        let found = hash.finalize();
+        if found != header.crc32 {
+            let words = [format!("{found:08x}"), format!("{:08x}", header.crc32)];
+            return Err(Finding::new(
+                Code::ChecksumMismatch,
+                &[("found", &words[0]), ("announced", &words[1])],
+            ));
+        }
+        Ok(())
+    }
+
+    /// Stops where the user wants to stop: whoever began the entry notices it right after it.
+    fn flow(&self) -> Flow {
+        match self.progress.check() {
+            Ok(()) => Flow::Continue,
+            Err(Interrupted) => Flow::Stop,
+        }
+    }
 }
 
-/// A name as a path, and whether it is a folder's; or what is wrong with it.
-fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
+/// The methods of compression by their number (APPNOTE 4.4.5), as far as programs in use write them.
+fn method_name(number: u16) -> String {
+    match number {
+        1 => "shrink".to_owned(),
+        6 => "implode".to_owned(),
+        9 => "deflate64".to_owned(),
+        12 => "bzip2".to_owned(),
+        14 => "LZMA".to_owned(),
+        20 | 93 => "Zstandard".to_owned(),
+        95 => "XZ".to_owned(),
+        98 => "PPMd".to_owned(),
+        99 => "AES encryption".to_owned(),
+        other => format!("the unknown method {other}"),
+    }
+}
+
+/// A name as a path, and whether it is a folder's; or what is wrong with it. `./` is the root.
+pub fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
+    if raw.len() > LONGEST_PATH {
+        return Err("longer than a path can be");
+    }
     let Ok(name) = std::str::from_utf8(raw) else {
         return Err("not UTF-8");
     };
@@ -238,61 +565,15 @@ fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
     if name.chars().any(char::is_control) {
         return Err("one with control characters");
     }
+    if name.split('/').count() > DEEPEST {
+        return Err("one of more folders than any layer has");
+    }
+    if matches!(name, "." | "./") {
+        return Ok((TreePath::root(), true));
+    }
     let trimmed = name.strip_suffix('/').unwrap_or(name);
     let trimmed = trimmed.strip_prefix("./").unwrap_or(trimmed);
     TreePath::new(trimmed)
         .map(|path| (path, name.ends_with('/')))
         .ok_or("not a plain path: it is empty, or has .. or empty parts")
-}
-
-struct ReadContent {
-    /// All bytes where they are wanted, else only the first ones.
-    kept: Vec<u8>,
-    length: u64,
-    crc32: u32,
-}
-
-fn read_content(
-    entry: &mut impl Read,
-    file_name: &str,
-    is_link: bool,
-    left: &AtomicU64,
-) -> Result<ReadContent, String> {
-    let mut kept = Vec::new();
-    let mut length = 0_u64;
-    let mut hash = crc32fast::Hasher::new();
-    let mut buffer = vec![0; 1 << 16];
-    let mut wanted = true;
-    loop {
-        let count = match entry.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.to_string()),
-        };
-        let chunk = &buffer[..count];
-        length += count as u64;
-        let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            left.checked_sub(count as u64)
-        });
-        if taken.is_err() {
-            return Err("the zip unpacks to far more than Lambda takes; the rest was not read".to_owned());
-        }
-        if is_link && length > LONGEST_TARGET {
-            return Err("the link's target is longer than a path can be".to_owned());
-        }
-        hash.update(chunk);
-        if wanted {
-            kept.extend_from_slice(chunk);
-            wanted = is_link || kept.len() < content::HEAD || content::is_wanted(file_name, &kept);
-        }
-    }
-    if !is_link && !content::is_wanted(file_name, &kept) {
-        kept.truncate(content::HEAD);
-    }
-    Ok(ReadContent {
-        kept,
-        length,
-        crc32: hash.finalize(),
-    })
 }

@@ -37,7 +37,7 @@ impl Arguments {
         let host = self.planning.host();
         let analysis = report::analyze(
             &scan,
-            &copies(&self.tree, &scan.tree),
+            &copies(&self.tree, &scan.tree, |_, file| file.content.object().is_some()),
             &plan,
             &chosen.rules,
             &matcher,

@@ -4,6 +4,10 @@
 mod analyze;
 mod bootstrap;
 mod check;
+mod completions;
+mod diff;
+mod form;
+mod invoke;
 mod pack;
 mod progress;
 mod prune;
@@ -23,10 +27,12 @@ use lambdar_prune::host::{HostDirectories, Libraries, NoLibraries};
 use lambdar_prune::plan::{Plan, PlanError, Symlinks, plan};
 use lambdar_prune::progress::Interrupted;
 use lambdar_prune::report::Look;
+use lambdar_prune::root::Root;
 use lambdar_prune::rules::{Choices, Matcher, RuleError, RuleSet, read_rules};
 use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 use lambdar_prune::tree::Tree;
 
+use form::FormOption;
 use progress::Terminal;
 
 /// The answer is yes: 0; it is no: 1; it could not be found: 2; stopped by the user: 130, as a shell has it (128 + SIGINT).
@@ -64,12 +70,19 @@ enum Command {
     Analyze(analyze::Arguments),
     Pack(pack::Arguments),
     Check(check::Arguments),
+    Diff(diff::Arguments),
     Prune(prune::Arguments),
     Bootstrap(bootstrap::Arguments),
     Rules(rules::Arguments),
     Publish(publish::Arguments),
+    Invoke(invoke::Arguments),
     Why(why::Arguments),
     Runtimes(runtimes::Arguments),
+    #[command(hide = true)]
+    Inside(invoke::InsideArguments),
+    Completions(completions::Arguments),
+    /// Print the manual page, in troff
+    Man,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -203,7 +216,7 @@ impl Planning {
         chosen: &Chosen,
         symlinks: Symlinks,
     ) -> Result<(Plan, Matcher), PlanError> {
-        let matcher = Matcher::new(&chosen.rules, &chosen.choices, tree)?;
+        let matcher = Matcher::new(&chosen.rules, &chosen.choices, Root { tree, runtime })?;
         let host = self.host();
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
         let mut plan = plan(tree, runtime, &matcher, symlinks, libraries)?;
@@ -286,6 +299,9 @@ failures!(ConfigError, PlanError, RuleError, RuntimeError);
 /// Parses the arguments, runs the command, prints, and gives the exit status.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Command::Inside(arguments) = &arguments.command {
+        return arguments.run();
+    }
     if let Some(threads) = arguments.global.threads {
         // The pool is set up once, here: this cannot fail.
         let _ = rayon::ThreadPoolBuilder::new()
@@ -298,12 +314,18 @@ pub(crate) fn run() -> ExitCode {
         Command::Analyze(arguments) => arguments.run(global, &progress),
         Command::Pack(arguments) => arguments.run(global, &progress),
         Command::Check(arguments) => arguments.run(global, &progress),
+        Command::Diff(arguments) => arguments.run(global, &progress),
         Command::Prune(arguments) => arguments.run(global, &progress),
         Command::Bootstrap(arguments) => arguments.run(global, &progress),
         Command::Rules(arguments) => arguments.run(global, &progress),
         Command::Publish(arguments) => arguments.run(global, &progress),
+        Command::Invoke(arguments) => arguments.run(global, &progress),
         Command::Why(arguments) => arguments.run(global, &progress),
         Command::Runtimes(arguments) => arguments.run(global, &progress),
+        // It has run already.
+        Command::Inside(_) => return Status::Fine.into(),
+        Command::Completions(arguments) => Ok(arguments.run()),
+        Command::Man => completions::manual(),
     };
     let status = match answer {
         Ok(answer) => match print(&answer.text) {

@@ -4,14 +4,15 @@ use clap::{Args, ValueEnum};
 
 use lambdar_prune::bootstrap;
 use lambdar_prune::finding::any_error;
-use lambdar_prune::pack::{CacheFolder, Effort, Options, PackError, Previous, Timestamp, pack};
-use lambdar_prune::plan::Symlinks;
+use lambdar_prune::limits;
+use lambdar_prune::pack::{CacheFolder, Effort, Limits, Options, PackError, Previous, Timestamp, Via, pack};
+use lambdar_prune::plan::{Symlinks, dedupe, may_be_shared};
 use lambdar_prune::report;
 use lambdar_prune::size::Bytes;
-use lambdar_prune::tree::scan::scan;
+use lambdar_prune::tree::scan::{copies, scan};
 
 use super::progress::Terminal;
-use super::{Answer, Failure, Format, Global, Planning, Status};
+use super::{Answer, Failure, Format, Global, Planning, Status, complain};
 
 /// Prune a tree, bring in what Lambda lacks, and pack it into the fewest zips
 ///
@@ -22,9 +23,22 @@ pub(super) struct Arguments {
     /// The folder in which the runtime was built
     #[arg(default_value = "/opt")]
     tree: PathBuf,
-    /// The largest zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800
-    #[arg(long, value_name = "SIZE", default_value = "50MB")]
-    max: Bytes,
+    /// The largest zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800 [default: 50MB; with --via s3, none but that of all
+    /// layers unzipped]
+    #[arg(long, value_name = "SIZE")]
+    max: Option<Bytes>,
+    /// The most layers
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    max_layers: u16,
+    /// The most that all layers may have unzipped [default: 262143999 bytes, Lambda's limit]
+    #[arg(long, value_name = "SIZE")]
+    max_unzipped: Option<Bytes>,
+    /// What the function and its other layers need of that, unzipped [default: 0]
+    #[arg(long, value_name = "SIZE")]
+    reserve: Option<Bytes>,
+    /// How the layers get to AWS
+    #[arg(long, value_enum, default_value_t = Way::Direct, value_name = "WAY")]
+    via: Way,
     /// The folder for layer-1.zip, layer-2.zip, … and layers.json
     #[arg(short, long, value_name = "DIR", default_value = "layers")]
     output: PathBuf,
@@ -34,6 +48,9 @@ pub(super) struct Arguments {
     /// Leave debug information and static symbol tables in programs and libraries
     #[arg(long)]
     no_strip: bool,
+    /// Pack files with the same content as they are; unless given, those in one folder become links to one of them
+    #[arg(long)]
+    no_dedupe: bool,
     /// How hard to compress
     #[arg(long, value_enum, default_value_t = Level::Best, value_name = "LEVEL")]
     effort: Level,
@@ -115,11 +132,19 @@ enum Links {
     Follow,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// In the request itself, which takes zips of less than 50MiB
+    Direct,
+    /// Through a bucket, where only the unzipped size is limited
+    S3,
+}
+
 impl From<PackError> for Failure {
     fn from(error: PackError) -> Self {
         match error {
             PackError::Interrupted(_) => Self::Interrupted,
-            PackError::TooLarge(_) => Self::No(error.to_string()),
+            PackError::Misfit(_) | PackError::Huge(_) => Self::No(error.to_string()),
             error => Self::Error(error.to_string()),
         }
     }
@@ -128,7 +153,7 @@ impl From<PackError> for Failure {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
         let options = Options {
-            max: self.max,
+            limits: self.limits()?,
             output: self.output.clone(),
             timestamp: timestamp()?,
             strip: !self.no_strip,
@@ -151,7 +176,26 @@ impl Arguments {
         if self.with_bootstrap {
             bootstrap::add(&mut plan, self.r_home.as_deref())?;
         }
-        let packed = pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress)?;
+        let policy = global.config()?.demands.policy;
+        if !self.no_dedupe && symlinks == Symlinks::Keep {
+            let same = copies(&self.tree, &plan.kept, |path, file| may_be_shared(&plan, path, file));
+            dedupe(&mut plan, &runtime, &same);
+        }
+        let mut packed = match pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress) {
+            Err(PackError::Misfit(misfit)) => {
+                complain(&misfit.to_string());
+                return Ok(Answer {
+                    text: match global.format {
+                        Format::Json => report::json(&misfit),
+                        Format::Table => report::misfit(&misfit, global.look()),
+                    },
+                    status: Status::No,
+                });
+            }
+            packed => packed?,
+        };
+        let (findings, allowed) = policy.apply(packed.findings);
+        packed.findings = findings;
         // One that the user did not ask for by name is not missed.
         let cache_note = packed.cache_note.as_ref();
         let cache_note = cache_note.filter(|_| global.verbose || self.caching.cache.is_some());
@@ -161,13 +205,38 @@ impl Arguments {
         Ok(Answer {
             text: match global.format {
                 Format::Json => packed.manifest.to_json(),
-                Format::Table => report::packed(&packed, &self.output.display().to_string(), global.look()),
+                Format::Table => report::packed(&packed, &allowed, &self.output.display().to_string(), global.look()),
             },
             status: if any_error(&packed.findings) {
                 Status::No
             } else {
                 Status::Fine
             },
+        })
+    }
+}
+
+impl Arguments {
+    fn limits(&self) -> Result<Limits, Failure> {
+        let via = match self.via {
+            Way::Direct => Via::Direct,
+            Way::S3 => Via::S3,
+        };
+        let all = self.max_unzipped.unwrap_or(Limits::DEFAULT.unzipped);
+        let reserve = self.reserve.unwrap_or_default();
+        let unzipped = all.0.checked_sub(reserve.0).filter(|left| *left > 0).ok_or_else(|| {
+            Failure::Error(format!(
+                "--reserve {reserve} leaves nothing of the {all} that are allowed unzipped; reserve less"
+            ))
+        })?;
+        Ok(Limits {
+            max: self.max.unwrap_or(match via {
+                Via::Direct => Limits::DEFAULT.max,
+                Via::S3 => Bytes(limits::ZIP_BYTES),
+            }),
+            layers: self.max_layers.into(),
+            unzipped: Bytes(unzipped),
+            via,
         })
     }
 }

@@ -45,6 +45,7 @@ impl Progress for Terminal {
             Stage::Write => ("Writing", BYTES),
             Stage::Check => ("Checking", BYTES),
             Stage::Publish => ("Publishing", BYTES),
+            Stage::Unpack => ("Unpacking", "{prefix:>12} {wide_bar} {pos}/{len}"),
             Stage::Move => ("Moving", "{prefix:>12} {wide_bar} {pos}/{len}"),
             Stage::Copy => ("Copying", BYTES),
         };

@@ -6,6 +6,7 @@ use lambdar_prune::host::NoLibraries;
 use lambdar_prune::plan::{Plan, Symlinks, plan};
 use lambdar_prune::prune::{self, How, Protected, PruneError, State, checked_tree};
 use lambdar_prune::report::{self, Outcome, Pruned};
+use lambdar_prune::root::Root;
 use lambdar_prune::rules::Matcher;
 use lambdar_prune::tree::Tree;
 use lambdar_prune::tree::scan::{ProblemKind, Scan, scan};
@@ -136,7 +137,14 @@ impl From<Link> for How {
 /// The plan for what lies in the tree; nothing is brought in.
 pub(super) fn planned(global: &Global, tree: &Tree, chosen: &Chosen) -> Result<(Plan, Matcher), Failure> {
     let runtime = global.runtime(tree)?;
-    let matcher = Matcher::new(&chosen.rules, &chosen.choices, tree)?;
+    let matcher = Matcher::new(
+        &chosen.rules,
+        &chosen.choices,
+        Root {
+            tree,
+            runtime: &runtime,
+        },
+    )?;
     let plan = plan(tree, &runtime, &matcher, Symlinks::Keep, &NoLibraries)?;
     Ok((plan, matcher))
 }

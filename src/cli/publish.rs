@@ -1,7 +1,6 @@
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Arg, ArgMatches, Args, FromArgMatches, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use lambdar_prune::finding::any_error;
 use lambdar_prune::publish::{
@@ -10,7 +9,7 @@ use lambdar_prune::publish::{
 use lambdar_prune::report;
 
 use super::progress::Terminal;
-use super::{Answer, Failure, Format, Global, Status, check, complain};
+use super::{Answer, Failure, FormOption, Global, Status, check, complain};
 
 /// Publish layers with your own aws tool, each only if it has changed
 ///
@@ -43,7 +42,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    form: Form,
+    form: FormOption<Form>,
     /// Add the lines that attach the layers in a template
     #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "dry_run")]
     snippet: Option<Tool>,
@@ -69,58 +68,15 @@ impl From<Tool> for Snippet {
     }
 }
 
-/// `--format` as it is here: the forms of every command, and one more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The forms of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
+    /// Tables for people
     Table,
+    /// One JSON document
     Json,
+    /// The ARNs alone, one in a line, if there are all
     Arns,
-}
-
-/// The name of the option, which is that of every command; here it takes the place of the shared one.
-const FORMAT: &str = "format";
-const ARNS: &str = "arns";
-
-impl Form {
-    fn option() -> Arg {
-        let shared = Format::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        let own = PossibleValue::new(ARNS).help("The ARNs alone, one in a line, if there are all");
-        // The value is of the shared option's type, for clap hands it on to that; `arns` is read from the text.
-        let parser = PossibleValuesParser::new(shared.chain([own]))
-            .map(|text| Format::from_str(&text, false).unwrap_or(Format::Table));
-        Arg::new(FORMAT)
-            .long(FORMAT)
-            .value_name("FORM")
-            .default_value("table")
-            .value_parser(parser)
-            .help("Which form the answer has")
-    }
-}
-
-impl Args for Form {
-    fn augment_args(command: clap::Command) -> clap::Command {
-        command.arg(Self::option())
-    }
-
-    fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for Form {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let text = matches.get_raw(FORMAT).and_then(Iterator::last);
-        Ok(match matches.get_one(FORMAT) {
-            _ if text.is_some_and(|text| text == ARNS) => Self::Arns,
-            Some(Format::Json) => Self::Json,
-            Some(Format::Table) | None => Self::Table,
-        })
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
 }
 
 impl From<PublishError> for Failure {
@@ -133,6 +89,10 @@ impl From<PublishError> for Failure {
 }
 
 impl Arguments {
+    fn form(&self) -> Form {
+        self.form.given().unwrap_or(Form::Table)
+    }
+
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
         self.refuse_what_cannot_be()?;
         let wishes = Wishes {
@@ -145,7 +105,14 @@ impl Arguments {
         };
         let packed = manifest_in(&self.folder)?;
         wishes.check(packed.layers.len()).map_err(PublishError::from)?;
-        let checked = check::Arguments::of_folder(&self.folder).checked(global, progress)?;
+        let demands = global.config()?.demands;
+        let checked = check::checked(
+            std::slice::from_ref(&self.folder),
+            demands,
+            check::Bounds::default(),
+            global,
+            progress,
+        )?;
         if checked.runtime != packed.runtime || checked.arch != packed.arch {
             return Err(Failure::Error(format!(
                 "the layers were packed for {} on {}: leave out --runtime and --arch, or pack again with them",
@@ -160,7 +127,7 @@ impl Arguments {
             }
             let publication = Publication {
                 dry_run: self.dry_run,
-                ..Publication::hindered(&wishes, &packed, findings)
+                ..Publication::hindered(&wishes, &packed, findings, checked.allowed)
             };
             return Ok(self.answer(&publication, global));
         }
@@ -171,13 +138,13 @@ impl Arguments {
             publish(&publishing, &CommandLine, progress)?
         };
         let publication = publication
-            .with_findings(findings)
+            .with_findings(findings, checked.allowed)
             .with_snippet(self.snippet.map(Snippet::from), &publishing);
         Ok(self.answer(&publication, global))
     }
 
     fn refuse_what_cannot_be(&self) -> Result<(), Failure> {
-        let reason = match self.form {
+        let reason = match self.form() {
             Form::Arns if self.dry_run => "there are no ARNs without publishing: leave out --dry-run or --format arns",
             Form::Arns if self.snippet.is_some() => "--format arns prints nothing else: leave it out, or --snippet",
             _ => return Ok(()),
@@ -198,7 +165,7 @@ impl Arguments {
         match &publication.end {
             End::Complete | End::Failed => {}
             End::Hindered => {
-                if self.form == Form::Arns {
+                if self.form() == Form::Arns {
                     complain(report::finding_lines(&publication.findings, global.look()).trim_end());
                 }
                 complain("check found errors, and nothing was published");
@@ -209,7 +176,7 @@ impl Arguments {
             )),
         }
         Answer {
-            text: match self.form {
+            text: match self.form() {
                 Form::Json => report::json(publication),
                 Form::Arns => report::arns(publication),
                 Form::Table => report::publication(publication, &self.folder.display().to_string(), global.look()),
@@ -229,7 +196,7 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     use super::*;
-    use crate::cli::Command;
+    use crate::cli::{Command, Format};
 
     fn parse(arguments: &[&str]) -> Result<(Form, Format), clap::Error> {
         let all = ["lambdar-prune"].iter().chain(arguments);
@@ -237,7 +204,7 @@ mod tests {
         let Command::Publish(publish) = parsed.command else {
             panic!("{arguments:?}");
         };
-        Ok((publish.form, parsed.global.format))
+        Ok((publish.form(), parsed.global.format))
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 mod notes;
 mod object;
+mod rename;
 mod source;
 pub mod strip;
 mod versions;
 
 pub use notes::{DlopenNote, Priority};
-pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, parse};
+pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, is_core, parse};
+pub use rename::{hidden_name, hide_libraries};
 pub use source::{FileSource, Source};
 pub use versions::{NAMED, VersionNeed};

@@ -1,6 +1,8 @@
 //! Reads an executable or shared library as the loader does: by its program headers and dynamic section, never by the
 //! section headers, which a stripped file may lack.
 
+use std::cell::Cell;
+
 use goblin::container::{Container, Ctx};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE};
 use goblin::elf::{Dynamic, Elf, ProgramHeader, dynamic, header};
@@ -11,6 +13,11 @@ use super::versions::{self, VersionNeed};
 
 /// The first four bytes of every ELF file (ELF gABI, chapter 4, "ELF Identification").
 pub const MAGIC: &[u8] = b"\x7fELF";
+
+/// A dynamic section has some dozens of entries of 16 bytes; tools such as patchelf leave room for more.
+const LONGEST_DYNAMIC: u64 = 1 << 20;
+/// No object needs so many libraries.
+const MOST_NEEDED: usize = 4096;
 
 /// 32-bit or 64-bit; the loader passes over candidates of the other class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +87,23 @@ pub struct Object {
     pub dlopen_notes: Vec<DlopenNote>,
 }
 
+impl Object {
+    /// How long all its names are together, in bytes.
+    pub fn names_bytes(&self) -> usize {
+        let mut bytes = self.needed.iter().map(String::len).sum::<usize>();
+        for need in &self.version_needs {
+            bytes += need.library.len() + need.version.len() + need.symbols.iter().map(String::len).sum::<usize>();
+        }
+        for texts in [&self.interpreter, &self.soname, &self.rpath, &self.runpath] {
+            bytes += texts.as_ref().map_or(0, String::len);
+        }
+        for note in &self.dlopen_notes {
+            bytes += note.feature.len() + note.soname.iter().map(String::len).sum::<usize>();
+        }
+        bytes + self.versions.iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
 /// Why an ELF file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a readable ELF object: {0}")]
@@ -145,6 +169,11 @@ pub fn parse(source: &dyn Source) -> Result<Option<Object>, ElfError> {
         dlopen_notes: notes::dlopen_notes(&image),
     };
     if let Some(segment) = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) {
+        if segment.p_filesz > LONGEST_DYNAMIC {
+            return Err(ElfError(
+                "its dynamic section is longer than any linker makes it".into(),
+            ));
+        }
         let length = usize::try_from(segment.p_filesz).unwrap_or(usize::MAX);
         let bytes = source.read(segment.p_offset, length).ok_or_else(outside)?;
         let alone = ProgramHeader {
@@ -158,18 +187,39 @@ pub fn parse(source: &dyn Source) -> Result<Option<Object>, ElfError> {
     Ok(Some(object))
 }
 
+/// Whether a file that begins as ELF does is the memory of a process that crashed.
+pub fn is_core(source: &dyn Source) -> bool {
+    // e_type follows the 16 bytes of e_ident, of which the sixth is the byte order.
+    let Some(start) = source.read(0, 18) else { return false };
+    let kind = [start[16], start[17]];
+    let kind = if start[5] == header::ELFDATA2MSB {
+        u16::from_be_bytes(kind)
+    } else {
+        u16::from_le_bytes(kind)
+    };
+    kind == header::ET_CORE
+}
+
 fn read_dynamic(object: &mut Object, image: &Image<'_>, dynamic: &Dynamic) -> Result<(), ElfError> {
     let strings = versions::value(dynamic, dynamic::DT_STRTAB);
     let size = versions::value(dynamic, dynamic::DT_STRSZ).unwrap_or(0);
+    // Names may be used several times, but all that are read cannot be longer than the file many times over.
+    let left = Cell::new(image.source.length().saturating_mul(4));
     let text = |index: u64| -> Result<String, ElfError> {
         let table = strings.ok_or_else(|| ElfError("it has no dynamic string table".into()))?;
         if index >= size {
             return Err(ElfError("a name lies outside its string table".into()));
         }
-        image.text(table.saturating_add(index))
+        let text = image.text(table.saturating_add(index))?;
+        let rest = left.get().checked_sub(text.len() as u64);
+        left.set(rest.ok_or_else(|| ElfError("its names are longer than the file".into()))?);
+        Ok(text)
     };
     for entry in &dynamic.dyns {
         match entry.d_tag {
+            dynamic::DT_NEEDED if object.needed.len() == MOST_NEEDED => {
+                return Err(ElfError(format!("it needs more than {MOST_NEEDED} libraries")));
+            }
             dynamic::DT_NEEDED => object.needed.push(text(entry.d_val)?),
             dynamic::DT_SONAME => object.soname = Some(text(entry.d_val)?),
             dynamic::DT_RPATH => object.rpath = Some(text(entry.d_val)?),
@@ -223,12 +273,14 @@ impl Image<'_> {
         self.context.container == Container::Big
     }
 
-    /// The parts of the file that hold notes; larger ones than any linker makes are passed over.
+    /// The parts of the file that hold notes; larger ones than any linker makes, and more, are passed over.
     pub(super) fn notes(&self) -> impl Iterator<Item = Vec<u8>> {
         const LARGEST: u64 = 1 << 20;
+        const MOST: usize = 32;
         self.segments
             .iter()
             .filter(|segment| segment.p_type == PT_NOTE && segment.p_filesz <= LARGEST)
+            .take(MOST)
             .filter_map(|segment| {
                 self.source
                     .read(segment.p_offset, usize::try_from(segment.p_filesz).ok()?)

@@ -7,6 +7,9 @@ use std::ops::ControlFlow;
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, pread};
 
+/// The most that is read at once, in bytes: several times the symbol table of the largest library.
+const LONGEST_READ: usize = 64 << 20;
+
 /// Bytes that are read piece by piece.
 pub trait Source {
     /// Shows `length` bytes from an offset on, piece by piece, until `look` breaks off; `None` if the file ends before.
@@ -26,9 +29,9 @@ pub trait Source {
         })
     }
 
-    /// The bytes from an offset on; `None` if they do not all lie in the file.
+    /// The bytes from an offset on; `None` if they do not all lie in the file, or are more than any table has.
     fn read(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
-        if offset.checked_add(length as u64)? > self.length() {
+        if length > LONGEST_READ || offset.checked_add(length as u64)? > self.length() {
             return None;
         }
         let mut bytes = Vec::with_capacity(length);

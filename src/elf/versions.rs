@@ -15,6 +15,9 @@ const VERSYM_VERSION: u16 = 0x7fff;
 /// No object has more version entries than it could have symbols; a larger table is a loop.
 const MOST_ENTRIES: usize = 65_536;
 
+/// What the names of all version entries have together at most, in bytes; those of the largest libraries have a tenth.
+const LONGEST_NAMES: usize = 1 << 20;
+
 /// How many symbols of one version are kept by name: more than a person reads, and far fewer than a large program has.
 pub const NAMED: usize = 16;
 
@@ -51,7 +54,9 @@ pub(super) fn needs(
         return Ok(Vec::new());
     };
     let mut symbols = undefined_symbols(image, dynamic, text)?;
-    let mut needs = Vec::new();
+    let mut needs: Vec<VersionNeed> = Vec::new();
+    // One library, and the symbols of one index, may be named by many entries: what they add up to is bounded, too.
+    let mut left = LONGEST_NAMES;
     loop {
         // Elf64_Verneed: version, count (u16), file, aux, next (u32); the same layout in 32 bit.
         let count = image.u16(add(at, 2)?)?;
@@ -69,6 +74,12 @@ pub(super) fn needs(
                 symbols: asking.names,
                 symbol_count: asking.count,
             });
+            let added = needs.last().map_or(0, |need| {
+                need.library.len() + need.version.len() + need.symbols.iter().map(String::len).sum::<usize>()
+            });
+            left = left
+                .checked_sub(added)
+                .ok_or_else(|| ElfError("the names in its version table do not end".into()))?;
             if needs.len() > MOST_ENTRIES {
                 return Err(ElfError("its version table does not end".into()));
             }

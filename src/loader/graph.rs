@@ -109,6 +109,8 @@ impl Graph {
 /// One process that was followed, and why it was.
 #[derive(Debug, Clone)]
 pub struct Followed<'a> {
+    /// The process.
+    pub process: Process,
     /// What the loader maps for it.
     pub loaded: Vec<Loaded<'a>>,
     /// Why it was followed.
@@ -147,7 +149,11 @@ pub fn follow_all(root: Root<'_>) -> Vec<Followed<'_>> {
                 reached.insert(path.clone());
             }
         }
-        followed.push(Followed { loaded, start });
+        followed.push(Followed {
+            process: process.clone(),
+            loaded,
+            start,
+        });
     };
     for process in processes.all() {
         follow(&process, Start::Program, &mut reached);
@@ -190,7 +196,7 @@ pub fn follow_all(root: Root<'_>) -> Vec<Followed<'_>> {
 pub fn graph(root: Root<'_>) -> Graph {
     let plugins = Processes::of(root).plugins();
     let mut graph = Graph::default();
-    for Followed { loaded, start } in follow_all(root) {
+    for Followed { loaded, start, .. } in follow_all(root) {
         let first = loaded.first().map(|object| &object.found.place);
         match (start, first) {
             (Start::Alone, Some(Place::Tree(path))) if !plugins.contains(path) => graph.unneeded.push(path.clone()),

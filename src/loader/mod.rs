@@ -5,11 +5,13 @@
 //! asks for every process that the tree can become and merges the answers.
 
 mod graph;
+mod idle;
 mod process;
 mod search;
 mod versions;
 
 pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph};
-pub use process::{Process, Processes};
+pub use idle::{Idle, idle, wanted};
+pub use process::{BOOTSTRAP, Process, Processes};
 pub use search::{Answer, Finder, Found, How, Loaded, Outcome, Searched, Served};
 pub use versions::{Grade, VersionProblem, version_problems};

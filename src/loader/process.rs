@@ -9,7 +9,7 @@ use crate::shell;
 use crate::tree::TreePath;
 
 /// The script that Lambda starts where the runtime is the user's own.
-const BOOTSTRAP: &str = "bootstrap";
+pub const BOOTSTRAP: &str = "bootstrap";
 
 /// One process, as far as the loader is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! `elf/dl-load.c`, `_dl_map_object`).
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use crate::elf::{Kind, Object};
@@ -160,6 +160,21 @@ impl<'a> Finder<'a> {
     pub fn finds(&self, process: &Process, name: &str) -> bool {
         let state = self.follow(process);
         state.names.contains_key(name) || (!state.loaded.is_empty() && state.search(0, name).is_ok())
+    }
+
+    /// What each object of a process would get for each name if it asked for it with dlopen; one that gets nothing is not
+    /// told of.
+    pub fn opens(&self, process: &Process, names: &BTreeSet<&str>, tell: &mut dyn FnMut(&Found, &Place)) {
+        let state = self.follow(process);
+        for (number, mapped) in state.loaded.iter().enumerate() {
+            // What needs nothing was not asked for its folders before.
+            let folders = state.folders(number);
+            for name in names {
+                if let Ok((found, _)) = state.search_in(&folders, number, name) {
+                    tell(&mapped.loaded.found, &found.place);
+                }
+            }
+        }
     }
 
     fn follow<'f>(&'f self, process: &'f Process) -> State<'a, 'f> {
@@ -376,6 +391,15 @@ impl<'a> State<'a, '_> {
     }
 
     fn search(&self, needing: usize, name: &str) -> Result<(Found, &'a Object), Vec<Searched>> {
+        self.search_in(&self.loaded[needing].folders, needing, name)
+    }
+
+    fn search_in(
+        &self,
+        folders: &[(How, usize)],
+        needing: usize,
+        name: &str,
+    ) -> Result<(Found, &'a Object), Vec<Searched>> {
         if name.contains('/') {
             let path = self.finder.absolute(&self.expand(name, needing));
             let how = How::Direct;
@@ -393,7 +417,7 @@ impl<'a> State<'a, '_> {
             };
         }
         let mut passed = Vec::new();
-        for (how, folder) in &self.loaded[needing].folders {
+        for (how, folder) in folders {
             match self.judge(self.finder.lookup(*folder, name)) {
                 Ok((place, object)) => {
                     let path = format!("{}/{name}", self.finder.path(*folder).trim_end_matches('/'));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compress::Effort;
 use super::prepare::{Change, Ready};
-use super::{Distribution, Options};
+use super::{Distribution, Options, Via};
 use crate::plan::Plan;
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
@@ -22,6 +22,7 @@ const SCHEMA_VERSION: u32 = 1;
 
 /// What lies in an output folder.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Manifest {
     /// The version of this form.
     pub schema_version: u32,
@@ -35,6 +36,9 @@ pub struct Manifest {
     /// How hard the contents were compressed.
     #[serde(default)]
     pub effort: Effort,
+    /// How they were meant to get to AWS.
+    #[serde(default)]
+    pub via: Via,
     /// The layers, in the order in which they are to be attached.
     pub layers: Vec<LayerSummary>,
     /// Sums over all layers.
@@ -43,6 +47,9 @@ pub struct Manifest {
     /// What each rule took, the largest first.
     #[serde(default)]
     pub dropped: Vec<Dropped>,
+    /// Libraries that were left out because `runtime` has its own in front of them.
+    #[serde(default)]
+    pub shadowed: Vec<ShadowedFile>,
     /// What came in that the tree does not have.
     #[serde(default)]
     pub added: Vec<AddedFile>,
@@ -63,6 +70,7 @@ pub struct Manifest {
 
 /// One zip.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerSummary {
     /// Its name in the output folder.
     pub file: String,
@@ -93,6 +101,7 @@ pub struct LayerSummary {
 
 /// A layer compared with that of the same name in the previous manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LayerChange {
     /// There was none.
@@ -105,6 +114,7 @@ pub enum LayerChange {
 
 /// One entry of a zip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackedEntry {
     /// Its path in the layers; that of a folder, which is only an entry if it is empty, ends with `/`.
     pub path: String,
@@ -120,6 +130,7 @@ pub struct PackedEntry {
 
 /// Sums over all layers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// How many layers there are.
     pub layers: usize,
@@ -127,6 +138,9 @@ pub struct Totals {
     pub lower_bound: usize,
     /// Whether fewer layers are proven to be impossible.
     pub optimal: bool,
+    /// How many layers there would be with zips as large as a request can carry, where that is fewer.
+    #[serde(default)]
+    pub layers_at_limit: Option<usize>,
     /// The lengths of all zips.
     pub zipped_bytes: Bytes,
     /// The lengths of all entries.
@@ -135,6 +149,7 @@ pub struct Totals {
 
 /// What one rule took.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Dropped {
     /// The rule's id.
     pub rule: String,
@@ -144,8 +159,21 @@ pub struct Dropped {
     pub bytes: Bytes,
 }
 
+/// A library that would never have been loaded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ShadowedFile {
+    /// Its path in the tree.
+    pub path: String,
+    /// The name by which it would be needed.
+    pub soname: String,
+    /// The runtime's library that is loaded instead.
+    pub by: String,
+}
+
 /// A file that came in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AddedFile {
     /// Its path in the layers.
     pub path: String,
@@ -159,6 +187,7 @@ pub struct AddedFile {
 
 /// A file that was changed on its way into the layers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ChangedFile {
     /// Its path.
     pub path: String,
@@ -172,6 +201,7 @@ pub struct ChangedFile {
 
 /// A file that was compressed once more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Recompressed {
     /// Its path.
     pub path: String,
@@ -200,6 +230,7 @@ pub enum ManifestError {
 
 /// A file that was left as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UntouchedFile {
     /// Its path.
     pub path: String,
@@ -279,12 +310,14 @@ pub(super) fn manifest(
         schema_version: SCHEMA_VERSION,
         runtime: runtime.name.clone(),
         arch: runtime.arch,
-        max_bytes: options.max,
+        max_bytes: options.limits.max,
         effort: options.effort,
+        via: options.limits.via,
         totals: Totals {
             layers: layers.len(),
             lower_bound: distribution.packing.lower_bound,
             optimal: distribution.packing.optimal,
+            layers_at_limit: distribution.layers_at_limit,
             zipped_bytes: layers.iter().map(|layer| layer.zipped_bytes).sum(),
             unzipped_bytes: layers.iter().map(|layer| layer.unzipped_bytes).sum(),
         },
@@ -293,6 +326,16 @@ pub(super) fn manifest(
             .dropped_by_rule(&scan.tree)
             .into_iter()
             .map(|(rule, files, bytes)| Dropped { rule, files, bytes })
+            .collect(),
+        shadowed: plan
+            .shadowed
+            .iter()
+            .filter(|library| plan.dropped.contains_key(&library.path))
+            .map(|library| ShadowedFile {
+                path: library.path.to_string(),
+                soname: library.soname.clone(),
+                by: library.by.clone(),
+            })
             .collect(),
         added: plan
             .added

@@ -4,6 +4,7 @@
 pub mod bins;
 mod cache;
 mod compress;
+mod fit;
 mod last_bytes;
 mod manifest;
 mod prepare;
@@ -20,15 +21,17 @@ use sha2::{Digest, Sha256};
 
 pub use cache::Folder as CacheFolder;
 pub use compress::{Effort, Method};
+pub use fit::{Limits, Misfit, MisfitTotals, Part, Saving, TooLarge, Via, Way};
 pub use manifest::{
     AddedFile, ChangedFile, Dropped, LayerChange, LayerSummary, MANIFEST_NAME, Manifest, ManifestError, PackedEntry,
-    Recompressed, Totals, UntouchedFile,
+    Recompressed, ShadowedFile, Totals, UntouchedFile,
 };
 pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
-use bins::{Capacity, GroupId, Item, Packing};
+use bins::{GroupId, Item, Packing};
 use cache::Cache;
+use fit::Piece;
 use prepare::{Preparation, Ready};
 use previous::History;
 use spool::Spool;
@@ -40,7 +43,7 @@ use crate::plan::Plan;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::rules::Matcher;
 use crate::runtime::Runtime;
-use crate::size::{Bytes, exact};
+use crate::size::Bytes;
 use crate::tree::component::Components;
 use crate::tree::scan::{Problem, ProblemKind, Scan};
 use crate::tree::{Entry, Tree, TreePath};
@@ -48,8 +51,8 @@ use crate::tree::{Entry, Tree, TreePath};
 /// What a user asks of the packing.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The largest zip.
-    pub max: Bytes,
+    /// What has to be kept to.
+    pub limits: Limits,
     /// The folder for the zips and the manifest; it is made if it is not there.
     pub output: PathBuf,
     /// The time of every entry.
@@ -67,9 +70,12 @@ pub struct Options {
 /// Why nothing was packed. The output folder then has no new layer.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    /// Files that do not fit into a zip even alone.
-    #[error("{}", describe_too_large(.0))]
-    TooLarge(Vec<TooLarge>),
+    /// It does not keep to the limits.
+    #[error(transparent)]
+    Misfit(Box<Misfit>),
+    /// A file that no zip without ZIP64 can hold.
+    #[error("{0} has 4 GiB or more, which is more than Lambda takes of all files together; leave it out with --drop")]
+    Huge(TreePath),
     /// The largest zip that was asked for is larger than a zip without ZIP64 can be, or than nothing at all.
     #[error("--max {0} is out of range: use at least 1kB and less than 4GiB")]
     Max(Bytes),
@@ -112,45 +118,6 @@ pub enum PackError {
     /// The user stopped the run.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-}
-
-/// A file that does not fit into a zip of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TooLarge {
-    /// The file.
-    pub path: TreePath,
-    /// How long a zip with nothing else would be.
-    pub zipped: Bytes,
-    /// The largest zip asked for.
-    pub max: Bytes,
-    /// Rules that are off and would take it.
-    pub rules: Vec<String>,
-    /// How long the zip would be if the file were stripped, where it was not and that would help.
-    pub stripped: Option<Bytes>,
-}
-
-fn describe_too_large(files: &[TooLarge]) -> String {
-    let mut text = String::new();
-    for file in files {
-        text.push_str(&format!(
-            "{} alone makes a zip of {} bytes, more than the {} of --max",
-            file.path,
-            exact(file.zipped.0),
-            exact(file.max.0),
-        ));
-        if let Some(stripped) = file.stripped {
-            text.push_str(&format!("; without --no-strip it would be {} bytes", exact(stripped.0)));
-        }
-        if !file.rules.is_empty() {
-            text.push_str(&format!(
-                "; --enable {} would leave it out",
-                file.rules.join(" or --enable ")
-            ));
-        }
-        text.push('\n');
-    }
-    text + "leave it out with --drop, or raise --max: layers that are published through S3 have no 50 MB limit, \
-            only that of 262,144,000 bytes unzipped. Nothing was written."
 }
 
 fn describe_problems(problems: &[Problem]) -> String {
@@ -203,8 +170,9 @@ pub fn pack(
     if !hindrances.is_empty() {
         return Err(PackError::Problems(hindrances));
     }
-    if options.max.0 < 1000 || options.max.0 > u64::from(u32::MAX) {
-        return Err(PackError::Max(options.max));
+    let max = options.limits.max;
+    if max.0 < 1000 || max.0 > limits::ZIP_BYTES {
+        return Err(PackError::Max(max));
     }
     if plan.kept.is_empty() {
         return Err(PackError::Nothing);
@@ -256,10 +224,17 @@ fn carry_out(
 ) -> Result<(Manifest, Vec<Finding>), PackError> {
     let Preparation { plan, progress, .. } = preparation;
     let mut ready = preparation.all()?;
-    let distribution = distribute(preparation, matcher, &mut ready, options.max, history)?;
-    let packing = &distribution.packing;
-
     let components = Components::of(&plan.kept);
+    let distributor = Distributor {
+        preparation,
+        matcher,
+        components: &components,
+        runtime,
+        limits: &options.limits,
+        history,
+    };
+    let distribution = distributor.distribute(&mut ready)?;
+    let packing = &distribution.packing;
     let packed = || packing.bins.iter().flatten().map(|index| &ready[*index]);
     let total = packed().map(|ready| u64::from(ready.entry.compressed)).sum();
     let work = progress.start(Stage::Write, total);
@@ -277,7 +252,11 @@ fn carry_out(
         })
         .collect::<Result<Vec<LayerSummary>, PackError>>()?;
     drop(work);
-    let findings = verify(preparation, staging, &layers, packing, &ready, history, runtime)?;
+    let mut findings = verify(preparation, staging, &layers, packing, &ready, history, runtime)?;
+    if options.limits.via == Via::S3 {
+        // The limit on what a request can carry does not hold for a bucket.
+        findings.retain(|finding| !matches!(finding.code, Code::ZipTooLarge | Code::ZipNearLimit));
+    }
     let mut manifest = manifest::manifest(scan, plan, runtime, options, distribution, &ready, layers);
     manifest.write(&staging.join(MANIFEST_NAME))?;
     progress.check()?;
@@ -315,73 +294,97 @@ struct Distribution {
     packing: Packing,
     /// What was compressed once more for it, sorted by path.
     recompressed: Vec<Recompressed>,
+    /// How many zips there would be at the largest size that a request can carry, where that is fewer.
+    layers_at_limit: Option<usize>,
 }
 
 /// Decides which entry goes into which zip.
-fn distribute(
-    preparation: &Preparation<'_>,
-    matcher: &Matcher,
-    ready: &mut Vec<Ready>,
-    max: Bytes,
-    history: &History,
-) -> Result<Distribution, PackError> {
-    let capacity = Capacity {
-        weight: max.0 - END_SIZE,
-        items: limits::ZIP_ENTRIES,
-    };
-    let mut recompressed = history.recompressed(ready);
-    if preparation.effort == Effort::Best {
-        recompressed.extend(last_bytes::fit_alone(preparation, ready, capacity.weight)?);
+struct Distributor<'a> {
+    preparation: &'a Preparation<'a>,
+    matcher: &'a Matcher,
+    components: &'a Components,
+    runtime: &'a Runtime,
+    limits: &'a Limits,
+    history: &'a History,
+}
+
+impl Distributor<'_> {
+    /// The fewest zips, if these keep to the limits.
+    fn distribute(&self, ready: &mut Vec<Ready>) -> Result<Distribution, PackError> {
+        let capacity = self.limits.capacity();
+        let mut recompressed = self.history.recompressed(ready);
+        let is_best = self.preparation.effort == Effort::Best;
+        if is_best {
+            recompressed.extend(last_bytes::fit_alone(self.preparation, ready, capacity.weight)?);
+        }
+        let groups = self.groups(ready);
+        let previous = self.history.layers_of(ready);
+        let pack = |weights: &[u64]| {
+            let items = groups.iter().zip(weights);
+            let items: Vec<Item> = items.map(|(&group, &weight)| Item { group, weight }).collect();
+            bins::pack(&items, capacity, &previous).ok()
+        };
+        let weights: Vec<u64> = ready.iter().map(Ready::weight).collect();
+        let mut packing = pack(&weights);
+        if is_best && let Some(found) = packing {
+            let saved = last_bytes::save_a_layer(self.preparation, ready, found, &pack)?;
+            packing = Some(saved.0);
+            recompressed.extend(saved.1);
+        }
+        recompressed.sort_by(|a, b| a.path.cmp(&b.path));
+        let pieces = self.pieces(ready, &groups);
+        let breaks = |id: &str| self.matcher.breaks(id).to_owned();
+        match (
+            fit::misfit(&pieces, packing.as_ref(), self.limits, &breaks, self.runtime),
+            packing,
+        ) {
+            (Some(misfit), _) => Err(PackError::Misfit(Box::new(misfit))),
+            (None, Some(packing)) => Ok(Distribution {
+                layers_at_limit: fit::layers_at_limit(&pieces, packing.bins.len(), self.limits),
+                packing,
+                recompressed,
+            }),
+            // What is too large for any zip makes a misfit.
+            (None, None) => Err(PackError::Verification {
+                file: "the packing".to_owned(),
+                reason: "it has no zips".to_owned(),
+            }),
+        }
     }
-    let too_large: Vec<TooLarge> = ready
-        .iter()
-        .filter(|ready| ready.weight() > capacity.weight)
-        .map(|ready| TooLarge {
-            path: ready.path.clone(),
-            zipped: Bytes(ready.weight() + END_SIZE),
-            max,
-            rules: matcher.off_but_matching(&ready.path).map(ToOwned::to_owned).collect(),
-            stripped: if preparation.strip {
-                None
-            } else {
-                preparation.stripped_size(&ready.path)
-            },
-        })
-        .collect();
-    if !too_large.is_empty() {
-        return Err(PackError::TooLarge(too_large));
-    }
-    let components = Components::of(&preparation.plan.kept);
-    let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
-    let groups: Vec<GroupId> = ready
-        .iter()
-        .map(|ready| {
-            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
-            *groups.entry(components.group(&ready.path)).or_insert(next)
-        })
-        .collect();
-    let previous = history.layers_of(ready);
-    let pack = |weights: &[u64]| {
-        let items: Vec<Item> = groups
+
+    fn groups(&self, ready: &[Ready]) -> Vec<GroupId> {
+        let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
+        ready
             .iter()
-            .zip(weights)
-            .map(|(&group, &weight)| Item { group, weight })
-            .collect();
-        // No single item is too large, so that this cannot fail.
-        bins::pack(&items, capacity, &previous).map_err(|error| PackError::Verification {
-            file: "the packing".to_owned(),
-            reason: error.to_string(),
-        })
-    };
-    let weights: Vec<u64> = ready.iter().map(Ready::weight).collect();
-    let mut packing = pack(&weights)?;
-    if preparation.effort == Effort::Best {
-        let saved = last_bytes::save_a_layer(preparation, ready, packing, &pack)?;
-        packing = saved.0;
-        recompressed.extend(saved.1);
+            .map(|ready| {
+                let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
+                *groups.entry(self.components.group(&ready.path)).or_insert(next)
+            })
+            .collect()
     }
-    recompressed.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(Distribution { packing, recompressed })
+
+    fn pieces<'a>(&'a self, ready: &'a [Ready], groups: &[GroupId]) -> Vec<Piece<'a>> {
+        ready
+            .iter()
+            .zip(groups)
+            .map(|(ready, &group)| {
+                let weight = ready.weight();
+                let is_too_large = weight > self.limits.capacity().weight;
+                Piece {
+                    path: &ready.path,
+                    component: self.components.name(&ready.path),
+                    item: Item { group, weight },
+                    unzipped: Bytes(u64::from(ready.entry.uncompressed)),
+                    off: self.matcher.off_but_matching(&ready.path).collect(),
+                    stripped: if is_too_large && !self.preparation.strip {
+                        self.preparation.stripped_size(&ready.path)
+                    } else {
+                        None
+                    },
+                }
+            })
+            .collect()
+    }
 }
 
 /// Writes one zip and makes sure that it is as long as was reckoned.
@@ -409,7 +412,7 @@ fn write_layer(
     let written = out.out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     written.sync_all()?;
     let length = written.metadata()?.len();
-    if length != predicted || length > options.max.0 {
+    if length != predicted || length > options.limits.max.0 {
         return Err(PackError::Verification {
             file,
             reason: format!("it has {length} bytes, {predicted} were reckoned"),
@@ -464,7 +467,7 @@ fn verify(
     let files: Vec<PathBuf> = new.iter().map(|&number| staging.join(&layers[number].file)).collect();
     let mut read: Vec<(usize, Layer)> = new
         .into_iter()
-        .zip(check::read_zips(&files, preparation.progress)?)
+        .zip(check::read_zips(&files, check::MAX_UNZIPPED, preparation.progress)?)
         .collect();
     for number in known {
         let entries = packing.bins[number].iter().map(|index| &ready[*index]);
@@ -499,7 +502,7 @@ fn verify(
             }
         }
     }
-    let report = check::judge(read, runtime);
+    let report = check::judge(read, runtime, Bytes(0));
     for Ready { path, entry, .. } in ready {
         let there = match (report.merged.get(path), entry.kind) {
             (Some(Entry::Directory(_)), EntryKind::Directory) | (Some(Entry::Symlink(_)), EntryKind::Symlink) => true,

@@ -6,11 +6,11 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::PackError;
 use super::cache::{Cache, Key, Record};
 use super::compress::{Compressed, Deflater, Effort};
 use super::spool::{Spool, Stretch};
 use super::zip::{EntryKind, ZipEntry, entry_size};
-use super::{END_SIZE, PackError, TooLarge};
 use crate::elf::strip;
 use crate::plan::{Origin, Plan};
 use crate::progress::{Progress, Stage};
@@ -197,7 +197,7 @@ impl Preparation<'_> {
         Ok(content)
     }
 
-    /// How long a zip with nothing but this file would be if it were stripped; `None` for one that would not change.
+    /// What this file would add to a zip if it were stripped; `None` for one that would not change.
     pub(super) fn stripped_size(&self, path: &TreePath) -> Option<Bytes> {
         let file = self
             .plan
@@ -206,23 +206,13 @@ impl Preparation<'_> {
             .filter(|file| file.content.object().is_some())?;
         let stripped = strip::strip(&self.read(path, file).ok()?).ok()?;
         let compressed = Deflater::default().compress(stripped.bytes, self.effort, &|| false);
-        Some(Bytes(
-            entry_size(path.as_str(), compressed.bytes.len() as u64) + END_SIZE,
-        ))
+        Some(Bytes(entry_size(path.as_str(), compressed.bytes.len() as u64)))
     }
 }
 
 /// A length that a zip without ZIP64 can have.
 fn length(path: &TreePath, bytes: u64) -> Result<u32, PackError> {
-    u32::try_from(bytes).map_err(|_| {
-        PackError::TooLarge(vec![TooLarge {
-            path: path.clone(),
-            zipped: Bytes(bytes),
-            max: Bytes(u64::from(u32::MAX)),
-            rules: Vec::new(),
-            stripped: None,
-        }])
-    })
+    u32::try_from(bytes).map_err(|_| PackError::Huge(path.clone()))
 }
 
 /// The object without what only debuggers and linkers read, or as it was.

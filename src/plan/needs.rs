@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{NeededBy, Spared};
-use crate::loader::{Answer, Found, Graph, graph};
+use crate::loader::{Answer, BOOTSTRAP, Found, Graph, Idle, graph, idle, wanted};
 use crate::r::{self, RHome, RPackage};
 use crate::root::{Place, Root, link_target};
 use crate::rules::Matcher;
@@ -17,15 +17,21 @@ pub(super) struct Needed {
     pub(super) spared: Vec<Spared>,
     /// Folders that kept links lead to: they stay even if nothing in them does.
     pub(super) folders: BTreeSet<TreePath>,
+    /// Libraries on the search path that are never loaded, sorted by path, be they left out or not.
+    pub(super) idle: Vec<Idle>,
 }
 
 /// Takes out of `dropped` whatever something kept needs, and whatever that needs in turn.
 pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<TreePath, String>) -> Needed {
     let packages = r::packages(root.tree);
+    let graph = graph(root);
+    let idle = idle(root, &graph);
     let mut search = Search {
         root,
         matcher,
-        graph: graph(root),
+        wanted: wanted(root, &graph, &idle),
+        idle,
+        graph,
         homes: RHome::all(root.tree)
             .into_iter()
             .filter_map(|home| Some((home.path.join("bin/R")?, home.path)))
@@ -46,6 +52,7 @@ pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<Tr
         needed: Needed {
             spared: Vec::new(),
             folders: BTreeSet::new(),
+            idle: Vec::new(),
         },
     };
     for (package, choice) in matcher.selected_packages() {
@@ -56,6 +63,7 @@ pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<Tr
         search.follow(&path);
     }
     let mut needed = search.needed;
+    needed.idle = search.idle;
     needed.spared.sort_by(|a, b| a.path.cmp(&b.path));
     needed
 }
@@ -65,6 +73,10 @@ struct Search<'a> {
     root: Root<'a>,
     matcher: &'a Matcher,
     graph: Graph,
+    /// Libraries that a rule takes because they are never loaded.
+    idle: Vec<Idle>,
+    /// By what they may be loaded all the same.
+    wanted: BTreeMap<TreePath, BTreeSet<TreePath>>,
     /// By `bin/R`, which stands for the whole R.
     homes: BTreeMap<TreePath, TreePath>,
     packages: &'a [RPackage],
@@ -137,7 +149,17 @@ impl Search<'_> {
                 for library in libraries {
                     self.spare_place(&library, &by);
                 }
+                if let Some(interpreter) = file.content.object().and_then(|object| object.interpreter.clone()) {
+                    self.spare_place(&interpreter, &by);
+                }
+                self.follow_idle(path, &by);
+                for library in self.wanted.get(path).cloned().unwrap_or_default() {
+                    self.spare(&library, &by);
+                }
                 if let Some(text) = file.content.text() {
+                    for library in self.named_in(path, text) {
+                        self.spare(&library, &by);
+                    }
                     for program in self.interpreters(text) {
                         self.spare_place(&program, &by);
                     }
@@ -152,6 +174,49 @@ impl Search<'_> {
                 }
             }
             Some(Entry::Directory(_)) | None => {}
+        }
+    }
+
+    /// The libraries that are never loaded by what is known of the search path, and that a text may still cause to be.
+    fn named_in(&self, path: &TreePath, text: &str) -> Vec<TreePath> {
+        let all_are = changes_search_path(text) && !self.is_search_path_known(path, text);
+        let is_named = |idle: &&Idle| {
+            let library = &idle.library.path;
+            all_are
+                || idle
+                    .links
+                    .iter()
+                    .chain([library])
+                    .any(|name| text.contains(name.file_name()))
+        };
+        let named = self.idle.iter().filter(is_named);
+        named.map(|idle| idle.library.path.clone()).collect()
+    }
+
+    /// Whether the processes that were followed have the search path that this text sets: R's `etc/ldpaths`, and a
+    /// bootstrap whose assignments were understood.
+    fn is_search_path_known(&self, path: &TreePath, text: &str) -> bool {
+        if self
+            .homes
+            .values()
+            .any(|home| home.join("etc/ldpaths").as_ref() == Some(path))
+        {
+            return true;
+        }
+        let before = &self.root.runtime.environment;
+        let mut after = before.clone();
+        shell::source(text, &mut after);
+        path.as_str() == BOOTSTRAP && before.get("LD_LIBRARY_PATH") != after.get("LD_LIBRARY_PATH")
+    }
+
+    /// Spares the names of a library that stays although it is never loaded: it is of no use without them.
+    fn follow_idle(&mut self, path: &TreePath, by: &NeededBy) {
+        let idle = self.idle.iter().find(|idle| idle.library.path == *path);
+        for link in idle.map(|idle| idle.links.clone()).unwrap_or_default() {
+            let taker = self.dropped.get(&link);
+            if taker.is_some_and(|taker| self.matcher.takes_shadowed(taker)) {
+                self.spare(&link, by);
+            }
         }
     }
 
@@ -209,6 +274,14 @@ impl Search<'_> {
             }
         }
     }
+}
+
+/// Whether a text may start processes with another search path than its own (ld.so(8): the variables and options that
+/// change it).
+fn changes_search_path(text: &str) -> bool {
+    ["LD_LIBRARY_PATH", "LD_PRELOAD", "--library-path", "--preload"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 /// The program in a script's first line and, where that is env(1), the command that env looks for.

@@ -8,6 +8,7 @@ use super::*;
 use crate::host::NoLibraries;
 use crate::plan::{Plan, Symlinks, plan};
 use crate::progress::{Interrupted, Progress, Silent, Stage, Work};
+use crate::root::Root;
 use crate::rules::{Choices, Matcher, RuleSet};
 use crate::runtime::{Arch, DEFAULT, Runtime};
 use crate::tree::Tree;
@@ -113,7 +114,11 @@ impl Fixture {
         let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
         let choices = [choices.clone()];
         let rules = RuleSet::chosen(&choices).unwrap();
-        let matcher = Matcher::new(&rules, &choices, &tree).unwrap();
+        let root = Root {
+            tree: &tree,
+            runtime: &runtime,
+        };
+        let matcher = Matcher::new(&rules, &choices, root).unwrap();
         let plan = plan(&tree, &runtime, &matcher, Symlinks::Keep, &NoLibraries).unwrap();
         (tree, plan)
     }

@@ -29,6 +29,7 @@ pub use snippet::Snippet;
 pub use wishes::{FieldError, Wishes};
 
 use crate::finding::{Code, Finding};
+use crate::gate::Allowed;
 use crate::limits;
 use crate::pack::Manifest;
 use crate::progress::{Progress, Stage};
@@ -246,6 +247,7 @@ pub fn findings_that_count(findings: Vec<Finding>, wishes: &Wishes) -> Vec<Findi
 
 /// What has become of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// There is a new version.
@@ -266,6 +268,7 @@ impl std::fmt::Display for State {
 
 /// One layer after the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PublishedLayer {
     /// Its name on AWS.
     pub layer: String,
@@ -309,6 +312,7 @@ impl PublishedLayer {
 
 /// A command that would be run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PlannedCommand {
     /// On what condition.
     pub when: &'static str,
@@ -335,6 +339,7 @@ pub enum End {
 
 /// What `publish` answers.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Publication {
     /// The version of this form.
     pub schema_version: u32,
@@ -360,6 +365,8 @@ pub struct Publication {
     pub warnings: Vec<String>,
     /// What check found.
     pub findings: Vec<Finding>,
+    /// What check found and the project allows.
+    pub allowed: Vec<Allowed>,
     /// How the run ended.
     #[serde(skip)]
     pub end: End,
@@ -367,7 +374,7 @@ pub struct Publication {
 
 impl Publication {
     /// A run that check has stopped.
-    pub fn hindered(wishes: &Wishes, packed: &Manifest, findings: Vec<Finding>) -> Self {
+    pub fn hindered(wishes: &Wishes, packed: &Manifest, findings: Vec<Finding>, allowed: Vec<Allowed>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             ok: false,
@@ -381,6 +388,7 @@ impl Publication {
             snippet: None,
             warnings: Vec::new(),
             findings,
+            allowed,
             end: End::Hindered,
         }
     }
@@ -401,13 +409,15 @@ impl Publication {
             snippet: None,
             warnings: publishing.warnings.clone(),
             findings: Vec::new(),
+            allowed: Vec::new(),
             end,
         }
     }
 
     /// The same with what check found.
-    pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+    pub fn with_findings(mut self, findings: Vec<Finding>, allowed: Vec<Allowed>) -> Self {
         self.findings = findings;
+        self.allowed = allowed;
         self
     }
 

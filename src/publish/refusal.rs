@@ -11,6 +11,7 @@ use crate::tree::path::escaped;
 
 /// Why a command of the aws tool failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Refusal {
     /// AWS's name of the error, such as `AccessDeniedException`; `None` if the error is the tool's own.
     pub code: Option<String>,

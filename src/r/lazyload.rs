@@ -9,6 +9,8 @@ pub const BASE_DATABASE: &str = "base.rdb";
 
 /// No function of package base comes near this length, serialized.
 const LONGEST_FUNCTION: u64 = 4 << 20;
+/// All functions of package base have a tenth of this, serialized.
+const LONGEST_DATABASE: u64 = 64 << 20;
 /// A function's shortest compressed form: a length and an empty zlib stream.
 const SHORTEST: usize = 4 + 8;
 
@@ -18,12 +20,18 @@ const SHORTEST: usize = 4 + 8;
 /// The path stands in the function's text, which is the only one in package base that ends in `/which`.
 pub fn which_command(database: &[u8]) -> Option<String> {
     let mut rest = database;
+    let mut left = LONGEST_DATABASE;
     while rest.len() >= SHORTEST {
         // Each entry is the length of its content (u32, big endian) and a zlib stream (R's serialize.c, lazyLoadDBfetch).
         let (_, stream) = rest.split_at(4);
         let mut decoder = ZlibDecoder::new(stream);
         let mut content = Vec::new();
-        decoder.by_ref().take(LONGEST_FUNCTION).read_to_end(&mut content).ok()?;
+        decoder
+            .by_ref()
+            .take(LONGEST_FUNCTION.min(left))
+            .read_to_end(&mut content)
+            .ok()?;
+        left = left.checked_sub(content.len() as u64).filter(|left| *left > 0)?;
         if let Some(path) = path_to_which(&content) {
             return Some(path);
         }
@@ -49,8 +57,12 @@ fn path_to_which(content: &[u8]) -> Option<String> {
             (ending.len()..=256).find_map(|length| {
                 let start = end.checked_sub(length)?;
                 let announced = content.get(start.checked_sub(4)?..start)?.first_chunk::<4>()?;
-                let text = std::str::from_utf8(content.get(start..end)?).ok()?;
-                (u32::from_be_bytes(*announced) as usize == length && text.starts_with('/')).then(|| text.to_owned())
+                if u32::from_be_bytes(*announced) as usize != length || content.get(start) != Some(&b'/') {
+                    return None;
+                }
+                std::str::from_utf8(content.get(start..end)?)
+                    .ok()
+                    .map(ToOwned::to_owned)
             })
         })
 }

@@ -3,6 +3,7 @@
 pub mod description;
 pub mod lazyload;
 mod needs;
+pub mod rscript;
 pub mod which;
 
 use std::collections::BTreeMap;

@@ -21,6 +21,7 @@ use crate::tree::{Entry, Totals, Tree, TreePath};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Analysis {
     /// The version of this form.
     pub schema_version: u32,
@@ -46,6 +47,7 @@ pub struct Analysis {
 
 /// What one rule takes.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuleEffect {
     /// Its id.
     pub id: String,
@@ -65,6 +67,7 @@ pub struct RuleEffect {
 
 /// One ELF object.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ObjectReport {
     /// Its path in the tree.
     pub path: String,
@@ -80,6 +83,7 @@ pub struct ObjectReport {
 
 /// One needed library of one object.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NeededReport {
     /// The name.
     pub soname: String,
@@ -93,6 +97,7 @@ pub struct NeededReport {
 
 /// What becomes of a needed library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Resolution {
     /// It is in the tree.
@@ -105,6 +110,7 @@ pub enum Resolution {
 
 /// What is the matter with the libraries.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LibraryReport {
     /// How many different names are needed.
     pub needed: usize,
@@ -126,6 +132,7 @@ pub struct LibraryReport {
 
 /// A library that is in neither tree nor runtime.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MissingLibrary {
     /// The name.
     pub soname: String,
@@ -137,6 +144,7 @@ pub struct MissingLibrary {
 
 /// A library that is never loaded.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShadowedLibrary {
     /// Its path in the tree.
     pub path: String,
@@ -150,6 +158,7 @@ pub struct ShadowedLibrary {
 
 /// Several libraries with the same content.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Duplicate {
     /// The soname, if they have one.
     pub soname: Option<String>,
@@ -170,7 +179,7 @@ pub fn analyze(
     libraries: &dyn Libraries,
 ) -> Analysis {
     let tree = &scan.tree;
-    let libraries = library_report(copies, plan, libraries, runtime);
+    let libraries = library_report(tree, copies, plan, libraries, runtime);
     let mut findings = check::scan_findings(&scan.problems);
     findings.extend(check::link_findings(Root {
         tree: &plan.kept,
@@ -309,6 +318,7 @@ fn object_reports(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<ObjectRepo
 
 /// What is missing is what would be missing without the libraries that are brought in.
 fn library_report(
+    tree: &Tree,
     copies: &[Vec<TreePath>],
     plan: &Plan,
     libraries: &dyn Libraries,
@@ -358,14 +368,13 @@ fn library_report(
         provided: count(Resolution::Provided),
         missing,
         shadowed: plan
-            .graph
             .shadowed
             .iter()
             .map(|shadowed| ShadowedLibrary {
                 path: shadowed.path.to_string(),
                 soname: shadowed.soname.clone(),
                 by: shadowed.by.clone(),
-                bytes: kept.file(&shadowed.path).map_or(Bytes(0), |file| file.bytes),
+                bytes: tree.file(&shadowed.path).map_or(Bytes(0), |file| file.bytes),
             })
             .collect(),
         unneeded: plan.graph.unneeded.iter().map(ToString::to_string).collect(),

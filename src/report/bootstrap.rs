@@ -12,6 +12,7 @@ use crate::tree::TreePath;
 
 /// What was written for which R.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bootstrapped {
     /// The version of this form.
     pub schema_version: u32,
@@ -25,6 +26,7 @@ pub struct Bootstrapped {
 
 /// One file of the bootstrap.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BootstrapFile {
     /// Its path in the tree.
     pub path: String,

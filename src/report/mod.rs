@@ -2,26 +2,46 @@
 
 mod analysis;
 mod bootstrap;
+mod difference;
+mod explain;
+mod github;
+mod invocation;
+mod junit;
+mod markdown;
+mod misfit;
+mod place;
 mod prune;
 mod publication;
 mod rules;
+mod sarif;
+#[cfg(test)]
+mod schema;
 mod table;
 mod text;
 mod why;
 
 pub use analysis::{Analysis, analyze};
 pub use bootstrap::{BootstrapFile, Bootstrapped, bootstrapped};
+pub use difference::difference;
+pub use explain::{Explanation, Explanations, codes, findings_document, pages};
+pub use github::{github, without_commands};
+pub use invocation::{Invoked, InvokedEvent, invocation, invoke_end, invoke_notes};
+pub use junit::junit;
+pub use markdown::markdown;
+pub use misfit::misfit;
 pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
 pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};
+pub use sarif::sarif;
 pub use table::Look;
-pub use text::{analysis, checked, explained, finding_lines, packed, runtime, runtimes};
+pub use text::{allowed_lines, analysis, checked, explained, finding_lines, packed, runtime, runtimes};
 pub use why::{Why, inside_tree, why};
 
 use serde::Serialize;
 
 use crate::check::{LayerSize, Report};
 use crate::finding::{Finding, any_error};
+use crate::gate::{Allowed, Growth, Judged};
 use crate::size::Bytes;
 
 /// The version of the JSON documents; it rises when a field changes its meaning.
@@ -29,6 +49,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 /// What `check` answers.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Checked {
     /// The version of this form.
     pub schema_version: u32,
@@ -38,8 +59,12 @@ pub struct Checked {
     pub runtime: String,
     /// The architecture that they were judged for.
     pub arch: crate::runtime::Arch,
-    /// Everything that was found, errors first.
+    /// What was found and counts, errors first.
     pub findings: Vec<Finding>,
+    /// What was found and is allowed.
+    pub allowed: Vec<Allowed>,
+    /// How the sizes have changed; `null` without a baseline.
+    pub growth: Option<Growth>,
     /// The layers; none for a tree.
     pub layers: Vec<LayerSize>,
     /// Sums.
@@ -48,6 +73,7 @@ pub struct Checked {
 
 /// Sums over everything that was checked.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckTotals {
     /// How many zips there are.
     pub layers: usize,
@@ -58,8 +84,8 @@ pub struct CheckTotals {
 }
 
 impl Checked {
-    /// The answer made from what check found.
-    pub fn new(report: Report, runtime: &crate::runtime::Runtime) -> Self {
+    /// The answer made from what check found and what of it counts.
+    pub fn new(report: Report, judged: Judged, runtime: &crate::runtime::Runtime) -> Self {
         let unzipped_bytes = if report.layers.is_empty() {
             report.merged.totals().unzipped_bytes
         } else {
@@ -67,7 +93,7 @@ impl Checked {
         };
         Self {
             schema_version: SCHEMA_VERSION,
-            ok: !any_error(&report.findings),
+            ok: !any_error(&judged.findings),
             runtime: runtime.name.clone(),
             arch: runtime.arch,
             totals: CheckTotals {
@@ -75,7 +101,9 @@ impl Checked {
                 zipped_bytes: report.layers.iter().map(|layer| layer.zipped_bytes).sum(),
                 unzipped_bytes,
             },
-            findings: report.findings,
+            findings: judged.findings,
+            allowed: judged.allowed,
+            growth: judged.growth,
             layers: report.layers,
         }
     }
@@ -83,6 +111,7 @@ impl Checked {
 
 /// What `runtimes show` answers.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuntimeReport<'a> {
     /// The version of this form.
     pub schema_version: u32,

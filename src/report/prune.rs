@@ -16,6 +16,7 @@ use crate::tree::{Entry, Totals, Tree};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pruned {
     /// The version of this form.
     pub schema_version: u32,
@@ -38,6 +39,7 @@ pub struct Pruned {
 
 /// What was done with the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Nothing: it was only shown.
@@ -61,6 +63,7 @@ pub enum Outcome {
 
 /// What one rule takes.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TakenByRule {
     /// Its id, or the option that takes in its place.
     pub id: String,
@@ -76,6 +79,7 @@ pub struct TakenByRule {
 
 /// One file or link that goes.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TakenFile {
     /// Its path in the tree.
     pub path: String,
@@ -87,6 +91,7 @@ pub struct TakenFile {
 
 /// A path that stays although a rule matches it.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SparedPath {
     /// The path in the tree.
     pub path: String,

@@ -157,6 +157,7 @@ mod tests {
             snippet: None,
             warnings: Vec::new(),
             findings: Vec::new(),
+            allowed: Vec::new(),
             end,
         }
     }

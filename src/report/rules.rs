@@ -16,6 +16,7 @@ use crate::tree::{Entry, Tree};
 
 /// What `rules` answers.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuleList {
     /// The version of this form.
     pub schema_version: u32,
@@ -25,6 +26,7 @@ pub struct RuleList {
 
 /// One rule.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ListedRule {
     /// Its name.
     pub id: String,
@@ -121,6 +123,7 @@ pub fn rule_list(list: &RuleList, look: Look) -> String {
 
 /// What `rules show` answers.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShownRules {
     /// The version of this form.
     pub schema_version: u32,
@@ -132,6 +135,7 @@ pub struct ShownRules {
 
 /// One rule and what it does in the tree.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShownRule {
     /// The rule.
     #[serde(flatten)]
@@ -142,6 +146,7 @@ pub struct ShownRule {
 
 /// What one rule takes where it is on.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Effect {
     /// Files and links that it takes.
     pub files: usize,
@@ -277,6 +282,7 @@ pub fn shown_rules(shown: &ShownRules, look: Look) -> String {
 
 /// What `rules test` answers.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Linted {
     /// The version of this form.
     pub schema_version: u32,

@@ -61,6 +61,11 @@ impl Look {
         format!("\u{1b}[1;{code}m{severity}\u{1b}[0m")
     }
 
+    /// A line that tells of an error.
+    pub(super) fn error_line(self, text: &str) -> String {
+        format!("{}: {text}\n", self.severity(Severity::Error))
+    }
+
     /// A name on a line of its own.
     pub(super) fn title(self, text: &str) -> String {
         if self.color {

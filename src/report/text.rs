@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::analysis::{Analysis, Resolution};
+use super::difference::{CHANGE_COLUMNS, change_cells};
 use super::table::{Column, Look};
 use super::why::Chain;
-use super::{Checked, Why, table};
+use super::{Checked, Why, place, table};
 use crate::finding::{Finding, Severity};
+use crate::gate::{Allowed, Growth};
 use crate::limits;
 use crate::pack::{LayerChange, Manifest, Packed, Recompressed};
 use crate::runtime::{Runtime, Summary};
@@ -15,7 +17,7 @@ use crate::tree::Entry;
 use crate::tree::path::escaped;
 
 /// How many rows of a long list are shown without `-v`.
-const ROWS: usize = 12;
+pub(super) const ROWS: usize = 12;
 
 /// What `analyze` answers.
 pub fn analysis(analysis: &Analysis, tree: &str, look: Look) -> String {
@@ -172,8 +174,8 @@ fn libraries(analysis: &Analysis, look: Look) -> String {
     text
 }
 
-/// What `pack` answers.
-pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
+/// What `pack` answers; `allowed` is what check found and the project allows.
+pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) -> String {
     let mut text = layers(&packed.manifest, output, look);
     if !packed.manifest.added.is_empty() {
         text += &look.heading("Brought in");
@@ -228,9 +230,10 @@ pub fn packed(packed: &Packed, output: &str, look: Look) -> String {
     for file in &packed.manifest.not_stripped {
         text += &format!("{} is as it was: {}\n", escaped(file.path.as_bytes()), file.reason);
     }
-    if !packed.findings.is_empty() {
+    let findings = finding_lines(&packed.findings, look) + &allowed_lines(allowed, look);
+    if !findings.is_empty() {
         text += &look.heading("Findings");
-        text += &finding_lines(&packed.findings, look);
+        text += &findings;
     }
     text
 }
@@ -274,6 +277,12 @@ fn layers(manifest: &Manifest, output: &str, look: Look) -> String {
             format!("At least {} are needed.", totals.lower_bound)
         },
     );
+    if let Some(layers) = totals.layers_at_limit {
+        text += &format!(
+            "With --max {} (just under 50 MiB, all that Lambda takes in a request) it would be {layers}.\n",
+            limits::ZIPPED_BYTES
+        );
+    }
     let recompressed = &manifest.recompressed;
     if !recompressed.is_empty() {
         let saved = |file: &Recompressed| Bytes(file.before_bytes.0.saturating_sub(file.after_bytes.0));
@@ -300,6 +309,18 @@ fn change(change: LayerChange) -> &'static str {
 /// What `check` answers.
 pub fn checked(checked: &Checked, look: Look) -> String {
     let mut text = finding_lines(&checked.findings, look);
+    text += &allowed_lines(&checked.allowed, look);
+    if let Some(growth) = &checked.growth {
+        text += &look.heading(&format!("Changed since {}", escaped(growth.baseline.as_bytes())));
+        if growth.components.is_empty() {
+            text += "No component has another size.\n";
+        } else {
+            let mut columns = vec![Column::Left("Component")];
+            columns.extend(CHANGE_COLUMNS);
+            text += &long_table(look, &columns, growth_rows(growth));
+        }
+        text.push('\n');
+    }
     if !checked.layers.is_empty() {
         let rows = checked.layers.iter().map(|layer| {
             vec![
@@ -318,24 +339,51 @@ pub fn checked(checked: &Checked, look: Look) -> String {
         text += &look.table(&columns, rows.collect());
     }
     let left = limits::UNZIPPED_BYTES.saturating_sub(checked.totals.unzipped_bytes.0 + 1);
-    let count = |severity| {
-        checked
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == severity)
-            .count()
-    };
     text += &format!(
-        "{}: {} errors, {} warnings for {} on {}. {} unzipped, which leaves {} for the function.\n",
-        if checked.ok { "fine" } else { "not fine" },
-        count(Severity::Error),
-        count(Severity::Warning),
+        "{}: {} for {} on {}. {} unzipped, which leaves {} for the function.\n",
+        state(checked.ok),
+        counts(checked),
         checked.runtime,
         checked.arch,
         checked.totals.unzipped_bytes,
         Bytes(left),
     );
     text
+}
+
+/// The answer in a word or two.
+pub(super) fn state(ok: bool) -> &'static str {
+    if ok { "fine" } else { "not fine" }
+}
+
+/// How many findings there are of each kind.
+pub(super) fn counts(checked: &Checked) -> String {
+    let count = |severity| {
+        let findings = checked.findings.iter();
+        findings.filter(|finding| finding.severity == severity).count()
+    };
+    let allowed = match checked.allowed.len() {
+        0 => String::new(),
+        number => format!(", {} allowed", exact(number as u64)),
+    };
+    format!(
+        "{}, {}{allowed}",
+        counted(count(Severity::Error), "error"),
+        counted(count(Severity::Warning), "warning")
+    )
+}
+
+/// The components that have changed, one a row.
+pub(super) fn growth_rows(growth: &Growth) -> Vec<Vec<String>> {
+    growth
+        .components
+        .iter()
+        .map(|component| {
+            let mut row = vec![escaped(component.name.as_bytes())];
+            row.extend(change_cells(&component.difference));
+            row
+        })
+        .collect()
 }
 
 /// What `why` answers.
@@ -490,9 +538,27 @@ pub fn finding_lines<'a>(findings: impl IntoIterator<Item = &'a Finding>, look: 
         let places = [&finding.layer, &finding.path];
         for (number, place) in places.into_iter().flatten().enumerate() {
             text += if number == 0 { " " } else { ": " };
-            text += place;
+            text += &escaped(place.as_bytes());
         }
-        text += &format!("\n  {}\n  help: {}\n", finding.message, finding.help);
+        text += &format!(
+            "\n  {}\n  help: {}\n",
+            escaped(finding.message.as_bytes()),
+            escaped(finding.help.as_bytes())
+        );
+    }
+    text
+}
+
+/// What is allowed, where lists are shown whole.
+pub fn allowed_lines(allowed: &[Allowed], look: Look) -> String {
+    let mut text = String::new();
+    for Allowed { finding, reason } in allowed.iter().filter(|_| look.verbose) {
+        let place = place::shown(finding);
+        text += format!("allowed[{}] {place}", finding.code).trim_end();
+        text += &format!("\n  {}\n", escaped(finding.message.as_bytes()));
+        if let Some(reason) = reason {
+            text += &format!("  reason: {}\n", escaped(reason.as_bytes()));
+        }
     }
     text
 }

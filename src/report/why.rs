@@ -15,6 +15,7 @@ use crate::tree::{Entry, Tree, TreePath, path::LAYER_ROOT};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Why {
     /// The version of this form.
     pub schema_version: u32,
@@ -42,6 +43,7 @@ pub struct Why {
 
 /// Why a rule does not take something.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SparedReport {
     /// The rule.
     pub rule: String,
@@ -51,6 +53,7 @@ pub struct SparedReport {
 
 /// From the start of a process to the file, one object after the other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Chain {
     /// The objects; the first is what starts, or a plugin that it opens.
     pub steps: Vec<Step>,
@@ -58,6 +61,7 @@ pub struct Chain {
 
 /// One object of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Step {
     /// The path by which the loader found it.
     pub path: String,
@@ -67,6 +71,7 @@ pub struct Step {
 
 /// A library that is not found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Miss {
     /// How the process came to the object that asks for it.
     pub chain: Chain,
@@ -78,6 +83,7 @@ pub struct Miss {
 
 /// One folder that was searched in vain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SearchedReport {
     /// The folder.
     pub directory: String,
@@ -165,7 +171,7 @@ fn linked_from(root: Root<'_>, target: &TreePath) -> Vec<String> {
 fn chains(root: Root<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>, Vec<Miss>) {
     let mut chains: BTreeMap<Vec<String>, Chain> = BTreeMap::new();
     let mut misses: BTreeMap<(String, Vec<SearchedReport>), Miss> = BTreeMap::new();
-    for Followed { loaded, start } in follow_all(root) {
+    for Followed { loaded, start, .. } in follow_all(root) {
         for (number, object) in loaded.iter().enumerate() {
             let is_target = match (&object.found.place, target) {
                 (Place::Tree(path), Some(target)) => path == target,

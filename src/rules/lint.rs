@@ -11,6 +11,7 @@ use crate::tree::{Entry, Tree};
 
 /// What can be the matter with a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// It takes no file of the tree.
@@ -25,6 +26,7 @@ pub enum Kind {
 
 /// Something that is the matter with a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Lint {
     /// The rule.
     pub rule: String,

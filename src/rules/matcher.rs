@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::{Anchor, Choices, RuleError, RuleSet};
+use crate::loader::{graph, idle};
 use crate::r::{self, RHome};
+use crate::root::Root;
 use crate::tree::{Tree, TreePath};
 
 /// Rules and choices made ready for one tree.
@@ -37,12 +39,15 @@ struct Packages {
 struct Ready {
     id: String,
     on: bool,
+    breaks: String,
 }
 
 /// All rules with one anchor: their globs in one set, each with the number of its rule.
 #[derive(Debug)]
 struct Anchored {
     folders: BTreeSet<TreePath>,
+    /// The only paths that these rules can take; `None` for no such limit.
+    among: Option<BTreeSet<TreePath>>,
     paths: Globs,
     except: Globs,
 }
@@ -56,7 +61,8 @@ struct Globs {
 impl Matcher {
     /// Compiles the globs and finds the places in the tree where they are anchored. Of the choices, those that come later
     /// beat those before.
-    pub fn new(rules: &RuleSet, choices: &[Choices], tree: &Tree) -> Result<Self, RuleError> {
+    pub fn new(rules: &RuleSet, choices: &[Choices], root: Root<'_>) -> Result<Self, RuleError> {
+        let tree = root.tree;
         let mut by_anchor: BTreeMap<Anchor, Vec<usize>> = BTreeMap::new();
         let all: Vec<_> = rules.iter().collect();
         for (number, (rule, _)) in all.iter().enumerate() {
@@ -84,6 +90,7 @@ impl Matcher {
                 };
                 Ok(Anchored {
                     folders: folders(anchor, tree),
+                    among: (anchor == Anchor::Shadowed).then(|| shadowed(root)),
                     paths: globs(|rule| &rule.paths)?,
                     except: globs(|rule| &rule.except)?,
                 })
@@ -108,6 +115,7 @@ impl Matcher {
                 .map(|(rule, on)| Ready {
                     id: rule.id.clone(),
                     on,
+                    breaks: rule.breaks.clone(),
                 })
                 .collect(),
             anchored,
@@ -157,6 +165,21 @@ impl Matcher {
             .map(|number| self.rules[number].id.as_str())
     }
 
+    /// What stops working without what a rule takes.
+    pub fn breaks(&self, id: &str) -> &str {
+        let rule = self.rules.iter().find(|rule| rule.id == id);
+        rule.map_or("", |rule| rule.breaks.as_str())
+    }
+
+    /// Whether a rule is about libraries that the runtime has in front of them.
+    pub fn takes_shadowed(&self, id: &str) -> bool {
+        self.anchored
+            .iter()
+            .filter(|anchored| anchored.among.is_some())
+            .flat_map(|anchored| &anchored.paths.rules)
+            .any(|number| self.rules[*number].id == id)
+    }
+
     /// The folders of the R packages that were asked for, with those that they need; and what the choice is called.
     pub fn selected_packages(&self) -> impl Iterator<Item = (&TreePath, &str)> {
         self.packages.iter().flat_map(|packages| {
@@ -170,7 +193,7 @@ impl Matcher {
     fn matching(&self, path: &TreePath) -> BTreeSet<usize> {
         let mut matching = BTreeSet::new();
         for anchored in &self.anchored {
-            if anchored.folders.is_empty() {
+            if anchored.folders.is_empty() || anchored.among.as_ref().is_some_and(|among| !among.contains(path)) {
                 continue;
             }
             for folder in path.ancestors().filter(|folder| anchored.folders.contains(folder)) {
@@ -199,7 +222,7 @@ impl Globs {
 /// Where in the tree the paths of rules begin.
 fn folders(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
     match anchor {
-        Anchor::Tree => BTreeSet::from([TreePath::root()]),
+        Anchor::Tree | Anchor::Shadowed => BTreeSet::from([TreePath::root()]),
         Anchor::RHome => RHome::all(tree).into_iter().map(|home| home.path).collect(),
         Anchor::RPackage => r::packages(tree).into_iter().map(|package| package.path).collect(),
         Anchor::SitePackages => {
@@ -209,6 +232,13 @@ fn folders(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
         }
         Anchor::NodeModules => named(tree, &["node_modules"]),
     }
+}
+
+/// The libraries that the runtime has in front of them, and their names on the search path.
+fn shadowed(root: Root<'_>) -> BTreeSet<TreePath> {
+    let idle = idle(root, &graph(root)).into_iter();
+    idle.flat_map(|idle| idle.links.into_iter().chain([idle.library.path]))
+        .collect()
 }
 
 fn named(tree: &Tree, names: &[&str]) -> BTreeSet<TreePath> {
@@ -292,7 +322,8 @@ fn globs_of(text: &str, from: &str) -> Result<[Glob; 2], RuleError> {
     ])
 }
 
-fn set_of(texts: &[String], from: &str) -> Result<GlobSet, RuleError> {
+/// What globs for paths match. `from` is the option or file that has them.
+pub(crate) fn set_of(texts: &[String], from: &str) -> Result<GlobSet, RuleError> {
     let mut builder = GlobSetBuilder::new();
     for text in texts {
         for glob in globs_of(text, from)? {

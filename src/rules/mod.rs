@@ -10,21 +10,24 @@ use serde::{Deserialize, Serialize};
 
 pub use file::read_rules;
 pub use matcher::Matcher;
+pub(crate) use matcher::set_of as path_globs;
 
 use crate::nearest::suggestion;
 use crate::r::SelectionError;
 use crate::toml_file::TomlError;
 
 /// The rule files that are built in, by name, in the order in which they apply.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("rules/unix.toml", include_str!("../../rules/unix.toml")),
     ("rules/r.toml", include_str!("../../rules/r.toml")),
     ("rules/python.toml", include_str!("../../rules/python.toml")),
     ("rules/node.toml", include_str!("../../rules/node.toml")),
+    ("rules/shadowed.toml", include_str!("../../rules/shadowed.toml")),
 ];
 
 /// Where the paths of a rule begin. A rule does nothing in a tree that has no such place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Anchor {
     /// The root of the tree.
@@ -38,6 +41,9 @@ pub enum Anchor {
     SitePackages,
     /// Each folder that Node's packages are installed into.
     NodeModules,
+    /// Libraries on the runtime's search path that it has in front of them, and links to these. Paths begin at the root of
+    /// the tree.
+    Shadowed,
 }
 
 impl Anchor {
@@ -49,6 +55,7 @@ impl Anchor {
             Self::RPackage => "each installed R package",
             Self::SitePackages => "each folder of installed Python modules",
             Self::NodeModules => "each node_modules",
+            Self::Shadowed => "the root of the tree, among the libraries that the runtime has in front of them",
         }
     }
 }

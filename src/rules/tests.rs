@@ -1,4 +1,6 @@
 use super::*;
+use crate::root::Root;
+use crate::runtime::{Arch, DEFAULT, Runtime};
 use crate::size::Bytes;
 use crate::tree::{Content, Entry, File, Mode, Tree, TreePath};
 
@@ -29,7 +31,12 @@ fn command_line(change: impl FnOnce(&mut Choices)) -> Vec<Choices> {
 fn takers(paths: &[&str], choices: &[Choices]) -> Vec<String> {
     let tree = tree(paths);
     let rules = RuleSet::chosen(choices).unwrap();
-    let matcher = Matcher::new(&rules, choices, &tree).unwrap();
+    let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
+    let root = Root {
+        tree: &tree,
+        runtime: &runtime,
+    };
+    let matcher = Matcher::new(&rules, choices, root).unwrap();
     paths
         .iter()
         .map(|path| {

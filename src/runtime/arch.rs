@@ -9,6 +9,7 @@ use crate::elf::{Machine, Object};
 
 /// The processor architectures of Lambda, by the names that AWS gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Arch {
     /// `x86_64`
     #[serde(rename = "x86_64")]

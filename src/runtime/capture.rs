@@ -159,7 +159,7 @@ fn is_left_out(path: &TreePath) -> bool {
 
 /// The default directories that are built into a loader: glibc keeps them as one run of texts that end with a slash
 /// (elf/dl-load.c, `system_dirs`).
-fn directories_in(loader: &[u8]) -> Vec<String> {
+pub fn directories_in(loader: &[u8]) -> Vec<String> {
     let marker = b"\0/lib";
     let starts = loader
         .windows(marker.len())

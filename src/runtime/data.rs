@@ -58,6 +58,7 @@ pub enum RuntimeError {
 
 /// A built-in runtime in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// The name that AWS gives it.
     pub name: String,

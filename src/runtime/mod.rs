@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use arch::Arch;
-pub use capture::{CaptureError, capture};
+pub use capture::{CaptureError, capture, directories_in};
 pub use data::{RuntimeError, Summary, built_in};
 
 use crate::tree::{Entry, Tree};
@@ -69,6 +69,16 @@ impl Runtime {
             .map(|(path, entry)| (format!("/{}", path.as_str()), entry))
     }
 
+    /// Whether it brings a language and starts functions itself; one that does not starts the `bootstrap` of the function or
+    /// its layers.
+    pub fn has_language(&self) -> bool {
+        self.files.iter().any(|(path, _)| {
+            ["var/lang/", "var/runtime/"]
+                .iter()
+                .any(|folder| path.as_str().starts_with(folder))
+        })
+    }
+
     /// `PATH` of a function's process, element by element.
     pub fn command_path(&self) -> Vec<String> {
         self.environment
@@ -107,6 +117,19 @@ mod tests {
             Runtime::load("provided.al3", Arch::Arm64),
             Err(RuntimeError::Unknown { .. })
         ));
+    }
+
+    #[test]
+    fn runtimes_without_a_language_are_those_that_aws_calls_provided() {
+        for summary in built_in().unwrap() {
+            let runtime = Runtime::load(&summary.name, Arch::X86_64).unwrap();
+            assert_eq!(
+                runtime.has_language(),
+                !summary.name.starts_with("provided"),
+                "{}",
+                summary.name
+            );
+        }
     }
 
     /// A sample of the table in which the lists of the four file systems were compared.

@@ -115,6 +115,7 @@ impl IntoIterator for Tree {
 
 /// How many entries of each kind a tree has, and their size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Regular files.
     pub files: usize,

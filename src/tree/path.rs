@@ -12,6 +12,7 @@ pub const LAYER_ROOT: &str = "/opt";
 ///
 /// It is not a path on disk: the tree may lie anywhere, and on Lambda it lies at [`LAYER_ROOT`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct TreePath(String);
 

@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::path::escaped;
 use super::{Content, Entry, File, Mode, Tree, TreePath, content};
-use crate::elf::{self, FileSource, Source};
+use crate::elf::{FileSource, Source};
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::size::Bytes;
 
@@ -127,11 +127,11 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
     Ok(Scan { tree, problems })
 }
 
-/// ELF objects of which there are several with the same content: each group sorted, the groups by their first path. Only
-/// those of one length are read whole.
-pub fn copies(root: &Path, tree: &Tree) -> Vec<Vec<TreePath>> {
+/// Files of which there are several with the same content: each group sorted, the groups by their first path. Of the files
+/// that are wanted, only those of one length are read.
+pub fn copies(root: &Path, tree: &Tree, wanted: impl Fn(&TreePath, &File) -> bool) -> Vec<Vec<TreePath>> {
     let mut lengths: BTreeMap<Bytes, Vec<&TreePath>> = BTreeMap::new();
-    for (path, file) in tree.files().filter(|(_, file)| file.content.object().is_some()) {
+    for (path, file) in tree.files().filter(|(path, file)| wanted(path, file)) {
         lengths.entry(file.bytes).or_default().push(path);
     }
     let mut contents: BTreeMap<[u8; 32], Vec<TreePath>> = BTreeMap::new();
@@ -215,18 +215,18 @@ fn shown(root: &Path, path: &Path) -> String {
 }
 
 fn read_content(file_name: &str, disk: &Path, length: u64) -> std::io::Result<Content> {
-    let mut file = fs_err::File::open(disk)?;
+    let file = fs_err::File::open(disk)?;
     let source = FileSource::new(file.file(), length);
     let shortest = usize::try_from(length).map_or(content::HEAD, |length| length.min(content::HEAD));
+    let mut limit = usize::MAX;
     if let Some(head) = source.read(0, shortest) {
-        if head.starts_with(elf::MAGIC) {
-            return Ok(content::inspect_object(&source));
-        }
-        if !content::is_wanted(file_name, &head) {
-            return Ok(content::inspect(file_name, &head));
+        match content::wanted(file_name, &head) {
+            None => return Ok(content::inspect_object(file_name, &source)),
+            Some(content::HEAD) => return Ok(content::inspect(file_name, &head)),
+            Some(wanted) => limit = wanted,
         }
     }
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    file.take(limit as u64).read_to_end(&mut bytes)?;
     Ok(content::inspect(file_name, &bytes))
 }

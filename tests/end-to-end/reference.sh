@@ -47,7 +47,7 @@ say "pack with defaults"
 "$program" pack tree -o layers --runtime captured.toml
 [[ $(ls layers) == $'layer-1.zip\nlayers.json' ]] || fail "not one layer: $(ls layers)"
 bytes=$(stat -c %s layers/layer-1.zip)
-[[ $bytes -lt 45000000 ]] || fail "$bytes bytes"
+[[ $bytes -lt 27500000 ]] || fail "$bytes bytes"
 after=$(cd tree && find . -printf '%p %y %m %s %T@ %l\n' | sort | sha256sum)
 [[ $before == "$after" ]] || fail "the tree was changed"
 

@@ -166,10 +166,94 @@ fn more_layers_than_lambda_takes_are_written_and_called_wrong() {
         sandbox.file(&format!("opt/noise{number}"), content);
     }
     let ran = sandbox
-        .run(["pack", "opt", "--max", "1500", "--format", "json"])
+        .run(["pack", "opt", "--max", "1500", "--max-layers", "7", "--format", "json"])
         .expect_status(1);
     assert_eq!(ran.json()["totals"]["layers"], 7);
     let checked = sandbox.run(["check", "--format", "json"]).expect_status(1).json();
     assert_eq!(checked["ok"], false);
     assert_eq!(checked["findings"][0]["code"], "too-many-layers");
+}
+
+/// Bytes that do not shrink.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = |_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    (0..length).map(next).collect()
+}
+
+#[test]
+fn what_does_not_fit_is_not_written_and_the_answer_says_what_would_help() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .file("opt/lib/data", noise(1, 5_000))
+        .file("opt/share/zoneinfo/Europe/Berlin", noise(2, 5_000))
+        .file("opt/share/other", noise(3, 5_000));
+    sandbox.run(["pack", "opt"]).expect_status(0);
+    let before = sandbox.contents("layers");
+    let refused = |arguments: &[&str]| {
+        let mut all = vec!["pack", "opt", "--format", "json"];
+        all.extend(arguments);
+        let ran = sandbox.run(all).expect_status(1);
+        assert!(ran.stderr.contains("Nothing was written"), "{ran:#?}");
+        assert_eq!(sandbox.contents("layers"), before);
+        ran.json()
+    };
+    let answer = refused(&["--max", "6000", "--max-layers", "2"]);
+    assert_eq!(answer["ok"], false);
+    assert_eq!(answer["totals"]["layers"], 3);
+    assert_eq!(answer["reasons"][0], "3 layers are needed, more than the 2 allowed");
+    let ways: Vec<&str> = answer["ways"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|way| way["option"].as_str().unwrap())
+        .collect();
+    assert_eq!(ways, ["--max 52428799", "--via s3"]);
+    let rule = &answer["rules_off"][0];
+    assert_eq!(
+        (&rule["id"], &rule["fits"], &rule["files"]),
+        (&"unix-time-zones".into(), &true.into(), &1.into())
+    );
+    assert_eq!(answer["components"][0]["name"], "share");
+    // Each way that is named does help.
+    for way in ways.into_iter().chain(["--enable unix-time-zones --max 6000"]) {
+        let mut arguments = vec!["pack", "opt", "-o", "other", "--max-layers", "2"];
+        arguments.extend(way.split(' '));
+        sandbox.run(arguments).expect_status(0);
+    }
+    // One byte less than all of it, for itself or for the function.
+    for limit in [&["--max-unzipped", "14999"][..], &["--reserve", "262129000"]] {
+        let answer = refused(limit);
+        assert_eq!(
+            answer["reasons"][0],
+            "15,000 bytes unzipped are more than the 14,999 allowed"
+        );
+        assert_eq!(answer["ways"].as_array().unwrap().len(), 0);
+    }
+    sandbox
+        .run(["pack", "opt", "--reserve", "262128999", "-o", "other"])
+        .expect_status(0);
+    sandbox.run(["pack", "opt", "--reserve", "262143999"]).expect_status(2);
+    let shown = sandbox.run(["pack", "opt", "--max", "4000"]).expect_status(1);
+    assert!(shown.stdout.contains("share/other alone makes a zip of"), "{shown:#?}");
+    assert!(shown.stdout.contains("--via s3: 1 layer"), "{shown:#?}");
+}
+
+#[test]
+fn a_bucket_takes_what_no_request_does() {
+    let sandbox = Sandbox::new();
+    sandbox.file("opt/large", noise(1, 52_500_000));
+    let refused = sandbox.run(["pack", "opt"]).expect_status(1);
+    assert!(refused.stdout.contains("--via s3: 1 layer"), "{refused:#?}");
+    let packed = sandbox
+        .run(["pack", "opt", "--via", "s3", "--format", "json"])
+        .expect_status(0)
+        .json();
+    assert_eq!(packed["via"], "s3");
+    assert_eq!(packed["totals"]["layers"], 1);
 }

@@ -170,6 +170,7 @@ fn found(sandbox: &Sandbox) -> Vec<String> {
     let findings = report["findings"].as_array().unwrap();
     findings
         .iter()
+        .filter(|finding| finding["code"] != "bootstrap-missing")
         .map(|finding| {
             format!(
                 "{} {}",

@@ -1,0 +1,485 @@
+//! The zip format as others write it (PKWARE APPNOTE.TXT 6.3.10), read without trust: the directory first, then each
+//! entry where it lies. It shares nothing with the code that writes zips.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// Signatures (APPNOTE 4.3.7, 4.3.12, 4.3.14, 4.3.15, 4.3.16).
+const LOCAL: &[u8] = b"PK\x03\x04";
+const CENTRAL: &[u8] = b"PK\x01\x02";
+const ZIP64_END: &[u8] = b"PK\x06\x06";
+const ZIP64_LOCATOR: &[u8] = b"PK\x06\x07";
+const END: &[u8] = b"PK\x05\x06";
+
+/// The lengths of these records without their variable parts.
+const LOCAL_LENGTH: usize = 30;
+const CENTRAL_LENGTH: usize = 46;
+const ZIP64_END_LENGTH: usize = 56;
+const ZIP64_LOCATOR_LENGTH: usize = 20;
+const END_LENGTH: usize = 22;
+
+/// The extra field with the values that do not fit into 32 bits (4.5.3).
+const ZIP64_EXTRA: u16 = 1;
+/// General purpose bits (4.4.4): the content is encrypted; lengths and checksum lie behind it.
+const ENCRYPTED: u16 = 1;
+const DESCRIPTOR: u16 = 1 << 3;
+/// The upper byte of "version made by" for Unix and for macOS, whose attributes hold a mode (4.4.2.2).
+const UNIX: u16 = 3;
+const MACOS: u16 = 19;
+
+/// The longest directory that is read, in bytes, and the most entries: several times what the largest layer can have.
+const LONGEST_DIRECTORY: u64 = 16 << 20;
+const MOST_ENTRIES: u64 = 1 << 17;
+/// How much is read, and how much is unpacked, at once.
+const STEP: usize = 64 << 10;
+
+/// How the content of an entry is stored (4.4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Stored,
+    Deflated,
+    Other(u16),
+}
+
+/// One entry, as the directory describes it.
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    name: Range<usize>,
+    made_by: u16,
+    needed: u16,
+    flags: u16,
+    method: u16,
+    pub(super) crc32: u32,
+    pub(super) compressed: u64,
+    pub(super) uncompressed: u64,
+    attributes: u32,
+    pub(super) offset: u64,
+    /// Whether some of this stands in a ZIP64 field.
+    pub(super) zip64: bool,
+}
+
+impl Header {
+    /// The mode of the file, its type included, if a system wrote it that has modes.
+    pub(super) fn mode(&self) -> Option<u32> {
+        matches!(self.made_by >> 8, UNIX | MACOS).then_some(self.attributes >> 16)
+    }
+
+    /// The version of the format that made it and the one that it needs, times ten.
+    pub(super) fn versions(&self) -> (u16, u16) {
+        (self.made_by & 0xff, self.needed & 0xff)
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.flags & ENCRYPTED != 0
+    }
+
+    pub(super) fn has_descriptor(&self) -> bool {
+        self.flags & DESCRIPTOR != 0
+    }
+
+    pub(super) fn method(&self) -> Method {
+        match self.method {
+            0 => Method::Stored,
+            8 => Method::Deflated,
+            other => Method::Other(other),
+        }
+    }
+}
+
+/// Why there is no directory.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoArchive {
+    /// The file is no zip, or its directory cannot be read.
+    Unreadable(String),
+    /// It begins as a zip and has no end.
+    Truncated(String),
+}
+
+/// An open zip.
+#[derive(Debug)]
+pub(super) struct Archive {
+    file: File,
+    directory: Vec<u8>,
+    directory_start: u64,
+    /// Its entries, in the directory's order.
+    pub(super) entries: Vec<Header>,
+    /// How many bytes lie before and after the archive.
+    pub(super) before: u64,
+    pub(super) after: u64,
+    /// The length of its comment.
+    pub(super) comment: u64,
+    /// Whether it ends with a ZIP64 record.
+    pub(super) zip64: bool,
+}
+
+/// The end record, and what it says of the directory.
+struct End {
+    at: u64,
+    entries: u64,
+    size: u64,
+    offset: u64,
+    comment: u64,
+    after: u64,
+    zip64: bool,
+}
+
+fn unreadable<T>(reason: impl Into<String>) -> Result<T, NoArchive> {
+    Err(NoArchive::Unreadable(reason.into()))
+}
+
+impl Archive {
+    /// Opens a zip and reads its directory.
+    pub(super) fn open(path: &Path) -> Result<Self, NoArchive> {
+        let failed = |error: std::io::Error| NoArchive::Unreadable(error.to_string());
+        let file = fs_err::File::open(path).map_err(failed)?.into_file();
+        let length = file.metadata().map_err(failed)?.len();
+        let end = end(&file, length)?;
+        if end.entries > MOST_ENTRIES || end.size > LONGEST_DIRECTORY {
+            return unreadable(format!("it announces {} entries, more than any layer has", end.entries));
+        }
+        let mut directory = vec![0; usize::try_from(end.size).unwrap_or_default()];
+        // The directory ends where the end record begins; in an archive that lies behind other bytes its offset is too small.
+        let start = end.at.checked_sub(end.size).filter(|start| *start >= end.offset);
+        let Some(mut start) = start else {
+            return unreadable("its directory does not lie in the file");
+        };
+        let mut before = start - end.offset;
+        file.read_exact_at(&mut directory, start).map_err(failed)?;
+        if before > 0 && !directory.starts_with(CENTRAL) && end.entries > 0 {
+            // Something else lies between the directory and the end record.
+            (start, before) = (end.offset, 0);
+            file.read_exact_at(&mut directory, start).map_err(failed)?;
+        }
+        let entries = headers(&directory, end.entries, before)?;
+        Ok(Self {
+            file,
+            directory,
+            directory_start: start,
+            entries,
+            before,
+            after: end.after,
+            comment: end.comment,
+            zip64: end.zip64,
+        })
+    }
+
+    /// The name of an entry, as it is written.
+    pub(super) fn name(&self, header: &Header) -> &[u8] {
+        self.directory.get(header.name.clone()).unwrap_or_default()
+    }
+
+    /// Where the content of an entry lies in the file, and in what the entry's own header differs from the directory.
+    pub(super) fn locate(&self, header: &Header) -> Result<(Range<u64>, Option<&'static str>), String> {
+        let outside = || "it does not lie in the zip".to_owned();
+        let mut local = [0; LOCAL_LENGTH];
+        self.file
+            .read_exact_at(&mut local, header.offset)
+            .map_err(|_| outside())?;
+        if !local.starts_with(LOCAL) {
+            return Err("there is no entry where the directory says".to_owned());
+        }
+        let name = self.name(header);
+        let (name_length, extra_length) = (u16_at(&local, 26), u16_at(&local, 28));
+        let start = header.offset + LOCAL_LENGTH as u64 + u64::from(name_length) + u64::from(extra_length);
+        let end = start.checked_add(header.compressed).ok_or_else(outside)?;
+        if end > self.directory_start {
+            return Err(outside());
+        }
+        let mut own_name = vec![0; usize::from(name_length)];
+        self.file
+            .read_exact_at(&mut own_name, header.offset + LOCAL_LENGTH as u64)
+            .map_err(|_| outside())?;
+        let flags = u16_at(&local, 6);
+        // Lengths and checksum that lie behind the content are zero here, and those of ZIP64 are all ones.
+        let differs = |at: usize, value: u64| {
+            let own = u32_at(&local, at);
+            let later = flags & DESCRIPTOR != 0 && own == 0;
+            u64::from(own) != value && !later && own != u32::MAX
+        };
+        let difference = if own_name != name {
+            Some("its name")
+        } else if u16_at(&local, 8) != header.method {
+            Some("how it is compressed")
+        } else if (flags ^ header.flags) & ENCRYPTED != 0 {
+            Some("whether it is encrypted")
+        } else if differs(14, u64::from(header.crc32)) {
+            Some("its checksum")
+        } else if differs(18, header.compressed) || differs(22, header.uncompressed) {
+            Some("its length")
+        } else {
+            None
+        };
+        Ok((start..end, difference))
+    }
+}
+
+/// Finds the end record: the last one whose comment reaches the end of the file, else the last one at all.
+fn end(file: &File, length: u64) -> Result<End, NoArchive> {
+    let failed = |error: std::io::Error| NoArchive::Unreadable(error.to_string());
+    let tail_length = length.min((END_LENGTH + usize::from(u16::MAX)) as u64);
+    let tail_start = length - tail_length;
+    let mut tail = vec![0; usize::try_from(tail_length).unwrap_or_default()];
+    file.read_exact_at(&mut tail, tail_start).map_err(failed)?;
+    let mut found = None;
+    let last = tail.len().checked_sub(END_LENGTH);
+    for at in (0..=last.unwrap_or_default()).rev() {
+        let Some(record) = tail.get(at..at + END_LENGTH).filter(|record| record.starts_with(END)) else {
+            continue;
+        };
+        let end = at + END_LENGTH + usize::from(u16_at(record, 20));
+        if end == tail.len() {
+            found = Some((at, end));
+            break;
+        }
+        if end < tail.len() && found.is_none() {
+            found = Some((at, end));
+        }
+    }
+    let Some((at, end)) = found else {
+        let mut start = [0; 4];
+        let is_zip = file.read_exact_at(&mut start, 0).is_ok() && start == LOCAL;
+        return if is_zip {
+            Err(NoArchive::Truncated("it has no end record".to_owned()))
+        } else if length == 0 {
+            unreadable("the file is empty")
+        } else {
+            unreadable("it is no zip")
+        };
+    };
+    let record = &tail[at..at + END_LENGTH];
+    if u16_at(record, 4) != 0 && u16_at(record, 4) != u16::MAX {
+        return unreadable("it is one part of an archive in several files");
+    }
+    let mut result = End {
+        at: tail_start + at as u64,
+        entries: u64::from(u16_at(record, 10)),
+        size: u64::from(u32_at(record, 12)),
+        offset: u64::from(u32_at(record, 16)),
+        comment: u64::from(u16_at(record, 20)),
+        after: (tail.len() - end) as u64,
+        zip64: false,
+    };
+    let mut locator = [0; ZIP64_LOCATOR_LENGTH];
+    let locator_at = result.at.checked_sub(ZIP64_LOCATOR_LENGTH as u64);
+    if let Some(locator_at) = locator_at
+        && file.read_exact_at(&mut locator, locator_at).is_ok()
+        && locator.starts_with(ZIP64_LOCATOR)
+    {
+        // Behind other bytes the record does not lie where the locator says, but right before it.
+        let places = [
+            Some(u64_at(&locator, 8)),
+            locator_at.checked_sub(ZIP64_END_LENGTH as u64),
+        ];
+        let mut record = [0; ZIP64_END_LENGTH];
+        let place = places
+            .into_iter()
+            .flatten()
+            .find(|place| file.read_exact_at(&mut record, *place).is_ok() && record.starts_with(ZIP64_END));
+        let Some(place) = place else {
+            return unreadable("its ZIP64 record is not where it should be");
+        };
+        result.at = place;
+        result.entries = u64_at(&record, 32);
+        result.size = u64_at(&record, 40);
+        result.offset = u64_at(&record, 48);
+        result.zip64 = true;
+    }
+    Ok(result)
+}
+
+fn headers(directory: &[u8], count: u64, before: u64) -> Result<Vec<Header>, NoArchive> {
+    let mut entries = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+    let mut at = 0;
+    for _ in 0..count {
+        let header = header(directory, &mut at, before);
+        match header {
+            Some(header) => entries.push(header),
+            None => {
+                return unreadable(format!(
+                    "its directory announces {count} entries, and breaks off after {}",
+                    entries.len()
+                ));
+            }
+        }
+    }
+    if directory.get(at..).is_some_and(|rest| rest.starts_with(CENTRAL)) {
+        return unreadable(format!("its directory announces {count} entries, and has more"));
+    }
+    Ok(entries)
+}
+
+fn header(directory: &[u8], at: &mut usize, before: u64) -> Option<Header> {
+    let fixed = directory.get(*at..*at + CENTRAL_LENGTH)?;
+    if !fixed.starts_with(CENTRAL) {
+        return None;
+    }
+    let name = *at + CENTRAL_LENGTH..*at + CENTRAL_LENGTH + usize::from(u16_at(fixed, 28));
+    let extra = name.end..name.end + usize::from(u16_at(fixed, 30));
+    *at = extra.end + usize::from(u16_at(fixed, 32));
+    let extra = directory.get(extra)?;
+    directory.get(..*at)?;
+    let mut large = zip64_values(extra);
+    let mut zip64 = false;
+    let mut value = |at: usize| {
+        let short = u32_at(fixed, at);
+        if short != u32::MAX {
+            return Some(u64::from(short));
+        }
+        zip64 = true;
+        let (first, rest) = large.split_first_chunk::<8>()?;
+        large = rest;
+        Some(u64::from_le_bytes(*first))
+    };
+    // This is the order of the values in a ZIP64 field.
+    let uncompressed = value(24)?;
+    let compressed = value(20)?;
+    let offset = value(42)?.checked_add(before)?;
+    Some(Header {
+        name,
+        made_by: u16_at(fixed, 4),
+        needed: u16_at(fixed, 6),
+        flags: u16_at(fixed, 8),
+        method: u16_at(fixed, 10),
+        crc32: u32_at(fixed, 16),
+        compressed,
+        uncompressed,
+        attributes: u32_at(fixed, 38),
+        offset,
+        zip64,
+    })
+}
+
+/// The content of the ZIP64 field among the extra fields; nothing if there is none.
+fn zip64_values(mut extra: &[u8]) -> &[u8] {
+    while let Some((head, rest)) = extra.split_first_chunk::<4>() {
+        let length = usize::from(u16_at(head, 2));
+        let Some((content, after)) = rest.split_at_checked(length) else {
+            break;
+        };
+        if u16_at(head, 0) == ZIP64_EXTRA {
+            return content;
+        }
+        extra = after;
+    }
+    &[]
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    bytes
+        .get(at..)
+        .and_then(<[u8]>::first_chunk)
+        .map_or(0, |bytes| u16::from_le_bytes(*bytes))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes
+        .get(at..)
+        .and_then(<[u8]>::first_chunk)
+        .map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes
+        .get(at..)
+        .and_then(<[u8]>::first_chunk)
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Unpacks one entry after the other with the same memory.
+pub(super) struct Unpacker {
+    inflate: Decompress,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+/// Whether to go on.
+pub(super) enum Flow {
+    Continue,
+    Stop,
+}
+
+impl Unpacker {
+    pub(super) fn new() -> Self {
+        Self {
+            inflate: Decompress::new(false),
+            input: vec![0; STEP],
+            output: vec![0; 2 * STEP],
+        }
+    }
+
+    /// Hands the unpacked content on piece by piece. No more than the entry's announced length is unpacked: what would be
+    /// longer, or ends before that, is an error.
+    pub(super) fn unpack(
+        &mut self,
+        archive: &Archive,
+        header: &Header,
+        content: Range<u64>,
+        sink: &mut dyn FnMut(&[u8]) -> Flow,
+    ) -> Result<(), String> {
+        let mut left = header.uncompressed;
+        let stored = header.method() == Method::Stored;
+        if stored && header.compressed != header.uncompressed {
+            return Err("it is stored, and has another length than announced".to_owned());
+        }
+        self.inflate.reset(false);
+        let mut place = content.start;
+        let mut ended = false;
+        while place < content.end && !ended {
+            let length = usize::try_from(content.end - place).map_or(STEP, |rest| rest.min(STEP));
+            let input = &mut self.input[..length];
+            archive
+                .file
+                .read_exact_at(input, place)
+                .map_err(|error| error.to_string())?;
+            place += length as u64;
+            if stored {
+                left = left.saturating_sub(length as u64);
+                if let Flow::Stop = sink(input) {
+                    return Ok(());
+                }
+                continue;
+            }
+            let mut input = &input[..];
+            loop {
+                let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
+                let status = self
+                    .inflate
+                    .decompress(input, &mut self.output, FlushDecompress::None)
+                    .map_err(|error| error.to_string())?;
+                let read = usize::try_from(self.inflate.total_in() - before_in).unwrap_or(input.len());
+                let unpacked = self.inflate.total_out() - before_out;
+                input = input.get(read..).unwrap_or_default();
+                left = left
+                    .checked_sub(unpacked)
+                    .ok_or("it unpacks to more than the zip announces")?;
+                let output = &self.output[..usize::try_from(unpacked).unwrap_or_default()];
+                if !output.is_empty()
+                    && let Flow::Stop = sink(output)
+                {
+                    return Ok(());
+                }
+                ended = matches!(status, Status::StreamEnd);
+                if ended || (input.is_empty() && output.len() < self.output.len()) {
+                    break;
+                }
+                if read == 0 && output.is_empty() {
+                    return Err("it cannot be unpacked any further".to_owned());
+                }
+            }
+            if ended && (!input.is_empty() || place < content.end) {
+                return Err("its compressed content ends before its length is reached".to_owned());
+            }
+        }
+        if !stored && !ended {
+            return Err("its compressed content breaks off".to_owned());
+        }
+        if left > 0 {
+            return Err(format!("it unpacks to {left} bytes less than the zip announces"));
+        }
+        Ok(())
+    }
+}

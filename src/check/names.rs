@@ -1,0 +1,163 @@
+//! What check finds by its name: leftovers, secrets, archives, folders that repeat /opt. The data lies in `rules/check.toml`.
+
+use std::sync::LazyLock;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::Deserialize;
+
+use super::shown;
+use crate::finding::{Code, Finding};
+use crate::tree::{Content, Entry, Tree, TreePath};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Data {
+    at_run_time: Vec<Places>,
+    top_folder: Vec<Folders>,
+    found: Vec<FoundData>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Places {
+    paths: Vec<String>,
+    #[serde(rename = "source")]
+    _source: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Folders {
+    names: Vec<String>,
+    #[serde(rename = "source")]
+    _source: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FoundData {
+    code: Code,
+    what: String,
+    paths: Vec<String>,
+    #[serde(default)]
+    except: Vec<String>,
+}
+
+/// The data, with its globs compiled. It is part of the program, and a test reads it: it cannot be wrong.
+#[derive(Debug, Default)]
+struct Known {
+    at_run_time: Vec<String>,
+    top_folders: Vec<String>,
+    found: Vec<Pattern>,
+}
+
+#[derive(Debug)]
+struct Pattern {
+    code: Code,
+    what: String,
+    paths: GlobSet,
+    except: GlobSet,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| known().unwrap_or_default());
+
+fn known() -> Result<Known, Box<dyn std::error::Error>> {
+    let data: Data = toml::from_str(include_str!("../../rules/check.toml"))?;
+    let globs = |texts: &[String]| {
+        let mut builder = GlobSetBuilder::new();
+        for text in texts {
+            builder.add(GlobBuilder::new(text).literal_separator(true).build()?);
+        }
+        builder.build()
+    };
+    let mut known = Known {
+        at_run_time: data.at_run_time.into_iter().flat_map(|places| places.paths).collect(),
+        top_folders: data.top_folder.into_iter().flat_map(|folders| folders.names).collect(),
+        found: Vec::new(),
+    };
+    for found in data.found {
+        known.found.push(Pattern {
+            paths: globs(&found.paths)?,
+            except: globs(&found.except)?,
+            code: found.code,
+            what: found.what,
+        });
+    }
+    Ok(known)
+}
+
+/// Whether a function finds something at an absolute path outside of /opt that the runtime's lists do not name.
+pub(super) fn is_there_at_run_time(absolute: &str) -> bool {
+    KNOWN.at_run_time.iter().any(|place| {
+        absolute
+            .strip_prefix(place.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// Everything of this kind in one layer.
+pub(super) fn name_findings(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut inside: Option<&TreePath> = None;
+    for (path, entry) in tree.iter() {
+        if inside.is_some_and(|folder| path.below(folder).is_some()) {
+            continue;
+        }
+        if let Some(finding) = found(path, entry) {
+            findings.push(finding.at(shown(path)));
+            if matches!(entry, Entry::Directory(_)) {
+                inside = Some(path);
+            }
+        }
+    }
+    findings.extend(top_folder(tree));
+    findings
+}
+
+fn found(path: &TreePath, entry: &Entry) -> Option<Finding> {
+    if let Entry::File(file) = entry {
+        let by_content = match &file.content {
+            Content::PrivateKey => Some((Code::Secret, "a private key")),
+            Content::CoreDump => Some((Code::Leftover, "a core dump, the memory of a program that crashed")),
+            _ => None,
+        };
+        if let Some((code, what)) = by_content {
+            return Some(Finding::new(code, &[("what", what)]));
+        }
+    }
+    let text = path.as_str();
+    KNOWN
+        .found
+        .iter()
+        .find(|pattern| {
+            let is_folder = matches!(entry, Entry::Directory(_));
+            // Only folders of version control and the like are reported whole; `x.zip/` is a folder like any other.
+            (!is_folder || pattern.code == Code::Leftover)
+                && !matches!(entry, Entry::Symlink(_))
+                && pattern.paths.is_match(text)
+                && !pattern.except.is_match(text)
+        })
+        .map(|pattern| Finding::new(pattern.code, &[("what", &pattern.what)]))
+}
+
+/// A layer in which everything lies in a folder that is meant to be /opt.
+fn top_folder(tree: &Tree) -> Option<Finding> {
+    let mut names = tree.iter().filter_map(|(path, _)| path.names().next());
+    let first = names.next()?;
+    let known = KNOWN.top_folders.iter().any(|name| name == first);
+    let alone = known && names.all(|name| name == first) && tree.iter().any(|(path, _)| path.names().count() > 1);
+    alone.then(|| Finding::new(Code::WrongTopFolder, &[("folder", first)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_is_readable() {
+        let known = known().unwrap();
+        assert!(known.found.len() > 5);
+        assert!(is_there_at_run_time("/tmp/x") && is_there_at_run_time("/proc"));
+        assert!(!is_there_at_run_time("/tmpfiles") && !is_there_at_run_time("/usr/local/lib"));
+    }
+}

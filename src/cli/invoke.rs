@@ -1,0 +1,267 @@
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use lambdar_prune::check::{Input, MAX_UNZIPPED, inputs, judge, read};
+use lambdar_prune::finding::Finding;
+use lambdar_prune::host::HostDirectories;
+use lambdar_prune::invoke::{
+    Event, Invocation, InvokeError, LayError, Listener, Wishes, hindering, inside, prepare, too_large,
+};
+use lambdar_prune::report::{self, Invoked, Look};
+use lambdar_prune::size::Bytes;
+
+use super::progress::Terminal;
+use super::{Answer, Failure, Format, Global, Status, check, complain};
+
+/// Run a handler on layers as Lambda would: in a sandbox that has what the runtime has, with events of yours
+///
+/// Responses go to stdout, what the function writes and a report on each event to stderr. Exit status: 0 if every event was
+/// answered, 1 if one was not, 2 if something went wrong. It needs bubblewrap.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Zips in the order in which they are attached, folders of zips, or trees
+    #[arg(default_value = "layers", value_name = "LAYERS")]
+    layers: Vec<PathBuf>,
+    /// The handler, such as test.handler
+    #[arg(long, value_name = "NAME", required_unless_present = "shell")]
+    handler: Option<String>,
+    /// The folder or zip with the function's own code, for /var/task; empty unless given
+    #[arg(long, value_name = "DIR|ZIP")]
+    task: Option<PathBuf>,
+    /// Send what is in a file, - for stdin; can be given again, and all are sent in order [default: {}]
+    #[arg(long, value_name = "FILE|-", conflicts_with = "shell")]
+    event: Vec<PathBuf>,
+    /// How long an event may take; a new function on AWS has 3
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    timeout: Duration,
+    /// How much memory the function has, in MB; it is ended when it uses more. A new function on AWS has 128
+    #[arg(long, value_name = "MB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(128..=10240))]
+    memory: u64,
+    /// Set a variable of the function's environment
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<(String, String)>,
+    /// The root of an unpacked image of the runtime, to run in that instead of one made from this machine's files
+    #[arg(long, value_name = "DIR")]
+    rootfs: Option<PathBuf>,
+    /// Open a shell in the sandbox to look around, instead of sending events
+    #[arg(long)]
+    shell: bool,
+}
+
+/// What runs inside of the sandbox: not for people.
+#[derive(Debug, Args)]
+pub(super) struct InsideArguments {
+    /// How much memory all processes may use, in bytes
+    #[arg(long)]
+    limit: u64,
+}
+
+impl InsideArguments {
+    pub(super) fn run(&self) -> std::process::ExitCode {
+        match inside(self.limit) {
+            Ok(()) => Status::Fine.into(),
+            Err(error) => {
+                complain(&error.to_string());
+                Status::Failed.into()
+            }
+        }
+    }
+}
+
+/// Lambda's own limits (API reference, CreateFunction, `Timeout`); parts of a second help tests.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_owned())?;
+    if (0.001..=900.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("a function can have up to 900 seconds".to_owned())
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let found = text
+        .split_once('=')
+        .filter(|(name, value)| !name.is_empty() && !name.contains('\0') && !value.contains('\0'));
+    let (name, value) = found.ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl From<InvokeError> for Failure {
+    fn from(error: InvokeError) -> Self {
+        match error {
+            InvokeError::Interrupted(_) | InvokeError::Lay(LayError::Interrupted(_)) => Self::Interrupted,
+            error => Self::Error(error.to_string()),
+        }
+    }
+}
+
+impl Arguments {
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
+        let events = self.events()?;
+        let layers = inputs(&self.layers)?;
+        let mut task = inputs(self.task.as_slice())?;
+        // A function may have no code of its own.
+        task.retain(|input| !matches!(input, Input::Tree(folder) if is_empty(folder)));
+        let read_layers = read(&layers, MAX_UNZIPPED, progress)?;
+        let runtime = check::runtime(&self.layers, global, &read_layers)?;
+        let own_code = read(&task, MAX_UNZIPPED, progress)?;
+        // The function's code lies elsewhere and is no layer; what can be unpacked and how large all is concerns it, too.
+        let of_task: Vec<Finding> = own_code.iter().flat_map(|code| code.findings.clone()).collect();
+        let parts = read_layers.iter().chain(&own_code);
+        let too_large = too_large(parts.map(|part| part.tree.totals().unzipped_bytes).sum());
+        let findings = judge(read_layers, &runtime, Bytes::default()).findings;
+        let hindered: Vec<&Finding> = hindering(&findings)
+            .into_iter()
+            .chain(hindering(&of_task))
+            .chain(&too_large)
+            .collect();
+        if !hindered.is_empty() {
+            return Err(Failure::No(format!(
+                "AWS would not take these layers:\n{}",
+                report::finding_lines(hindered, stderr_look(global)).trim_end()
+            )));
+        }
+        let wishes = Wishes {
+            layers,
+            task,
+            runtime: &runtime,
+            rootfs: self.rootfs.clone(),
+            handler: self.handler.clone().unwrap_or_default(),
+            environment: self.env.clone(),
+            timeout: self.timeout,
+            memory_mb: self.memory,
+        };
+        let prepared = prepare(&wishes, &HostDirectories::new(&[]), progress)?;
+        let glibc = prepared.glibc.as_deref();
+        if !global.quiet {
+            for note in report::invoke_notes(&runtime, &prepared.missing, glibc, global.verbose) {
+                complain(&note);
+            }
+        }
+        if self.shell {
+            let status = prepared.shell(&wishes)?;
+            return Ok(Answer {
+                text: String::new(),
+                status: if status.success() { Status::Fine } else { Status::No },
+            });
+        }
+        let teller = Teller {
+            quiet: global.quiet,
+            print_responses: global.format == Format::Table,
+            memory_mb: self.memory,
+            findings: &findings,
+            look: stderr_look(global),
+        };
+        let invocations = prepared.run(&wishes, &events, &teller, progress)?;
+        if let Some(end) = report::invoke_end(&invocations, &findings).filter(|_| !global.quiet) {
+            complain(&end);
+        }
+        let invoked = Invoked::new(
+            &runtime,
+            &wishes.handler,
+            self.memory,
+            (&prepared.missing, glibc),
+            &invocations,
+            &findings,
+        );
+        Ok(Answer {
+            text: match global.format {
+                Format::Json => report::json(&invoked),
+                Format::Table => String::new(),
+            },
+            status: if invoked.ok { Status::Fine } else { Status::No },
+        })
+    }
+
+    fn events(&self) -> Result<Vec<Event>, Failure> {
+        if self.event.is_empty() {
+            return Ok(vec![Event {
+                name: "{}".to_owned(),
+                payload: b"{}".to_vec(),
+            }]);
+        }
+        self.event
+            .iter()
+            .map(|path| {
+                let payload = if path.as_os_str() == "-" {
+                    let mut payload = Vec::new();
+                    std::io::stdin().lock().read_to_end(&mut payload).map(|_| payload)
+                } else {
+                    fs_err::read(path)
+                };
+                let name = path.display().to_string();
+                let payload =
+                    payload.map_err(|error| Failure::Error(format!("cannot read the event {name}: {error}")))?;
+                if serde_json::from_slice::<serde::de::IgnoredAny>(&payload).is_err() {
+                    complain(&format!(
+                        "the event {name} is not JSON: it is sent as it is, but AWS would refuse it with \
+                         InvalidRequestContentException"
+                    ));
+                }
+                Ok(Event { name, payload })
+            })
+            .collect()
+    }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs_err::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// How what goes to stderr looks.
+fn stderr_look(global: &Global) -> Look {
+    Look {
+        width: None,
+        color: global.look().color && std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        ..global.look()
+    }
+}
+
+/// Prints what happens while it happens.
+struct Teller<'a> {
+    quiet: bool,
+    print_responses: bool,
+    memory_mb: u64,
+    findings: &'a [Finding],
+    look: Look,
+}
+
+impl Listener for Teller<'_> {
+    fn log(&self, bytes: &[u8]) {
+        if !self.quiet {
+            // Where nobody reads it, the function goes on all the same.
+            let _ = std::io::stderr().write_all(bytes);
+        }
+    }
+
+    fn done(&self, invocation: &Invocation) {
+        let failed = invocation.failure.is_some();
+        if self.print_responses
+            && !failed
+            && let Some(response) = &invocation.response
+        {
+            let mut out = std::io::stdout().lock();
+            let is_text = std::str::from_utf8(response).is_ok();
+            let end: &[u8] = if is_text && !response.ends_with(b"\n") {
+                b"\n"
+            } else {
+                b""
+            };
+            // Whoever reads may stop reading.
+            let _ = out
+                .write_all(response)
+                .and_then(|()| out.write_all(end))
+                .and_then(|()| out.flush());
+        }
+        if !self.quiet || failed {
+            if self.quiet {
+                let _ = std::io::stderr().write_all(&invocation.log_tail);
+            }
+            let text = report::invocation(invocation, self.memory_mb, self.findings, self.look);
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What a project demands of its layers, beyond that they run: its policy on findings, its budgets, and how much they may
+//! grow against a baseline.
+//!
+//! [`Demands`] are what `lambdar-prune.toml` and the command line say; with the baseline read they are a [`Gate`], which
+//! turns what check found into what counts.
+
+pub mod budget;
+pub(crate) mod file;
+pub mod policy;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use budget::Budget;
+pub use policy::{Allowed, Level, Policy, Setting, Target};
+
+use crate::diff::{Comparison, ComponentDifference, Difference, compare};
+use crate::finding::Finding;
+use crate::inventory::Inventory;
+
+/// What a project demands.
+#[derive(Debug, Clone, Default)]
+pub struct Demands {
+    /// Which findings are errors, which warnings, and which are allowed.
+    pub policy: Policy,
+    /// How large things may be, and how much they may grow.
+    pub budgets: Vec<Budget>,
+    /// What sizes are compared with.
+    pub baseline: Option<BaselineFile>,
+}
+
+/// Where the baseline lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaselineFile {
+    /// Anything that an inventory can be made of.
+    pub path: PathBuf,
+    /// Whether there may be none yet, as in the first run of a project.
+    pub may_be_absent: bool,
+}
+
+/// What layers have to get through.
+#[derive(Debug, Clone, Default)]
+pub struct Gate {
+    /// The policy.
+    pub policy: Policy,
+    /// The budgets.
+    pub budgets: Vec<Budget>,
+    /// What sizes are compared with, by its name.
+    pub baseline: Option<(String, Inventory)>,
+}
+
+/// What is left of the findings.
+#[derive(Debug, Clone, Default)]
+pub struct Judged {
+    /// Those that count, errors first.
+    pub findings: Vec<Finding>,
+    /// Those that do not.
+    pub allowed: Vec<Allowed>,
+    /// How the sizes have changed; `None` without a baseline.
+    pub growth: Option<Growth>,
+}
+
+/// How sizes have changed since the baseline.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Growth {
+    /// The baseline, as it was given.
+    pub baseline: String,
+    /// Everything together; `null` if nothing has changed.
+    pub total: Option<Difference>,
+    /// The components that have changed, the one that grew most first.
+    pub components: Vec<ComponentDifference>,
+}
+
+impl Growth {
+    fn new(baseline: String, comparison: Comparison) -> Self {
+        let mut components = comparison.components;
+        components.sort_by_key(|component| std::cmp::Reverse(component.difference.growth()));
+        Self {
+            baseline,
+            total: comparison.total,
+            components,
+        }
+    }
+}
+
+impl Gate {
+    /// Says what counts of what was found, with what the budgets have to say.
+    pub fn judge(&self, mut findings: Vec<Finding>, inventory: &Inventory) -> Judged {
+        let growth = self
+            .baseline
+            .as_ref()
+            .map(|(name, baseline)| Growth::new(name.clone(), compare(baseline, inventory)));
+        let baseline = self.baseline.as_ref().map(|(_, inventory)| inventory);
+        findings.extend(budget::judge(&self.budgets, inventory, baseline));
+        findings.extend(self.policy.unused(&findings));
+        let (findings, allowed) = self.policy.apply(findings);
+        Judged {
+            findings,
+            allowed,
+            growth,
+        }
+    }
+}

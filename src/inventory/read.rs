@@ -1,0 +1,144 @@
+//! Reads inventories: a manifest, zips, a folder of them, or a tree.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::Inventory;
+use crate::check::{self, CheckError, Layer};
+use crate::finding::{Code, Finding};
+use crate::pack::{MANIFEST_NAME, Manifest};
+use crate::progress::Progress;
+use crate::tree::path::escaped;
+use crate::tree::{Entry, TreePath};
+
+/// Why there is no inventory.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// It cannot be read, or the user stopped it.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// A file that is no zip and no manifest.
+    #[error(
+        "cannot use {path}: {reason}; give {MANIFEST_NAME} as this program writes it, zips, a folder with zips, or a tree",
+        path = .path.display()
+    )]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What is in a zip cannot be told.
+    #[error("cannot tell what is in {file}: {at}{message}", message = .finding.message, at = at(.finding))]
+    Broken {
+        /// The zip.
+        file: String,
+        /// What check says of it.
+        finding: Box<Finding>,
+    },
+}
+
+fn at(finding: &Finding) -> String {
+    finding
+        .path
+        .as_ref()
+        .map_or_else(String::new, |path| format!("{path}: "))
+}
+
+impl From<std::io::Error> for InventoryError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Check(error.into())
+    }
+}
+
+/// Reads what lies at a path. Zips and files of trees are read whole, so that a change of content shows.
+pub fn read_inventory(path: &Path, progress: &dyn Progress) -> Result<Inventory, InventoryError> {
+    if path.is_file() && !is_zip(path)? {
+        return manifest(path);
+    }
+    let mut layers = check::read(&check::inputs(&[path.to_owned()])?, check::MAX_UNZIPPED, progress)?;
+    for layer in &mut layers {
+        if let Some(finding) = layer.findings.iter().find(|finding| hides_entries(finding)) {
+            return Err(InventoryError::Broken {
+                file: layer.file.clone(),
+                finding: Box::new(finding.clone()),
+            });
+        }
+        if layer.zip_bytes.is_none() {
+            add_sums(layer, path, progress)?;
+        }
+    }
+    Ok(Inventory::of_layers(&layers))
+}
+
+/// By its name, or by how it begins: with a local header, or where it is empty with the end record (APPNOTE.TXT 4.3.7,
+/// 4.3.16).
+fn is_zip(path: &Path) -> Result<bool, InventoryError> {
+    let mut start = Vec::new();
+    fs_err::File::open(path)?.take(4).read_to_end(&mut start)?;
+    let by_name = path.extension().is_some_and(|extension| extension == "zip");
+    Ok(by_name || start == b"PK\x03\x04" || start == b"PK\x05\x06")
+}
+
+fn manifest(path: &Path) -> Result<Inventory, InventoryError> {
+    let unusable = |reason: String| InventoryError::Manifest {
+        path: path.to_owned(),
+        reason,
+    };
+    let bytes = fs_err::read(path)?;
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
+    for entry in manifest.layers.iter().flat_map(|layer| &layer.contents) {
+        let plain = TreePath::new(entry.path.strip_suffix('/').unwrap_or(&entry.path));
+        if plain.is_none() {
+            let name = escaped(entry.path.as_bytes());
+            return Err(unusable(format!("'{name}' is no path in a layer")));
+        }
+    }
+    Ok(Inventory::of_manifest(&manifest))
+}
+
+/// Whether a finding means that something of the zip was not read.
+fn hides_entries(finding: &Finding) -> bool {
+    matches!(
+        finding.code,
+        Code::UnreadableZip | Code::CorruptEntry | Code::UnsupportedEntry | Code::BadName
+    )
+}
+
+/// Adds the checksums of a tree's files. One that cannot be read has none.
+fn add_sums(layer: &mut Layer, root: &Path, progress: &dyn Progress) -> Result<(), CheckError> {
+    let files: Vec<&TreePath> = layer
+        .tree
+        .iter()
+        .filter(|(_, entry)| matches!(entry, Entry::File(_)))
+        .map(|(path, _)| path)
+        .collect();
+    let sums: Vec<Option<(TreePath, (u32, u64))>> = files
+        .into_par_iter()
+        .map(|path| {
+            progress.check()?;
+            let sum = sum(&root.join(path.as_str())).ok();
+            Ok(sum.map(|sum| (path.clone(), sum)))
+        })
+        .collect::<Result<_, CheckError>>()?;
+    layer.sums = sums.into_iter().flatten().collect();
+    Ok(())
+}
+
+/// CRC-32 and length of a file.
+fn sum(path: &Path) -> std::io::Result<(u32, u64)> {
+    let mut file = fs_err::File::open(path)?;
+    let mut hash = crc32fast::Hasher::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut length = 0;
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            return Ok((hash.finalize(), length));
+        }
+        hash.update(&buffer[..count]);
+        length += count as u64;
+    }
+}

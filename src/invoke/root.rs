@@ -1,0 +1,572 @@
+//! Lays out a root file system that has what the runtime has, by name, from the files of this machine.
+//!
+//! What this machine's builds need beyond the runtime's libraries (Debian's libcurl wants librtmp) is there under another
+//! name, and the copies of these builds alone ask for it by that name: a library of a layer that needs librtmp.so.1 fails
+//! as it does on Lambda. [`plan`] decides, [`write()`] carries it out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::data::DATA;
+use super::sandbox::Bound;
+use crate::elf::{Object, hidden_name, hide_libraries};
+use crate::host::Libraries;
+use crate::runtime::{Runtime, directories_in};
+use crate::tree::content::inspect;
+use crate::tree::{Content, Entry};
+
+/// The folder of commands that a machine has beside those of `PATH`.
+const COMMAND_FOLDERS: [&str; 6] = [
+    "/usr/local/bin",
+    "/usr/bin",
+    "/bin",
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/sbin",
+];
+
+/// What lies at one place of the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A program or library of this machine, in which these libraries have their hidden names.
+    Program {
+        /// Where it is.
+        from: PathBuf,
+        /// The names that are hidden in it.
+        hidden: BTreeSet<String>,
+    },
+    /// A file or folder of this machine, as it is.
+    Machine(PathBuf),
+    /// A file with this text.
+    Text(String),
+    /// A link.
+    Link(String),
+}
+
+/// A root to be, by absolute paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// What lies where.
+    pub(super) pieces: BTreeMap<String, Piece>,
+    /// What the runtime has and this machine could not supply: sonames, commands and other files, sorted.
+    pub(super) missing: Vec<String>,
+    /// The highest version of glibc's symbols here.
+    pub(super) glibc: Option<String>,
+}
+
+/// This machine, as far as a root is made from it.
+pub(super) trait Machine {
+    /// A library by its soname.
+    fn library(&self, soname: &str) -> Option<(PathBuf, Object)>;
+    /// A command by its name, with every link followed.
+    fn command(&self, name: &str) -> Option<(PathBuf, Content)>;
+    /// Where a path leads with every link followed; `None` where nothing is.
+    fn place(&self, path: &str) -> Option<PathBuf>;
+    /// The names in a folder, none if it is none.
+    fn names(&self, folder: &Path) -> Vec<String>;
+    /// The folders that a loader of this machine searches by default.
+    fn default_directories(&self, loader: &Path) -> Vec<String>;
+}
+
+/// Decides what goes where.
+pub(super) fn plan(runtime: &Runtime, machine: &dyn Machine) -> Plan {
+    let mut planning = Planning {
+        machine,
+        listed: listed_libraries(runtime),
+        plan: Plan::default(),
+        hidden: BTreeMap::new(),
+        libraries: BTreeMap::new(),
+    };
+    let mut missing = BTreeSet::new();
+    for (path, entry) in runtime.entries() {
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let there = match entry {
+            Entry::Directory(_) => continue,
+            Entry::Symlink(target) => {
+                planning.plan.pieces.insert(path, Piece::Link(target.clone()));
+                continue;
+            }
+            Entry::File(file) if matches!(file.content, Content::Object(_)) => planning.library(&path, &name),
+            Entry::File(_) => planning.command(&path, &name),
+        };
+        if !there {
+            missing.insert(name);
+        }
+    }
+    planning.supply_hidden(runtime);
+    planning.supply_data(runtime, &mut missing);
+    planning.plan.missing = without_full_versions(missing, &planning.listed);
+    planning.plan
+}
+
+/// The names of the runtime's libraries.
+fn listed_libraries(runtime: &Runtime) -> BTreeSet<String> {
+    runtime
+        .entries()
+        .filter(|(_, entry)| matches!(entry, Entry::File(file) if file.content.object().is_some()))
+        .filter_map(|(path, _)| Some(path.rsplit('/').next()?.to_owned()))
+        .collect()
+}
+
+/// Leaves out the files behind sonames: where libcap.so.2 is listed, libcap.so.2.73 is nothing that is asked for.
+fn without_full_versions(missing: BTreeSet<String>, listed: &BTreeSet<String>) -> Vec<String> {
+    missing
+        .into_iter()
+        .filter(|name| {
+            let has_shorter = listed.iter().any(|other| {
+                let rest = name.strip_prefix(other.as_str()).unwrap_or_default();
+                other.contains(".so.") && rest.starts_with('.')
+            });
+            !has_shorter
+        })
+        .collect()
+}
+
+struct Planning<'a> {
+    machine: &'a dyn Machine,
+    listed: BTreeSet<String>,
+    plan: Plan,
+    /// Libraries that the runtime does not have, by their own name, with what they need and where they are.
+    hidden: BTreeMap<String, (PathBuf, Object)>,
+    /// The libraries of the runtime that are there, by name, with their path in the root.
+    libraries: BTreeMap<String, String>,
+}
+
+impl Planning<'_> {
+    fn library(&mut self, path: &str, name: &str) -> bool {
+        let Some((from, object)) = self.machine.library(name) else {
+            return false;
+        };
+        if name == "libc.so.6" {
+            self.plan.glibc = highest_glibc(&object);
+        }
+        let hidden = self.needs(&object);
+        self.libraries.entry(name.to_owned()).or_insert_with(|| path.to_owned());
+        self.plan
+            .pieces
+            .insert(path.to_owned(), Piece::Program { from, hidden });
+        true
+    }
+
+    fn command(&mut self, path: &str, name: &str) -> bool {
+        let preferred = DATA.commands.get(name).into_iter().flatten().map(String::as_str);
+        let found = preferred.chain([name]).find_map(|name| self.machine.command(name));
+        let Some((from, content)) = found else {
+            return false;
+        };
+        let hidden = match &content {
+            Content::Object(object) => self.needs(object),
+            _ => BTreeSet::new(),
+        };
+        self.plan
+            .pieces
+            .insert(path.to_owned(), Piece::Program { from, hidden });
+        true
+    }
+
+    /// What of the libraries that an object needs is to be hidden; all that these need in turn is noted, too.
+    fn needs(&mut self, object: &Object) -> BTreeSet<String> {
+        let mut hidden = BTreeSet::new();
+        for soname in &object.needed {
+            if self.listed.contains(soname) || soname.contains('/') {
+                continue;
+            }
+            if !self.hidden.contains_key(soname) {
+                let Some(found) = self.machine.library(soname) else {
+                    continue;
+                };
+                self.hidden.insert(soname.clone(), found.clone());
+                self.needs(&found.1);
+            }
+            hidden.insert(soname.clone());
+        }
+        hidden
+    }
+
+    /// Puts the hidden libraries where this machine's loader looks whatever the environment says, and the others there, too:
+    /// for the loader is this machine's own, and its default folders are not those of the runtime.
+    fn supply_hidden(&mut self, runtime: &Runtime) {
+        let loader = runtime.interpreter.rsplit('/').next().unwrap_or_default();
+        let directories = match self.libraries.get(loader).and_then(|path| self.plan.pieces.get(path)) {
+            Some(Piece::Program { from, .. }) => self.machine.default_directories(from),
+            _ => Vec::new(),
+        };
+        let own = |directory: &String| runtime.default_directories.contains(directory);
+        let folder = match directories.first().filter(|_| !directories.iter().any(own)) {
+            Some(folder) => {
+                let folder = self.without_links(folder);
+                for (name, path) in &self.libraries {
+                    let link = format!("{folder}/{name}");
+                    self.plan
+                        .pieces
+                        .entry(link)
+                        .or_insert_with(|| Piece::Link(path.clone()));
+                }
+                folder
+            }
+            None => self.without_links(runtime.default_directories.last().map_or("/usr/lib64", String::as_str)),
+        };
+        for (name, (from, object)) in std::mem::take(&mut self.hidden) {
+            let mut hidden = self.needs(&object);
+            hidden.insert(name.clone());
+            let path = format!("{folder}/{}", hidden_name(&name));
+            self.plan.pieces.insert(path, Piece::Program { from, hidden });
+        }
+        // What was noted again on the way is there already.
+        self.hidden.clear();
+    }
+
+    /// A path with the links of the root's own in its first name followed: /lib/x is /usr/lib/x where /lib is a link.
+    fn without_links(&self, path: &str) -> String {
+        let rest = path.trim_start_matches('/');
+        let (first, below) = rest.split_once('/').unwrap_or((rest, ""));
+        match self.plan.pieces.get(&format!("/{first}")) {
+            Some(Piece::Link(target)) => {
+                let target = target.trim_start_matches('/');
+                format!("/{target}/{below}").trim_end_matches('/').to_owned()
+            }
+            _ => path.to_owned(),
+        }
+    }
+
+    fn supply_data(&mut self, runtime: &Runtime, missing: &mut BTreeSet<String>) {
+        for (path, text) in &DATA.files {
+            self.plan
+                .pieces
+                .insert(path.clone(), Piece::Text(text.trim_start().to_owned()));
+        }
+        for file in &DATA.from_machine {
+            let found = file
+                .places
+                .iter()
+                .find_map(|place| Some((place, self.machine.place(place)?)));
+            match found {
+                Some((place, from)) => {
+                    self.plan.pieces.insert(file.path.clone(), Piece::Machine(from));
+                    // The place of another locale is better than none, and not the same.
+                    if file.path.contains("/locale/en_US") && !place.contains("/en_US") {
+                        missing.insert("locale en_US.UTF-8 (C.UTF-8 is in its place)".to_owned());
+                    }
+                }
+                None => {
+                    missing.insert(file.path.clone());
+                }
+            }
+        }
+        self.supply_character_sets(runtime, missing);
+    }
+
+    /// The modules of iconv lie where this machine's libc looks for them.
+    fn supply_character_sets(&mut self, runtime: &Runtime, missing: &mut BTreeSet<String>) {
+        let Some(Piece::Program { from, .. }) = self
+            .libraries
+            .get("libc.so.6")
+            .and_then(|path| self.plan.pieces.get(path))
+        else {
+            return;
+        };
+        let folder = from.with_file_name("gconv");
+        let Some(folder) = folder.to_str().and_then(|folder| self.machine.place(folder)) else {
+            return;
+        };
+        let wanted = runtime
+            .highest_versions
+            .get("GLIBC")
+            .and_then(|version| DATA.character_sets.get(version));
+        let names = self.machine.names(&folder);
+        for name in &names {
+            let stem = name.strip_suffix(".so");
+            if let (Some(stem), Some(wanted)) = (stem, wanted)
+                && !wanted.iter().any(|wanted| wanted == stem)
+            {
+                continue;
+            }
+            let path = folder.join(name);
+            if let Some(text) = path.to_str() {
+                self.plan.pieces.insert(text.to_owned(), Piece::Machine(path));
+            }
+        }
+        for wanted in wanted.into_iter().flatten() {
+            if !names.contains(&format!("{wanted}.so")) {
+                missing.insert(format!("character set {wanted}"));
+            }
+        }
+    }
+}
+
+/// The highest GLIBC_x.y that a libc defines.
+fn highest_glibc(libc: &Object) -> Option<String> {
+    let number = |version: &str| -> Option<Vec<u32>> { version.split('.').map(|part| part.parse().ok()).collect() };
+    libc.versions
+        .iter()
+        .flatten()
+        .filter_map(|version| {
+            let version = version.strip_prefix("GLIBC_")?;
+            Some((number(version)?, version.to_owned()))
+        })
+        .max()
+        .map(|(_, version)| version)
+}
+
+/// Writes a planned root into an empty folder. What cannot be renamed is added to what is missing. Gives the folders of this
+/// machine that are to be bound into the root as they are.
+pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String, Bound)>> {
+    let mut failed = Vec::new();
+    let mut bounds = Vec::new();
+    let is_link = |path: &Path| {
+        matches!(
+            path.to_str().map(|path| plan.pieces.get(path)),
+            Some(Some(Piece::Link(_)))
+        )
+    };
+    for (path, piece) in &plan.pieces {
+        // Nothing is written through a link, which may lead out of the root.
+        if Path::new(path).ancestors().skip(1).any(is_link) {
+            continue;
+        }
+        let to = root.join(path.trim_start_matches('/'));
+        if let Some(folder) = to.parent() {
+            fs_err::create_dir_all(folder)?;
+        }
+        match piece {
+            Piece::Program { from, hidden } if hidden.is_empty() => {
+                fs_err::copy(from, &to)?;
+            }
+            Piece::Program { from, hidden } => {
+                let bytes = fs_err::read(from)?;
+                if let Ok(bytes) = hide_libraries(&bytes, hidden) {
+                    fs_err::write(&to, bytes)?;
+                    fs_err::set_permissions(&to, fs_err::metadata(from)?.permissions())?;
+                } else {
+                    failed.push(path.rsplit('/').next().unwrap_or_default().to_owned());
+                }
+            }
+            Piece::Machine(from) if from.is_dir() => {
+                fs_err::create_dir_all(&to)?;
+                bounds.push((path.clone(), Bound::Path(from.clone())));
+            }
+            Piece::Machine(from) => {
+                fs_err::copy(from, &to)?;
+            }
+            Piece::Text(text) => fs_err::write(&to, text)?,
+            Piece::Link(target) => symlink(target, &to)?,
+        }
+    }
+    plan.missing.extend(failed);
+    plan.missing.sort();
+    plan.missing.dedup();
+    Ok(bounds)
+}
+
+/// The machine that this program runs on.
+pub(super) struct ThisMachine<'a> {
+    /// Finds its libraries.
+    pub(super) libraries: &'a dyn Libraries,
+    /// The architecture.
+    pub(super) runtime: &'a Runtime,
+}
+
+impl Machine for ThisMachine<'_> {
+    fn library(&self, soname: &str) -> Option<(PathBuf, Object)> {
+        let found = self.libraries.find(soname, self.runtime.arch)?;
+        Some((found.path, found.object))
+    }
+
+    fn command(&self, name: &str) -> Option<(PathBuf, Content)> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = COMMAND_FOLDERS
+            .map(PathBuf::from)
+            .into_iter()
+            .chain(std::env::split_paths(&path));
+        for folder in folders {
+            let Ok(file) = fs_err::canonicalize(folder.join(name)) else {
+                continue;
+            };
+            if !file.is_file() {
+                continue;
+            }
+            let Ok(bytes) = fs_err::read(&file) else {
+                continue;
+            };
+            let content = inspect("", &bytes);
+            let runs = match &content {
+                // Another loader than the runtime's is not in the root.
+                Content::Object(object) => {
+                    object.machine == self.runtime.arch.machine()
+                        && object
+                            .interpreter
+                            .as_ref()
+                            .is_none_or(|loader| *loader == self.runtime.interpreter)
+                }
+                Content::Text(_) => true,
+                _ => false,
+            };
+            if runs {
+                return Some((file, content));
+            }
+        }
+        None
+    }
+
+    fn place(&self, path: &str) -> Option<PathBuf> {
+        fs_err::canonicalize(path).ok()
+    }
+
+    fn names(&self, folder: &Path) -> Vec<String> {
+        let Ok(entries) = fs_err::read_dir(folder) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn default_directories(&self, loader: &Path) -> Vec<String> {
+        fs_err::read(loader)
+            .map(|bytes| directories_in(&bytes))
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::{Class, Kind};
+    use crate::runtime::Arch;
+
+    /// A machine with a few libraries and commands, its loader's defaults as Debian has them.
+    struct Few(BTreeMap<&'static str, Vec<&'static str>>);
+
+    impl Few {
+        fn object(&self, name: &str) -> Option<Object> {
+            Some(Object {
+                class: Class::Elf64,
+                machine: Arch::X86_64.machine(),
+                kind: Kind::SharedLibrary,
+                interpreter: None,
+                soname: Some(name.to_owned()),
+                needed: self.0.get(name)?.iter().map(|name| (*name).to_owned()).collect(),
+                rpath: None,
+                runpath: None,
+                no_default_libraries: false,
+                version_needs: Vec::new(),
+                versions: Some(vec!["GLIBC_2.4".into(), "GLIBC_2.36".into(), "GLIBC_PRIVATE".into()]),
+                dlopen_notes: Vec::new(),
+            })
+        }
+    }
+
+    impl Machine for Few {
+        fn library(&self, soname: &str) -> Option<(PathBuf, Object)> {
+            Some((Path::new("/lib/x86_64-linux-gnu").join(soname), self.object(soname)?))
+        }
+
+        fn command(&self, name: &str) -> Option<(PathBuf, Content)> {
+            let object = self.object(name)?;
+            Some((Path::new("/usr/bin").join(name), Content::Object(Box::new(object))))
+        }
+
+        fn place(&self, path: &str) -> Option<PathBuf> {
+            path.starts_with("/usr/lib/locale/C.").then(|| PathBuf::from(path))
+        }
+
+        fn names(&self, _: &Path) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn default_directories(&self, _: &Path) -> Vec<String> {
+            vec!["/lib/x86_64-linux-gnu".to_owned(), "/lib".to_owned()]
+        }
+    }
+
+    fn planned() -> Plan {
+        let machine = Few(BTreeMap::from([
+            ("ld-linux-x86-64.so.2", vec![]),
+            ("libc.so.6", vec!["ld-linux-x86-64.so.2"]),
+            ("libcap.so.2", vec!["libc.so.6"]),
+            ("libcurl.so.4", vec!["librtmp.so.1", "libc.so.6"]),
+            ("librtmp.so.1", vec!["libgnutls.so.30", "libc.so.6"]),
+            ("libgnutls.so.30", vec!["libc.so.6"]),
+            ("libgfortran.so.5", vec!["libc.so.6"]),
+            ("bash", vec!["libc.so.6"]),
+            ("dash", vec![]),
+            ("curl", vec!["libcurl.so.4", "libgnutls.so.30"]),
+            ("which", vec![]),
+        ]));
+        plan(&Runtime::load("provided.al2023", Arch::X86_64).unwrap(), &machine)
+    }
+
+    #[test]
+    fn what_this_machine_needs_beyond_the_runtime_has_another_name() {
+        let plan = planned();
+        let hidden = |path: &str| match &plan.pieces[path] {
+            Piece::Program { hidden, .. } => hidden.iter().map(String::as_str).collect::<Vec<_>>(),
+            other => panic!("{path}: {other:?}"),
+        };
+        assert_eq!(hidden("/usr/lib64/libcurl.so.4"), ["librtmp.so.1"]);
+        assert_eq!(hidden("/usr/lib64/libcap.so.2"), [""; 0]);
+        assert_eq!(hidden("/usr/bin/curl"), ["libgnutls.so.30"]);
+        let folder = "/usr/lib/x86_64-linux-gnu";
+        assert_eq!(
+            hidden(&format!("{folder}/~ibrtmp.so.1")),
+            ["libgnutls.so.30", "librtmp.so.1"]
+        );
+        assert_eq!(hidden(&format!("{folder}/~ibgnutls.so.30")), ["libgnutls.so.30"]);
+        let names: Vec<&str> = plan.pieces.keys().filter_map(|path| path.rsplit('/').next()).collect();
+        for absent in ["librtmp.so.1", "libgnutls.so.30", "libgfortran.so.5", "which", "dash"] {
+            assert!(!names.contains(&absent), "{absent}");
+        }
+    }
+
+    #[test]
+    fn the_loader_of_this_machine_finds_what_the_runtime_has() {
+        let plan = planned();
+        let link = &plan.pieces["/usr/lib/x86_64-linux-gnu/libcap.so.2"];
+        assert_eq!(*link, Piece::Link("/usr/lib64/libcap.so.2".to_owned()));
+        assert_eq!(plan.glibc.as_deref(), Some("2.36"));
+        assert!(matches!(&plan.pieces["/usr/bin/sh"], Piece::Program { from, .. } if from.ends_with("bash")));
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let outside = folder.path().join("outside");
+        fs_err::create_dir_all(&outside).unwrap();
+        let mut plan = Plan {
+            pieces: BTreeMap::from([
+                ("/a".to_owned(), Piece::Link(outside.to_str().unwrap().to_owned())),
+                ("/a/x".to_owned(), Piece::Text("x".to_owned())),
+                ("/b/y".to_owned(), Piece::Text("y".to_owned())),
+            ]),
+            ..Plan::default()
+        };
+        let root = folder.path().join("root");
+        write(&mut plan, &root).unwrap();
+        assert_eq!(fs_err::read_dir(&outside).unwrap().count(), 0);
+        assert_eq!(fs_err::read_to_string(root.join("b/y")).unwrap(), "y");
+    }
+
+    #[test]
+    fn what_is_missing_is_told_without_noise() {
+        let plan = planned();
+        for name in [
+            "libssl.so.3",
+            "gpg",
+            "/usr/share/zoneinfo",
+            "locale en_US.UTF-8 (C.UTF-8 is in its place)",
+        ] {
+            assert!(
+                plan.missing.iter().any(|missing| missing == name),
+                "{name}: {:?}",
+                plan.missing
+            );
+        }
+        for name in ["libcap.so.2.73", "libcap.so.2", "curl", "sh"] {
+            assert!(!plan.missing.iter().any(|missing| missing == name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The sandbox: which program makes it, with which arguments, and what it says when it cannot.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::data::DATA;
+use crate::elf;
+use crate::tree::Content;
+use crate::tree::content::inspect;
+
+/// The program that makes the sandbox.
+const PROGRAM: &str = "bwrap";
+
+/// Where this program lies in the sandbox; on Lambda its counterpart lies there, too.
+const OWN_FOLDER: &str = "/var/rapid";
+
+/// What the sandbox puts in the place of what the root may have there.
+const PUT_OVER: [&str; 7] = ["dev", "opt", "proc", "sys", "tmp", "var/rapid", "var/task"];
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The program is not there.
+    #[error(
+        "there is no `bwrap` on PATH, and invoke works with it: install bubblewrap (`apt install bubblewrap`, \
+         `dnf install bubblewrap`, `apk add bubblewrap`)"
+    )]
+    Missing,
+    /// The program is there and does not work.
+    #[error(
+        "bwrap cannot make a sandbox: {0}\nIt needs user namespaces. Inside of a container, start that with \
+         `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`, or as privileged; on Ubuntu 24.04 and \
+         newer, allow bwrap to use them in AppArmor (`sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows all)"
+    )]
+    Refused(String),
+    /// This program's own files cannot be found.
+    #[error("cannot find the libraries that this program runs with: {0}")]
+    OwnFiles(String),
+    /// Starting or speaking to it failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Which newer options bwrap understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Options {
+    /// `--perms`, from 0.5.
+    perms: bool,
+    /// `--size`, from 0.8.
+    size: bool,
+}
+
+impl Options {
+    /// Asks the program which version it is.
+    pub(super) fn ask() -> Result<Self, SandboxError> {
+        let output = Command::new(PROGRAM)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => SandboxError::Missing,
+                _ => SandboxError::Io(error),
+            })?;
+        Ok(Self::of_version(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// Reads `bubblewrap 0.8.0`.
+    fn of_version(text: &str) -> Self {
+        let version = text.split_whitespace().last().unwrap_or_default();
+        let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        Self {
+            perms: version >= (0, 5),
+            size: version >= (0, 8),
+        }
+    }
+}
+
+/// What lies where in the sandbox, all of it read-only.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Mounts {
+    /// The root: what of it is bound, by the path in the sandbox.
+    pub(super) root: Vec<(String, Bound)>,
+    /// /opt
+    pub(super) opt: PathBuf,
+    /// /var/task
+    pub(super) task: PathBuf,
+    /// This program's own files.
+    pub(super) own: Own,
+}
+
+/// How something of the root comes into the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// A file or folder of this machine.
+    Path(PathBuf),
+    /// A link with this target.
+    Link(OsString),
+}
+
+/// Everything of a root folder but what the sandbox puts there itself.
+pub(super) fn bounds(root: &Path) -> std::io::Result<Vec<(String, Bound)>> {
+    let mut bounds = Vec::new();
+    list(root, "", &mut bounds)?;
+    bounds.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(bounds)
+}
+
+fn list(root: &Path, below: &str, bounds: &mut Vec<(String, Bound)>) -> std::io::Result<()> {
+    for entry in fs_err::read_dir(root.join(below))? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let path = if below.is_empty() {
+            name
+        } else {
+            format!("{below}/{name}")
+        };
+        let kind = entry.file_type()?;
+        if PUT_OVER.contains(&path.as_str()) {
+        } else if kind.is_symlink() {
+            let target = fs_err::read_link(entry.path())?;
+            bounds.push((format!("/{path}"), Bound::Link(target.into_os_string())));
+        } else if kind.is_dir() && PUT_OVER.iter().any(|over| over.starts_with(&format!("{path}/"))) {
+            list(root, &path, bounds)?;
+        } else if kind.is_dir() || kind.is_file() {
+            bounds.push((format!("/{path}"), Bound::Path(entry.path())));
+        }
+    }
+    Ok(())
+}
+
+/// The arguments of bwrap that make the sandbox, without the program to run in it.
+///
+/// The root is a file system in memory with everything bound into it, so that a root folder need not have the places for
+/// /opt and the others; it is made read-only last. Of the network there is only loopback.
+pub(super) fn arguments(mounts: &Mounts, options: Options) -> Vec<OsString> {
+    let process = &DATA.process;
+    let mut line = Line::default();
+    line.add(["--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]);
+    line.add(["--uid", &process.uid.to_string(), "--gid", &process.gid.to_string()]);
+    line.add(["--hostname", &process.hostname]);
+    for (path, bound) in &mounts.root {
+        match bound {
+            Bound::Path(from) => line.bind(from, path),
+            Bound::Link(target) => line.add([OsStr::new("--symlink"), target, OsStr::new(path)]),
+        }
+    }
+    line.add(["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]);
+    if options.perms {
+        line.add(["--perms", "1777"]);
+    }
+    if options.size {
+        line.add(["--size", &process.tmp_bytes.to_string()]);
+    }
+    line.add(["--tmpfs", "/tmp"]);
+    line.bind(&mounts.opt, "/opt");
+    line.bind(&mounts.task, "/var/task");
+    for (from, path) in &mounts.own.files {
+        line.bind(from, path);
+    }
+    line.add(["--remount-ro", "/", "--chdir", "/var/task"]);
+    line.0
+}
+
+#[derive(Default)]
+struct Line(Vec<OsString>);
+
+impl Line {
+    fn add<I: AsRef<OsStr>>(&mut self, arguments: impl IntoIterator<Item = I>) {
+        self.0
+            .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+    }
+
+    fn bind(&mut self, from: &Path, to: &str) {
+        self.add([OsStr::new("--ro-bind"), from.as_os_str(), OsStr::new(to)]);
+    }
+}
+
+/// This program as it can be started in a root that has other libraries than this machine: with its own ones, by its own
+/// loader.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Own {
+    /// Its files, with their paths in the sandbox.
+    files: Vec<(PathBuf, String)>,
+    /// How it is started there.
+    pub(super) command: Vec<String>,
+}
+
+impl Own {
+    /// Finds the libraries that this process runs with, as the kernel lists them (proc(5), /proc/PID/maps).
+    pub(super) fn find() -> Result<Self, SandboxError> {
+        let program = std::env::current_exe()?;
+        let maps = fs_err::read_to_string("/proc/self/maps")?;
+        let file = fs_err::File::open(&program)?;
+        let source = elf::FileSource::new(file.file(), file.metadata()?.len());
+        let object = elf::parse(&source)
+            .ok()
+            .flatten()
+            .ok_or_else(|| SandboxError::OwnFiles(format!("{} cannot be read", program.display())))?;
+        let path = format!("{OWN_FOLDER}/init");
+        let mut own = Self {
+            files: vec![(program.clone(), path.clone())],
+            command: vec![path.clone()],
+        };
+        let Some(interpreter) = object.interpreter else {
+            return Ok(own);
+        };
+        let loader = fs_err::canonicalize(&interpreter)?;
+        for file in mapped_files(&maps) {
+            if file == program || file == loader {
+                continue;
+            }
+            let bytes = fs_err::read(&file)?;
+            if let Content::Object(object) = inspect("", &bytes)
+                && let Some(name) = object.soname
+            {
+                own.files.push((file, format!("{OWN_FOLDER}/lib/{name}")));
+            }
+        }
+        let loader_path = format!("{OWN_FOLDER}/ld.so");
+        own.files.push((loader, loader_path.clone()));
+        let library_path = format!("{OWN_FOLDER}/lib");
+        own.command = vec![loader_path, "--library-path".to_owned(), library_path, path];
+        Ok(own)
+    }
+}
+
+/// The files that are mapped as programs.
+fn mapped_files(maps: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = maps
+        .lines()
+        .filter(|line| {
+            line.split_whitespace()
+                .nth(1)
+                .is_some_and(|permissions| permissions.contains('x'))
+        })
+        .filter_map(|line| Some(PathBuf::from(&line[line.find('/')?..])))
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// bwrap with nothing of this process's environment.
+pub(super) fn command() -> Command {
+    let mut command = Command::new(PROGRAM);
+    let path = std::env::var_os("PATH");
+    command.env_clear();
+    // It is looked for on the PATH of the command, where that has one.
+    command.envs(path.map(|path| ("PATH", path)));
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(arguments: &[OsString]) -> String {
+        let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn the_sandbox_has_what_is_bound_and_nothing_else() {
+        let mounts = Mounts {
+            root: vec![
+                ("/bin".to_owned(), Bound::Link("usr/bin".into())),
+                ("/usr".to_owned(), Bound::Path("/tmp/root/usr".into())),
+            ],
+            opt: "/tmp/opt".into(),
+            task: "/tmp/task".into(),
+            own: Own {
+                files: vec![("/bin/own".into(), "/var/rapid/init".to_owned())],
+                command: Vec::new(),
+            },
+        };
+        let options = Options::of_version("bubblewrap 0.8.0\n");
+        assert_eq!(
+            text(&arguments(&mounts, options)),
+            "--unshare-all --die-with-parent --cap-drop ALL --uid 993 --gid 990 --hostname lambda \
+             --symlink usr/bin /bin --ro-bind /tmp/root/usr /usr --proc /proc --dev /dev --remount-ro /dev \
+             --perms 1777 --size 536870912 --tmpfs /tmp --ro-bind /tmp/opt /opt --ro-bind /tmp/task /var/task \
+             --ro-bind /bin/own /var/rapid/init --remount-ro / --chdir /var/task"
+        );
+        let old = text(&arguments(&mounts, Options::of_version("bubblewrap 0.4.0")));
+        assert!(!old.contains("--perms") && !old.contains("--size"), "{old}");
+        let newer = Options::of_version("bubblewrap 1.0.2");
+        assert_eq!(newer, options);
+    }
+
+    #[test]
+    fn of_a_root_everything_is_bound_but_what_is_put_over_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for path in [
+            "usr/bin",
+            "opt/old",
+            "var/task/x",
+            "var/lib/y",
+            "var/rapid",
+            "dev",
+            "proc",
+        ] {
+            fs_err::create_dir_all(root.join(path)).unwrap();
+        }
+        std::os::unix::fs::symlink("usr/bin", root.join("bin")).unwrap();
+        let bounds = bounds(root).unwrap();
+        let expected = [
+            ("/bin", Bound::Link("usr/bin".into())),
+            ("/usr", Bound::Path(root.join("usr"))),
+            ("/var/lib", Bound::Path(root.join("var/lib"))),
+        ];
+        assert_eq!(bounds, expected.map(|(path, bound)| (path.to_owned(), bound)));
+    }
+
+    #[test]
+    fn mapped_files_are_those_with_code() {
+        let maps = "\
+55d0-55d1 r--p 00000000 fe:00 1 /usr/bin/x
+55d1-55d2 r-xp 00001000 fe:00 1 /usr/bin/x
+7f00-7f01 rw-p 00000000 00:00 0 [heap]
+7f01-7f02 r-xp 00000000 fe:00 2 /usr/lib/with space/libc.so.6
+7f02-7f03 r--s 00000000 fe:00 3 /usr/lib/gconv/gconv-modules.cache
+7ffe-7fff r-xp 00000000 00:00 0 [vdso]
+";
+        let files = mapped_files(maps);
+        assert_eq!(
+            files,
+            ["/usr/bin/x", "/usr/lib/with space/libc.so.6"].map(PathBuf::from)
+        );
+    }
+}

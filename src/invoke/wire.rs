@@ -1,0 +1,155 @@
+//! What this program outside of the sandbox and this program inside of it say to each other.
+//!
+//! Over a socket that keeps messages apart (unix(7), `SOCK_SEQPACKET`), one JSON document a message. The first message from
+//! inside carries the socket on which the Runtime API is served: it belongs to the sandbox's network, and is used outside.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The longest message; the environment is the largest part of one, and Lambda takes 4 KB of it.
+const LONGEST: usize = 128 << 10;
+
+/// What is to be done inside.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// End every process, then start the bootstrap.
+    Start {
+        /// Its whole environment.
+        environment: Vec<(String, String)>,
+    },
+    /// End every process.
+    Stop,
+    /// Say how much memory has been used at most.
+    Memory,
+}
+
+/// What has happened inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum News {
+    /// The Runtime API's socket listens.
+    Listening,
+    /// The bootstrap was started.
+    Started,
+    /// No file to start was found.
+    NoBootstrap,
+    /// A file was found and could not be started, for this reason (errno(3)).
+    NotStarted {
+        /// The file.
+        bootstrap: String,
+        /// The number of the error, 0 if it has none.
+        errno: i32,
+    },
+    /// The bootstrap has ended.
+    Ended(Ended),
+    /// No process is left.
+    Stopped,
+    /// The answer to [`Order::Memory`], in bytes.
+    Memory(u64),
+    /// Something without which nothing works failed.
+    Broken(String),
+}
+
+/// How a process has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ended {
+    /// Its exit status.
+    pub(super) status: Option<i32>,
+    /// The signal that ended it.
+    pub(super) signal: Option<i32>,
+    /// It was ended because it used more memory than it was given.
+    pub(super) over_memory: bool,
+}
+
+/// Two ends of a new connection.
+pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?)
+}
+
+/// Sends a message, with a descriptor if one is given.
+pub(super) fn send(to: impl AsFd, message: &impl Serialize, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let text = serde_json::to_vec(message)?;
+    if text.len() > LONGEST {
+        return Err(io::Error::other("the environment is too large"));
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut with = SendAncillaryBuffer::new(&mut space);
+    let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+    if !descriptors.is_empty() {
+        with.push(SendAncillaryMessage::ScmRights(&descriptors));
+    }
+    sendmsg(to, &[IoSlice::new(&text)], &mut with, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Waits for a message; `None` once the other side is gone.
+pub(super) fn receive<T: DeserializeOwned>(from: impl AsFd) -> io::Result<Option<(T, Option<OwnedFd>)>> {
+    let mut buffer = vec![0; LONGEST];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut with = RecvAncillaryBuffer::new(&mut space);
+    let read = loop {
+        match recvmsg(
+            &from,
+            &mut [IoSliceMut::new(&mut buffer)],
+            &mut with,
+            RecvFlags::CMSG_CLOEXEC,
+        ) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+            read => break read?.bytes,
+        }
+    };
+    if read == 0 {
+        return Ok(None);
+    }
+    let mut descriptor = None;
+    for message in with.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            descriptor = descriptors.last();
+        }
+    }
+    let message = serde_json::from_slice(&buffer[..read])?;
+    Ok(Some((message, descriptor)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn messages_and_descriptors_come_over() {
+        let (here, there) = pair().unwrap();
+        let (mut read, write) = io::pipe().unwrap();
+        send(&here, &News::Listening, Some(write.as_fd())).unwrap();
+        send(&here, &News::Memory(7), None).unwrap();
+        drop(write);
+        let (news, descriptor) = receive::<News>(&there).unwrap().unwrap();
+        assert_eq!(news, News::Listening);
+        let mut file = std::fs::File::from(descriptor.unwrap());
+        io::Write::write_all(&mut file, b"over").unwrap();
+        drop(file);
+        let mut text = String::new();
+        read.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "over");
+        let (news, descriptor) = receive::<News>(&there).unwrap().unwrap();
+        assert_eq!(news, News::Memory(7));
+        assert!(descriptor.is_none());
+        drop(here);
+        assert!(receive::<News>(&there).unwrap().is_none());
+    }
+}

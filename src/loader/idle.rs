@@ -1,0 +1,114 @@
+//! Libraries that lie on the search path and are never loaded, because the runtime's own of that name comes first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::root::{Place, Root, link_target};
+use crate::tree::{Entry, TreePath};
+
+use super::graph::{Graph, Shadowed, Start, follow_all};
+use super::search::Finder;
+use super::versions::version_problems;
+
+/// A library that every process passes over, with the names under which it lies on the search path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idle {
+    /// The library, and what is loaded in its place.
+    pub library: Shadowed,
+    /// Links beside it, or elsewhere on the search path, that lead to it: `libz.so`, `libz.so.1`.
+    pub links: Vec<TreePath>,
+}
+
+impl Idle {
+    /// The library and its links.
+    pub fn paths(&self) -> impl Iterator<Item = &TreePath> {
+        std::iter::once(&self.library.path).chain(&self.links)
+    }
+}
+
+/// The shadowed libraries that lie on the runtime's search path, sorted by path.
+///
+/// One in a folder of its own is not among them: whoever put it there has a way to it that cannot be seen here, such as a
+/// path in a configuration. Nor does a link elsewhere count as one of its names.
+pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
+    let runtime = root.runtime;
+    let library_path = runtime.environment.get("LD_LIBRARY_PATH");
+    let searched = library_path.iter().flat_map(|list| list.split(':'));
+    let searched: BTreeSet<TreePath> = searched
+        .chain(runtime.default_directories.iter().map(String::as_str))
+        .filter_map(|folder| match root.folder(folder)? {
+            Place::Tree(folder) => Some(folder),
+            Place::Runtime(_) => None,
+        })
+        .collect();
+    let is_searched = |path: &TreePath| path.parent().is_some_and(|folder| searched.contains(&folder));
+    let mut idle: BTreeMap<TreePath, Idle> = graph
+        .shadowed
+        .iter()
+        .filter(|library| is_searched(&library.path))
+        .map(|library| {
+            let links = Vec::new();
+            let library = library.clone();
+            (library.path.clone(), Idle { library, links })
+        })
+        .collect();
+    if idle.is_empty() {
+        return Vec::new();
+    }
+    for (path, entry) in root.tree.iter() {
+        if let Entry::Symlink(target) = entry
+            && is_searched(path)
+            && path.file_name().contains(".so")
+            && let Ok(Place::Tree(place)) = root.resolve(&link_target(path, target))
+            && let Some(library) = idle.get_mut(&place)
+        {
+            library.links.push(path.clone());
+        }
+    }
+    idle.into_values().collect()
+}
+
+/// For each object, the idle libraries that it may need after all: it would get them if it opened them by their name
+/// (dlopen(3) searches the caller's `DT_RPATH` before anything else), or it asks for a symbol version that they define and
+/// the runtime's own lack.
+pub fn wanted(root: Root<'_>, graph: &Graph, idle: &[Idle]) -> BTreeMap<TreePath, BTreeSet<TreePath>> {
+    let mut wanted: BTreeMap<TreePath, BTreeSet<TreePath>> = BTreeMap::new();
+    if idle.is_empty() {
+        return wanted;
+    }
+    let names: BTreeSet<&str> = idle.iter().map(|idle| idle.library.soname.as_str()).collect();
+    let paths: BTreeSet<&TreePath> = idle.iter().map(|idle| &idle.library.path).collect();
+    let finder = Finder::new(root);
+    for followed in follow_all(root) {
+        let Some(Place::Tree(program)) = followed.loaded.first().map(|object| &object.found.place) else {
+            continue;
+        };
+        if matches!(followed.start, Start::Shadowed(_)) {
+            continue;
+        }
+        finder.opens(&followed.process, &names, &mut |object, place| {
+            if let Place::Tree(library) = place
+                && paths.contains(library)
+            {
+                let by = match &object.place {
+                    Place::Tree(path) => path,
+                    Place::Runtime(_) => program,
+                };
+                wanted.entry(by.clone()).or_default().insert(library.clone());
+            }
+        });
+    }
+    for problem in version_problems(root, graph) {
+        let defines = |library: &&Idle| {
+            let object = root.tree.object(&library.library.path);
+            library.library.soname == problem.library
+                && object
+                    .and_then(|object| object.versions.as_ref())
+                    .is_some_and(|defined| defined.contains(&problem.version))
+        };
+        for library in idle.iter().filter(defines) {
+            let path = library.library.path.clone();
+            wanted.entry(problem.object.clone()).or_default().insert(path);
+        }
+    }
+    wanted
+}

@@ -1,0 +1,47 @@
+//! Whether the loader does the same as before with what is still there.
+
+use std::collections::BTreeMap;
+
+use crate::loader::{Answer, Graph, Need};
+use crate::root::Place;
+use crate::tree::TreePath;
+
+/// The first object that is there after a change and for which the loader finds something else than before, or nothing
+/// where it found something.
+pub(super) fn first_difference(before: &Graph, after: &Graph) -> Option<TreePath> {
+    first_difference_but_for(before, after, &BTreeMap::new())
+}
+
+/// As [`first_difference`], where some files have become links: to be led to the target of one is no difference.
+pub(super) fn first_difference_but_for(
+    before: &Graph,
+    after: &Graph,
+    links: &BTreeMap<TreePath, TreePath>,
+) -> Option<TreePath> {
+    let differs = |(path, needs): (&TreePath, &Vec<Need>)| {
+        let same = before.needs.get(path).is_some_and(|before| {
+            before.len() == needs.len()
+                && before
+                    .iter()
+                    .zip(needs)
+                    .all(|(before, after)| same(before, after, links))
+        });
+        (!same).then(|| path.clone())
+    };
+    after.needs.iter().find_map(differs)
+}
+
+fn same(before: &Need, after: &Need, links: &BTreeMap<TreePath, TreePath>) -> bool {
+    let target = |place: &Place| match place {
+        Place::Tree(path) => Place::Tree(links.get(path).unwrap_or(path).clone()),
+        Place::Runtime(_) => place.clone(),
+    };
+    before.soname == after.soname
+        && match (&before.answer, &after.answer) {
+            (Answer::Found(before), Answer::Found(after)) => {
+                target(&before.place) == after.place && before.path == after.path && before.how == after.how
+            }
+            (Answer::Missing(_), Answer::Missing(_)) => true,
+            _ => false,
+        }
+}

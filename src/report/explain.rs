@@ -1,0 +1,104 @@
+//! What `check --explain` answers: what is known of each kind of finding.
+
+use serde::Serialize;
+
+use super::SCHEMA_VERSION;
+use super::table::{Column, Look};
+use crate::finding::{Code, Page};
+
+/// What is known of some kinds of findings.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanations {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The kinds, in the order of a report.
+    pub findings: Vec<Explanation>,
+}
+
+/// What is known of one kind of finding.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// Its name.
+    pub code: Code,
+    /// The rest.
+    #[serde(flatten)]
+    pub page: &'static Page,
+}
+
+impl Explanations {
+    /// What is known of these kinds.
+    pub fn new(codes: &[Code]) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            findings: codes
+                .iter()
+                .filter_map(|code| {
+                    Some(Explanation {
+                        code: *code,
+                        page: code.page()?,
+                    })
+                })
+                .collect(),
+        }
+    }
+}
+
+/// All kinds in a table.
+pub fn codes(explanations: &Explanations, look: Look) -> String {
+    let columns = [
+        Column::Left("Finding"),
+        Column::Left("Severity"),
+        Column::Left("What it is"),
+    ];
+    let rows = explanations.findings.iter().map(|explanation| {
+        vec![
+            explanation.code.to_string(),
+            explanation.page.severity.to_string(),
+            explanation.page.title.clone(),
+        ]
+    });
+    look.table(&columns, rows.collect()) + "\n`lambdar-prune check --explain FINDING` says more.\n"
+}
+
+/// The page of each kind.
+pub fn pages(explanations: &Explanations, look: Look) -> String {
+    let mut text = String::new();
+    for (number, Explanation { code, page }) in explanations.findings.iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
+        }
+        text += &look.folded(&format!("{}[{code}]: ", look.severity(page.severity)), &page.title);
+        text.push('\n');
+        text += &look.folded("  check says: ", &page.message);
+        if let Some(message) = &page.on_lambda {
+            text += &look.folded("  on Lambda:  ", message);
+        }
+        text += &look.folded("  cause:      ", &page.cause);
+        text += &look.folded("  cure:       ", &page.cure);
+    }
+    text
+}
+
+/// All kinds as a Markdown document: `docs/findings.md`.
+pub fn findings_document() -> String {
+    let explanations = Explanations::new(&Code::all().collect::<Vec<_>>());
+    let mut text = "# What check finds\n\n\
+        Made from `rules/findings.toml`; `lambdar-prune check --explain CODE` shows the same. An error means that it will \
+        not work on Lambda, a warning that it may not, a note is worth knowing.\n\n\
+        | Code | Severity | What it is |\n|---|---|---|\n"
+        .to_owned();
+    for Explanation { code, page } in &explanations.findings {
+        text += &format!("| [{code}](#{code}) | {} | {} |\n", page.severity, page.title);
+    }
+    for Explanation { code, page } in &explanations.findings {
+        text += &format!(
+            "\n## {code}\n\n{}: {}.\n\n> {}\n\n",
+            page.severity, page.title, page.message
+        );
+        if let Some(message) = &page.on_lambda {
+            text += &format!("On Lambda: `{}`\n\n", message.replace('`', "'"));
+        }
+        text += &format!("Cause: {}\n\nCure: {}\n", page.cause, page.cure);
+    }
+    text
+}

@@ -1,0 +1,525 @@
+//! Handlers run on layers in a sandbox. Needs bubblewrap, user namespaces and curl; without them it is said and passed over.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use serde_json::Value;
+
+use crate::support::{Ran, Sandbox, output, testdata};
+
+/// A bootstrap in the style of AWS's tutorial. The event says what it is to do.
+const BOOTSTRAP: &str = r#"#!/bin/sh
+API="http://${AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime"
+count=0
+while true; do
+    headers="$(mktemp)"
+    curl -sS -D "$headers" -o /tmp/event "$API/invocation/next"
+    id=$(grep -Fi Lambda-Runtime-Aws-Request-Id "$headers" | tr -d '[:space:]' | cut -d: -f2)
+    rm "$headers"
+    count=$((count + 1))
+    case "$(head -c 40 /tmp/event | tr -d '\0"')" in
+        exit*) exit 3 ;;
+        leave*) exit 0 ;;
+        die*) kill -9 $$ ;;
+        hang*) sleep 7531.9 & sleep 7531.9 ;;
+        eat*) head -c 300000000 /dev/zero | tail -c 290000000 >/dev/null ;;
+        log*) head -c 1048576 /dev/zero | tr '\0' l; echo; echo the end >&2 ;;
+        fail*)
+            curl -sS -o /dev/null "$API/invocation/$id/error" -H 'Lambda-Runtime-Function-Error-Type: Sh.Error' \
+                -d '{"errorMessage":"it failed","errorType":"Sh.Error","stackTrace":["a","b"]}'
+            continue ;;
+        vast*) head -c 7000000 /dev/zero | curl -sS -o /tmp/said "$API/invocation/$id/response" --data-binary @-
+            cat /tmp/said >&2
+            continue ;;
+        count*) echo "$count $_HANDLER $(cat /tmp/kept 2>/dev/null)" >/tmp/event; echo kept >/tmp/kept ;;
+        bare*) echo "$HOME|$(id -u)|$(pwd)|$(ulimit -n)|$LD_LIBRARY_PATH|$MINE" >/tmp/event ;;
+    esac
+    curl -sS -o /dev/null "$API/invocation/$id/response" --data-binary @/tmp/event
+done
+"#;
+
+/// Whether a sandbox can be made here at all.
+fn possible() -> bool {
+    let made = Command::new("bwrap")
+        .args([
+            "--unshare-all",
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "true",
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let possible = made && output("curl", &["--version"]).is_some();
+    if !possible {
+        #[expect(clippy::print_stderr, reason = "a test that is passed over says so")]
+        {
+            eprintln!("no bubblewrap, user namespaces or curl here: invoke is not tested");
+        }
+    }
+    possible
+}
+
+fn with_bootstrap(bootstrap: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.file("opt/bootstrap", bootstrap).mode("opt/bootstrap", 0o755);
+    sandbox
+}
+
+/// Sends events to the bootstrap in opt.
+fn invoke(sandbox: &Sandbox, events: &[&[u8]], more: &[&str]) -> Ran {
+    let mut arguments: Vec<String> = ["invoke", "opt", "--handler", "test.handler"]
+        .map(String::from)
+        .to_vec();
+    for (number, event) in events.iter().enumerate() {
+        let file = format!("event-{number}");
+        sandbox.file(&file, event);
+        arguments.extend(["--event".to_owned(), file]);
+    }
+    arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+    sandbox.run(arguments)
+}
+
+fn invocations(sandbox: &Sandbox, events: &[&[u8]], more: &[&str], status: i32) -> Vec<Value> {
+    let more = [&["--format", "json"], more].concat();
+    let ran = invoke(sandbox, events, &more).expect_status(status);
+    ran.json()["invocations"].as_array().unwrap().clone()
+}
+
+fn error(invocation: &Value) -> String {
+    let message = invocation["error"]["errorMessage"].as_str().unwrap_or_default();
+    let message = message.split_once(" Error: ").map_or(message, |(_, message)| message);
+    format!(
+        "{}: {message}",
+        invocation["error"]["errorType"].as_str().unwrap_or_default()
+    )
+}
+
+#[test]
+fn events_are_answered_by_one_process_with_lambdas_environment() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap(BOOTSTRAP);
+    let ran = invoke(
+        &sandbox,
+        &[b"\"count\"", b"\"count\"", b"\"bare\""],
+        &["--env", "MINE=yes"],
+    )
+    .expect_status(0);
+    assert_eq!(
+        ran.stdout,
+        "1 test.handler \n2 test.handler kept\n|993|/var/task|1024|/var/lang/lib:/lib64:/usr/lib64:/var/runtime:\
+         /var/runtime/lib:/var/task:/var/task/lib:/opt/lib|yes\n"
+    );
+    assert_eq!(ran.stderr.matches("REPORT RequestId: ").count(), 3);
+    assert_eq!(ran.stderr.matches("Init Duration: ").count(), 1);
+}
+
+#[test]
+fn a_failed_event_is_told_in_lambdas_words_and_the_next_one_is_served() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap(BOOTSTRAP);
+    let events: [&[u8]; 9] = [
+        b"\"exit\"",
+        b"\"count\"",
+        b"\"leave\"",
+        b"\"die\"",
+        b"\"fail\"",
+        b"\"count\"",
+        b"\"hang\"",
+        b"\"count\"",
+        b"\"vast\"",
+    ];
+    let invocations = invocations(&sandbox, &events, &["--timeout", "4"], 1);
+    let expected = [
+        "Runtime.ExitError: Runtime exited with error: exit status 3",
+        "1 test.handler ",
+        "Runtime.ExitError: Runtime exited without providing a reason",
+        "Runtime.ExitError: Runtime exited with error: signal: killed",
+        "Sh.Error: it failed",
+        // The same process goes on after an error that it has reported, and /tmp outlives every process.
+        "2 test.handler kept",
+        "Sandbox.Timedout: Task timed out after 4.00 seconds",
+        "1 test.handler kept",
+        "Function.ResponseSizeTooLarge: Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+    ];
+    for (invocation, expected) in invocations.iter().zip(expected) {
+        let said = invocation["response"]
+            .as_str()
+            .map_or_else(|| error(invocation), |text| text.trim_end_matches('\n').to_owned());
+        assert_eq!(said, expected, "{invocation:#}");
+    }
+    assert_eq!(invocations[4]["error"]["stackTrace"], serde_json::json!(["a", "b"]));
+    let said = invocations[8]["log_tail"].as_str().unwrap();
+    assert!(
+        said.contains("Exceeded maximum allowed payload size (6291556 bytes)."),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_function_that_uses_too_much_memory_is_ended() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap(BOOTSTRAP);
+    let invocations = invocations(
+        &sandbox,
+        &[b"\"eat\"", b"{}"],
+        &["--memory", "128", "--timeout", "60"],
+        1,
+    );
+    assert_eq!(
+        error(&invocations[0]),
+        "Runtime.ExitError: Runtime exited with error: signal: killed"
+    );
+    assert!(invocations[0]["error"]["help"].as_str().unwrap().contains("128 MB"));
+    assert!(invocations[0]["max_memory_bytes"].as_u64().unwrap() > 128 << 20);
+    assert_eq!(invocations[1]["response"], "{}");
+    let invocations = self::invocations(&sandbox, &[b"\"eat\""], &["--memory", "512", "--timeout", "60"], 0);
+    assert!(invocations[0]["max_memory_bytes"].as_u64().unwrap() > 200 << 20);
+}
+
+#[test]
+fn payloads_come_through_byte_by_byte() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap(BOOTSTRAP);
+    let every: Vec<u8> = (0..=255).collect();
+    let large = format!("\"{}\"", "x".repeat(6_291_456 - 2)).into_bytes();
+    let too_large = format!("\"{}\"", "x".repeat(6_291_456 - 1)).into_bytes();
+    let invocations = invocations(&sandbox, &[&every, &large, &too_large, b"{}"], &[], 1);
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(invocations[0]["response_base64"].as_str().unwrap())
+        .unwrap();
+    assert_eq!(bytes, every);
+    assert!(
+        invocations[1]["response"].as_str().unwrap().as_bytes() == large,
+        "{}",
+        error(&invocations[1])
+    );
+    assert_eq!(
+        error(&invocations[2]),
+        "RequestEntityTooLargeException: 6291457 byte payload is too large for the RequestResponse invocation type \
+         (limit 6291456 bytes)"
+    );
+    assert_eq!(invocations[3]["response"], "{}");
+}
+
+#[test]
+fn a_megabyte_of_log_goes_to_stderr() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap(BOOTSTRAP);
+    let ran = invoke(&sandbox, &[b"\"log\"", b"{}"], &[]).expect_status(0);
+    assert_eq!(ran.stdout, "\"log\"\n{}\n");
+    assert!(ran.stderr.contains(&"l".repeat(1 << 20)));
+    // Everything that was written comes before the report on the event.
+    let end = ran.stderr.find("the end\n").unwrap();
+    assert!(end < ran.stderr.find("REPORT").unwrap());
+    let quiet = invoke(&sandbox, &[b"\"log\""], &["-q"]).expect_status(0);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("\"log\"\n", ""));
+}
+
+#[test]
+fn a_bootstrap_that_cannot_start_is_told_as_lambda_does() {
+    if !possible() {
+        return;
+    }
+    for (bootstrap, mode, expected) in [
+        (
+            "#!/bin/sh\n",
+            0o644,
+            "Runtime.InvalidEntrypoint: fork/exec /opt/bootstrap: permission denied",
+        ),
+        // Others may not execute it, and on Lambda nobody is its owner.
+        (
+            "#!/bin/sh\n",
+            0o744,
+            "Runtime.InvalidEntrypoint: fork/exec /opt/bootstrap: permission denied",
+        ),
+        (
+            "#!/bin/sh\r\n",
+            0o755,
+            "Runtime.InvalidEntrypoint: fork/exec /opt/bootstrap: no such file or directory",
+        ),
+        (
+            "echo no first line\n",
+            0o755,
+            "Runtime.InvalidEntrypoint: fork/exec /opt/bootstrap: exec format error",
+        ),
+        (
+            "#!/bin/sh\nnothing-like-this\n",
+            0o755,
+            "Runtime.ExitError: Runtime exited with error: exit status 127",
+        ),
+        (
+            "#!/bin/sh\ncurl -sS -o /dev/null -d '{\"errorMessage\":\"no\",\"errorType\":\"A.B\"}' \
+             http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/init/error; exit 1\n",
+            0o755,
+            "A.B: no",
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox
+            .file("task/bootstrap", bootstrap)
+            .mode("task/bootstrap", mode)
+            .file("opt/x", "");
+        let file = format!("task/bootstrap: {bootstrap:?}");
+        if mode == 0o744 {
+            // A folder is laid out as pack would pack it; a zip has the modes that it has.
+            zip(&sandbox.path("task.zip"), bootstrap, mode);
+        }
+        let task = if mode == 0o744 { "task.zip" } else { "task" };
+        let expected = expected.replace("/opt/", "/var/task/");
+        let invocations = invocations(&sandbox, &[b"{}", b"{}"], &["--task", task], 1);
+        assert_eq!(
+            invocations.iter().map(error).collect::<Vec<_>>(),
+            [expected.clone(), expected],
+            "{file}"
+        );
+    }
+    let sandbox = Sandbox::new();
+    sandbox.file("opt/deep/bootstrap", BOOTSTRAP);
+    let invocations = invocations(&sandbox, &[b"{}"], &[], 1);
+    assert_eq!(
+        error(&invocations[0]),
+        "Runtime.InvalidEntrypoint: Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"
+    );
+}
+
+fn zip(path: &Path, bootstrap: &str, mode: u32) {
+    let mut zip = zip::ZipWriter::new(std::fs::File::create_new(path).unwrap());
+    let options = zip::write::SimpleFileOptions::default().unix_permissions(mode);
+    zip.start_file("bootstrap", options).unwrap();
+    zip.write_all(bootstrap.as_bytes()).unwrap();
+    zip.finish().unwrap();
+}
+
+#[test]
+fn later_layers_win_and_findings_stand_beside_what_they_explain() {
+    if !possible() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    zip(&sandbox.path("1.zip"), "#!/bin/sh\nexit 9\n", 0o755);
+    zip(&sandbox.path("2.zip"), BOOTSTRAP, 0o755);
+    zip(&sandbox.path("3.zip"), "#!/opt/bin/perl\n", 0o755);
+    let run = |zips: &[&str]| {
+        let arguments = [&["invoke"], zips, &["--handler", "a.b"]].concat();
+        sandbox.run(arguments)
+    };
+    assert_eq!(run(&["1.zip", "2.zip"]).expect_status(0).stdout, "{}\n");
+    let ran = run(&["2.zip", "1.zip"]).expect_status(1);
+    assert!(
+        ran.stderr.contains("Runtime exited with error: exit status 9"),
+        "{}",
+        ran.stderr
+    );
+    let ran = run(&["1.zip", "3.zip"]).expect_status(1);
+    assert!(
+        ran.stderr
+            .contains("fork/exec /opt/bootstrap: no such file or directory"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("error[missing-interpreter] bootstrap\n"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stdout.is_empty());
+}
+
+#[test]
+fn a_compiled_bootstrap_keeps_its_connection() {
+    let sandbox = Sandbox::new();
+    sandbox.folder("opt");
+    let source = testdata("sources/bootstrap.c");
+    let to = sandbox.path("opt/bootstrap");
+    if !possible() || output("gcc", &["-O1", "-o", to.to_str().unwrap(), source.to_str().unwrap()]).is_none() {
+        return;
+    }
+    let ran = invoke(&sandbox, &[b"{}", b"[\"two\"]"], &[]).expect_status(0);
+    assert_eq!(ran.stdout, "1:{}\n2:[\"two\"]\n");
+}
+
+/// Runs commands in the sandbox's shell.
+fn shell(sandbox: &Sandbox, commands: &str) -> Ran {
+    sandbox.file("commands", commands);
+    sandbox.run_with(["invoke", "opt", "--shell"], |command| {
+        let commands = fs_err::File::open(sandbox.path("commands")).unwrap().into_parts().0;
+        command.stdin(commands).env("SECRET_OF_THE_HOST", "x");
+    })
+}
+
+#[test]
+fn nothing_of_the_host_is_there_but_what_the_runtime_has() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap(BOOTSTRAP);
+    let here = sandbox.path("");
+    let commands = format!(
+        "ls -d {} /home /root /var/log /etc/shadow 2>/dev/null\n\
+         for place in /opt /etc /usr/bin /var/task /var /dev /; do touch $place/x 2>/dev/null && echo writable $place; done\n\
+         touch /tmp/x && echo tmp\n\
+         grep -c : /proc/net/dev\n\
+         echo \"host: $SECRET_OF_THE_HOST\"; uname -n\n\
+         grep CapEff /proc/self/status\n\
+         command -v which perl tar find || echo as on Lambda\n\
+         (exec 3<>/dev/tcp/192.0.2.1/80) 2>&1 | grep -om1 'Network is unreachable'\n",
+        here.display()
+    );
+    let ran = shell(&sandbox, &commands);
+    assert_eq!(
+        ran.stdout, "tmp\n1\nhost: \nlambda\nCapEff:\t0000000000000000\nas on Lambda\nNetwork is unreachable\n",
+        "{}",
+        ran.stderr
+    );
+}
+
+/// What this machine's own builds need beyond the runtime is there for them, and for nothing else.
+#[test]
+fn what_only_this_machine_needs_is_hidden_from_layers() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap(BOOTSTRAP);
+    let ran = shell(
+        &sandbox,
+        "curl --version >/dev/null && echo curl runs\n\
+         for file in /usr/lib/*/~* /usr/lib64/~*; do\n\
+             [ -e \"$file\" ] || continue\n\
+             name=l${file##*/?}\n\
+             LD_PRELOAD=$name /usr/bin/true 2>&1 | grep -q 'cannot be preloaded' || echo \"$name is visible\"\n\
+         done\n\
+         LD_PRELOAD=libz.so.1 /usr/bin/true 2>&1\n",
+    )
+    .expect_status(0);
+    assert_eq!(ran.stdout, "curl runs\n", "{}", ran.stderr);
+}
+
+/// How many processes have the words in their command line.
+fn processes_with(words: &str) -> usize {
+    fs_err::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| fs_err::read(entry.path().join("cmdline")).ok())
+        .filter(|line| String::from_utf8_lossy(line).replace('\0', " ").contains(words))
+        .count()
+}
+
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn no_process_survives_and_no_folder_is_left() {
+    if !possible() {
+        return;
+    }
+    for (number, signal) in ["INT", "TERM", "KILL"].iter().enumerate() {
+        // The function has a process in the background that ignores signals, and in a session of its own.
+        let mark = format!("8642.{}{number}", std::process::id());
+        let bootstrap =
+            format!("#!/bin/sh\ntrap '' INT TERM HUP\n(trap '' INT TERM HUP; sleep {mark}) & sleep {mark}\n");
+        let sandbox = with_bootstrap(&bootstrap);
+        sandbox.folder("tmp");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lambdar-prune"))
+            .args(["invoke", "opt", "--handler", "a.b"])
+            .current_dir(sandbox.path(""))
+            .env("TMPDIR", sandbox.path("tmp"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let sleep = format!("sleep {mark}");
+        wait_until("it does not start", || processes_with(&sleep) >= 2);
+        output("kill", &[&format!("-{signal}"), &child.id().to_string()]);
+        let status = child.wait().unwrap();
+        wait_until("a process is left", || processes_with(&sleep) == 0);
+        if *signal != "KILL" {
+            assert_eq!(status.code(), Some(130), "{signal}");
+            assert_eq!(fs_err::read_dir(sandbox.path("tmp")).unwrap().count(), 0, "{signal}");
+        }
+    }
+}
+
+#[test]
+fn an_ordinary_user_can_do_it_too() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap(BOOTSTRAP);
+    sandbox.folder("opt/closed").file("opt/closed/x", "x");
+    sandbox.folder("tmp").mode("tmp", 0o777);
+    if let Some(ran) = sandbox.run_as_nobody(&["invoke", "opt", "--handler", "test.handler"]) {
+        assert_eq!(ran.expect_status(0).stdout, "{}\n");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let sandbox = with_bootstrap("#!/bin/sh\n");
+    let ran = sandbox.run(["invoke", "opt"]).expect_status(2);
+    assert!(ran.stderr.contains("--handler"), "{}", ran.stderr);
+    let ran = sandbox.run(["invoke", "nothing", "--handler", "a.b"]).expect_status(2);
+    assert!(ran.stderr.contains("nothing"), "{}", ran.stderr);
+    let ran = sandbox
+        .run(["invoke", "opt", "--handler", "a.b", "--event", "none.json"])
+        .expect_status(2);
+    assert!(ran.stderr.contains("cannot read the event none.json"), "{}", ran.stderr);
+    for wrong in [["--timeout", "901"], ["--memory", "64"], ["--env", "=x"]] {
+        let arguments = [&["invoke", "opt", "--handler", "a.b"], &wrong[..]].concat();
+        sandbox.run(arguments).expect_status(2);
+    }
+    let ran = sandbox
+        .run_with(["invoke", "opt", "--handler", "a.b"], |command| {
+            command.env("PATH", "/nonexistent");
+        })
+        .expect_status(2);
+    assert!(ran.stderr.contains("install bubblewrap"), "{}", ran.stderr);
+    if possible() {
+        let ran = sandbox
+            .run(["invoke", "opt", "--handler", "a.b", "--rootfs", "opt"])
+            .expect_status(2);
+        assert!(ran.stderr.contains("is no root of an unpacked image"), "{}", ran.stderr);
+        let ran = sandbox
+            .run(["invoke", "opt", "--handler", "a.b", "--arch", "arm64"])
+            .expect_status(2);
+        assert!(ran.stderr.contains("the layers are for arm64"), "{}", ran.stderr);
+    }
+    zip_named(&sandbox.path("evil.zip"), "../up");
+    let ran = sandbox.run(["invoke", "evil.zip", "--handler", "a.b"]).expect_status(1);
+    assert!(
+        ran.stderr.contains("AWS would not take these layers") && ran.stderr.contains("bad-name"),
+        "{}",
+        ran.stderr
+    );
+}
+
+fn zip_named(path: &Path, name: &str) {
+    let mut zip = zip::ZipWriter::new(std::fs::File::create_new(path).unwrap());
+    zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    zip.finish().unwrap();
+}
