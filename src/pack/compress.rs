@@ -21,8 +21,8 @@ pub enum Method {
 
 /// How hard contents are compressed. A content is deflated only where that makes it smaller, whatever the effort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Effort {
     /// libdeflate's level 5: smaller than `zip -9`, in a fraction of its time.
     Fast,

@@ -14,8 +14,8 @@ const EXPECTED: u64 = 50;
 /// Of how many pieces, by their length, what can be compressed again is worked on one at a time.
 const ROUNDS: u64 = 8;
 
-/// Finds a packing for weights; `None` if one of them is too large for any bin.
-pub(super) type Pack<'a> = &'a dyn Fn(&[u64]) -> Option<Packing>;
+/// Finds a packing for weights.
+pub(super) type Pack<'a> = &'a dyn Fn(&[u64]) -> Result<Packing, PackError>;
 
 /// Makes entries fit that are larger than a zip may be by so little that it can be made good.
 pub(super) fn fit_alone(
@@ -53,7 +53,7 @@ pub(super) fn save_a_layer(
         for &index in left {
             hoped[index] -= expected_gain(&smaller[index]);
         }
-        if pack(&hoped).is_none_or(|hoped| hoped.bins.len() >= packing.bins.len()) {
+        if pack(&hoped)?.bins.len() >= packing.bins.len() {
             break;
         }
         let mut length = 0;
@@ -66,7 +66,8 @@ pub(super) fn save_a_layer(
         left = later;
         recompressed.extend(recompress(preparation, &mut smaller, now)?);
         let weights: Vec<u64> = smaller.iter().map(Ready::weight).collect();
-        if let Some(found) = pack(&weights).filter(|found| found.bins.len() < packing.bins.len()) {
+        let found = pack(&weights)?;
+        if found.bins.len() < packing.bins.len() {
             *ready = smaller;
             return Ok((found, recompressed));
         }

@@ -33,12 +33,12 @@ pub struct Manifest {
     /// The largest zip that was allowed.
     #[serde(default)]
     pub max_bytes: Bytes,
-    /// How hard the contents were compressed.
-    #[serde(default)]
-    pub effort: Effort,
     /// How they were meant to get to AWS.
     #[serde(default)]
     pub via: Via,
+    /// How hard the contents were compressed.
+    #[serde(default)]
+    pub effort: Effort,
     /// The layers, in the order in which they are to be attached.
     pub layers: Vec<LayerSummary>,
     /// Sums over all layers.
@@ -101,8 +101,8 @@ pub struct LayerSummary {
 
 /// A layer compared with that of the same name in the previous manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum LayerChange {
     /// There was none.
     New,
@@ -311,8 +311,8 @@ pub(super) fn manifest(
         runtime: runtime.name.clone(),
         arch: runtime.arch,
         max_bytes: options.limits.max,
-        effort: options.effort,
         via: options.limits.via,
+        effort: options.effort,
         totals: Totals {
             layers: layers.len(),
             lower_bound: distribution.packing.lower_bound,

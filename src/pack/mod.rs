@@ -225,15 +225,15 @@ fn carry_out(
     let Preparation { plan, progress, .. } = preparation;
     let mut ready = preparation.all()?;
     let components = Components::of(&plan.kept);
-    let distributor = Distributor {
+    let distribution = distribute(
         preparation,
         matcher,
-        components: &components,
+        &components,
         runtime,
-        limits: &options.limits,
+        &mut ready,
+        &options.limits,
         history,
-    };
-    let distribution = distributor.distribute(&mut ready)?;
+    )?;
     let packing = &distribution.packing;
     let packed = || packing.bins.iter().flatten().map(|index| &ready[*index]);
     let total = packed().map(|ready| u64::from(ready.entry.compressed)).sum();
@@ -298,92 +298,90 @@ struct Distribution {
     layers_at_limit: Option<usize>,
 }
 
-/// Decides which entry goes into which zip.
-struct Distributor<'a> {
-    preparation: &'a Preparation<'a>,
-    matcher: &'a Matcher,
-    components: &'a Components,
-    runtime: &'a Runtime,
-    limits: &'a Limits,
-    history: &'a History,
-}
-
-impl Distributor<'_> {
-    /// The fewest zips, if these keep to the limits.
-    fn distribute(&self, ready: &mut Vec<Ready>) -> Result<Distribution, PackError> {
-        let capacity = self.limits.capacity();
-        let mut recompressed = self.history.recompressed(ready);
-        let is_best = self.preparation.effort == Effort::Best;
-        if is_best {
-            recompressed.extend(last_bytes::fit_alone(self.preparation, ready, capacity.weight)?);
-        }
-        let groups = self.groups(ready);
-        let previous = self.history.layers_of(ready);
-        let pack = |weights: &[u64]| {
-            let items = groups.iter().zip(weights);
-            let items: Vec<Item> = items.map(|(&group, &weight)| Item { group, weight }).collect();
-            bins::pack(&items, capacity, &previous).ok()
+/// Decides which entry goes into which zip, if they keep to the limits; and tells how many zips there would be at the
+/// largest size that a request can carry, where that is fewer.
+fn distribute(
+    preparation: &Preparation<'_>,
+    matcher: &Matcher,
+    components: &Components,
+    runtime: &Runtime,
+    ready: &mut Vec<Ready>,
+    limits: &Limits,
+    history: &History,
+) -> Result<Distribution, PackError> {
+    let capacity = limits.capacity();
+    let mut recompressed = history.recompressed(ready);
+    if preparation.effort == Effort::Best {
+        recompressed.extend(last_bytes::fit_alone(preparation, ready, capacity.weight)?);
+    }
+    let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
+    let groups: Vec<GroupId> = ready
+        .iter()
+        .map(|ready| {
+            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
+            *groups.entry(components.group(&ready.path)).or_insert(next)
+        })
+        .collect();
+    let previous = history.layers_of(ready);
+    let pack = |weights: &[u64]| {
+        let items: Vec<Item> = groups
+            .iter()
+            .zip(weights)
+            .map(|(&group, &weight)| Item { group, weight })
+            .collect();
+        // No single item is too large, so that this cannot fail.
+        bins::pack(&items, capacity, &previous).map_err(|error| PackError::Verification {
+            file: "the packing".to_owned(),
+            reason: error.to_string(),
+        })
+    };
+    let weights: Vec<u64> = ready.iter().map(Ready::weight).collect();
+    let mut packing = None;
+    if weights.iter().all(|weight| *weight <= capacity.weight) {
+        let found = pack(&weights)?;
+        let (found, more) = match preparation.effort {
+            Effort::Best => last_bytes::save_a_layer(preparation, ready, found, &pack)?,
+            Effort::Fast | Effort::Max => (found, Vec::new()),
         };
-        let weights: Vec<u64> = ready.iter().map(Ready::weight).collect();
-        let mut packing = pack(&weights);
-        if is_best && let Some(found) = packing {
-            let saved = last_bytes::save_a_layer(self.preparation, ready, found, &pack)?;
-            packing = Some(saved.0);
-            recompressed.extend(saved.1);
-        }
-        recompressed.sort_by(|a, b| a.path.cmp(&b.path));
-        let pieces = self.pieces(ready, &groups);
-        let breaks = |id: &str| self.matcher.breaks(id).to_owned();
-        match (
-            fit::misfit(&pieces, packing.as_ref(), self.limits, &breaks, self.runtime),
+        packing = Some(found);
+        recompressed.extend(more);
+    }
+    recompressed.sort_by(|a, b| a.path.cmp(&b.path));
+    let pieces: Vec<Piece<'_>> = ready
+        .iter()
+        .zip(groups)
+        .map(|(ready, group)| {
+            let weight = ready.weight();
+            Piece {
+                path: &ready.path,
+                component: components.name(&ready.path),
+                item: Item { group, weight },
+                unzipped: Bytes(u64::from(ready.entry.uncompressed)),
+                off: matcher.off_but_matching(&ready.path).collect(),
+                stripped: if weight > capacity.weight && !preparation.strip {
+                    preparation.stripped_size(&ready.path)
+                } else {
+                    None
+                },
+            }
+        })
+        .collect();
+    let breaks = |id: &str| matcher.breaks(id).to_owned();
+    match (
+        fit::misfit(&pieces, packing.as_ref(), limits, &breaks, runtime),
+        packing,
+    ) {
+        (Some(misfit), _) => Err(PackError::Misfit(Box::new(misfit))),
+        (None, Some(packing)) => Ok(Distribution {
+            layers_at_limit: fit::layers_at_limit(&pieces, packing.bins.len(), limits),
             packing,
-        ) {
-            (Some(misfit), _) => Err(PackError::Misfit(Box::new(misfit))),
-            (None, Some(packing)) => Ok(Distribution {
-                layers_at_limit: fit::layers_at_limit(&pieces, packing.bins.len(), self.limits),
-                packing,
-                recompressed,
-            }),
-            // What is too large for any zip makes a misfit.
-            (None, None) => Err(PackError::Verification {
-                file: "the packing".to_owned(),
-                reason: "it has no zips".to_owned(),
-            }),
-        }
-    }
-
-    fn groups(&self, ready: &[Ready]) -> Vec<GroupId> {
-        let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
-        ready
-            .iter()
-            .map(|ready| {
-                let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
-                *groups.entry(self.components.group(&ready.path)).or_insert(next)
-            })
-            .collect()
-    }
-
-    fn pieces<'a>(&'a self, ready: &'a [Ready], groups: &[GroupId]) -> Vec<Piece<'a>> {
-        ready
-            .iter()
-            .zip(groups)
-            .map(|(ready, &group)| {
-                let weight = ready.weight();
-                let is_too_large = weight > self.limits.capacity().weight;
-                Piece {
-                    path: &ready.path,
-                    component: self.components.name(&ready.path),
-                    item: Item { group, weight },
-                    unzipped: Bytes(u64::from(ready.entry.uncompressed)),
-                    off: self.matcher.off_but_matching(&ready.path).collect(),
-                    stripped: if is_too_large && !self.preparation.strip {
-                        self.preparation.stripped_size(&ready.path)
-                    } else {
-                        None
-                    },
-                }
-            })
-            .collect()
+            recompressed,
+        }),
+        // What is too large for any zip makes a misfit.
+        (None, None) => Err(PackError::Verification {
+            file: "the packing".to_owned(),
+            reason: "it has no zips".to_owned(),
+        }),
     }
 }
 
@@ -542,6 +540,7 @@ fn known_layer<'a>(
     let mut known = Layer {
         file: layer.file.clone(),
         zip_bytes: Some(Bytes(length)),
+        unzipped_bytes: layer.unzipped_bytes,
         entries: layer.entries,
         ..Layer::default()
     };
