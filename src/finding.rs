@@ -133,6 +133,7 @@ impl FromStr for Code {
 /// What is known of a kind of finding, beside the words of a single one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Page {
     /// What it is, in a line.
     pub title: String,

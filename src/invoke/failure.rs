@@ -13,6 +13,7 @@ use crate::finding::{Code, Finding};
 /// An error as a caller of the function gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Failure {
     /// Such as `Runtime.ExitError`, or what the runtime calls it.
     pub error_type: String,

@@ -84,6 +84,7 @@ pub(super) struct Piece<'a> {
 
 /// Why the layers would be refused, with what would help.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Misfit {
     /// The version of this form.
     pub schema_version: u32,
@@ -134,6 +135,7 @@ impl fmt::Display for Misfit {
 
 /// What the contents come to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MisfitTotals {
     /// The fewest layers that were found; `None` where a file is too large for any.
     pub layers: Option<usize>,
@@ -147,6 +149,7 @@ pub struct MisfitTotals {
 
 /// A file that does not fit into a zip of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TooLarge {
     /// The file.
     pub path: String,
@@ -160,6 +163,7 @@ pub struct TooLarge {
 
 /// Another choice with which all limits are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Way {
     /// The option, as it is to be added to the command line.
     pub option: String,
@@ -169,6 +173,7 @@ pub struct Way {
 
 /// What a rule that is off would save.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Saving {
     /// Its id.
     pub id: String,
@@ -186,6 +191,7 @@ pub struct Saving {
 
 /// A component or a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Part {
     /// Its name or path.
     pub name: String,

@@ -8,6 +8,7 @@ use crate::finding::{Code, Page};
 
 /// What is known of some kinds of findings.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Explanations {
     /// The version of this form.
     pub schema_version: u32,
@@ -17,6 +18,7 @@ pub struct Explanations {
 
 /// What is known of one kind of finding.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// Its name.
     pub code: Code,

@@ -21,6 +21,7 @@ const MB: u64 = 1 << 20;
 
 /// What `invoke` answers.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Invoked {
     /// The version of this form.
     pub schema_version: u32,
@@ -50,6 +51,7 @@ pub struct Invoked {
 
 /// One event.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InvokedEvent {
     /// The number under which the runtime got it.
     pub request_id: String,

@@ -5,9 +5,11 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use super::{Analysis, Bootstrapped, Checked, Linted, Pruned, RuleList, RuntimeReport, ShownRules, Why};
+use super::{
+    Analysis, Bootstrapped, Checked, Explanations, Invoked, Linted, Pruned, RuleList, RuntimeReport, ShownRules, Why,
+};
 use crate::diff::Diff;
-use crate::pack::Manifest;
+use crate::pack::{Manifest, Misfit};
 use crate::publish::Publication;
 use crate::runtime::Summary;
 
@@ -18,7 +20,10 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("bootstrap", schema::<Bootstrapped>()),
         ("check", schema::<Checked>()),
         ("diff", schema::<Diff>()),
+        ("explain", schema::<Explanations>()),
+        ("invoke", schema::<Invoked>()),
         ("layers", schema::<Manifest>()),
+        ("misfit", schema::<Misfit>()),
         ("prune", schema::<Pruned>()),
         ("publish", schema::<Publication>()),
         ("rules", schema::<RuleList>()),

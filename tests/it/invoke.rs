@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use serde_json::Value;
 
+use crate::schemas;
 use crate::support::{Ran, Sandbox, output, testdata};
 
 /// A bootstrap in the style of AWS's tutorial. The event says what it is to do.
@@ -92,7 +93,9 @@ fn invoke(sandbox: &Sandbox, events: &[&[u8]], more: &[&str]) -> Ran {
 fn invocations(sandbox: &Sandbox, events: &[&[u8]], more: &[&str], status: i32) -> Vec<Value> {
     let more = [&["--format", "json"], more].concat();
     let ran = invoke(sandbox, events, &more).expect_status(status);
-    ran.json()["invocations"].as_array().unwrap().clone()
+    let document = ran.json();
+    assert_eq!(schemas::error("invoke", &document), None);
+    document["invocations"].as_array().unwrap().clone()
 }
 
 fn error(invocation: &Value) -> String {

@@ -10,7 +10,7 @@ fn schema(name: &str) -> Value {
 }
 
 /// The first thing about a document that its schema does not allow.
-fn error(name: &str, document: &Value) -> Option<String> {
+pub(crate) fn error(name: &str, document: &Value) -> Option<String> {
     let validator = jsonschema::validator_for(&schema(name)).unwrap();
     let error = validator.iter_errors(document).next();
     error.map(|error| format!("{name}: {error} at {}", error.instance_path()))
@@ -73,6 +73,12 @@ fn every_document_keeps_to_its_schema() {
         ("analyze", &["analyze", &opt, "--library-dir", &host][..]),
         ("layers", &["pack", &opt, "--library-dir", &host, "-o", "again"]),
         ("layers", &["pack", &opt, "--no-import", "--no-strip", "-o", "bare"]),
+        (
+            "misfit",
+            &["pack", &opt, "--no-import", "--max-unzipped", "2kB", "-o", "none"],
+        ),
+        ("explain", &["check", "--explain"]),
+        ("explain", &["check", "--explain", "zip64"]),
         ("check", &["check"]),
         ("check", &["check", "--baseline", "lean"]),
         ("check", &["check", "broken.zip"]),
