@@ -326,7 +326,11 @@ pub(super) fn checked(
     };
     let layers = read(&inputs(paths)?, bounds.max_unzipped, progress)?;
     let runtime = runtime(paths, global, &layers)?;
-    let inventory = Inventory::of_layers(&layers);
+    let inventory = if gate.asks_for_sizes() {
+        Inventory::of_layers(&layers)
+    } else {
+        Inventory::default()
+    };
     let mut report = judge(layers, &runtime, bounds.reserve);
     let judged = gate.judge(std::mem::take(&mut report.findings), &inventory);
     Ok(Checked::new(report, judged, &runtime))

@@ -86,6 +86,11 @@ impl Growth {
 }
 
 impl Gate {
+    /// Whether there is a budget or a baseline: only then the inventory is looked at, which costs a copy of every path.
+    pub fn asks_for_sizes(&self) -> bool {
+        !self.budgets.is_empty() || self.baseline.is_some()
+    }
+
     /// Says what counts of what was found, with what the budgets have to say.
     pub fn judge(&self, mut findings: Vec<Finding>, inventory: &Inventory) -> Judged {
         let growth = self

@@ -1,0 +1,35 @@
+//! Resolves every ELF object of a folder as the loader would on Lambda, and prints what serves each needed library: what
+//! `benches/resolve-against-libtree.sh` times.
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use lambdar_prune::loader::{Answer, graph};
+use lambdar_prune::progress::Silent;
+use lambdar_prune::root::Root;
+use lambdar_prune::runtime::{Arch, DEFAULT, Runtime};
+use lambdar_prune::tree::scan::scan;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder: PathBuf = std::env::args_os().nth(1).ok_or("usage: resolve FOLDER")?.into();
+    let tree = scan(&folder, &Silent)?.tree;
+    let runtime = Runtime::load(DEFAULT, Arch::X86_64)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let graph = graph(Root {
+        tree: &tree,
+        runtime: &runtime,
+    });
+    for (path, needs) in &graph.needs {
+        writeln!(out, "{path}")?;
+        for need in needs {
+            match &need.answer {
+                Answer::Found(found) => writeln!(out, "    {} => {} ({})", need.soname, found.path, found.how.name())?,
+                Answer::Missing(searched) => {
+                    writeln!(out, "    {} not found in {} places", need.soname, searched.len())?
+                }
+            }
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
