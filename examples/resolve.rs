@@ -22,12 +22,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (path, needs) in &graph.needs {
         writeln!(out, "{path}")?;
         for need in needs {
+            let soname = &need.soname;
             match &need.answer {
-                Answer::Found(found) => writeln!(out, "    {} => {} ({})", need.soname, found.path, found.how.name())?,
-                Answer::Missing(searched) => {
-                    writeln!(out, "    {} not found in {} places", need.soname, searched.len())?
-                }
-            }
+                Answer::Found(found) => writeln!(out, "    {soname} => {} ({})", found.path, found.how.name()),
+                Answer::Missing(searched) => writeln!(out, "    {soname} not found in {} places", searched.len()),
+            }?;
         }
     }
     out.flush()?;
