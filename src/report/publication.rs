@@ -12,7 +12,9 @@ pub fn publication(publication: &Publication, folder: &str, look: Look) -> Strin
     }
     let mut text = warnings(publication, look);
     if publication.dry_run {
-        return text + &commands(publication);
+        // A shell passes over them.
+        let comments: String = text.lines().map(|line| format!("# {line}\n")).collect();
+        return comments + &commands(publication);
     }
     text += &table(publication, look);
     text += &summary(publication, folder);
