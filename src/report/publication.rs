@@ -13,7 +13,7 @@ pub fn publication(publication: &Publication, folder: &str, look: Look) -> Strin
     let mut text = warnings(publication, look);
     if publication.dry_run {
         // A shell passes over them.
-        let comments: String = text.lines().map(|line| format!("# {line}\n")).collect();
+        let comments = text.lines().flat_map(|line| ["# ", line, "\n"]).collect::<String>();
         return comments + &commands(publication);
     }
     text += &table(publication, look);
