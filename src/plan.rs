@@ -1,6 +1,7 @@
 //! The plan: what of a tree is kept, dropped and added, each with its reason. Pure; analyze shows it, pack carries it out.
 
 mod dedupe;
+mod mention;
 mod needs;
 mod repair;
 mod same;
@@ -9,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use crate::host::Libraries;
 use crate::loader::{Graph, Idle, Shadowed, graph};
@@ -184,10 +187,11 @@ pub fn plan(
     symlinks: Symlinks,
     libraries: &dyn Libraries,
 ) -> Result<Plan, PlanError> {
-    let mut dropped: BTreeMap<TreePath, String> = tree
-        .iter()
-        .filter_map(|(path, _)| Some((path.clone(), matcher.taken_by(path)?.to_owned())))
-        .collect();
+    let paths: Vec<&TreePath> = tree.iter().map(|(path, _)| path).collect();
+    let taken = paths
+        .into_par_iter()
+        .filter_map(|path| Some((path.clone(), matcher.taken_by(path)?.to_owned())));
+    let mut dropped: BTreeMap<TreePath, String> = taken.collect();
     let root = Root { tree, runtime };
     let mut needed = needs::spare(root, matcher, &mut dropped);
     let mut kept = leave_out(root, matcher, &mut dropped, &mut needed);
@@ -280,9 +284,10 @@ impl Plan {
 /// The tree without what is dropped.
 ///
 /// Leaving out a library that is never loaded must not change what any other object loads. Should it do so all the same,
-/// the library stays.
+/// the library stays, and so does what would have gone with it.
 fn leave_out(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<TreePath, String>, needed: &mut Needed) -> Tree {
-    let Needed { spared, folders, idle } = needed;
+    let Needed { folders, idle, .. } = &*needed;
+    let mut spared = Vec::new();
     let kept = without(root.tree, dropped, folders);
     // What else is dropped is somebody's wish.
     let takers: BTreeMap<TreePath, String> = idle
@@ -312,16 +317,27 @@ fn leave_out(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<TreePath,
         fewer.extend(taken().map(|(path, taker)| (path.clone(), taker.clone())));
         match same::first_difference(&before, &answers(&without(root.tree, &fewer, folders))) {
             None => with = fewer,
-            Some(by) => spared.extend(taken().map(|(path, taker)| Spared {
-                path: path.clone(),
-                rule: taker.clone(),
-                needed_by: NeededBy::Path(by.clone()),
-            })),
+            Some(by) => {
+                spared.extend(taken().map(|(path, taker)| Spared {
+                    path: path.clone(),
+                    rule: taker.clone(),
+                    needed_by: NeededBy::Path(by.clone()),
+                }));
+                for path in needed.going_with(&idle.library.path) {
+                    spared.extend(with.remove(path).map(|rule| Spared {
+                        path: path.clone(),
+                        rule,
+                        needed_by: NeededBy::Path(idle.library.path.clone()),
+                    }));
+                }
+            }
         }
     }
-    spared.sort_by(|a, b| a.path.cmp(&b.path));
     *dropped = with;
-    without(root.tree, dropped, folders)
+    let kept = without(root.tree, dropped, folders);
+    needed.spared.extend(spared);
+    needed.spared.sort_by(|a, b| a.path.cmp(&b.path));
+    kept
 }
 
 /// The tree without what is dropped. A folder goes with the last thing in it; one that was empty before stays, and so does

@@ -16,6 +16,8 @@ pub struct Idle {
     pub library: Shadowed,
     /// Links beside it, or elsewhere on the search path, that lead to it: `libz.so`, `libz.so.1`.
     pub links: Vec<TreePath>,
+    /// Programs that need it, and links to these, that the runtime has a command of that name in front of on `PATH`.
+    pub commands: Vec<TreePath>,
 }
 
 impl Idle {
@@ -46,9 +48,12 @@ pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
         .iter()
         .filter(|library| is_searched(&library.path))
         .map(|library| {
-            let links = Vec::new();
-            let library = library.clone();
-            (library.path.clone(), Idle { library, links })
+            let idle = Idle {
+                library: library.clone(),
+                links: Vec::new(),
+                commands: Vec::new(),
+            };
+            (library.path.clone(), idle)
         })
         .collect();
     if idle.is_empty() {
@@ -64,7 +69,42 @@ pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
             library.links.push(path.clone());
         }
     }
-    idle.into_values().collect()
+    let mut idle: Vec<Idle> = idle.into_values().collect();
+    for (command, program) in hidden_commands(root) {
+        for need in graph.needs.get(&program).into_iter().flatten() {
+            for idle in idle.iter_mut().filter(|idle| idle.library.soname == need.soname) {
+                idle.commands.push(command.clone());
+            }
+        }
+    }
+    idle
+}
+
+/// What lies in a folder of `PATH` and is not what its name starts, because the runtime has a command of that name in a
+/// folder before; with the file that it is or leads to.
+fn hidden_commands(root: Root<'_>) -> Vec<(TreePath, TreePath)> {
+    let mut hidden = Vec::new();
+    let mut before: Vec<Place> = Vec::new();
+    for folder in root.runtime.command_path() {
+        let Some(folder) = root.folder(&folder) else { continue };
+        if let Place::Tree(searched) = &folder {
+            let is_hidden = |name: &str| {
+                let mut found = before.iter().filter_map(|folder| root.entry_in(folder, name));
+                matches!(found.next(), Some(Place::Runtime(_)))
+            };
+            for (path, entry) in root.tree.below(searched) {
+                if path.parent().as_ref() == Some(searched)
+                    && !matches!(entry, Entry::Directory(_))
+                    && is_hidden(path.file_name())
+                    && let Ok(Place::Tree(program)) = root.resolve(&path.on_lambda())
+                {
+                    hidden.push((path.clone(), program));
+                }
+            }
+        }
+        before.push(folder);
+    }
+    hidden
 }
 
 /// For each object, the idle libraries that it may need after all: it would get them if it opened them by their name

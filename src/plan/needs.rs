@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{NeededBy, Spared};
+use super::{NeededBy, Spared, mention};
 use crate::loader::{Answer, BOOTSTRAP, Found, Graph, Idle, graph, idle, wanted};
 use crate::r::{self, RHome, RPackage};
 use crate::root::{Place, Root, link_target};
@@ -19,6 +19,15 @@ pub(super) struct Needed {
     pub(super) folders: BTreeSet<TreePath>,
     /// Libraries on the search path that are never loaded, sorted by path, be they left out or not.
     pub(super) idle: Vec<Idle>,
+    /// What goes with these.
+    going: Vec<Going>,
+}
+
+/// What goes only because a library that is never loaded does, and stays where that stays. It may go with several.
+struct Going {
+    path: TreePath,
+    library: TreePath,
+    is_command: bool,
 }
 
 /// Takes out of `dropped` whatever something kept needs, and whatever that needs in turn.
@@ -30,7 +39,6 @@ pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<Tr
         root,
         matcher,
         wanted: wanted(root, &graph, &idle),
-        idle,
         graph,
         homes: RHome::all(root.tree)
             .into_iter()
@@ -48,12 +56,13 @@ pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<Tr
             .filter(|path| !dropped.contains_key(*path))
             .cloned()
             .collect(),
-        dropped,
         needed: Needed {
             spared: Vec::new(),
             folders: BTreeSet::new(),
-            idle: Vec::new(),
+            going: Going::all(matcher, dropped, &idle),
+            idle,
         },
+        dropped,
     };
     for (package, choice) in matcher.selected_packages() {
         let by = NeededBy::Choice(choice.to_owned());
@@ -63,7 +72,6 @@ pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<Tr
         search.follow(&path);
     }
     let mut needed = search.needed;
-    needed.idle = search.idle;
     needed.spared.sort_by(|a, b| a.path.cmp(&b.path));
     needed
 }
@@ -73,8 +81,6 @@ struct Search<'a> {
     root: Root<'a>,
     matcher: &'a Matcher,
     graph: Graph,
-    /// Libraries that a rule takes because they are never loaded.
-    idle: Vec<Idle>,
     /// By what they may be loaded all the same.
     wanted: BTreeMap<TreePath, BTreeSet<TreePath>>,
     /// By `bin/R`, which stands for the whole R.
@@ -157,8 +163,12 @@ impl Search<'_> {
                     self.spare(&library, &by);
                 }
                 if let Some(text) = file.content.text() {
-                    for library in self.named_in(path, text) {
-                        self.spare(&library, &by);
+                    for named in self
+                        .named_in(path, text)
+                        .into_iter()
+                        .chain(self.going_and_named_in(text))
+                    {
+                        self.spare(&named, &by);
                     }
                     for program in self.interpreters(text) {
                         self.spare_place(&program, &by);
@@ -189,7 +199,7 @@ impl Search<'_> {
                     .chain([library])
                     .any(|name| text.contains(name.file_name()))
         };
-        let named = self.idle.iter().filter(is_named);
+        let named = self.needed.idle.iter().filter(is_named);
         named.map(|idle| idle.library.path.clone()).collect()
     }
 
@@ -209,15 +219,31 @@ impl Search<'_> {
         path.as_str() == BOOTSTRAP && before.get("LD_LIBRARY_PATH") != after.get("LD_LIBRARY_PATH")
     }
 
-    /// Spares the names of a library that stays although it is never loaded: it is of no use without them.
+    /// Spares the names of a library that stays although it is never loaded, which is of no use without them, and what would
+    /// have gone with it.
     fn follow_idle(&mut self, path: &TreePath, by: &NeededBy) {
-        let idle = self.idle.iter().find(|idle| idle.library.path == *path);
-        for link in idle.map(|idle| idle.links.clone()).unwrap_or_default() {
-            let taker = self.dropped.get(&link);
-            if taker.is_some_and(|taker| self.matcher.takes_shadowed(taker)) {
-                self.spare(&link, by);
-            }
+        let Some(idle) = self.needed.idle.iter().find(|idle| idle.library.path == *path) else {
+            return;
+        };
+        let is_name = |link: &&TreePath| {
+            let taker = self.dropped.get(*link);
+            taker.is_some_and(|taker| self.matcher.takes_shadowed(taker))
+        };
+        let mut spared: Vec<TreePath> = idle.links.iter().filter(is_name).cloned().collect();
+        spared.extend(self.needed.going_with(path).cloned());
+        for path in spared {
+            self.spare(&path, by);
         }
+    }
+
+    /// What goes with libraries that are never loaded, and what a text names or may start all the same.
+    fn going_and_named_in(&self, text: &str) -> Vec<TreePath> {
+        let named = |going: &&Going| {
+            mention::names(self.root, text, &going.path)
+                || going.is_command && mention::searches(self.root, text, &going.path)
+        };
+        let named = self.needed.going.iter().filter(named);
+        named.map(|going| going.path.clone()).collect()
     }
 
     /// The absolute paths of the programs that a script's first line asks for.
@@ -273,6 +299,31 @@ impl Search<'_> {
                 self.spare_package(&other.path, &by);
             }
         }
+    }
+}
+
+impl Needed {
+    /// What goes with the library at this path.
+    pub(super) fn going_with(&self, library: &TreePath) -> impl Iterator<Item = &TreePath> {
+        let going = self.going.iter().filter(move |going| going.library == *library);
+        going.map(|going| &going.path)
+    }
+}
+
+impl Going {
+    /// Everything of the kind, sorted by path.
+    fn all(matcher: &Matcher, dropped: &BTreeMap<TreePath, String>, idle: &[Idle]) -> Vec<Self> {
+        let takers: BTreeSet<&str> = matcher.takes_with_shadowed().collect();
+        let taken = dropped.iter().filter(|(_, taker)| takers.contains(taker.as_str()));
+        let going = taken.flat_map(|(path, taker)| {
+            let libraries = idle.iter().filter(|idle| matcher.goes_with(taker, path, idle));
+            libraries.map(|idle| Self {
+                path: path.clone(),
+                library: idle.library.path.clone(),
+                is_command: idle.commands.contains(path),
+            })
+        });
+        going.collect()
     }
 }
 

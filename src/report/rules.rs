@@ -42,6 +42,8 @@ pub struct ListedRule {
     pub default: bool,
     /// Where its paths begin.
     pub anchor: Anchor,
+    /// A glob for sonames: it does nothing unless the runtime has such a library in front of one of the tree's.
+    pub when_shadowed: Option<String>,
     /// What it takes.
     pub paths: Vec<String>,
     /// What it leaves.
@@ -62,6 +64,7 @@ impl ListedRule {
             enabled,
             default: rule.default,
             anchor: rule.anchor,
+            when_shadowed: rule.when_shadowed.clone(),
             paths: rule.paths.clone(),
             except: rule.except.clone(),
             breaks: rule.breaks.clone(),
@@ -225,6 +228,12 @@ pub fn shown_rules(shown: &ShownRules, look: Look) -> String {
                 format!("{}, below {}", rule.paths.join(" "), rule.anchor.describe()),
             ),
         ];
+        if let Some(library) = &rule.when_shadowed {
+            lines.push((
+                "only if",
+                format!("the runtime has its own {library} in front of one in the tree"),
+            ));
+        }
         if !rule.except.is_empty() {
             lines.push(("except", rule.except.join(" ")));
         }

@@ -38,6 +38,7 @@ pub(crate) struct RuleTable {
     default: bool,
     #[serde(default)]
     anchor: Anchor,
+    when_shadowed: Option<Spanned<String>>,
     paths: Vec<Spanned<String>>,
     #[serde(default)]
     except: Vec<Spanned<String>>,
@@ -116,6 +117,7 @@ impl RuleTable {
                 format!("rule '{id}' has no paths, so it can never take anything"),
             ));
         }
+        let when_shadowed = checked_globs(file, self.when_shadowed.into_iter().collect())?.pop();
         let paths = checked_globs(file, self.paths)?;
         let mut except = checked_globs(file, self.except)?;
         if self.pack_except {
@@ -127,6 +129,7 @@ impl RuleTable {
             category: self.category,
             default: self.default,
             anchor: self.anchor,
+            when_shadowed,
             paths,
             except,
             breaks: self.breaks,

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use rayon::prelude::*;
 
-use super::{Anchor, Choices, RuleError, RuleSet};
-use crate::loader::{graph, idle};
+use super::{Anchor, Choices, Rule, RuleError, RuleSet};
+use crate::loader::{Idle, graph, idle};
 use crate::r::{self, RHome};
 use crate::root::Root;
 use crate::tree::{Tree, TreePath};
@@ -40,9 +41,11 @@ struct Ready {
     id: String,
     on: bool,
     breaks: String,
+    anchor: Anchor,
+    when_shadowed: Option<GlobSet>,
 }
 
-/// All rules with one anchor: their globs in one set, each with the number of its rule.
+/// All rules with one anchor and one condition: their globs in one set, each with the number of its rule.
 #[derive(Debug)]
 struct Anchored {
     folders: BTreeSet<TreePath>,
@@ -63,15 +66,25 @@ impl Matcher {
     /// beat those before.
     pub fn new(rules: &RuleSet, choices: &[Choices], root: Root<'_>) -> Result<Self, RuleError> {
         let tree = root.tree;
-        let mut by_anchor: BTreeMap<Anchor, Vec<usize>> = BTreeMap::new();
+        let mut by_anchor: BTreeMap<(Anchor, Option<&str>), Vec<usize>> = BTreeMap::new();
         let all: Vec<_> = rules.iter().collect();
         for (number, (rule, _)) in all.iter().enumerate() {
-            by_anchor.entry(rule.anchor).or_default().push(number);
+            let condition = (rule.anchor, rule.when_shadowed.as_deref());
+            by_anchor.entry(condition).or_default().push(number);
         }
+        let rules: Vec<Ready> = all
+            .iter()
+            .map(|(rule, on)| Ready::new(rule, *on))
+            .collect::<Result<_, RuleError>>()?;
+        let idle = if rules.iter().any(Ready::is_about_shadowed) {
+            idle(root, &graph(root))
+        } else {
+            Vec::new()
+        };
         let anchored = by_anchor
-            .into_iter()
-            .map(|(anchor, numbers)| {
-                let globs = |texts: fn(&super::Rule) -> &Vec<String>| {
+            .into_par_iter()
+            .map(|((anchor, _), numbers)| {
+                let globs = |texts: fn(&Rule) -> &Vec<String>| {
                     let mut set = GlobSetBuilder::new();
                     let mut owners = Vec::new();
                     for number in &numbers {
@@ -88,9 +101,10 @@ impl Matcher {
                         rules: owners,
                     })
                 };
+                let holds = numbers.iter().any(|number| rules[*number].condition_holds(&idle));
                 Ok(Anchored {
-                    folders: folders(anchor, tree),
-                    among: (anchor == Anchor::Shadowed).then(|| shadowed(root)),
+                    folders: if holds { folders(anchor, tree) } else { BTreeSet::new() },
+                    among: among(anchor, &idle),
                     paths: globs(|rule| &rule.paths)?,
                     except: globs(|rule| &rule.except)?,
                 })
@@ -110,14 +124,7 @@ impl Matcher {
         Ok(Self {
             levels,
             packages: packages(choices, tree)?,
-            rules: all
-                .into_iter()
-                .map(|(rule, on)| Ready {
-                    id: rule.id.clone(),
-                    on,
-                    breaks: rule.breaks.clone(),
-                })
-                .collect(),
+            rules,
             anchored,
         })
     }
@@ -167,17 +174,33 @@ impl Matcher {
 
     /// What stops working without what a rule takes.
     pub fn breaks(&self, id: &str) -> &str {
-        let rule = self.rules.iter().find(|rule| rule.id == id);
-        rule.map_or("", |rule| rule.breaks.as_str())
+        self.rule(id).map_or("", |rule| rule.breaks.as_str())
     }
 
-    /// Whether a rule is about libraries that the runtime has in front of them.
+    fn rule(&self, id: &str) -> Option<&Ready> {
+        self.rules.iter().find(|rule| rule.id == id)
+    }
+
+    /// Whether a rule takes the libraries that the runtime has in front of them.
     pub fn takes_shadowed(&self, id: &str) -> bool {
-        self.anchored
-            .iter()
-            .filter(|anchored| anchored.among.is_some())
-            .flat_map(|anchored| &anchored.paths.rules)
-            .any(|number| self.rules[*number].id == id)
+        self.rule(id).is_some_and(|rule| rule.anchor == Anchor::Shadowed)
+    }
+
+    /// The rules that take what is no library itself and goes only because a library does.
+    pub fn takes_with_shadowed(&self) -> impl Iterator<Item = &str> {
+        let rules = self.rules.iter().filter(|rule| rule.is_about_shadowed());
+        rules
+            .filter(|rule| rule.anchor != Anchor::Shadowed)
+            .map(|rule| rule.id.as_str())
+    }
+
+    /// Whether one of these rules takes the path because of this library.
+    pub fn goes_with(&self, id: &str, path: &TreePath, idle: &Idle) -> bool {
+        self.rule(id).is_some_and(|rule| {
+            let globs = rule.when_shadowed.as_ref();
+            globs.is_none_or(|globs| globs.is_match(&idle.library.soname))
+                && (rule.anchor != Anchor::ShadowedCommand || idle.commands.contains(path))
+        })
     }
 
     /// The folders of the R packages that were asked for, with those that they need; and what the choice is called.
@@ -209,6 +232,28 @@ impl Matcher {
     }
 }
 
+impl Ready {
+    fn new(rule: &Rule, on: bool) -> Result<Self, RuleError> {
+        let set = |text| set_of(std::slice::from_ref(text), &rule.pack);
+        Ok(Self {
+            id: rule.id.clone(),
+            on,
+            breaks: rule.breaks.clone(),
+            anchor: rule.anchor,
+            when_shadowed: rule.when_shadowed.as_ref().map(set).transpose()?,
+        })
+    }
+
+    fn is_about_shadowed(&self) -> bool {
+        self.when_shadowed.is_some() || matches!(self.anchor, Anchor::Shadowed | Anchor::ShadowedCommand)
+    }
+
+    fn condition_holds(&self, idle: &[Idle]) -> bool {
+        let matches = |glob: &GlobSet| idle.iter().any(|idle| glob.is_match(&idle.library.soname));
+        self.when_shadowed.as_ref().is_none_or(matches)
+    }
+}
+
 impl Globs {
     fn matching(&self, path: &str) -> BTreeSet<usize> {
         self.set
@@ -222,7 +267,7 @@ impl Globs {
 /// Where in the tree the paths of rules begin.
 fn folders(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
     match anchor {
-        Anchor::Tree | Anchor::Shadowed => BTreeSet::from([TreePath::root()]),
+        Anchor::Tree | Anchor::Shadowed | Anchor::ShadowedCommand => BTreeSet::from([TreePath::root()]),
         Anchor::RHome => RHome::all(tree).into_iter().map(|home| home.path).collect(),
         Anchor::RPackage => r::packages(tree).into_iter().map(|package| package.path).collect(),
         Anchor::SitePackages => {
@@ -234,11 +279,13 @@ fn folders(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
     }
 }
 
-/// The libraries that the runtime has in front of them, and their names on the search path.
-fn shadowed(root: Root<'_>) -> BTreeSet<TreePath> {
-    let idle = idle(root, &graph(root)).into_iter();
-    idle.flat_map(|idle| idle.links.into_iter().chain([idle.library.path]))
-        .collect()
+/// The only paths that the rules of an anchor can take; `None` for no such limit.
+fn among(anchor: Anchor, idle: &[Idle]) -> Option<BTreeSet<TreePath>> {
+    match anchor {
+        Anchor::Shadowed => Some(idle.iter().flat_map(Idle::paths).cloned().collect()),
+        Anchor::ShadowedCommand => Some(idle.iter().flat_map(|idle| &idle.commands).cloned().collect()),
+        Anchor::Tree | Anchor::RHome | Anchor::RPackage | Anchor::SitePackages | Anchor::NodeModules => None,
+    }
 }
 
 fn named(tree: &Tree, names: &[&str]) -> BTreeSet<TreePath> {

@@ -44,6 +44,9 @@ pub enum Anchor {
     /// Libraries on the runtime's search path that it has in front of them, and links to these. Paths begin at the root of
     /// the tree.
     Shadowed,
+    /// Programs that need such a library, and links to them, where the runtime has a command of that name in front of them
+    /// on `PATH`. Paths begin at the root of the tree.
+    ShadowedCommand,
 }
 
 impl Anchor {
@@ -56,6 +59,9 @@ impl Anchor {
             Self::SitePackages => "each folder of installed Python modules",
             Self::NodeModules => "each node_modules",
             Self::Shadowed => "the root of the tree, among the libraries that the runtime has in front of them",
+            Self::ShadowedCommand => {
+                "the root of the tree, among the commands that the runtime has in front of them, with the libraries that they need"
+            }
         }
     }
 }
@@ -73,6 +79,8 @@ pub struct Rule {
     pub default: bool,
     /// Where its paths begin.
     pub anchor: Anchor,
+    /// A glob for sonames: the rule does nothing unless the runtime has such a library in front of one of the tree's.
+    pub when_shadowed: Option<String>,
     /// Globs of what it takes. A folder is taken with all that it holds; `*` does not cross a `/`, `**` does.
     pub paths: Vec<String>,
     /// Globs of what it does not take.

@@ -35,14 +35,30 @@ fn tree(wishes: &[&str]) -> Option<Sandbox> {
     Some(sandbox)
 }
 
-/// What of libcurl is packed, and what the manifest says of it.
+/// Puts a program into the tree that nothing needs to be there for.
+fn put_program(sandbox: &Sandbox, path: &str, options: &[&str]) {
+    let source = sandbox
+        .file("none.c", "void _start(void) { for (;;); }\n")
+        .path("none.c");
+    let program = sandbox.path(path);
+    let common = [
+        "-nostdlib",
+        "-fPIC",
+        "-o",
+        program.to_str().unwrap(),
+        source.to_str().unwrap(),
+    ];
+    output("gcc", &[options, &common].concat());
+}
+
+/// What has to do with curl is packed, and what the manifest says of it.
 fn packed(sandbox: &Sandbox, arguments: &[&str]) -> (Vec<String>, serde_json::Value) {
     let mut all = vec!["pack", "opt", "--no-import", "--format", "json", "-q"];
     all.extend(arguments);
     let manifest = sandbox.run(all).json();
     let contents = manifest["layers"][0]["contents"].as_array().unwrap();
     let paths = contents.iter().map(|entry| entry["path"].as_str().unwrap().to_owned());
-    (paths.filter(|path| path.contains("libcurl")).collect(), manifest)
+    (paths.filter(|path| path.contains("curl")).collect(), manifest)
 }
 
 const ALL: [&str; 3] = ["lib/libcurl.so", "lib/libcurl.so.4", "lib/libcurl.so.4.8.0"];
@@ -103,19 +119,11 @@ fn one_that_something_may_load_stays_and_the_plan_says_why() {
     let plan = sandbox.run(["prune", "opt", "--format", "json"]).json();
     assert_eq!(plan["files"].as_array().unwrap().len(), 0);
     // It does not need it, and would get it by dlopen.
-    let without = sandbox.path("opt/bin/program").to_str().unwrap().to_owned();
-    let source = sandbox
-        .file("none.c", "void _start(void) { for (;;); }\n")
-        .path("none.c");
-    let arguments = [
-        "-nostdlib",
-        "-fPIC",
-        "-Wl,--disable-new-dtags,-rpath,/opt/lib",
-        "-o",
-        &without,
-        source.to_str().unwrap(),
-    ];
-    output("gcc", &arguments);
+    put_program(
+        &sandbox,
+        "opt/bin/program",
+        &["-Wl,--disable-new-dtags,-rpath,/opt/lib"],
+    );
     spared(&sandbox, "bin/program");
 
     let sandbox = tree(&["-Wl,--enable-new-dtags,-rpath,/opt/lib"]).unwrap();
@@ -129,8 +137,8 @@ fn one_that_something_may_load_stays_and_the_plan_says_why() {
         spared(&sandbox, "bin/script");
     }
     fs_err::remove_file(sandbox.path("opt/bin/script")).unwrap();
-    sandbox.link("opt/plugins/curl.so", "../lib/libcurl.so.4");
-    spared(&sandbox, "plugins/curl.so");
+    sandbox.link("opt/plugins/web.so", "../lib/libcurl.so.4");
+    spared(&sandbox, "plugins/web.so");
 }
 
 #[test]
@@ -143,13 +151,10 @@ fn one_with_versions_that_the_runtime_lacks_stays() {
             sandbox.file(&format!("root/{loader}"), bytes);
         }
     }
-    fs_err::copy(
-        plain.path("opt/lib/libcurl.so.4.8.0"),
-        sandbox.path("root/lib64/libcurl.so.4"),
-    )
-    .unwrap();
-    sandbox
-        .run([
+    let packed_where_the_runtime_has_that_of = |other: &Sandbox| {
+        let there = sandbox.path("root/lib64/libcurl.so.4");
+        fs_err::copy(other.path("opt/lib/libcurl.so.4.8.0"), there).unwrap();
+        let capture = [
             "runtimes",
             "capture",
             "root",
@@ -157,25 +162,93 @@ fn one_with_versions_that_the_runtime_lacks_stays() {
             "captured.toml",
             "--name",
             "captured",
-        ])
-        .expect_status(0);
-    let captured = ["--runtime", "captured.toml"];
-    assert_eq!(packed(&sandbox, &captured).0, ALL);
-    fs_err::copy(
-        sandbox.path("opt/lib/libcurl.so.4.8.0"),
-        sandbox.path("root/lib64/libcurl.so.4"),
-    )
-    .unwrap();
-    sandbox
-        .run([
-            "runtimes",
-            "capture",
-            "root",
-            "-o",
-            "captured.toml",
-            "--name",
-            "captured",
-        ])
-        .expect_status(0);
-    assert_eq!(packed(&sandbox, &captured).0, [""; 0]);
+        ];
+        sandbox.run(capture).expect_status(0);
+        packed(&sandbox, &["--runtime", "captured.toml"]).0
+    };
+    assert_eq!(packed_where_the_runtime_has_that_of(&plain), ALL);
+    assert_eq!(packed_where_the_runtime_has_that_of(&sandbox), [""; 0]);
+}
+
+#[test]
+fn a_command_of_such_a_library_goes_with_it() {
+    let Some(sandbox) = tree(&[]) else { return };
+    let copy = |name: &str| {
+        let to = sandbox.path("opt/bin").join(name);
+        fs_err::copy(sandbox.path("opt/bin/program"), to).unwrap();
+    };
+    copy("curl");
+    let (paths, manifest) = packed(&sandbox, &[]);
+    assert_eq!(paths, [""; 0]);
+    let of = |dropped: &&serde_json::Value| dropped["rule"] == "shadowed-commands";
+    let dropped = manifest["dropped"].as_array().unwrap().iter().find(of).unwrap();
+    assert_eq!(dropped["files"], 1);
+
+    // It stays where its library does.
+    let with_it = [&["bin/curl"], &ALL[..]].concat();
+    for arguments in [
+        ["--keep", "lib/libcurl.so.4.8.0"],
+        ["--keep", "lib/libcurl.so"],
+        ["--disable", "shadowed"],
+        // It has a curl, and another libcurl.
+        ["--runtime", "nodejs16.x"],
+    ] {
+        assert_eq!(packed(&sandbox, &arguments).0, with_it, "{arguments:?}");
+    }
+    let plan = ["prune", "opt", "--format", "json", "--keep", "lib/libcurl.so.4.8.0"];
+    let plan = sandbox.run(plan).json();
+    let of = |spared: &&serde_json::Value| spared["path"] == "bin/curl";
+    let spared = plan["spared"].as_array().unwrap().iter().find(of).unwrap();
+    assert_eq!(spared["needed_by"], "lib/libcurl.so.4.8.0");
+
+    // And where something starts it by its path.
+    for script in [
+        "#!/bin/sh\nexec /opt/bin/curl x\n",
+        "#!/opt/bin/curl\n",
+        "#!/bin/sh\nPATH=/opt/bin:$PATH\ncurl x\n",
+        "#!/bin/sh\n\"$(dirname \"$0\")/../bin/curl\" x\n",
+    ] {
+        sandbox.file("opt/script", script);
+        assert_eq!(packed(&sandbox, &[]).0, ["bin/curl"], "{script}");
+    }
+    sandbox.file("opt/script", "#!/bin/sh\ncurl x && /usr/bin/curl y\n");
+    assert_eq!(packed(&sandbox, &[]).0, [""; 0]);
+    sandbox.link("opt/bin/fetch-curl", "curl");
+    assert_eq!(packed(&sandbox, &[]).0, ["bin/curl", "bin/fetch-curl"]);
+    fs_err::remove_file(sandbox.path("opt/bin/fetch-curl")).unwrap();
+
+    // The runtime has the first of these, and no library installs it; it does not have the other.
+    copy("date");
+    copy("xmllint");
+    put_program(&sandbox, "opt/bin/curl", &[]);
+    let (paths, manifest) = packed(&sandbox, &[]);
+    assert_eq!(paths, ["bin/curl"], "it does not need the library");
+    let contents = manifest["layers"][0]["contents"].to_string();
+    assert!(contents.contains("bin/date") && contents.contains("bin/xmllint"));
+}
+
+#[test]
+fn a_rule_can_ask_for_such_a_library() {
+    let Some(sandbox) = tree(&[]) else { return };
+    sandbox.file("opt/etc/curl/curlrc", "silent\n").file(
+        "rules.toml",
+        "[[rules]]\nid = \"curlrc\"\ntitle = \"Settings of curl\"\ncategory = \"own\"\npaths = [\"etc/curl\"]\n\
+         when-shadowed = \"libcurl.so.*\"\nbreaks = \"nothing\"\nsource = \"curl(1)\"\n",
+    );
+    let kept = |arguments: &[&str]| {
+        let all = [&["--rules", "rules.toml"], arguments].concat();
+        packed(&sandbox, &all).0.contains(&"etc/curl/curlrc".to_owned())
+    };
+    assert!(!kept(&[]));
+    assert!(kept(&["--runtime", "nodejs16.x"]));
+    assert!(kept(&["--keep", "lib/libcurl.so.4.8.0"]));
+    for script in [
+        "#!/bin/sh\ncat /opt/etc/curl/curlrc\n",
+        "#!/bin/sh\nHOME=$here/etc/curl x\n",
+    ] {
+        sandbox.file("opt/script", script);
+        assert!(kept(&[]), "{script}");
+    }
+    let shown = sandbox.run(["rules", "show", "curlrc", "--rules", "rules.toml"]).stdout;
+    assert!(shown.contains("libcurl.so.*"), "{shown}");
 }
