@@ -10,14 +10,11 @@ mod manifest;
 mod prepare;
 mod previous;
 mod spool;
+mod write;
 mod zip;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
-
-use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 pub use cache::Folder as CacheFolder;
 pub use compress::{Effort, Method};
@@ -35,18 +32,18 @@ use fit::Piece;
 use prepare::{Preparation, Ready};
 use previous::History;
 use spool::Spool;
+use write::Writer;
 
-use crate::check::{self, Layer};
 use crate::finding::{Code, Finding};
 use crate::limits;
 use crate::plan::Plan;
-use crate::progress::{Interrupted, Progress, Stage};
+use crate::progress::{Interrupted, Progress};
 use crate::rules::Matcher;
 use crate::runtime::Runtime;
 use crate::size::Bytes;
+use crate::tree::TreePath;
 use crate::tree::component::Components;
 use crate::tree::scan::{Problem, ProblemKind, Scan};
-use crate::tree::{Entry, Tree, TreePath};
 
 /// What a user asks of the packing.
 #[derive(Debug, Clone)]
@@ -236,24 +233,17 @@ fn carry_out(
         history,
     )?;
     let packing = &distribution.packing;
-    let packed = || packing.bins.iter().flatten().map(|index| &ready[*index]);
-    let total = packed().map(|ready| u64::from(ready.entry.compressed)).sum();
-    let work = progress.start(Stage::Write, total);
-    let layers = packing
-        .bins
-        .par_iter()
-        .enumerate()
-        .map(|(number, bin)| {
-            let file = format!("layer-{}.zip", number + 1);
-            let entries: Vec<&Ready> = bin.iter().map(|index| &ready[*index]).collect();
-            write_layer(&staging.join(&file), file, &entries, &components, options, &|bytes| {
-                work.advance(bytes);
-                progress.check()
-            })
-        })
-        .collect::<Result<Vec<LayerSummary>, PackError>>()?;
-    drop(work);
-    let mut findings = verify(preparation, staging, &layers, packing, &ready, history, runtime)?;
+    let layer = |bin: &Vec<usize>| bin.iter().map(|index| &ready[*index]).collect();
+    let writer = Writer {
+        staging,
+        components: &components,
+        options,
+        history,
+        progress: *progress,
+    };
+    let written = writer.write(packing.bins.iter().map(layer).collect())?;
+    let mut findings = written.verify(&ready, &plan.kept, runtime, *progress)?;
+    let layers = written.into_summaries();
     if options.limits.via == Via::S3 {
         // The limit on what a request can carry does not hold for a bucket.
         findings.retain(|finding| !matches!(finding.code, Code::ZipTooLarge | Code::ZipNearLimit));
@@ -384,181 +374,6 @@ fn distribute(
             reason: "it has no zips".to_owned(),
         }),
     }
-}
-
-/// Writes one zip and makes sure that it is as long as was reckoned.
-fn write_layer(
-    at: &Path,
-    file: String,
-    entries: &[&Ready],
-    components: &Components,
-    options: &Options,
-    advance: &dyn Fn(u64) -> Result<(), Interrupted>,
-) -> Result<LayerSummary, PackError> {
-    let out = Hashing {
-        out: BufWriter::with_capacity(1 << 20, fs_err::File::create(at)?),
-        hash: Sha256::new(),
-    };
-    let mut writer = ZipWriter::new(out, options.timestamp);
-    let mut predicted = END_SIZE;
-    for ready in entries {
-        writer.add(&ready.entry, &mut ready.stretch.clone())?;
-        predicted += ready.weight();
-        advance(u64::from(ready.entry.compressed))?;
-    }
-    let (out, _) = writer.finish()?;
-    let hash: [u8; 32] = out.hash.finalize().into();
-    let written = out.out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-    written.sync_all()?;
-    let length = written.metadata()?.len();
-    if length != predicted || length > options.limits.max.0 {
-        return Err(PackError::Verification {
-            file,
-            reason: format!("it has {length} bytes, {predicted} were reckoned"),
-        });
-    }
-    let contents = entries
-        .iter()
-        .map(|ready @ Ready { path, entry, .. }| PackedEntry {
-            path: entry.name.clone(),
-            component: components.name(path).to_owned(),
-            zipped_bytes: Bytes(ready.weight()),
-            unzipped_bytes: Bytes(u64::from(entry.uncompressed)),
-            crc32: format!("{:08x}", entry.crc32),
-        })
-        .collect();
-    Ok(LayerSummary::new(file, Bytes(length), &hash, contents))
-}
-
-/// Hashes what is written on its way to the file.
-struct Hashing<W> {
-    out: W,
-    hash: Sha256,
-}
-
-impl<W: std::io::Write> std::io::Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.out.flush()
-    }
-}
-
-/// Reads the zips back, compares what is in them with what was to be, and gives what check has to say.
-///
-/// A zip with the SHA-256 of one that an earlier run made was read back whole by that run before it wrote its manifest. Of
-/// such a zip only the hash is compared with what lies on the disk now: equal bytes unpack to equal contents.
-fn verify(
-    preparation: &Preparation<'_>,
-    staging: &Path,
-    layers: &[LayerSummary],
-    packing: &Packing,
-    ready: &[Ready],
-    history: &History,
-    runtime: &Runtime,
-) -> Result<Vec<Finding>, PackError> {
-    let (known, new): (Vec<usize>, Vec<usize>) =
-        (0..layers.len()).partition(|&number| history.has_layer(&layers[number].sha256));
-    let files: Vec<PathBuf> = new.iter().map(|&number| staging.join(&layers[number].file)).collect();
-    let mut read: Vec<(usize, Layer)> = new
-        .into_iter()
-        .zip(check::read_zips(&files, check::MAX_UNZIPPED, preparation.progress)?)
-        .collect();
-    for number in known {
-        let entries = packing.bins[number].iter().map(|index| &ready[*index]);
-        read.push((
-            number,
-            known_layer(staging, &layers[number], &preparation.plan.kept, entries)?,
-        ));
-    }
-    read.sort_by_key(|(number, _)| *number);
-    let read: Vec<Layer> = read.into_iter().map(|(_, layer)| layer).collect();
-    for layer in &read {
-        let broken = layer
-            .findings
-            .iter()
-            .find(|finding| !matches!(finding.code, Code::ZipTooLarge | Code::ZipNearLimit));
-        if let Some(finding) = broken {
-            return Err(PackError::Verification {
-                file: layer.file.clone(),
-                reason: format!("{}: {}", finding.path.as_deref().unwrap_or("the zip"), finding.message),
-            });
-        }
-    }
-    let wrong = |path: &TreePath, what: &str| PackError::Verification {
-        file: "a layer".to_owned(),
-        reason: format!("{path} {what}"),
-    };
-    let mut sums = BTreeMap::new();
-    for layer in &read {
-        for (path, sum) in &layer.sums {
-            if sums.insert(path.clone(), *sum).is_some() {
-                return Err(wrong(path, "is there twice"));
-            }
-        }
-    }
-    let report = check::judge(read, runtime, Bytes(0));
-    for Ready { path, entry, .. } in ready {
-        let there = match (report.merged.get(path), entry.kind) {
-            (Some(Entry::Directory(_)), EntryKind::Directory) | (Some(Entry::Symlink(_)), EntryKind::Symlink) => true,
-            (Some(Entry::File(file)), EntryKind::File(mode)) => {
-                file.mode == mode && sums.remove(path) == Some((entry.crc32, u64::from(entry.uncompressed)))
-            }
-            _ => false,
-        };
-        if !there {
-            return Err(wrong(path, "is missing or differs"));
-        }
-    }
-    match sums.keys().next() {
-        Some(path) => Err(wrong(path, "was not planned")),
-        None => Ok(report.findings),
-    }
-}
-
-/// A layer that an earlier run has read back, if what lies on the disk is it.
-fn known_layer<'a>(
-    staging: &Path,
-    layer: &LayerSummary,
-    kept: &Tree,
-    entries: impl Iterator<Item = &'a Ready>,
-) -> Result<Layer, PackError> {
-    let mut hashing = Hashing {
-        out: std::io::sink(),
-        hash: Sha256::new(),
-    };
-    let length = std::io::copy(&mut fs_err::File::open(staging.join(&layer.file))?, &mut hashing)?;
-    if base16ct::lower::encode_string(&hashing.hash.finalize()) != layer.sha256 {
-        return Err(PackError::Verification {
-            file: layer.file.clone(),
-            reason: "its bytes are others than those that were written".to_owned(),
-        });
-    }
-    let mut known = Layer {
-        file: layer.file.clone(),
-        zip_bytes: Some(Bytes(length)),
-        unzipped_bytes: layer.unzipped_bytes,
-        entries: layer.entries,
-        ..Layer::default()
-    };
-    for Ready { path, entry, .. } in entries {
-        let Some(planned) = kept.get(path) else { continue };
-        let mut packed = planned.clone();
-        if let Entry::File(file) = &mut packed {
-            // As it is in the layer: it may have been stripped.
-            file.bytes = Bytes(entry.uncompressed.into());
-            file.mode = file.mode.in_layer();
-            known
-                .sums
-                .insert(path.clone(), (entry.crc32, u64::from(entry.uncompressed)));
-        }
-        known.tree.insert(path.clone(), packed);
-    }
-    Ok(known)
 }
 
 /// Moves the finished files into the output folder. What an earlier run left there goes first, so that no moment shows

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::PackError;
 use super::manifest::{LayerChange, MANIFEST_NAME, Manifest, Recompressed};
 use super::prepare::Ready;
+use crate::size::Bytes;
 use crate::tree::TreePath;
 
 /// Which earlier packing is to be kept to.
@@ -24,10 +25,17 @@ pub enum Previous {
 /// An earlier packing.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// Name and SHA-256 of each layer.
-    layers: Vec<(String, String)>,
+    layers: Vec<EarlierLayer>,
     layer_of: HashMap<String, usize>,
     recompressed: Vec<Recompressed>,
+}
+
+/// A layer as its manifest describes it.
+#[derive(Debug)]
+struct EarlierLayer {
+    file: String,
+    bytes: Bytes,
+    sha256: String,
 }
 
 impl History {
@@ -61,16 +69,21 @@ impl History {
             ..Self::default()
         };
         for (number, layer) in manifest.layers.into_iter().enumerate() {
-            history.layers.push((layer.file, layer.sha256));
+            history.layers.push(EarlierLayer {
+                file: layer.file,
+                bytes: layer.zipped_bytes,
+                sha256: layer.sha256,
+            });
             let contents = layer.contents.into_iter();
             history.layer_of.extend(contents.map(|entry| (entry.path, number)));
         }
         history
     }
 
-    /// Whether a layer of this SHA-256 was packed before.
-    pub(super) fn has_layer(&self, sha256: &str) -> bool {
-        self.layers.iter().any(|(_, before)| before == sha256)
+    /// Name and SHA-256 of the layers that have so many bytes.
+    pub(super) fn layers_of_length(&self, bytes: u64) -> impl Iterator<Item = (&str, &str)> {
+        let layers = self.layers.iter().filter(move |layer| layer.bytes.0 == bytes);
+        layers.map(|layer| (layer.file.as_str(), layer.sha256.as_str()))
     }
 
     /// The layer that each entry was in.
@@ -95,7 +108,7 @@ impl History {
         let again = self.recompressed.iter().filter_map(|file| {
             let entry = &now.get(file.path.as_str())?.entry;
             Some(Recompressed {
-                after_bytes: crate::size::Bytes(entry.compressed.into()),
+                after_bytes: Bytes(entry.compressed.into()),
                 ..file.clone()
             })
         });
@@ -104,13 +117,13 @@ impl History {
 
     /// Says of each layer of a manifest what became of it, and which are gone.
     pub(super) fn compare(&self, manifest: &mut Manifest) {
-        let mut gone: Vec<String> = self.layers.iter().map(|(file, _)| file.clone()).collect();
+        let mut gone: Vec<String> = self.layers.iter().map(|layer| layer.file.clone()).collect();
         for layer in &mut manifest.layers {
             gone.retain(|file| *file != layer.file);
-            let before = self.layers.iter().find(|(file, _)| *file == layer.file);
+            let before = self.layers.iter().find(|before| before.file == layer.file);
             layer.change = Some(match before {
                 None => LayerChange::New,
-                Some((_, sha256)) if *sha256 == layer.sha256 => LayerChange::Unchanged,
+                Some(before) if before.sha256 == layer.sha256 => LayerChange::Unchanged,
                 Some(_) => LayerChange::Changed,
             });
         }

@@ -3,7 +3,7 @@
 //!
 //! With that, the length of an archive is known before a byte of it is written; see [`entry_size`].
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 
 use time::OffsetDateTime;
 
@@ -98,6 +98,9 @@ impl Timestamp {
     }
 }
 
+/// What is copied at once, in bytes.
+const BUFFER: usize = 128 << 10;
+
 /// Writes an archive entry by entry.
 pub struct ZipWriter<W> {
     out: W,
@@ -141,7 +144,8 @@ impl<W: Write> ZipWriter<W> {
         self.out.write_all(b"PK\x03\x04")?;
         self.out.write_all(&common)?;
         self.out.write_all(entry.name.as_bytes())?;
-        let copied = io::copy(content, &mut self.out)?;
+        let buffer = usize::try_from(entry.compressed).map_or(BUFFER, |length| length.min(BUFFER));
+        let copied = io::copy(&mut BufReader::with_capacity(buffer, content), &mut self.out)?;
         if copied != u64::from(entry.compressed) {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,

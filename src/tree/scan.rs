@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::path::escaped;
 use super::{Content, Entry, File, Mode, Tree, TreePath, content};
-use crate::elf::{FileSource, Source};
+use crate::elf::FileSource;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::size::Bytes;
 
@@ -81,46 +81,29 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
         return Err(ScanError::NotADirectory(root.to_owned()));
     }
     let work = progress.start(Stage::Scan, 0);
-    let mut tree = Tree::default();
-    let mut problems = Vec::new();
-    let mut files = Vec::new();
-    for entry in WalkDir::new(&canonical).min_depth(1) {
-        progress.check()?;
-        work.advance(1);
-        match entry
-            .map_err(|error| walk_problem(&canonical, &error))
-            .and_then(|entry| {
-                let found = look(&canonical, &entry)?;
-                Ok((found, entry.into_path()))
-            }) {
-            Ok(((path, Looked::Entry(entry)), _)) => {
-                tree.insert(path, entry);
-            }
-            Ok(((path, Looked::File { bytes, mode }), disk)) => files.push((path, disk, bytes, mode)),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    if tree.is_empty() && files.is_empty() && problems.is_empty() {
+    let seen = WalkDir::new(&canonical)
+        .min_depth(1)
+        .into_iter()
+        .par_bridge()
+        .map(|entry| {
+            progress.check()?;
+            work.advance(1);
+            Ok(entry
+                .map_err(|error| walk_problem(&canonical, &error))
+                .and_then(|entry| look(&canonical, &entry)))
+        });
+    let seen = seen.collect::<Result<Vec<_>, Interrupted>>()?;
+    if seen.is_empty() {
         return Err(ScanError::Empty(root.to_owned()));
     }
-    let inspected: Vec<_> = files
-        .into_par_iter()
-        .map(|(path, disk, bytes, mode)| {
-            let content = progress
-                .check()
-                .map(|()| read_content(path.file_name(), &disk, bytes.0));
-            (path, bytes, mode, content)
-        })
-        .collect();
-    for (path, bytes, mode, content) in inspected {
-        match content? {
-            Ok(content) => {
-                tree.insert(path, Entry::File(File { bytes, mode, content }));
+    let mut tree = Tree::default();
+    let mut problems = Vec::new();
+    for seen in seen {
+        match seen {
+            Ok((path, entry)) => {
+                tree.insert(path, entry);
             }
-            Err(error) => problems.push(Problem {
-                path: escaped(path.as_str().as_bytes()),
-                kind: ProblemKind::Unreadable(error.to_string()),
-            }),
+            Err(problem) => problems.push(problem),
         }
     }
     problems.sort();
@@ -149,15 +132,9 @@ pub fn copies(root: &Path, tree: &Tree, wanted: impl Fn(&TreePath, &File) -> boo
     copies
 }
 
-enum Looked {
-    Entry(Entry),
-    File { bytes: Bytes, mode: Mode },
-}
-
-fn look(root: &Path, entry: &DirEntry) -> Result<(TreePath, Looked), Problem> {
-    let shown = shown(root, entry.path());
+fn look(root: &Path, entry: &DirEntry) -> Result<(TreePath, Entry), Problem> {
     let problem = |kind| Problem {
-        path: shown.clone(),
+        path: shown(root, entry.path()),
         kind,
     };
     let path = entry
@@ -172,19 +149,18 @@ fn look(root: &Path, entry: &DirEntry) -> Result<(TreePath, Looked), Problem> {
     let mode = Mode::new(metadata.permissions().mode());
     let kind = metadata.file_type();
     let looked = if kind.is_dir() {
-        Looked::Entry(Entry::Directory(mode))
+        Entry::Directory(mode)
     } else if kind.is_symlink() {
         let target = fs_err::read_link(entry.path()).map_err(|e| unreadable(e.to_string()))?;
         let target = target
             .into_os_string()
             .into_string()
             .map_err(|_| problem(ProblemKind::NotUtf8))?;
-        Looked::Entry(Entry::Symlink(target))
+        Entry::Symlink(target)
     } else if kind.is_file() {
-        Looked::File {
-            bytes: Bytes(metadata.len()),
-            mode,
-        }
+        let bytes = Bytes(metadata.len());
+        let content = read_content(path.file_name(), entry.path(), bytes.0).map_err(|e| unreadable(e.to_string()))?;
+        Entry::File(File { bytes, mode, content })
     } else {
         let name = if kind.is_socket() {
             "socket"
@@ -215,18 +191,18 @@ fn shown(root: &Path, path: &Path) -> String {
 }
 
 fn read_content(file_name: &str, disk: &Path, length: u64) -> std::io::Result<Content> {
-    let file = fs_err::File::open(disk)?;
-    let source = FileSource::new(file.file(), length);
-    let shortest = usize::try_from(length).map_or(content::HEAD, |length| length.min(content::HEAD));
-    let mut limit = usize::MAX;
-    if let Some(head) = source.read(0, shortest) {
-        match content::wanted(file_name, &head) {
-            None => return Ok(content::inspect_object(file_name, &source)),
-            Some(content::HEAD) => return Ok(content::inspect(file_name, &head)),
-            Some(wanted) => limit = wanted,
+    let mut file = fs_err::File::open(disk)?;
+    let mut bytes = Vec::with_capacity(content::HEAD);
+    (&mut file).take(content::HEAD as u64).read_to_end(&mut bytes)?;
+    match content::wanted(file_name, &bytes) {
+        None => Ok(content::inspect_object(
+            file_name,
+            &FileSource::new(file.file(), length),
+        )),
+        Some(wanted) => {
+            let rest = wanted.saturating_sub(bytes.len());
+            file.take(rest as u64).read_to_end(&mut bytes)?;
+            Ok(content::inspect(file_name, &bytes))
         }
     }
-    let mut bytes = Vec::new();
-    file.take(limit as u64).read_to_end(&mut bytes)?;
-    Ok(content::inspect(file_name, &bytes))
 }

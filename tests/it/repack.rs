@@ -1,6 +1,7 @@
 //! Packing again: what stays as it was, what comes from the cache, and how hard it is tried.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
 use serde_json::Value;
 
@@ -103,6 +104,40 @@ fn a_changed_file_changes_only_its_layer() {
         (changes(&one), &one["removed_layers"]),
         (vec!["changed"], &serde_json::json!(["layer-2.zip"]))
     );
+}
+
+/// One that was packed before is not written again, and one that is no longer what was packed is.
+#[test]
+fn an_unchanged_layer_is_the_same_file() {
+    let sandbox = Sandbox::new();
+    six_parts(&sandbox);
+    pack(&sandbox, &[]);
+    let before = zips(&sandbox, "layers");
+    let inode = |name: &str| fs_err::metadata(sandbox.path("layers").join(name)).unwrap().ino();
+    let names = ["layer-1.zip", "layer-2.zip"];
+    let inodes = names.map(inode);
+    pack(&sandbox, &[]);
+    assert_eq!(names.map(inode), inodes);
+
+    let mut damaged = before[names[0]].clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    sandbox.file("layers/layer-1.zip", &damaged);
+    fs_err::remove_file(sandbox.path("layers/layer-2.zip")).unwrap();
+    assert_eq!(changes(&pack(&sandbox, &[])), ["unchanged", "unchanged"]);
+    assert_eq!(zips(&sandbox, "layers"), before);
+
+    // What the manifest says of it counts, too: it may be of somebody who never read it back.
+    let manifest = fs_err::read_to_string(sandbox.path("layers/layers.json")).unwrap();
+    let sha256 = serde_json::from_str::<Value>(&manifest).unwrap()["layers"][0]["sha256"].clone();
+    sandbox.file(
+        "layers/layers.json",
+        manifest.replace(sha256.as_str().unwrap(), &"0".repeat(64)),
+    );
+    let first = inode(names[0]);
+    pack(&sandbox, &[]);
+    assert_eq!(zips(&sandbox, "layers"), before);
+    assert_ne!(inode(names[0]), first);
 }
 
 #[test]

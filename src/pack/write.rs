@@ -1,0 +1,286 @@
+//! Writes the zips and reads them back. One that comes out as an earlier run left it in the output folder is that file.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::manifest::{LayerSummary, PackedEntry};
+use super::prepare::Ready;
+use super::previous::History;
+use super::zip::{END_SIZE, EntryKind, ZipWriter};
+use super::{Options, PackError};
+use crate::check::{self, Layer};
+use crate::finding::{Code, Finding};
+use crate::progress::{Interrupted, Progress, Stage};
+use crate::runtime::Runtime;
+use crate::size::Bytes;
+use crate::tree::component::Components;
+use crate::tree::{Entry, Tree, TreePath};
+
+/// What is read or written at once, in bytes.
+const BUFFER: usize = 256 << 10;
+
+/// The zips in the folder for unfinished work.
+pub(super) struct Written<'a> {
+    staging: &'a Path,
+    layers: Vec<WrittenLayer<'a>>,
+}
+
+struct WrittenLayer<'a> {
+    summary: LayerSummary,
+    entries: Vec<&'a Ready>,
+    /// Whether it is the file of an earlier run, which read it back whole before it wrote its manifest.
+    is_earlier: bool,
+}
+
+/// What all layers are written by.
+pub(super) struct Writer<'a> {
+    pub(super) staging: &'a Path,
+    pub(super) components: &'a Components,
+    pub(super) options: &'a Options,
+    pub(super) history: &'a History,
+    pub(super) progress: &'a dyn Progress,
+}
+
+impl Writer<'_> {
+    /// Writes one zip for each list of entries.
+    pub(super) fn write<'r>(&'r self, layers: Vec<Vec<&'r Ready>>) -> Result<Written<'r>, PackError> {
+        let total = layers.iter().flatten().map(|ready| u64::from(ready.entry.compressed));
+        let work = self.progress.start(Stage::Write, total.sum());
+        let advance = |bytes| {
+            work.advance(bytes);
+            self.progress.check()
+        };
+        let layers = layers
+            .into_par_iter()
+            .enumerate()
+            .map(|(number, entries)| self.layer(format!("layer-{}.zip", number + 1), entries, &advance))
+            .collect::<Result<_, PackError>>()?;
+        Ok(Written {
+            staging: self.staging,
+            layers,
+        })
+    }
+
+    fn layer<'r>(
+        &self,
+        file: String,
+        entries: Vec<&'r Ready>,
+        advance: &dyn Fn(u64) -> Result<(), Interrupted>,
+    ) -> Result<WrittenLayer<'r>, PackError> {
+        let at = self.staging.join(&file);
+        let length = END_SIZE + entries.iter().map(|ready| ready.weight()).sum::<u64>();
+        let earlier = self.earlier(&at, length, &entries);
+        let is_earlier = earlier.is_some();
+        let hash = match earlier {
+            Some(hash) => hash,
+            None => self.anew(&at, &file, length, &entries, advance)?,
+        };
+        let contents = entries
+            .iter()
+            .map(|ready @ Ready { path, entry, .. }| PackedEntry {
+                path: entry.name.clone(),
+                component: self.components.name(path).to_owned(),
+                zipped_bytes: Bytes(ready.weight()),
+                unzipped_bytes: Bytes(u64::from(entry.uncompressed)),
+                crc32: format!("{:08x}", entry.crc32),
+            })
+            .collect();
+        Ok(WrittenLayer {
+            summary: LayerSummary::new(file, Bytes(length), &hash, contents),
+            entries,
+            is_earlier,
+        })
+    }
+
+    /// Gives the file of an earlier run a second name where it is to the byte what would be written, and gives its SHA-256.
+    /// What stands in the way, such as a file system without hard links, only means that it is written anew.
+    fn earlier(&self, at: &Path, length: u64, entries: &[&Ready]) -> Option<[u8; 32]> {
+        self.history.layers_of_length(length).find_map(|(name, sha256)| {
+            let path = self.options.output.join(name);
+            let file = fs_err::File::open(&path).ok()?;
+            if file.metadata().ok()?.len() != length {
+                return None;
+            }
+            let comparing = Comparing(BufReader::with_capacity(BUFFER, file));
+            let (_, hash) = self.stream(comparing, entries, &|_| self.progress.check()).ok()?;
+            let is_it = base16ct::lower::encode_string(&hash) == *sha256;
+            (is_it && fs_err::hard_link(&path, at).is_ok()).then_some(hash)
+        })
+    }
+
+    /// Writes a file and makes sure that it is as long as was reckoned.
+    fn anew(
+        &self,
+        at: &Path,
+        name: &str,
+        length: u64,
+        entries: &[&Ready],
+        advance: &dyn Fn(u64) -> Result<(), Interrupted>,
+    ) -> Result<[u8; 32], PackError> {
+        let out = BufWriter::with_capacity(BUFFER, fs_err::File::create(at)?);
+        let (out, hash) = self.stream(out, entries, advance)?;
+        let written = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        written.sync_all()?;
+        let there = written.metadata()?.len();
+        if there != length || there > self.options.limits.max.0 {
+            return Err(PackError::Verification {
+                file: name.to_owned(),
+                reason: format!("it has {there} bytes, {length} were reckoned"),
+            });
+        }
+        Ok(hash)
+    }
+
+    fn stream<W: Write>(
+        &self,
+        out: W,
+        entries: &[&Ready],
+        advance: &dyn Fn(u64) -> Result<(), Interrupted>,
+    ) -> Result<(W, [u8; 32]), PackError> {
+        let hash = Sha256::new();
+        let mut writer = ZipWriter::new(Hashing { out, hash }, self.options.timestamp);
+        for ready in entries {
+            writer.add(&ready.entry, &mut ready.stretch.clone())?;
+            advance(u64::from(ready.entry.compressed))?;
+        }
+        let (Hashing { out, hash }, _) = writer.finish()?;
+        Ok((out, hash.finalize().into()))
+    }
+}
+
+/// Hashes what is written on its way.
+struct Hashing<W> {
+    out: W,
+    hash: Sha256,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Takes only what its file has next.
+struct Comparing(BufReader<fs_err::File>);
+
+impl Write for Comparing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let there = self.0.fill_buf()?;
+        let length = there.len().min(bytes.len());
+        if there[..length] != bytes[..length] {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.0.consume(length);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Written<'_> {
+    /// Reads the zips back, compares what is in them with what was to be, and gives what check has to say. An earlier run's
+    /// file was compared already, and read back by that run.
+    pub(super) fn verify(
+        &self,
+        ready: &[Ready],
+        kept: &Tree,
+        runtime: &Runtime,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Finding>, PackError> {
+        let new = || self.layers.iter().filter(|layer| !layer.is_earlier);
+        let files: Vec<PathBuf> = new().map(|layer| self.staging.join(&layer.summary.file)).collect();
+        let mut new = check::read_zips(&files, check::MAX_UNZIPPED, progress)?.into_iter();
+        let read = self.layers.iter().filter_map(|layer| match layer.is_earlier {
+            true => Some(layer.as_read(kept)),
+            false => new.next(),
+        });
+        let read: Vec<Layer> = read.collect();
+        for layer in &read {
+            let broken = layer
+                .findings
+                .iter()
+                .find(|finding| !matches!(finding.code, Code::ZipTooLarge | Code::ZipNearLimit));
+            if let Some(finding) = broken {
+                return Err(PackError::Verification {
+                    file: layer.file.clone(),
+                    reason: format!("{}: {}", finding.path.as_deref().unwrap_or("the zip"), finding.message),
+                });
+            }
+        }
+        let wrong = |path: &TreePath, what: &str| PackError::Verification {
+            file: "a layer".to_owned(),
+            reason: format!("{path} {what}"),
+        };
+        let mut sums = BTreeMap::new();
+        for layer in &read {
+            for (path, sum) in &layer.sums {
+                if sums.insert(path.clone(), *sum).is_some() {
+                    return Err(wrong(path, "is there twice"));
+                }
+            }
+        }
+        let report = check::judge(read, runtime, Bytes(0));
+        for Ready { path, entry, .. } in ready {
+            let there = match (report.merged.get(path), entry.kind) {
+                (Some(Entry::Directory(_)), EntryKind::Directory) | (Some(Entry::Symlink(_)), EntryKind::Symlink) => {
+                    true
+                }
+                (Some(Entry::File(file)), EntryKind::File(mode)) => {
+                    file.mode == mode && sums.remove(path) == Some((entry.crc32, u64::from(entry.uncompressed)))
+                }
+                _ => false,
+            };
+            if !there {
+                return Err(wrong(path, "is missing or differs"));
+            }
+        }
+        match sums.keys().next() {
+            Some(path) => Err(wrong(path, "was not planned")),
+            None => Ok(report.findings),
+        }
+    }
+
+    /// What the manifest says of them.
+    pub(super) fn into_summaries(self) -> Vec<LayerSummary> {
+        self.layers.into_iter().map(|layer| layer.summary).collect()
+    }
+}
+
+impl WrittenLayer<'_> {
+    /// What reading it back would give.
+    fn as_read(&self, kept: &Tree) -> Layer {
+        let summary = &self.summary;
+        let mut layer = Layer {
+            file: summary.file.clone(),
+            zip_bytes: Some(summary.zipped_bytes),
+            unzipped_bytes: summary.unzipped_bytes,
+            entries: summary.entries,
+            ..Layer::default()
+        };
+        for Ready { path, entry, .. } in &self.entries {
+            let Some(planned) = kept.get(path) else { continue };
+            let mut packed = planned.clone();
+            if let Entry::File(file) = &mut packed {
+                // As it is in the layer: it may have been stripped.
+                file.bytes = Bytes(entry.uncompressed.into());
+                file.mode = file.mode.in_layer();
+                let sum = (entry.crc32, u64::from(entry.uncompressed));
+                layer.sums.insert(path.clone(), sum);
+            }
+            layer.tree.insert(path.clone(), packed);
+        }
+        layer
+    }
+}
