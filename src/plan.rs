@@ -353,7 +353,12 @@ fn without(tree: &Tree, dropped: &BTreeMap<TreePath, String>, folders: &BTreeSet
                     _ => true,
                 };
         if stays {
-            holding.extend(path.ancestors());
+            // Where one is known, so are those above it.
+            for folder in path.ancestors() {
+                if !holding.insert(folder) {
+                    break;
+                }
+            }
             kept.insert(path.clone(), entry.clone());
         }
     }

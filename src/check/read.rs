@@ -287,8 +287,9 @@ impl Keeping {
     /// The entry as it goes into the tree. What would be more than a real layer has is reduced to what is needed least, or
     /// refused.
     fn keep(&mut self, path: &TreePath, entry: Entry, tree: &Tree) -> Result<Entry, Finding> {
-        let folders = path.ancestors().take_while(|folder| !tree.contains(folder));
-        self.folders += folders.map(|folder| folder.as_str().len() as u64).sum::<u64>();
+        let folders = path.splits().map(|(folder, _)| folder);
+        let new = folders.take_while(|folder| !folder.is_empty() && tree.at(folder).is_none());
+        self.folders += new.map(|folder| folder.len() as u64).sum::<u64>();
         self.content += weight(&entry);
         let shown = escaped(path.as_str().as_bytes());
         if self.folders > KEPT {

@@ -76,10 +76,16 @@ pub(super) struct Piece<'a> {
     /// What it adds to a zip, and what it should share one with.
     pub(super) item: Item,
     pub(super) unzipped: Bytes,
-    /// Rules that are off and would take it.
-    pub(super) off: Vec<&'a str>,
     /// What it would add to a zip if it were stripped, where it is not and that would help.
     pub(super) stripped: Option<Bytes>,
+}
+
+/// What is known of the rules that are off. It is asked for only where something does not fit.
+pub(super) struct Off<'a> {
+    /// Those that would take a path.
+    pub(super) taking: &'a dyn Fn(&TreePath) -> Vec<&'a str>,
+    /// What stops working without what one takes.
+    pub(super) breaks: &'a dyn Fn(&str) -> String,
 }
 
 /// Why the layers would be refused, with what would help.
@@ -208,12 +214,12 @@ pub(super) fn misfit(
     pieces: &[Piece<'_>],
     packing: Option<&Packing>,
     limits: &Limits,
-    breaks: &dyn Fn(&str) -> String,
+    off: &Off<'_>,
     runtime: &Runtime,
 ) -> Option<Misfit> {
     let all: Vec<&Piece<'_>> = pieces.iter().collect();
     let unzipped: Bytes = unzipped(&all);
-    let too_large = too_large(pieces, limits);
+    let too_large = too_large(pieces, limits, off);
     let mut reasons = Vec::new();
     for file in &too_large {
         reasons.push(format!(
@@ -264,7 +270,7 @@ pub(super) fn misfit(
         reasons,
         too_large,
         ways: ways(&all, limits),
-        rules_off: savings(pieces, limits, breaks),
+        rules_off: savings(pieces, limits, off),
         components: parts(pieces, |piece| piece.component, usize::MAX),
         files: parts(pieces, |piece| piece.path.as_str(), FILES),
     })
@@ -280,7 +286,7 @@ pub(super) fn layers_at_limit(pieces: &[Piece<'_>], layers: usize, limits: &Limi
     needed(&all, most).filter(|needed| *needed < layers)
 }
 
-fn too_large(pieces: &[Piece<'_>], limits: &Limits) -> Vec<TooLarge> {
+fn too_large(pieces: &[Piece<'_>], limits: &Limits, off: &Off<'_>) -> Vec<TooLarge> {
     pieces
         .iter()
         .filter(|piece| piece.item.weight > limits.capacity().weight)
@@ -288,7 +294,7 @@ fn too_large(pieces: &[Piece<'_>], limits: &Limits) -> Vec<TooLarge> {
             path: piece.path.to_string(),
             zipped_bytes: Bytes(piece.item.weight + END_SIZE),
             stripped_bytes: piece.stripped.map(|stripped| Bytes(stripped.0 + END_SIZE)),
-            rules: piece.off.iter().map(|rule| (*rule).to_owned()).collect(),
+            rules: (off.taking)(piece.path).into_iter().map(ToOwned::to_owned).collect(),
         })
         .collect()
 }
@@ -329,20 +335,24 @@ fn ways(pieces: &[&Piece<'_>], limits: &Limits) -> Vec<Way> {
         .collect()
 }
 
-fn savings(pieces: &[Piece<'_>], limits: &Limits, breaks: &dyn Fn(&str) -> String) -> Vec<Saving> {
-    let ids: BTreeSet<&str> = pieces.iter().flat_map(|piece| piece.off.iter().copied()).collect();
+fn savings(pieces: &[Piece<'_>], limits: &Limits, off: &Off<'_>) -> Vec<Saving> {
+    let takers: Vec<Vec<&str>> = pieces.iter().map(|piece| (off.taking)(piece.path)).collect();
+    let ids: BTreeSet<&str> = takers.iter().flatten().copied().collect();
     let mut savings: Vec<Saving> = ids
         .into_iter()
         .map(|id| {
-            let (taken, left): (Vec<&Piece<'_>>, Vec<&Piece<'_>>) =
-                pieces.iter().partition(|piece| piece.off.contains(&id));
+            let (mut taken, mut left) = (Vec::new(), Vec::new());
+            for (piece, takers) in pieces.iter().zip(&takers) {
+                let side = if takers.contains(&id) { &mut taken } else { &mut left };
+                side.push(piece);
+            }
             Saving {
                 id: id.to_owned(),
                 files: taken.len(),
                 zipped_bytes: taken.iter().map(|piece| Bytes(piece.item.weight)).sum(),
                 unzipped_bytes: unzipped(&taken),
                 fits: fitting(&left, limits, limits.max).is_some(),
-                breaks: breaks(id),
+                breaks: (off.breaks)(id),
             }
         })
         .collect();
@@ -384,7 +394,7 @@ mod tests {
         let pieces: Vec<Piece<'_>> = sizes
             .iter()
             .zip(&paths)
-            .map(|((_, zipped, unzipped, off), path)| Piece {
+            .map(|((_, zipped, unzipped, _), path)| Piece {
                 path,
                 component: path.names().next().unwrap_or_default(),
                 item: Item {
@@ -392,7 +402,6 @@ mod tests {
                     weight: *zipped,
                 },
                 unzipped: Bytes(*unzipped),
-                off: off.split_whitespace().collect(),
                 stripped: None,
             })
             .collect();
@@ -400,8 +409,16 @@ mod tests {
         let packing = bins::pack(&items, limits.capacity(), &[]).ok();
         let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
         let layers = packing.as_ref().map_or(0, |packing| packing.bins.len());
+        let off = Off {
+            taking: &|path| {
+                let of = |(name, ..): &&(&str, u64, u64, &'static str)| *name == path.as_str();
+                let rules = sizes.iter().find(of).map_or("", |(.., rules)| *rules);
+                rules.split_whitespace().collect()
+            },
+            breaks: &str::to_owned,
+        };
         (
-            misfit(&pieces, packing.as_ref(), &limits, &str::to_owned, &runtime),
+            misfit(&pieces, packing.as_ref(), &limits, &off, &runtime),
             layers_at_limit(&pieces, layers, &limits),
         )
     }

@@ -28,7 +28,7 @@ pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
 use bins::{GroupId, Item, Packing};
 use cache::Cache;
-use fit::Piece;
+use fit::{Off, Piece};
 use prepare::{Preparation, Ready};
 use previous::History;
 use spool::Spool;
@@ -348,7 +348,6 @@ fn distribute(
                 component: components.name(&ready.path),
                 item: Item { group, weight },
                 unzipped: Bytes(u64::from(ready.entry.uncompressed)),
-                off: matcher.off_but_matching(&ready.path).collect(),
                 stripped: if weight > capacity.weight && !preparation.strip {
                     preparation.stripped_size(&ready.path)
                 } else {
@@ -357,11 +356,11 @@ fn distribute(
             }
         })
         .collect();
-    let breaks = |id: &str| matcher.breaks(id).to_owned();
-    match (
-        fit::misfit(&pieces, packing.as_ref(), limits, &breaks, runtime),
-        packing,
-    ) {
+    let off = Off {
+        taking: &|path| matcher.off_but_matching(path).collect(),
+        breaks: &|id| matcher.breaks(id).to_owned(),
+    };
+    match (fit::misfit(&pieces, packing.as_ref(), limits, &off, runtime), packing) {
         (Some(misfit), _) => Err(PackError::Misfit(Box::new(misfit))),
         (None, Some(packing)) => Ok(Distribution {
             layers_at_limit: fit::layers_at_limit(&pieces, packing.bins.len(), limits),

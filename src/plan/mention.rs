@@ -31,7 +31,7 @@ fn is_there(root: Root<'_>, text: &str, path: &TreePath, counts: impl Fn(bool, &
     let names: Vec<&str> = path.names().collect();
     let last = names[names.len().saturating_sub(2)..].join("/");
     !last.is_empty()
-        && text.match_indices(&last).any(|(at, _)| {
+        && memchr::memmem::find_iter(text.as_bytes(), &last).any(|at| {
             let word = text[..at].rsplit(is_between_words).next().unwrap_or_default();
             let word = word.trim_start_matches(['"', '\'']);
             let is_written_out = word.starts_with('/') && !word.contains(['$', '"', '\'', '*', '?', '[']);

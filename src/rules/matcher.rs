@@ -141,7 +141,7 @@ impl Matcher {
             }
         }
         if let Some(packages) = &self.packages
-            && (packages.others.contains(path) || path.ancestors().any(|folder| packages.others.contains(&folder)))
+            && (packages.others.contains(path) || path.splits().any(|(folder, _)| packages.others.contains(folder)))
         {
             return Some(&packages.name);
         }
@@ -219,8 +219,7 @@ impl Matcher {
             if anchored.folders.is_empty() || anchored.among.as_ref().is_some_and(|among| !among.contains(path)) {
                 continue;
             }
-            for folder in path.ancestors().filter(|folder| anchored.folders.contains(folder)) {
-                let Some(below) = path.below(&folder) else { continue };
+            for (_, below) in path.splits().filter(|(folder, _)| anchored.folders.contains(*folder)) {
                 let taken = anchored.paths.matching(below);
                 if !taken.is_empty() {
                     let spared = anchored.except.matching(below);

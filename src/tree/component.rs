@@ -73,7 +73,7 @@ impl Components {
 
     fn of_path(&self, path: &TreePath) -> Option<&Component> {
         let distribution = self.files.get(path).and_then(|metadata| self.folders.get(metadata));
-        distribution.or_else(|| path.ancestors().find_map(|folder| self.folders.get(&folder)))
+        distribution.or_else(|| path.splits().find_map(|(folder, _)| self.folders.get(folder)))
     }
 
     /// What a path should share a layer with: a package or distribution is one group, a library is one with its links, and

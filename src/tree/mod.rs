@@ -130,10 +130,9 @@ pub struct Totals {
 impl Tree {
     /// Puts an entry at a path, with the folders above it where they are not there yet, and returns what it replaces.
     pub fn insert(&mut self, path: TreePath, entry: Entry) -> Option<Entry> {
-        for folder in path.ancestors().filter(|folder| !folder.is_root()) {
-            if self.entries.contains_key(&folder) {
-                break;
-            }
+        let missing = |(folder, _): &(&str, &str)| !folder.is_empty() && !self.entries.contains_key(*folder);
+        let missing = path.splits().take_while(missing).count();
+        for folder in path.ancestors().take(missing) {
             self.entries.insert(folder, Entry::Directory(Mode::FOLDER));
         }
         self.entries.insert(path, entry)

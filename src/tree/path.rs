@@ -114,6 +114,15 @@ impl TreePath {
         }
     }
 
+    /// The folders above this path as text, from its parent up to the root, each with the part of the path below it.
+    pub fn splits(&self) -> impl Iterator<Item = (&str, &str)> {
+        let inner = self
+            .0
+            .rmatch_indices('/')
+            .map(|(at, _)| (&self.0[..at], &self.0[at + 1..]));
+        inner.chain((!self.is_root()).then_some(("", self.0.as_str())))
+    }
+
     /// The folders above this path, from its parent up to the root.
     pub fn ancestors(&self) -> impl Iterator<Item = Self> {
         std::iter::successors(self.parent(), Self::parent)
@@ -185,6 +194,9 @@ mod tests {
         assert_eq!(path.below(&TreePath::new("a/bb").unwrap()), None);
         assert_eq!(TreePath::new("ab").unwrap().below(&TreePath::new("a").unwrap()), None);
         assert_eq!(path.ancestors().count(), 3);
+        let splits: Vec<_> = path.splits().collect();
+        assert_eq!(splits, [("a/b", "c"), ("a", "b/c"), ("", "a/b/c")]);
+        assert_eq!(TreePath::root().splits().count(), 0);
         assert_eq!(TreePath::root().join("x"), TreePath::new("x"));
     }
 
