@@ -188,10 +188,10 @@ pub fn plan(
     libraries: &dyn Libraries,
 ) -> Result<Plan, PlanError> {
     let paths: Vec<&TreePath> = tree.iter().map(|(path, _)| path).collect();
-    let taken = paths
+    let mut dropped: BTreeMap<TreePath, String> = paths
         .into_par_iter()
-        .filter_map(|path| Some((path.clone(), matcher.taken_by(path)?.to_owned())));
-    let mut dropped: BTreeMap<TreePath, String> = taken.collect();
+        .filter_map(|path| Some((path.clone(), matcher.taken_by(path)?.to_owned())))
+        .collect();
     let root = Root { tree, runtime };
     let mut needed = needs::spare(root, matcher, &mut dropped);
     let mut kept = leave_out(root, matcher, &mut dropped, &mut needed);

@@ -202,9 +202,12 @@ impl Written<'_> {
         let new = || self.layers.iter().filter(|layer| !layer.is_earlier);
         let files: Vec<PathBuf> = new().map(|layer| self.staging.join(&layer.summary.file)).collect();
         let mut new = check::read_zips(&files, check::MAX_UNZIPPED, progress)?.into_iter();
-        let read = self.layers.iter().filter_map(|layer| match layer.is_earlier {
-            true => Some(layer.as_read(kept)),
-            false => new.next(),
+        let read = self.layers.iter().filter_map(|layer| {
+            if layer.is_earlier {
+                Some(layer.as_read(kept))
+            } else {
+                new.next()
+            }
         });
         let read: Vec<Layer> = read.collect();
         for layer in &read {

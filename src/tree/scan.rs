@@ -117,15 +117,22 @@ pub fn copies(root: &Path, tree: &Tree, wanted: impl Fn(&TreePath, &File) -> boo
     for (path, file) in tree.files().filter(|(path, file)| wanted(path, file)) {
         lengths.entry(file.bytes).or_default().push(path);
     }
+    let candidates: Vec<&TreePath> = lengths
+        .into_values()
+        .filter(|paths| paths.len() > 1)
+        .flatten()
+        .collect();
+    let hashed: Vec<([u8; 32], &TreePath)> = candidates
+        .into_par_iter()
+        .filter_map(|path| {
+            // What cannot be read any more is no copy of anything.
+            let bytes = fs_err::read(root.join(path.as_str())).ok()?;
+            Some((Sha256::digest(&bytes).into(), path))
+        })
+        .collect();
     let mut contents: BTreeMap<[u8; 32], Vec<TreePath>> = BTreeMap::new();
-    for path in lengths.into_values().filter(|paths| paths.len() > 1).flatten() {
-        // What cannot be read any more is no copy of anything.
-        if let Ok(bytes) = fs_err::read(root.join(path.as_str())) {
-            contents
-                .entry(Sha256::digest(&bytes).into())
-                .or_default()
-                .push(path.clone());
-        }
+    for (hash, path) in hashed {
+        contents.entry(hash).or_default().push(path.clone());
     }
     let mut copies: Vec<_> = contents.into_values().filter(|paths| paths.len() > 1).collect();
     copies.sort();

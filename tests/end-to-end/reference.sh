@@ -43,11 +43,18 @@ say "the runtime, captured from a root with what Lambda has"
 [[ ! -e root/usr/bin/which ]] || fail "the root has a which, and Lambda has none"
 "$program" runtimes capture root -o captured.toml --name captured
 
-say "pack with defaults"
+say "pack with defaults, and for that runtime"
+# The default runtime has an older glibc than the machine that built the tree; see below.
+"$program" pack tree -o default || [[ $? -eq 1 ]]
 "$program" pack tree -o layers --runtime captured.toml
-[[ $(ls layers) == $'layer-1.zip\nlayers.json' ]] || fail "not one layer: $(ls layers)"
-bytes=$(stat -c %s layers/layer-1.zip)
-[[ $bytes -lt 27500000 ]] || fail "$bytes bytes"
+# The root has no openssl, so that the tree's own stays where it is the runtime.
+for most in default=27000000 layers=27500000; do
+    folder=${most%=*}
+    [[ $(ls "$folder") == $'layer-1.zip\nlayers.json' ]] || fail "not one layer: $(ls "$folder")"
+    bytes=$(stat -c %s "$folder/layer-1.zip")
+    echo "$folder: $bytes bytes"
+    [[ $bytes -lt ${most#*=} ]] || fail "$bytes bytes"
+done
 after=$(cd tree && find . -printf '%p %y %m %s %T@ %l\n' | sort | sha256sum)
 [[ $before == "$after" ]] || fail "the tree was changed"
 
@@ -108,7 +115,7 @@ PYTHON
 say "R runs from the layers"
 mkdir task
 cp "$here/r/packages.R" task
-for layers in layers small; do
+for layers in default layers small; do
     mkdir "opt-$layers"
     for zip in "$layers"/layer-*.zip; do unzip -qo "$zip" -d "opt-$layers"; done
     "$shared/tools/in-al2023" root "opt-$layers" task -- /opt/R/bin/Rscript /var/task/packages.R | tee output
