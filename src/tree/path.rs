@@ -142,13 +142,13 @@ impl fmt::Display for TreePath {
     }
 }
 
-/// A name as it may be shown: control characters and bytes that are not UTF-8 are escaped, so that a hostile or broken
-/// name cannot move the cursor or forge a line of output.
+/// A name as it may be shown: control characters, those that change the direction of what follows, and bytes that are not
+/// UTF-8 are escaped, so that a hostile or broken name cannot move the cursor, forge a line of output or read as another.
 pub fn escaped(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() {
+            if character.is_control() || turns_text(character) {
                 text.extend(character.escape_default());
             } else {
                 text.push(character);
@@ -159,6 +159,14 @@ pub fn escaped(name: &[u8]) -> String {
         }
     }
     text
+}
+
+/// Whether a character has no other use than to set the direction of text (Unicode Standard Annex #9, section 2).
+fn turns_text(character: char) -> bool {
+    matches!(
+        character,
+        '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 #[cfg(test)]
@@ -204,5 +212,6 @@ mod tests {
     fn names_are_escaped_for_display() {
         assert_eq!(escaped(b"a\x1b[2Jb\xffc\n"), "a\\u{1b}[2Jb\\xffc\\n");
         assert_eq!(escaped("grün".as_bytes()), "grün");
+        assert_eq!(escaped("a\u{202e}oz.bil".as_bytes()), "a\\u{202e}oz.bil");
     }
 }
