@@ -221,6 +221,11 @@ impl Code {
     pub fn page(self) -> Option<&'static Page> {
         PAGES.as_ref().ok()?.get(&self)
     }
+
+    /// Whether it is about what a request to AWS can carry: for a zip that gets there through a bucket it does not hold.
+    pub fn is_about_request(self) -> bool {
+        matches!(self, Self::ZipTooLarge | Self::ZipNearLimit)
+    }
 }
 
 impl fmt::Display for Code {

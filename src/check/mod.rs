@@ -18,7 +18,7 @@ pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 use crate::finding::{Code, Finding};
 use crate::limits;
 use crate::loader::{Grade, Graph, graph, version_problems};
-use crate::pack::{MANIFEST_NAME, Manifest};
+use crate::pack::{MANIFEST_NAME, Manifest, Via};
 use crate::progress::{Interrupted, Progress};
 use crate::root::{Place, Root, Unresolved, link_target};
 use crate::runtime::{Arch, Runtime};
@@ -63,6 +63,8 @@ pub enum Input {
 pub struct Report {
     /// The layers in order, empty for a tree.
     pub layers: Vec<LayerSize>,
+    /// What all zips and trees have unzipped: what counts towards Lambda's limit.
+    pub unzipped_bytes: Bytes,
     /// Everything that was found, errors first, then by layer and path.
     pub findings: Vec<Finding>,
     /// All layers laid over one another, as Lambda does it: the later one wins.
@@ -148,10 +150,25 @@ fn listed_layers(folder: &Path) -> Vec<String> {
     )
 }
 
-/// The runtime and architecture that the folder's manifest names.
-pub fn packed_for(folder: &Path) -> Option<(String, Arch)> {
+/// What layers were packed for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedFor {
+    /// The runtime's name.
+    pub runtime: String,
+    /// The architecture.
+    pub arch: Arch,
+    /// How they are to get to AWS.
+    pub via: Via,
+}
+
+/// What the folder's manifest says that it was packed for.
+pub fn packed_for(folder: &Path) -> Option<PackedFor> {
     let manifest = Manifest::read(&folder.join(MANIFEST_NAME)).ok()?;
-    Some((manifest.runtime, manifest.arch))
+    Some(PackedFor {
+        runtime: manifest.runtime,
+        arch: manifest.arch,
+        via: manifest.via,
+    })
 }
 
 /// The first number in a name, so that layer-10 comes after layer-9.
@@ -276,6 +293,7 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
     findings.sort();
     Report {
         layers: sizes,
+        unzipped_bytes: unzipped,
         findings: limited(findings),
         merged,
         graph,

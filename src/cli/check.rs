@@ -7,7 +7,7 @@ use lambdar_prune::check::{CheckError, Layer, MAX_UNZIPPED, inputs, judge, packe
 use lambdar_prune::finding::{Code, CodeError};
 use lambdar_prune::gate::{BaselineFile, Demands, Gate, Level, Setting, Target};
 use lambdar_prune::inventory::{Inventory, read_inventory};
-use lambdar_prune::pack::MANIFEST_NAME;
+use lambdar_prune::pack::{MANIFEST_NAME, Via};
 use lambdar_prune::report::{self, Checked, Explanations, Look};
 use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 use lambdar_prune::size::Bytes;
@@ -216,9 +216,15 @@ impl Arguments {
     }
 
     fn bounds(&self) -> Bounds {
+        let is_via_s3 = |path: &PathBuf| packed_for(path).is_some_and(|packed| packed.via == Via::S3);
         Bounds {
             reserve: self.reserve.unwrap_or_default(),
             max_unzipped: self.max_unzipped.unwrap_or(MAX_UNZIPPED),
+            via: if self.paths.iter().all(is_via_s3) {
+                Via::S3
+            } else {
+                Via::Direct
+            },
         }
     }
 
@@ -297,6 +303,8 @@ pub(super) struct Bounds {
     reserve: Bytes,
     /// A zip that announces more is not unpacked.
     max_unzipped: Bytes,
+    /// How the layers get to AWS.
+    via: Via,
 }
 
 impl Default for Bounds {
@@ -304,6 +312,7 @@ impl Default for Bounds {
         Self {
             reserve: Bytes::default(),
             max_unzipped: MAX_UNZIPPED,
+            via: Via::Direct,
         }
     }
 }
@@ -332,6 +341,9 @@ pub(super) fn checked(
         Inventory::default()
     };
     let mut report = judge(layers, &runtime, bounds.reserve);
+    if bounds.via == Via::S3 {
+        report.findings.retain(|finding| !finding.code.is_about_request());
+    }
     let judged = gate.judge(std::mem::take(&mut report.findings), &inventory);
     Ok(Checked::new(report, judged, &runtime))
 }
@@ -367,11 +379,9 @@ pub(super) fn runtime(paths: &[PathBuf], global: &Global, layers: &[Layer]) -> R
             .iter()
             .flat_map(|layer| layer.tree.objects().map(|(_, object)| object)),
     );
-    let (name, arch) = match &packed_for {
-        Some((name, arch)) => (Some(name.as_str()), Some(*arch)),
-        None => (None, None),
-    };
+    let name = packed_for.as_ref().map(|packed| packed.runtime.as_str());
     let name = global.runtime.as_deref().or(name).unwrap_or(runtime::DEFAULT);
+    let arch = packed_for.as_ref().map(|packed| packed.arch);
     let arch = global.arch.or(arch).or(of_objects).unwrap_or(Arch::X86_64);
     Runtime::load(name, arch).map_err(|error| match error {
         RuntimeError::Unknown { name } if global.runtime.is_none() => Failure::Error(format!(

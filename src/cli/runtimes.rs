@@ -51,10 +51,10 @@ impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
         let text = match &self.command {
             None => {
-                let summaries = built_in()?;
+                let list = report::RuntimeList::new(built_in()?);
                 match global.format {
-                    Format::Json => report::json(&summaries),
-                    Format::Table => report::runtimes(&summaries, global.look()),
+                    Format::Json => report::json(&list),
+                    Format::Table => report::runtimes(&list, global.look()),
                 }
             }
             Some(Command::Show { name }) => {

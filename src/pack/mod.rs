@@ -34,7 +34,7 @@ use previous::History;
 use spool::Spool;
 use write::Writer;
 
-use crate::finding::{Code, Finding};
+use crate::finding::Finding;
 use crate::limits;
 use crate::plan::Plan;
 use crate::progress::{Interrupted, Progress};
@@ -245,8 +245,7 @@ fn carry_out(
     let mut findings = written.verify(&ready, &plan.kept, runtime, *progress)?;
     let layers = written.into_summaries();
     if options.limits.via == Via::S3 {
-        // The limit on what a request can carry does not hold for a bucket.
-        findings.retain(|finding| !matches!(finding.code, Code::ZipTooLarge | Code::ZipNearLimit));
+        findings.retain(|finding| !finding.code.is_about_request());
     }
     let mut manifest = manifest::manifest(scan, plan, runtime, options, distribution, &ready, layers);
     manifest.write(&staging.join(MANIFEST_NAME))?;

@@ -13,7 +13,7 @@ use super::previous::History;
 use super::zip::{END_SIZE, EntryKind, ZipWriter};
 use super::{Options, PackError};
 use crate::check::{self, Layer};
-use crate::finding::{Code, Finding};
+use crate::finding::Finding;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
@@ -211,10 +211,7 @@ impl Written<'_> {
         });
         let read: Vec<Layer> = read.collect();
         for layer in &read {
-            let broken = layer
-                .findings
-                .iter()
-                .find(|finding| !matches!(finding.code, Code::ZipTooLarge | Code::ZipNearLimit));
+            let broken = layer.findings.iter().find(|finding| !finding.code.is_about_request());
             if let Some(finding) = broken {
                 return Err(PackError::Verification {
                     file: layer.file.clone(),

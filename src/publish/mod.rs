@@ -28,7 +28,7 @@ pub use refusal::Refusal;
 pub use snippet::Snippet;
 pub use wishes::{FieldError, Wishes};
 
-use crate::finding::{Code, Finding};
+use crate::finding::Finding;
 use crate::gate::Allowed;
 use crate::limits;
 use crate::pack::Manifest;
@@ -238,10 +238,9 @@ fn path_for_aws(path: &Path) -> Option<String> {
 
 /// Of what check found, that which counts for publishing: a bucket lifts the limit on the request.
 pub fn findings_that_count(findings: Vec<Finding>, wishes: &Wishes) -> Vec<Finding> {
-    let lifted = |finding: &Finding| matches!(finding.code, Code::ZipTooLarge | Code::ZipNearLimit);
     findings
         .into_iter()
-        .filter(|finding| wishes.bucket.is_none() || !lifted(finding))
+        .filter(|finding| wishes.bucket.is_none() || !finding.code.is_about_request())
         .collect()
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::finding::Code;
 use crate::progress::{Interrupted, Silent, Work};
 
 /// Layers with these contents, packed into a folder that does not exist.

@@ -42,6 +42,7 @@ use serde::Serialize;
 use crate::check::{LayerSize, Report};
 use crate::finding::{Finding, any_error};
 use crate::gate::{Allowed, Growth, Judged};
+use crate::runtime::Summary;
 use crate::size::Bytes;
 
 /// The version of the JSON documents; it rises when a field changes its meaning.
@@ -86,11 +87,6 @@ pub struct CheckTotals {
 impl Checked {
     /// The answer made from what check found and what of it counts.
     pub fn new(report: Report, judged: Judged, runtime: &crate::runtime::Runtime) -> Self {
-        let unzipped_bytes = if report.layers.is_empty() {
-            report.merged.totals().unzipped_bytes
-        } else {
-            report.layers.iter().map(|layer| layer.unzipped_bytes).sum()
-        };
         Self {
             schema_version: SCHEMA_VERSION,
             ok: !any_error(&judged.findings),
@@ -99,12 +95,32 @@ impl Checked {
             totals: CheckTotals {
                 layers: report.layers.len(),
                 zipped_bytes: report.layers.iter().map(|layer| layer.zipped_bytes).sum(),
-                unzipped_bytes,
+                unzipped_bytes: report.unzipped_bytes,
             },
             findings: judged.findings,
             allowed: judged.allowed,
             growth: judged.growth,
             layers: report.layers,
+        }
+    }
+}
+
+/// What `runtimes` answers.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RuntimeList {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The runtimes that are built in.
+    pub runtimes: Vec<Summary>,
+}
+
+impl RuntimeList {
+    /// All of them.
+    pub fn new(runtimes: Vec<Summary>) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            runtimes,
         }
     }
 }

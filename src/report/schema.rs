@@ -6,12 +6,12 @@ use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use super::{
-    Analysis, Bootstrapped, Checked, Explanations, Invoked, Linted, Pruned, RuleList, RuntimeReport, ShownRules, Why,
+    Analysis, Bootstrapped, Checked, Explanations, Invoked, Linted, Pruned, RuleList, RuntimeList, RuntimeReport,
+    ShownRules, Why,
 };
 use crate::diff::Diff;
 use crate::pack::{Manifest, Misfit};
 use crate::publish::Publication;
-use crate::runtime::Summary;
 
 /// The schema of every document by its name: that of the command, or of the file.
 fn schemas() -> Vec<(&'static str, Value)> {
@@ -29,7 +29,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("rules", schema::<RuleList>()),
         ("rules-show", schema::<ShownRules>()),
         ("rules-test", schema::<Linted>()),
-        ("runtimes", schema::<Vec<Summary>>()),
+        ("runtimes", schema::<RuntimeList>()),
         ("runtimes-show", schema::<RuntimeReport<'_>>()),
         ("why", schema::<Why>()),
     ]

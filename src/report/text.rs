@@ -6,12 +6,12 @@ use super::analysis::{Analysis, Resolution};
 use super::difference::{CHANGE_COLUMNS, change_cells};
 use super::table::{Column, Look};
 use super::why::Chain;
-use super::{Checked, Why, place, table};
+use super::{Checked, RuntimeList, Why, place, table};
 use crate::finding::{Finding, Severity};
 use crate::gate::{Allowed, Growth};
 use crate::limits;
 use crate::pack::{LayerChange, Manifest, Packed, Recompressed};
-use crate::runtime::{Runtime, Summary};
+use crate::runtime::Runtime;
 use crate::size::{Bytes, exact};
 use crate::tree::Entry;
 use crate::tree::path::escaped;
@@ -466,8 +466,8 @@ fn chain_lines(chain: &Chain) -> String {
 }
 
 /// The built-in runtimes.
-pub fn runtimes(summaries: &[Summary], look: Look) -> String {
-    let rows = summaries.iter().map(|summary| {
+pub fn runtimes(list: &RuntimeList, look: Look) -> String {
+    let rows = list.runtimes.iter().map(|summary| {
         vec![
             summary.name.clone(),
             summary.title.clone(),

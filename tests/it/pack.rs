@@ -256,6 +256,10 @@ fn a_bucket_takes_what_no_request_does() {
         .json();
     assert_eq!(packed["via"], "s3");
     assert_eq!(packed["totals"]["layers"], 1);
+    // The manifest says how it gets there; of the zip alone nothing is known.
+    sandbox.run(["check"]).expect_status(0);
+    let alone = sandbox.run(["check", "layers/layer-1.zip"]).expect_status(1);
+    assert!(alone.stdout.contains("zip-too-large"), "{alone:#?}");
 }
 
 #[test]
