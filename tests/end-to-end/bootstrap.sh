@@ -1,25 +1,13 @@
 #!/usr/bin/env bash
 # The bootstrap that pack adds to a real R tree answers events as Lambda wants it, and R needs no `which` of the runtime's.
 #
-# usage: bootstrap.sh SHARED, with the program in LAMBDAR_PRUNE. SHARED holds trees/r-opt.tar.xz (R 4.2.2 built under
-# /opt) and tools/al2023-root and in-al2023, which lay out and enter a root with what Lambda's provided.al2023 has.
+# usage: bootstrap.sh SHARED; see common.sh.
 # Needs bubblewrap, patchelf, unzip, python3, and the libraries libgfortran5, libquadmath0 and libtirpc3. Package jsonlite
 # comes from JSONLITE, a folder with the package installed for R 4.2, else from Debian 12's r-cran-jsonlite.
-set -euo pipefail
-shared=$(readlink -f "${1:?usage: bootstrap.sh SHARED}")
-program=$(readlink -f "${LAMBDAR_PRUNE:?set LAMBDAR_PRUNE to the program}")
-here=$(dirname "$(readlink -f "$0")")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-export XDG_CACHE_HOME=$work/cache
-
-say() { printf '== %s\n' "$*"; }
-fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 
 say "pack with a bootstrap"
-mkdir tree opt
-tar xJf "$shared/trees/r-opt.tar.xz" -C tree
+mkdir opt
 "$shared/tools/al2023-root" root
 [[ ! -e root/usr/bin/which ]] || fail "the root has a which"
 "$program" runtimes capture root -o captured.toml --name captured

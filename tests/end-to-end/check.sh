@@ -1,20 +1,9 @@
 #!/usr/bin/env bash
 # What check says of zips that were made by hand from a real R tree, and of the same tree zipped by other programs.
 #
-# usage: check.sh SHARED, with the program in LAMBDAR_PRUNE. SHARED holds trees/r-opt.tar.xz (R 4.2.2 built under /opt).
+# usage: check.sh SHARED; see common.sh.
 # Needs bubblewrap, zip, 7zz, jar, python3 and readelf.
-set -euo pipefail
-shared=$(readlink -f "${1:?usage: check.sh SHARED}")
-program=$(readlink -f "${LAMBDAR_PRUNE:?set LAMBDAR_PRUNE to the program}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-
-say() { printf '\n== %s\n' "$*"; }
-
-say "unpack the tree"
-mkdir tree
-tar xJf "$shared/trees/r-opt.tar.xz" -C tree
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 
 say "two zips made by hand: R, and all the rest"
 # Links to /opt/... are followed by zip: the tree has to lie there.

@@ -1,21 +1,11 @@
 #!/usr/bin/env bash
 # R on packed layers, as Lambda would run it: responses, errors, ends, limits, and what is missing.
 #
-# usage: invoke.sh SHARED, with the program in LAMBDAR_PRUNE. SHARED holds trees/r-opt.tar.xz (R 4.2.2 built under /opt).
+# usage: invoke.sh SHARED; see common.sh.
 # Needs bubblewrap, python3, and the libraries libgfortran5, libquadmath0 and libtirpc3.
-set -euo pipefail
-shared=$(readlink -f "${1:?usage: invoke.sh SHARED}")
-program=$(readlink -f "${LAMBDAR_PRUNE:?set LAMBDAR_PRUNE to the program}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 
-say() { printf '\n== %s\n' "$*"; }
-fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
-
-say "unpack the tree, and pack it with the bootstrap"
-mkdir tree
-tar xJf "$shared/trees/r-opt.tar.xz" -C tree
+say "pack with the bootstrap"
 # The tree was built with a newer glibc than provided.al2023 has: check finds that, and nothing else.
 "$program" pack tree --with-bootstrap -o layers -q >/dev/null || [[ $? == 1 ]]
 "$program" check --format json >check.json || [[ $? == 1 ]]

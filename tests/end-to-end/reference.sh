@@ -1,24 +1,10 @@
 #!/usr/bin/env bash
 # The whole way on a real R tree: analyze, pack, check, unpack, run R as Lambda would.
 #
-# usage: reference.sh SHARED, with the program in LAMBDAR_PRUNE. SHARED holds trees/r-opt.tar.xz (R 4.2.2 built under
-# /opt) and tools/al2023-root and in-al2023, which lay out and enter a root with what Lambda's provided.al2023 has.
+# usage: reference.sh SHARED; see common.sh.
 # Needs bubblewrap, patchelf, unzip, python3, and the libraries libgfortran5, libquadmath0 and libtirpc3.
-set -euo pipefail
-shared=$(readlink -f "${1:?usage: reference.sh SHARED}")
-program=$(readlink -f "${LAMBDAR_PRUNE:?set LAMBDAR_PRUNE to the program}")
-here=$(dirname "$(readlink -f "$0")")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-export XDG_CACHE_HOME=$work/cache
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 
-say() { printf '\n== %s\n' "$*"; }
-fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
-
-say "unpack the tree"
-mkdir tree
-tar xJf "$shared/trees/r-opt.tar.xz" -C tree
 before=$(cd tree && find . -printf '%p %y %m %s %T@ %l\n' | sort | sha256sum)
 
 say "analyze"

@@ -2,22 +2,12 @@
 # The rules on real trees: R and Python give the same answers after pruning, prune and pack agree, and whatever prune has
 # taken comes back, also when it is killed on the way.
 #
-# usage: rules.sh SHARED [SEED], with the program in LAMBDAR_PRUNE. SHARED holds trees/r-opt.tar.xz (R 4.2.2 built under
-# /opt) and tools/al2023-root and in-al2023, which lay out and enter a root with what Lambda's provided.al2023 has.
+# usage: rules.sh SHARED [SEED]; see common.sh.
 # Needs bubblewrap, patchelf, unzip, python3 with pip, and the libraries libgfortran5, libquadmath0 and libtirpc3. The Python
 # tree comes from PYTHON_TREE (made by `pip install --target`), else from pip itself.
-set -euo pipefail
-shared=$(readlink -f "${1:?usage: rules.sh SHARED [SEED]}")
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 seed=${2:-$RANDOM}
-program=$(readlink -f "${LAMBDAR_PRUNE:?set LAMBDAR_PRUNE to the program}")
-here=$(dirname "$(readlink -f "$0")")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-export XDG_CACHE_HOME=$work/cache
 
-say() { printf '\n== %s\n' "$*"; }
-fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 # Paths, kinds, modes, times, links and hashes of a tree.
 manifest() {
     (
@@ -27,9 +17,6 @@ manifest() {
     )
 }
 
-say "unpack the tree"
-mkdir tree
-tar xJf "$shared/trees/r-opt.tar.xz" -C tree
 for soname in libgfortran.so.5 libquadmath.so.0 libtirpc.so.3; do
     path=$(find /usr/lib /lib -name "$soname" -print -quit)
     cp -L "${path:?$soname is not on this machine}" tree/lib/
