@@ -101,10 +101,11 @@ impl Writer<'_> {
     fn earlier(&self, at: &Path, length: u64, entries: &[&Ready]) -> Option<[u8; 32]> {
         self.history.layers_of_length(length).find_map(|(name, sha256)| {
             let path = self.options.output.join(name);
-            let file = fs_err::File::open(&path).ok()?;
-            if file.metadata().ok()?.len() != length {
+            let metadata = fs_err::symlink_metadata(&path).ok()?;
+            if !metadata.is_file() || metadata.len() != length {
                 return None;
             }
+            let file = fs_err::File::open(&path).ok()?;
             let comparing = Comparing(BufReader::with_capacity(BUFFER, file));
             let (_, hash) = self.stream(comparing, entries, &|_| self.progress.check()).ok()?;
             let is_it = base16ct::lower::encode_string(&hash) == *sha256;

@@ -10,7 +10,7 @@ use crate::tree::path::escaped;
 pub fn misfit(misfit: &Misfit, look: Look) -> String {
     let mut text = format!("It does not fit for {} on {}:\n", misfit.runtime, misfit.arch);
     for reason in &misfit.reasons {
-        text += &format!("  {}\n", escaped(reason.as_bytes()));
+        text += &look.folded("  ", &escaped(reason.as_bytes()));
     }
     text += &format!(
         "All of it has {} zipped, {} unzipped. Nothing was written.\n",

@@ -142,7 +142,7 @@ fn libraries(analysis: &Analysis, look: Look) -> String {
     ] {
         if !paths.is_empty() {
             let shown = if look.verbose { paths.join(", ") } else { some_of(paths) };
-            text += &format!("{what}: {shown}.\n");
+            text += &look.folded("", &format!("{what}: {shown}."));
         }
     }
     if look.verbose {
@@ -228,7 +228,8 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) ->
         text += &look.table(&columns, rows.collect());
     }
     for file in &packed.manifest.not_stripped {
-        text += &format!("{} is as it was: {}\n", escaped(file.path.as_bytes()), file.reason);
+        let path = escaped(file.path.as_bytes());
+        text += &look.folded("", &format!("{path} is as it was: {}", file.reason));
     }
     let findings = finding_lines(&packed.findings, look) + &allowed_lines(allowed, look);
     if !findings.is_empty() {
@@ -260,8 +261,8 @@ fn layers(manifest: &Manifest, output: &str, look: Look) -> String {
         Column::Left("Components"),
     ];
     let mut text = look.table(&columns, rows.collect());
-    text += &format!(
-        "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}\n",
+    let sum = format!(
+        "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}",
         if totals.layers == 1 {
             "1 layer".to_owned()
         } else {
@@ -277,20 +278,23 @@ fn layers(manifest: &Manifest, output: &str, look: Look) -> String {
             format!("At least {} are needed.", totals.lower_bound)
         },
     );
+    text += &look.folded("", &sum);
     if let Some(layers) = totals.layers_at_limit {
-        text += &format!(
-            "With --max {} (just under 50 MiB, all that Lambda takes in a request) it would be {layers}.\n",
+        let way = format!(
+            "With --max {} (just under 50 MiB, all that Lambda takes in a request) it would be {layers}.",
             limits::ZIPPED_BYTES
         );
+        text += &look.folded("", &way);
     }
     let recompressed = &manifest.recompressed;
     if !recompressed.is_empty() {
         let saved = |file: &Recompressed| Bytes(file.before_bytes.0.saturating_sub(file.after_bytes.0));
-        text += &format!(
-            "{} compressed once more, as with --effort max: {} less, which saves a layer.\n",
+        let again = format!(
+            "{} compressed once more, as with --effort max: {} less, which saves a layer.",
             counted(recompressed.len(), "file"),
             recompressed.iter().map(saved).sum::<Bytes>(),
         );
+        text += &look.folded("", &again);
     }
     if !manifest.removed_layers.is_empty() {
         text += &format!("No longer there: {}.\n", some_of(&manifest.removed_layers));
@@ -339,8 +343,8 @@ pub fn checked(checked: &Checked, look: Look) -> String {
         text += &look.table(&columns, rows.collect());
     }
     let left = limits::UNZIPPED_BYTES.saturating_sub(checked.totals.unzipped_bytes.0 + 1);
-    text += &format!(
-        "{}: {} for {} on {}. {} unzipped, which leaves {} for the function.\n",
+    let sum = format!(
+        "{}: {} for {} on {}. {} unzipped, which leaves {} for the function.",
         state(checked.ok),
         counts(checked),
         checked.runtime,
@@ -348,7 +352,7 @@ pub fn checked(checked: &Checked, look: Look) -> String {
         checked.totals.unzipped_bytes,
         Bytes(left),
     );
-    text
+    text + &look.folded("", &sum)
 }
 
 /// The answer in a word or two.
@@ -540,11 +544,9 @@ pub fn finding_lines<'a>(findings: impl IntoIterator<Item = &'a Finding>, look: 
             text += if number == 0 { " " } else { ": " };
             text += &escaped(place.as_bytes());
         }
-        text += &format!(
-            "\n  {}\n  help: {}\n",
-            escaped(finding.message.as_bytes()),
-            escaped(finding.help.as_bytes())
-        );
+        text.push('\n');
+        text += &look.folded("  ", &escaped(finding.message.as_bytes()));
+        text += &look.folded("  help: ", &escaped(finding.help.as_bytes()));
     }
     text
 }
@@ -555,9 +557,10 @@ pub fn allowed_lines(allowed: &[Allowed], look: Look) -> String {
     for Allowed { finding, reason } in allowed.iter().filter(|_| look.verbose) {
         let place = place::shown(finding);
         text += format!("allowed[{}] {place}", finding.code).trim_end();
-        text += &format!("\n  {}\n", escaped(finding.message.as_bytes()));
+        text.push('\n');
+        text += &look.folded("  ", &escaped(finding.message.as_bytes()));
         if let Some(reason) = reason {
-            text += &format!("  reason: {}\n", escaped(reason.as_bytes()));
+            text += &look.folded("  reason: ", &escaped(reason.as_bytes()));
         }
     }
     text

@@ -127,6 +127,13 @@ fn an_unchanged_layer_is_the_same_file() {
     assert_eq!(changes(&pack(&sandbox, &[])), ["unchanged", "unchanged"]);
     assert_eq!(zips(&sandbox, "layers"), before);
 
+    // A link leads to who knows what tomorrow.
+    fs_err::rename(sandbox.path("layers/layer-1.zip"), sandbox.path("elsewhere.zip")).unwrap();
+    sandbox.link("layers/layer-1.zip", "../elsewhere.zip");
+    pack(&sandbox, &[]);
+    assert!(!sandbox.path("layers/layer-1.zip").is_symlink());
+    assert_eq!(zips(&sandbox, "layers"), before);
+
     // What the manifest says of it counts, too: it may be of somebody who never read it back.
     let manifest = fs_err::read_to_string(sandbox.path("layers/layers.json")).unwrap();
     let sha256 = serde_json::from_str::<Value>(&manifest).unwrap()["layers"][0]["sha256"].clone();
