@@ -135,11 +135,14 @@ for case in 'small 50000 200000 files' 'large 500 2000 MB'; do
     for count in "$less" "$more"; do
         rm -rf huge
         make "$kind" huge "$count"
-        cold huge -o layers >first
-        report "$count $unit" "$(cat first)" layers/layer-*.zip
-        pack huge -o layers >second
-        report '  again' "$(cat second)" layers/layer-*.zip
-        mv first "$kind-$count"
+        : >first; : >second
+        for ((run = 0; run < runs; run++)); do
+            cold huge -o layers >>first
+            pack huge -o layers >>second
+        done
+        report "$count $unit" "$(summary first)" layers/layer-*.zip
+        report '  again' "$(summary second)" layers/layer-*.zip
+        summary first | paste -sd ' ' >"$kind-$count"
     done
     read -r a a_processor a_memory <"$kind-$less"
     read -r b b_processor b_memory <"$kind-$more"

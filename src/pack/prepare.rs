@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::PackError;
-use super::cache::{Cache, Key, Record};
+use super::cache::{Cache, Key, Record, locked};
 use super::compress::{Compressed, Deflater, Effort};
 use super::spool::{Spool, Stretch};
 use super::zip::{EntryKind, ZipEntry, entry_size};
@@ -84,12 +85,16 @@ impl Preparation<'_> {
         entries.sort_by(|a, b| b.1.unzipped().cmp(&a.1.unzipped()).then_with(|| a.0.cmp(b.0)));
         let total = entries.iter().map(|(_, entry, _)| entry.unzipped()).sum::<Bytes>();
         let work = self.progress.start(Stage::Compress, total.0);
+        // One for each thread: what they keep from one entry to the next takes long to set up.
+        let idle: Mutex<Vec<Deflater>> = Mutex::default();
         let mut ready = entries
             .into_par_iter()
             .with_max_len(1)
-            .map_init(Deflater::default, |deflater, (path, entry, effort)| {
+            .map(|(path, entry, effort)| {
                 self.progress.check()?;
-                let ready = self.one(path, entry, effort, deflater);
+                let mut deflater = locked(&idle).pop().unwrap_or_default();
+                let ready = self.one(path, entry, effort, &mut deflater);
+                locked(&idle).push(deflater);
                 // What was stopped half-way is of no use.
                 self.progress.check()?;
                 work.advance(entry.unzipped().0);

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use super::cache::locked;
 
 /// A file that contents are appended to from all threads.
 pub(super) struct Spool {
@@ -35,7 +37,7 @@ impl Spool {
     }
 
     pub(super) fn append(&self, bytes: &[u8]) -> io::Result<Stretch> {
-        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut end = locked(&self.end);
         self.file.write_all_at(bytes, *end)?;
         let stretch = Stretch {
             file: Arc::clone(&self.file),

@@ -76,7 +76,10 @@ impl Writer<'_> {
         let earlier = self.earlier(&at, length, &entries);
         let is_earlier = earlier.is_some();
         let hash = match earlier {
-            Some(hash) => hash,
+            Some(hash) => {
+                advance(length)?;
+                hash
+            }
             None => self.anew(&at, &file, length, &entries, advance)?,
         };
         let contents = entries
