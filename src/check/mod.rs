@@ -388,13 +388,13 @@ fn same(a: Option<&Entry>, b: &Entry, a_sum: Option<(u32, u64)>, b_sum: Option<(
 fn covered_paths(tree: &Tree) -> Vec<Finding> {
     tree.iter()
         .filter_map(|(path, _)| {
-            let parent = path.parent()?;
-            let what = match tree.get(&parent)? {
+            let (parent, _) = path.splits().next()?;
+            let what = match tree.at(parent)? {
                 Entry::Directory(_) => return None,
                 Entry::File(_) => "a file",
                 Entry::Symlink(_) => "a link",
             };
-            let how = format!("where {} is {what}", shown(&parent));
+            let how = format!("where {} is {what}", escaped(parent.as_bytes()));
             let words = [("other", "the layers"), ("how", how.as_str())];
             Some(Finding::new(Code::ConflictingPath, &words).at(shown(path)))
         })

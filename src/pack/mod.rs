@@ -233,6 +233,7 @@ fn carry_out(
         history,
     )?;
     let packing = &distribution.packing;
+    every_entry_once(&ready, packing)?;
     let layer = |bin: &Vec<usize>| bin.iter().map(|index| &ready[*index]).collect();
     let writer = Writer {
         staging,
@@ -242,7 +243,7 @@ fn carry_out(
         progress: *progress,
     };
     let written = writer.write(packing.bins.iter().map(layer).collect())?;
-    let mut findings = written.verify(&ready, &plan.kept, runtime, *progress)?;
+    let mut findings = written.verify(&plan.kept, runtime, *progress)?;
     let layers = written.into_summaries();
     if options.limits.via == Via::S3 {
         findings.retain(|finding| !finding.code.is_about_request());
@@ -253,6 +254,21 @@ fn carry_out(
     publish(staging, &options.output, &manifest)?;
     history.compare(&mut manifest);
     Ok((manifest, findings))
+}
+
+/// Fails where a packing leaves an entry out or has it twice.
+fn every_entry_once(ready: &[Ready], packing: &Packing) -> Result<(), PackError> {
+    let mut times = vec![0_usize; ready.len()];
+    for index in packing.bins.iter().flatten() {
+        times[*index] += 1;
+    }
+    match times.iter().zip(ready).find(|(times, _)| **times != 1) {
+        None => Ok(()),
+        Some((times, Ready { path, .. })) => Err(PackError::Verification {
+            file: "the packing".to_owned(),
+            reason: format!("it has {path} {times} times"),
+        }),
+    }
 }
 
 /// A folder for unfinished work beside the target, so that finished files can be renamed into it.

@@ -1,5 +1,6 @@
 //! Reads, strips and compresses what a plan keeps. What was compressed in an earlier run comes from the cache.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
@@ -82,15 +83,17 @@ impl Preparation<'_> {
 
     /// The largest first, so that no thread is left with a large one at the end.
     fn prepare(&self, mut entries: Vec<(&TreePath, &Entry, Effort)>) -> Result<Vec<Ready>, PackError> {
-        entries.sort_by(|a, b| b.1.unzipped().cmp(&a.1.unzipped()).then_with(|| a.0.cmp(b.0)));
         let total = entries.iter().map(|(_, entry, _)| entry.unzipped()).sum::<Bytes>();
+        entries.sort_by_key(|(path, ..)| *path);
+        let mut numbered: Vec<_> = entries.into_iter().enumerate().collect();
+        numbered.sort_by_key(|(_, (_, entry, _))| Reverse(entry.unzipped()));
         let work = self.progress.start(Stage::Compress, total.0);
         // One for each thread: what they keep from one entry to the next takes long to set up.
         let idle: Mutex<Vec<Deflater>> = Mutex::default();
-        let mut ready = entries
+        let mut ready = numbered
             .into_par_iter()
             .with_max_len(1)
-            .map(|(path, entry, effort)| {
+            .map(|(number, (path, entry, effort))| {
                 self.progress.check()?;
                 let mut deflater = locked(&idle).pop().unwrap_or_default();
                 let ready = self.one(path, entry, effort, &mut deflater);
@@ -98,11 +101,11 @@ impl Preparation<'_> {
                 // What was stopped half-way is of no use.
                 self.progress.check()?;
                 work.advance(entry.unzipped().0);
-                ready
+                Ok((number, ready?))
             })
-            .collect::<Result<Vec<Ready>, PackError>>()?;
-        ready.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(ready)
+            .collect::<Result<Vec<(usize, Ready)>, PackError>>()?;
+        ready.sort_by_key(|(number, _)| *number);
+        Ok(ready.into_iter().map(|(_, ready)| ready).collect())
     }
 
     fn one(&self, path: &TreePath, entry: &Entry, effort: Effort, deflater: &mut Deflater) -> Result<Ready, PackError> {

@@ -1,6 +1,5 @@
 //! Writes the zips and reads them back. One that comes out as an earlier run left it in the output folder is that file.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +17,7 @@ use crate::progress::{Interrupted, Progress, Stage};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::component::Components;
-use crate::tree::{Entry, Tree, TreePath};
+use crate::tree::{Entry, Tree};
 
 /// What is read or written at once, in bytes.
 const BUFFER: usize = 256 << 10;
@@ -198,62 +197,28 @@ impl Written<'_> {
     /// file was compared already, and read back by that run.
     pub(super) fn verify(
         &self,
-        ready: &[Ready],
         kept: &Tree,
         runtime: &Runtime,
         progress: &dyn Progress,
     ) -> Result<Vec<Finding>, PackError> {
         let new = || self.layers.iter().filter(|layer| !layer.is_earlier);
         let files: Vec<PathBuf> = new().map(|layer| self.staging.join(&layer.summary.file)).collect();
-        let mut new = check::read_zips(&files, check::MAX_UNZIPPED, progress)?.into_iter();
-        let read = self.layers.iter().filter_map(|layer| {
+        let read = check::read_zips(&files, check::MAX_UNZIPPED, progress)?;
+        new()
+            .zip(&read)
+            .collect::<Vec<_>>()
+            .into_par_iter()
+            .map(|(layer, read)| layer.verify(read))
+            .collect::<Result<(), PackError>>()?;
+        let mut read = read.into_iter();
+        let all = self.layers.iter().filter_map(|layer| {
             if layer.is_earlier {
                 Some(layer.as_read(kept))
             } else {
-                new.next()
+                read.next()
             }
         });
-        let read: Vec<Layer> = read.collect();
-        for layer in &read {
-            let broken = layer.findings.iter().find(|finding| !finding.code.is_about_request());
-            if let Some(finding) = broken {
-                return Err(PackError::Verification {
-                    file: layer.file.clone(),
-                    reason: format!("{}: {}", finding.path.as_deref().unwrap_or("the zip"), finding.message),
-                });
-            }
-        }
-        let wrong = |path: &TreePath, what: &str| PackError::Verification {
-            file: "a layer".to_owned(),
-            reason: format!("{path} {what}"),
-        };
-        let mut sums = BTreeMap::new();
-        for layer in &read {
-            for (path, sum) in &layer.sums {
-                if sums.insert(path.clone(), *sum).is_some() {
-                    return Err(wrong(path, "is there twice"));
-                }
-            }
-        }
-        let report = check::judge(read, runtime, Bytes(0));
-        for Ready { path, entry, .. } in ready {
-            let there = match (report.merged.get(path), entry.kind) {
-                (Some(Entry::Directory(_)), EntryKind::Directory) | (Some(Entry::Symlink(_)), EntryKind::Symlink) => {
-                    true
-                }
-                (Some(Entry::File(file)), EntryKind::File(mode)) => {
-                    file.mode == mode && sums.remove(path) == Some((entry.crc32, u64::from(entry.uncompressed)))
-                }
-                _ => false,
-            };
-            if !there {
-                return Err(wrong(path, "is missing or differs"));
-            }
-        }
-        match sums.keys().next() {
-            Some(path) => Err(wrong(path, "was not planned")),
-            None => Ok(report.findings),
-        }
+        Ok(check::judge(all.collect(), runtime, Bytes(0)).findings)
     }
 
     /// What the manifest says of them.
@@ -263,6 +228,39 @@ impl Written<'_> {
 }
 
 impl WrittenLayer<'_> {
+    /// Fails unless the zip was read as it was to be written.
+    fn verify(&self, read: &Layer) -> Result<(), PackError> {
+        let wrong = |reason: String| PackError::Verification {
+            file: self.summary.file.clone(),
+            reason,
+        };
+        let broken = read.findings.iter().find(|finding| !finding.code.is_about_request());
+        if let Some(finding) = broken {
+            let place = finding.path.as_deref().unwrap_or("the zip");
+            return Err(wrong(format!("{place}: {}", finding.message)));
+        }
+        for Ready { path, entry, .. } in &self.entries {
+            let is_there = match (read.tree.get(path), entry.kind) {
+                (Some(Entry::Directory(_)), EntryKind::Directory) | (Some(Entry::Symlink(_)), EntryKind::Symlink) => {
+                    true
+                }
+                (Some(Entry::File(file)), EntryKind::File(mode)) => {
+                    let sum = (entry.crc32, u64::from(entry.uncompressed));
+                    file.mode == mode && read.sums.get(path) == Some(&sum)
+                }
+                _ => false,
+            };
+            if !is_there {
+                return Err(wrong(format!("{path} is missing or differs")));
+            }
+        }
+        if read.entries != self.entries.len() {
+            let (there, planned) = (read.entries, self.entries.len());
+            return Err(wrong(format!("it has {there} entries instead of {planned}")));
+        }
+        Ok(())
+    }
+
     /// What reading it back would give.
     fn as_read(&self, kept: &Tree) -> Layer {
         let summary = &self.summary;
