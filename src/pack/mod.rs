@@ -137,7 +137,7 @@ fn describe_problems(problems: &[Problem]) -> String {
 pub struct Packed {
     /// What lies in the output folder now.
     pub manifest: Manifest,
-    /// What [`check`] says of the layers.
+    /// What [`check`](crate::check) says of the layers.
     pub findings: Vec<Finding>,
     /// Why there was no earlier packing to keep to, where there is one that cannot be read.
     pub previous_note: Option<String>,
