@@ -1,14 +1,18 @@
-//! Whether a text, such as a script, speaks of a path of the tree: in full, or by its last names behind something that only
-//! a run of the script could tell. What may be the path counts as it: better a file too many is kept than one too few.
+//! Whether a text, such as a script, speaks of a path of the tree: written out, or by its last name behind a `/` and something
+//! that only a run of the script could tell. What may be the path counts as it: better a file too many is kept than one too
+//! few.
 
 use crate::root::{Place, Root};
 use crate::tree::TreePath;
+
+/// How far a path is read back from its last name, in bytes. One that is longer counts as not written out.
+const LONGEST_WORD: usize = 512;
 
 /// Whether a text names a path or the folder that it lies in.
 pub(super) fn names(root: Root<'_>, text: &str, path: &TreePath) -> bool {
     is_there(root, text, path, |_, after| ends(after))
         || path.parent().is_some_and(|folder| {
-            // A folder at the root has one name, as common as `bin`, and counts where it is written out.
+            // A folder at the root has a name as common as `bin`, and counts where it is written out.
             is_there(root, text, &folder, |is_written_out, after| {
                 ends(after) && (is_written_out || folder.names().count() > 1)
             })
@@ -25,23 +29,32 @@ pub(super) fn searches(root: Root<'_>, text: &str, command: &TreePath) -> bool {
     sets("PATH=") && command.parent().is_some_and(is_before)
 }
 
-/// Whether one of the places where a text has the last two names of a path may mean it. `counts` is told whether the path is
-/// written out there from its root on, and what comes after it.
+/// Whether one of the places where a text has a path's last name behind a `/` may mean the path. `counts` is told whether it
+/// is written out there from the root on, and what comes after it.
 fn is_there(root: Root<'_>, text: &str, path: &TreePath, counts: impl Fn(bool, &str) -> bool) -> bool {
-    let names: Vec<&str> = path.names().collect();
-    let last = names[names.len().saturating_sub(2)..].join("/");
-    !last.is_empty()
-        && memchr::memmem::find_iter(text.as_bytes(), &last).any(|at| {
-            let word = text[..at].rsplit(is_between_words).next().unwrap_or_default();
-            let word = word.trim_start_matches(['"', '\'']);
+    let name = path.file_name();
+    !name.is_empty()
+        && memchr::memmem::find_iter(text.as_bytes(), name).any(|at| {
+            if !text[..at].ends_with('/') {
+                return false;
+            }
+            let word = word_before(text, at);
             let is_written_out = word.starts_with('/') && !word.contains(['$', '"', '\'', '*', '?', '[']);
-            let may_be_meant = if is_written_out {
-                matches!(root.resolve(&format!("{word}{last}")), Ok(Place::Tree(_)))
-            } else {
-                word.is_empty() || word.ends_with('/')
-            };
-            may_be_meant && counts(is_written_out, &text[at + last.len()..])
+            let may_be_meant = !is_written_out || matches!(root.resolve(&format!("{word}{name}")), Ok(Place::Tree(_)));
+            may_be_meant && counts(is_written_out, &text[at + name.len()..])
         })
+}
+
+/// What is written before a place without a gap, opening quotes left out.
+fn word_before(text: &str, at: usize) -> &str {
+    let nearest = (at.saturating_sub(LONGEST_WORD)..at).find(|start| text.is_char_boundary(*start));
+    let start = nearest.unwrap_or(at);
+    let word = match text[start..at].rsplit_once(is_between_words) {
+        Some((_, word)) => word,
+        None if start > 0 => "",
+        None => &text[..at],
+    };
+    word.trim_start_matches(['"', '\''])
 }
 
 fn ends(after: &str) -> bool {
@@ -88,6 +101,8 @@ mod tests {
                 "CURL=/opt/bin/curl\n",
                 "x=\"$(dirname \"$0\")/../bin/curl\"",
                 "\"$prefix\"/bin/curl",
+                "$bin/curl x",
+                "cd \"$prefix/bin\" && ./curl x",
                 "'/opt/bin/curl'",
                 "exec bin/curl",
                 "/opt/bin/../bin/curl",
@@ -103,7 +118,6 @@ mod tests {
                 "CURL=/bin/curl",
                 "/opt/bin/curl-config",
                 "/opt/bin/curl/x",
-                "$prefix/sbin/curl",
                 "$prefix/bin",
                 "/usr/bin",
                 "",
@@ -120,6 +134,12 @@ mod tests {
         in_a_tree("curl", |root, path| {
             assert!(names(root, "/opt/curl", path));
             assert!(!names(root, "/usr/bin/curl", path));
+        });
+        in_a_tree("bin/curl", |root, path| {
+            let long = |unit: &str| unit.repeat(LONGEST_WORD);
+            assert!(names(root, &(long("/ü") + "/curl"), path));
+            assert!(!names(root, &(long("/ü ") + "/usr/bin/curl"), path));
+            assert!(!names(root, &long("/curlü"), path));
         });
     }
 

@@ -163,12 +163,10 @@ impl Search<'_> {
                     self.spare(&library, &by);
                 }
                 if let Some(text) = file.content.text() {
-                    for named in self
-                        .named_in(path, text)
-                        .into_iter()
-                        .chain(self.going_and_named_in(text))
-                    {
-                        self.spare(&named, &by);
+                    let mut named = self.named_in(path, text);
+                    named.extend(self.going_and_named_in(text));
+                    for path in named {
+                        self.spare(&path, &by);
                     }
                     for program in self.interpreters(text) {
                         self.spare_place(&program, &by);
