@@ -179,13 +179,17 @@ pub enum PlanError {
     },
 }
 
-/// Decides what becomes of a tree.
+/// Opens a file of the tree, `None` where it cannot be read.
+pub type Open<'a> = dyn Fn(&TreePath) -> Option<Box<dyn std::io::Read>> + Sync + 'a;
+
+/// Decides what becomes of a tree. `open` is asked for files that may call by its path what is to go.
 pub fn plan(
     tree: &Tree,
     runtime: &Runtime,
     matcher: &Matcher,
     symlinks: Symlinks,
     libraries: &dyn Libraries,
+    open: &Open<'_>,
 ) -> Result<Plan, PlanError> {
     let paths: Vec<&TreePath> = tree.iter().map(|(path, _)| path).collect();
     let mut dropped: BTreeMap<TreePath, String> = paths
@@ -193,7 +197,7 @@ pub fn plan(
         .filter_map(|path| Some((path.clone(), matcher.taken_by(path)?.to_owned())))
         .collect();
     let root = Root { tree, runtime };
-    let mut needed = needs::spare(root, matcher, &mut dropped);
+    let mut needed = needs::spare(root, matcher, open, &mut dropped);
     let mut kept = leave_out(root, matcher, &mut dropped, &mut needed);
     dropped.retain(|path, _| !kept.contains(path));
     let mut origins = BTreeMap::new();

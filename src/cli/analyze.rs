@@ -33,7 +33,9 @@ impl Arguments {
         let chosen = self.planning.choosing.chosen(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime(&scan.tree)?;
-        let (plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, Symlinks::Keep)?;
+        let (plan, matcher) = self
+            .planning
+            .plan(&self.tree, &scan.tree, &runtime, &chosen, Symlinks::Keep)?;
         let host = self.planning.host();
         let analysis = report::analyze(
             &scan,

@@ -17,7 +17,7 @@ mod runtimes;
 mod why;
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,6 +31,7 @@ use lambdar_prune::root::Root;
 use lambdar_prune::rules::{Choices, Matcher, RuleError, RuleSet, read_rules};
 use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 use lambdar_prune::tree::Tree;
+use lambdar_prune::tree::scan::opener;
 
 use form::FormOption;
 use progress::Terminal;
@@ -211,6 +212,7 @@ impl Planning {
 
     fn plan(
         &self,
+        folder: &Path,
         tree: &Tree,
         runtime: &Runtime,
         chosen: &Chosen,
@@ -219,7 +221,7 @@ impl Planning {
         let matcher = Matcher::new(&chosen.rules, &chosen.choices, Root { tree, runtime })?;
         let host = self.host();
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
-        let mut plan = plan(tree, runtime, &matcher, symlinks, libraries)?;
+        let mut plan = plan(tree, runtime, &matcher, symlinks, libraries, &opener(folder))?;
         if !self.no_fix {
             plan.repair(runtime);
         }

@@ -172,7 +172,9 @@ impl Arguments {
             Links::Keep => Symlinks::Keep,
             Links::Follow => Symlinks::Follow,
         };
-        let (mut plan, matcher) = self.planning.plan(&scan.tree, &runtime, &chosen, symlinks)?;
+        let (mut plan, matcher) = self
+            .planning
+            .plan(&self.tree, &scan.tree, &runtime, &chosen, symlinks)?;
         if self.with_bootstrap {
             bootstrap::add(&mut plan, self.r_home.as_deref())?;
         }

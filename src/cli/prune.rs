@@ -9,7 +9,7 @@ use lambdar_prune::report::{self, Outcome, Pruned};
 use lambdar_prune::root::Root;
 use lambdar_prune::rules::Matcher;
 use lambdar_prune::tree::Tree;
-use lambdar_prune::tree::scan::{ProblemKind, Scan, scan};
+use lambdar_prune::tree::scan::{ProblemKind, Scan, opener, scan};
 
 use super::progress::Terminal;
 use super::{Answer, Choosing, Chosen, Failure, Format, Global, Status, complain};
@@ -71,7 +71,7 @@ impl Arguments {
         let chosen = self.choosing.chosen(global)?;
         self.tell_of_unfinished(&root, progress)?;
         let scan = scan(&root, progress)?;
-        let (plan, _) = planned(global, &scan.tree, &chosen)?;
+        let (plan, _) = planned(global, &root, &scan.tree, &chosen)?;
         let outcome = if self.apply {
             readable(&scan)?;
             let done = changing(&root, || prune::apply(&root, &scan.tree, &plan, progress))?;
@@ -135,7 +135,12 @@ impl From<Link> for How {
 }
 
 /// The plan for what lies in the tree; nothing is brought in.
-pub(super) fn planned(global: &Global, tree: &Tree, chosen: &Chosen) -> Result<(Plan, Matcher), Failure> {
+pub(super) fn planned(
+    global: &Global,
+    folder: &Path,
+    tree: &Tree,
+    chosen: &Chosen,
+) -> Result<(Plan, Matcher), Failure> {
     let runtime = global.runtime(tree)?;
     let matcher = Matcher::new(
         &chosen.rules,
@@ -145,7 +150,7 @@ pub(super) fn planned(global: &Global, tree: &Tree, chosen: &Chosen) -> Result<(
             runtime: &runtime,
         },
     )?;
-    let plan = plan(tree, &runtime, &matcher, Symlinks::Keep, &NoLibraries)?;
+    let plan = plan(tree, &runtime, &matcher, Symlinks::Keep, &NoLibraries, &opener(folder))?;
     Ok((plan, matcher))
 }
 

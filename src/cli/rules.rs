@@ -83,7 +83,8 @@ fn show(
     let mut chosen = choosing.chosen(global)?;
     let numbers = chosen.rules.named(name, "rules show")?;
     let listed = RuleList::of(&chosen.rules, &numbers);
-    let scanned = match (scan(tree.unwrap_or(Path::new(TREE)), progress), tree) {
+    let folder = tree.unwrap_or(Path::new(TREE));
+    let scanned = match (scan(folder, progress), tree) {
         (Ok(scan), _) => Some(scan),
         (Err(ScanError::Unreachable { .. } | ScanError::Empty(_)), None) => {
             complain(&format!(
@@ -93,10 +94,10 @@ fn show(
         }
         (Err(error), _) => return Err(error.into()),
     };
-    let mut shown = ShownRules::new(listed, tree.unwrap_or(Path::new(TREE)));
+    let mut shown = ShownRules::new(listed, folder);
     if let Some(Scan { tree, .. }) = &scanned {
         chosen.rules.switch(name, true, "rules show")?;
-        let (plan, matcher) = planned(global, tree, &chosen)?;
+        let (plan, matcher) = planned(global, folder, tree, &chosen)?;
         shown.add_effects(tree, &plan, &matcher);
     }
     Ok(fine(match global.format {
@@ -115,7 +116,7 @@ fn test(file: &Path, tree: &Path, global: &Global, progress: &Terminal) -> Resul
         choices,
     };
     let scan = scan(tree, progress)?;
-    let (plan, matcher) = planned(global, &scan.tree, &chosen)?;
+    let (plan, matcher) = planned(global, tree, &scan.tree, &chosen)?;
     let own = &chosen.choices[0].rules;
     let lints = lint(own, &scan.tree, &chosen.rules, &matcher, &plan);
     let linted = Linted::new(file, tree, own.len(), lints);

@@ -27,7 +27,9 @@ impl Arguments {
         let chosen = self.planning.choosing.chosen(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime(&scan.tree)?;
-        let (plan, _) = self.planning.plan(&scan.tree, &runtime, &chosen, Symlinks::Keep)?;
+        let (plan, _) = self
+            .planning
+            .plan(&self.tree, &scan.tree, &runtime, &chosen, Symlinks::Keep)?;
         let what = report::inside_tree(&self.what, &self.tree.to_string_lossy());
         let host = self.planning.host();
         let Some(why) = report::why(&what, &scan.tree, &plan, &runtime, &host) else {

@@ -111,7 +111,15 @@ impl Writer<'_> {
             let comparing = Comparing(BufReader::with_capacity(BUFFER, file));
             let (_, hash) = self.stream(comparing, entries, &|_| self.progress.check()).ok()?;
             let is_it = base16ct::lower::encode_string(&hash) == *sha256;
-            (is_it && fs_err::hard_link(&path, at).is_ok()).then_some(hash)
+            if !is_it {
+                return None;
+            }
+            if fs_err::hard_link(&path, at).is_err() {
+                // Over a network a link may be there although the answer says otherwise.
+                let _ = fs_err::remove_file(at);
+                return None;
+            }
+            Some(hash)
         })
     }
 
@@ -124,7 +132,7 @@ impl Writer<'_> {
         entries: &[&Ready],
         advance: &dyn Fn(u64) -> Result<(), Interrupted>,
     ) -> Result<[u8; 32], PackError> {
-        let out = BufWriter::with_capacity(BUFFER, fs_err::File::create(at)?);
+        let out = BufWriter::with_capacity(BUFFER, fs_err::File::create_new(at)?);
         let (out, hash) = self.stream(out, entries, advance)?;
         let written = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         written.sync_all()?;

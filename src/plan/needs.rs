@@ -1,9 +1,12 @@
 //! What of the things that rules would take something kept needs: libraries, the targets of links, the interpreters of
 //! scripts, the packages that R packages load, and the files by which they are loaded.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{NeededBy, Spared, mention};
+use rayon::prelude::*;
+
+use super::mention::{Mentions, Used};
+use super::{NeededBy, Open, Spared};
 use crate::loader::{Answer, BOOTSTRAP, Found, Graph, Idle, graph, idle, wanted};
 use crate::r::{self, RHome, RPackage};
 use crate::root::{Place, Root, link_target};
@@ -31,13 +34,25 @@ struct Going {
 }
 
 /// Takes out of `dropped` whatever something kept needs, and whatever that needs in turn.
-pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<TreePath, String>) -> Needed {
+pub(super) fn spare(
+    root: Root<'_>,
+    matcher: &Matcher,
+    open: &Open<'_>,
+    dropped: &mut BTreeMap<TreePath, String>,
+) -> Needed {
     let packages = r::packages(root.tree);
     let graph = graph(root);
     let idle = idle(root, &graph);
+    let going = Going::all(matcher, dropped, &idle);
+    let used = going.iter().map(|going| Used {
+        path: going.path.clone(),
+        is_command: going.is_command,
+    });
     let mut search = Search {
         root,
         matcher,
+        open,
+        mentions: Mentions::of(root, used.collect()),
         wanted: wanted(root, &graph, &idle),
         graph,
         homes: RHome::all(root.tree)
@@ -59,7 +74,7 @@ pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<Tr
         needed: Needed {
             spared: Vec::new(),
             folders: BTreeSet::new(),
-            going: Going::all(matcher, dropped, &idle),
+            going,
             idle,
         },
         dropped,
@@ -68,8 +83,16 @@ pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<Tr
         let by = NeededBy::Choice(choice.to_owned());
         search.spare_package(package, &by);
     }
-    while let Some(path) = search.pending.pop_front() {
-        search.follow(&path);
+    while !search.pending.is_empty() {
+        let pending = std::mem::take(&mut search.pending);
+        let mentioned = search.mentioned(&pending);
+        for (path, mentioned) in pending.iter().zip(mentioned) {
+            search.follow(path);
+            let by = NeededBy::Path(path.clone());
+            for path in mentioned {
+                search.spare(&path, &by);
+            }
+        }
     }
     let mut needed = search.needed;
     needed.spared.sort_by(|a, b| a.path.cmp(&b.path));
@@ -80,6 +103,9 @@ pub(super) fn spare(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<Tr
 struct Search<'a> {
     root: Root<'a>,
     matcher: &'a Matcher,
+    open: &'a Open<'a>,
+    /// What goes with libraries that are never loaded.
+    mentions: Option<Mentions<'a>>,
     graph: Graph,
     /// By what they may be loaded all the same.
     wanted: BTreeMap<TreePath, BTreeSet<TreePath>>,
@@ -89,7 +115,7 @@ struct Search<'a> {
     /// The packages by their DESCRIPTION, which stands for the whole package.
     descriptions: BTreeMap<TreePath, &'a RPackage>,
     dropped: &'a mut BTreeMap<TreePath, String>,
-    pending: VecDeque<TreePath>,
+    pending: Vec<TreePath>,
     needed: Needed,
 }
 
@@ -101,7 +127,7 @@ impl Search<'_> {
                 rule,
                 needed_by: by.clone(),
             });
-            self.pending.push_back(path.clone());
+            self.pending.push(path.clone());
         }
     }
 
@@ -163,10 +189,8 @@ impl Search<'_> {
                     self.spare(&library, &by);
                 }
                 if let Some(text) = file.content.text() {
-                    let mut named = self.named_in(path, text);
-                    named.extend(self.going_and_named_in(text));
-                    for path in named {
-                        self.spare(&path, &by);
+                    for library in self.named_in(path, text) {
+                        self.spare(&library, &by);
                     }
                     for program in self.interpreters(text) {
                         self.spare_place(&program, &by);
@@ -234,14 +258,19 @@ impl Search<'_> {
         }
     }
 
-    /// What goes with libraries that are never loaded, and what a text names or may start all the same.
-    fn going_and_named_in(&self, text: &str) -> Vec<TreePath> {
-        let named = |going: &&Going| {
-            mention::names(self.root, text, &going.path)
-                || going.is_command && mention::searches(self.root, text, &going.path)
+    /// For each path, what goes with libraries that are never loaded and what the file there may use all the same.
+    fn mentioned(&self, paths: &[TreePath]) -> Vec<Vec<TreePath>> {
+        let Some(mentions) = &self.mentions else {
+            return vec![Vec::new(); paths.len()];
         };
-        let named = self.needed.going.iter().filter(named);
-        named.map(|going| going.path.clone()).collect()
+        let in_file = |path: &TreePath| {
+            let file = self.root.tree.file(path)?;
+            match (self.open)(path) {
+                Some(content) => mentions.in_content(content).ok(),
+                None => mentions.in_content(file.content.text()?.as_bytes()).ok(),
+            }
+        };
+        paths.par_iter().map(|path| in_file(path).unwrap_or_default()).collect()
     }
 
     /// The absolute paths of the programs that a script's first line asks for.

@@ -119,7 +119,7 @@ impl Fixture {
             runtime: &runtime,
         };
         let matcher = Matcher::new(&rules, &choices, root).unwrap();
-        let plan = plan(&tree, &runtime, &matcher, Symlinks::Keep, &NoLibraries).unwrap();
+        let plan = plan(&tree, &runtime, &matcher, Symlinks::Keep, &NoLibraries, &|_| None).unwrap();
         (tree, plan)
     }
 

@@ -42,7 +42,7 @@ pub struct ListedRule {
     pub default: bool,
     /// Where its paths begin.
     pub anchor: Anchor,
-    /// A glob for sonames: it does nothing unless the runtime has such a library in front of one of the tree's.
+    /// A glob for sonames: it does nothing unless the tree has such libraries and the runtime has its own in front of each.
     pub when_shadowed: Option<String>,
     /// What it takes.
     pub paths: Vec<String>,
@@ -231,7 +231,7 @@ pub fn shown_rules(shown: &ShownRules, look: Look) -> String {
         if let Some(library) = &rule.when_shadowed {
             lines.push((
                 "only if",
-                format!("the runtime has its own {library} in front of one in the tree"),
+                format!("the tree has a {library}, and the runtime has its own in front of each of these"),
             ));
         }
         if !rule.except.is_empty() {

@@ -101,7 +101,7 @@ impl Matcher {
                         rules: owners,
                     })
                 };
-                let holds = numbers.iter().any(|number| rules[*number].condition_holds(&idle));
+                let holds = numbers.iter().any(|number| rules[*number].condition_holds(tree, &idle));
                 Ok(Anchored {
                     folders: if holds { folders(anchor, tree) } else { BTreeSet::new() },
                     among: among(anchor, &idle),
@@ -247,9 +247,15 @@ impl Ready {
         self.when_shadowed.is_some() || matches!(self.anchor, Anchor::Shadowed | Anchor::ShadowedCommand)
     }
 
-    fn condition_holds(&self, idle: &[Idle]) -> bool {
-        let matches = |glob: &GlobSet| idle.iter().any(|idle| glob.is_match(&idle.library.soname));
-        self.when_shadowed.as_ref().is_none_or(matches)
+    /// Whether there are such libraries and none of them may be loaded: one in a folder of its own may use the same files.
+    fn condition_holds(&self, tree: &Tree, idle: &[Idle]) -> bool {
+        let Some(globs) = &self.when_shadowed else { return true };
+        let is_idle = |path: &TreePath| idle.iter().any(|idle| idle.library.path == *path);
+        let mut such = tree
+            .objects()
+            .filter(|(path, object)| globs.is_match(object.soname.as_deref().unwrap_or(path.file_name())))
+            .peekable();
+        such.peek().is_some() && such.all(|(path, _)| is_idle(path))
     }
 }
 

@@ -79,7 +79,8 @@ pub struct Rule {
     pub default: bool,
     /// Where its paths begin.
     pub anchor: Anchor,
-    /// A glob for sonames: the rule does nothing unless the runtime has such a library in front of one of the tree's.
+    /// A glob for sonames: the rule does nothing unless the tree has such libraries and the runtime has its own in front of
+    /// each of them.
     pub when_shadowed: Option<String>,
     /// Globs of what it takes. A folder is taken with all that it holds; `*` does not cross a `/`, `**` does.
     pub paths: Vec<String>,

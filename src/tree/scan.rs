@@ -110,6 +110,11 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
     Ok(Scan { tree, problems })
 }
 
+/// Opens files of a folder by their path in the tree; `None` for what cannot be opened.
+pub fn opener(root: &Path) -> impl Fn(&TreePath) -> Option<Box<dyn Read>> + Sync {
+    |path| Some(Box::new(fs_err::File::open(root.join(path.as_str())).ok()?))
+}
+
 /// Files of which there are several with the same content: each group sorted, the groups by their first path. Of the files
 /// that are wanted, only those of one length are read.
 pub fn copies(root: &Path, tree: &Tree, wanted: impl Fn(&TreePath, &File) -> bool) -> Vec<Vec<TreePath>> {

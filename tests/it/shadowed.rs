@@ -207,6 +207,8 @@ fn a_command_of_such_a_library_goes_with_it() {
         "#!/opt/bin/curl\n",
         "#!/bin/sh\nPATH=/opt/bin:$PATH\ncurl x\n",
         "#!/bin/sh\n\"$(dirname \"$0\")/../bin/curl\" x\n",
+        // It is no script, and is read all the same.
+        "import os\nos.execv('/opt/bin/curl', ['curl'])\n",
     ] {
         sandbox.file("opt/script", script);
         assert_eq!(packed(&sandbox, &[]).0, ["bin/curl"], "{script}");
@@ -225,6 +227,53 @@ fn a_command_of_such_a_library_goes_with_it() {
     assert_eq!(paths, ["bin/curl"], "it does not need the library");
     let contents = manifest["layers"][0]["contents"].to_string();
     assert!(contents.contains("bin/date") && contents.contains("bin/xmllint"));
+}
+
+/// The files of a library that is loaded are its own, whatever the runtime has in front of another copy.
+#[test]
+fn the_files_of_openssl_go_only_where_no_openssl_of_the_tree_is_loaded() {
+    let Some(sandbox) = tree(&[]) else { return };
+    let library = |path: &str, soname: &str| {
+        let (to, source) = (sandbox.path(path), sandbox.path("library.c"));
+        fs_err::create_dir_all(to.parent().unwrap()).unwrap();
+        let soname = format!("-Wl,-soname={soname}");
+        let options = ["-nostdlib", "-fPIC", "-shared", &soname, "-o"];
+        output(
+            "gcc",
+            &[&options[..], &[to.to_str().unwrap(), source.to_str().unwrap()]].concat(),
+        );
+    };
+    library("opt/lib/libcrypto.so.3", "libcrypto.so.3");
+    let files = [
+        "lib/ossl-modules/legacy.so",
+        "ssl/openssl.cnf",
+        "lib/engines-render/data",
+        "ssl/misc/ours",
+    ];
+    for file in files {
+        sandbox.file(&format!("opt/{file}"), "x\n");
+    }
+    let kept = || {
+        let manifest = packed(&sandbox, &[]).1;
+        let contents = manifest["layers"][0]["contents"].to_string();
+        files.map(|file| contents.contains(&format!("\"{file}\"")))
+    };
+    assert_eq!(kept(), [false, false, true, true]);
+    // What a configuration that stays names stays, too.
+    sandbox
+        .file("opt/ssl/openssl.cnf", "module = /opt/lib/ossl-modules/legacy.so\n")
+        .file("opt/bootstrap", "#!/bin/sh\nexport OPENSSL_CONF=/opt/ssl/openssl.cnf\n");
+    assert_eq!(kept(), [true; 4]);
+    fs_err::remove_file(sandbox.path("opt/bootstrap")).unwrap();
+    assert_eq!(kept(), [false, false, true, true]);
+    for (path, soname) in [
+        ("opt/vendor/libcrypto.so.3", "libcrypto.so.3"),
+        ("opt/lib/libcrypto.so.1.1", "libcrypto.so.1.1"),
+    ] {
+        library(path, soname);
+        assert_eq!(kept(), [true; 4], "{path}");
+        fs_err::remove_file(sandbox.path(path)).unwrap();
+    }
 }
 
 #[test]
