@@ -192,13 +192,27 @@ pub fn plan(
     open: &Open<'_>,
 ) -> Result<Plan, PlanError> {
     let paths: Vec<&TreePath> = tree.iter().map(|(path, _)| path).collect();
-    let mut dropped: BTreeMap<TreePath, String> = paths
+    let mut by_rules: BTreeMap<TreePath, String> = paths
         .into_par_iter()
         .filter_map(|path| Some((path.clone(), matcher.taken_by(path)?.to_owned())))
         .collect();
     let root = Root { tree, runtime };
-    let mut needed = needs::spare(root, matcher, open, &mut dropped);
-    let mut kept = leave_out(root, matcher, &mut dropped, &mut needed);
+    let mut loaded_after_all = Vec::new();
+    let (mut dropped, mut needed, mut kept) = loop {
+        let mut dropped = by_rules.clone();
+        let needed = needs::spare(root, matcher, open, &mut dropped);
+        let (kept, loaded) = leave_out(root, matcher, &dropped, &needed);
+        if loaded.is_empty() {
+            break (dropped, needed, kept);
+        }
+        // What they need stays as well: the search begins again.
+        for Spared { path, .. } in &loaded {
+            by_rules.remove(path);
+        }
+        loaded_after_all.extend(loaded);
+    };
+    needed.spared.extend(loaded_after_all);
+    needed.spared.sort_by(|a, b| a.path.cmp(&b.path));
     dropped.retain(|path, _| !kept.contains(path));
     let mut origins = BTreeMap::new();
     if symlinks == Symlinks::Follow {
@@ -285,13 +299,17 @@ impl Plan {
     }
 }
 
-/// The tree without what is dropped.
+/// The tree without what is dropped, and the libraries that must not be dropped.
 ///
 /// Leaving out a library that is never loaded must not change what any other object loads. Should it do so all the same,
-/// the library stays, and so does what would have gone with it.
-fn leave_out(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<TreePath, String>, needed: &mut Needed) -> Tree {
-    let Needed { folders, idle, .. } = &*needed;
-    let mut spared = Vec::new();
+/// the library has to stay, with its names.
+fn leave_out(
+    root: Root<'_>,
+    matcher: &Matcher,
+    dropped: &BTreeMap<TreePath, String>,
+    needed: &Needed,
+) -> (Tree, Vec<Spared>) {
+    let Needed { folders, idle, .. } = needed;
     let kept = without(root.tree, dropped, folders);
     // What else is dropped is somebody's wish.
     let takers: BTreeMap<TreePath, String> = idle
@@ -301,7 +319,7 @@ fn leave_out(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<TreePath,
         .filter(|(_, taker)| matcher.takes_shadowed(taker))
         .collect();
     if takers.is_empty() {
-        return kept;
+        return (kept, Vec::new());
     }
     let answers = |tree: &Tree| {
         graph(Root {
@@ -313,35 +331,23 @@ fn leave_out(root: Root<'_>, matcher: &Matcher, dropped: &mut BTreeMap<TreePath,
     with.retain(|path, _| !takers.contains_key(path));
     let before = answers(&without(root.tree, &with, folders));
     if same::first_difference(&before, &answers(&kept)).is_none() {
-        return kept;
+        return (kept, Vec::new());
     }
+    let mut spared = Vec::new();
     for idle in idle {
         let taken = || idle.paths().filter_map(|path| takers.get_key_value(path));
         let mut fewer = with.clone();
         fewer.extend(taken().map(|(path, taker)| (path.clone(), taker.clone())));
         match same::first_difference(&before, &answers(&without(root.tree, &fewer, folders))) {
             None => with = fewer,
-            Some(by) => {
-                spared.extend(taken().map(|(path, taker)| Spared {
-                    path: path.clone(),
-                    rule: taker.clone(),
-                    needed_by: NeededBy::Path(by.clone()),
-                }));
-                for path in needed.going_with(&idle.library.path) {
-                    spared.extend(with.remove(path).map(|rule| Spared {
-                        path: path.clone(),
-                        rule,
-                        needed_by: NeededBy::Path(idle.library.path.clone()),
-                    }));
-                }
-            }
+            Some(by) => spared.extend(taken().map(|(path, taker)| Spared {
+                path: path.clone(),
+                rule: taker.clone(),
+                needed_by: NeededBy::Path(by.clone()),
+            })),
         }
     }
-    *dropped = with;
-    let kept = without(root.tree, dropped, folders);
-    needed.spared.extend(spared);
-    needed.spared.sort_by(|a, b| a.path.cmp(&b.path));
-    kept
+    (kept, spared)
 }
 
 /// The tree without what is dropped. A folder goes with the last thing in it; one that was empty before stays, and so does

@@ -331,7 +331,7 @@ impl Search<'_> {
 
 impl Needed {
     /// What goes with the library at this path.
-    pub(super) fn going_with(&self, library: &TreePath) -> impl Iterator<Item = &TreePath> {
+    fn going_with(&self, library: &TreePath) -> impl Iterator<Item = &TreePath> {
         let going = self.going.iter().filter(move |going| going.library == *library);
         going.map(|going| &going.path)
     }
