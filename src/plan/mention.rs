@@ -37,103 +37,148 @@ pub(super) struct Used {
 pub(super) struct Mentions<'a> {
     root: Root<'a>,
     used: Vec<Used>,
-    /// The names that are looked for: of the things themselves, of their folders, and of the variable.
-    names: BTreeMap<String, usize>,
+    /// The folders that these lie in, each with the numbers of what lies there.
+    folders: Vec<(TreePath, Vec<usize>)>,
+    /// What is looked for, by the number that the automaton has for it.
+    names: Vec<Name>,
     automaton: AhoCorasick,
+}
+
+/// A name, and whose it is.
+#[derive(Default)]
+struct Name {
+    text: String,
+    used: Vec<usize>,
+    folders: Vec<usize>,
+}
+
+/// What a file may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mention {
+    /// One thing.
+    One(usize),
+    /// Everything in a folder.
+    Folder(usize),
+    /// Every command.
+    Commands,
 }
 
 impl<'a> Mentions<'a> {
     /// Makes ready to look for these; `None` if there are none.
     pub(super) fn of(root: Root<'a>, used: BTreeSet<Used>) -> Option<Self> {
-        let names = used.iter().flat_map(|used| {
-            let folder = used.path.parent().map(|folder| folder.file_name().to_owned());
-            folder.into_iter().chain([used.path.file_name().to_owned()])
-        });
-        let names: BTreeSet<String> = names
-            .filter(|name| !name.is_empty())
-            .chain([VARIABLE.to_owned()])
+        if used.is_empty() {
+            return None;
+        }
+        let used: Vec<Used> = used.into_iter().collect();
+        let mut folders: BTreeMap<TreePath, Vec<usize>> = BTreeMap::new();
+        let mut names: BTreeMap<&str, Name> = BTreeMap::from([(VARIABLE, Name::default())]);
+        for (number, Used { path, .. }) in used.iter().enumerate() {
+            names.entry(path.file_name()).or_default().used.push(number);
+            folders.entry(path.parent()?).or_default().push(number);
+        }
+        let folders: Vec<(TreePath, Vec<usize>)> = folders.into_iter().collect();
+        for (number, (folder, _)) in folders.iter().enumerate().filter(|(_, (folder, _))| !folder.is_root()) {
+            names.entry(folder.file_name()).or_default().folders.push(number);
+        }
+        let names: Vec<Name> = names
+            .into_iter()
+            .map(|(text, name)| Name {
+                text: text.to_owned(),
+                ..name
+            })
             .collect();
-        let automaton = AhoCorasick::new(&names).ok()?;
-        (!used.is_empty()).then(|| Self {
+        Some(Self {
             root,
-            used: used.into_iter().collect(),
-            names: names.into_iter().zip(0..).collect(),
-            automaton,
+            automaton: AhoCorasick::new(names.iter().map(|name| &name.text)).ok()?,
+            used,
+            folders,
+            names,
         })
     }
 
-    /// Which of them a file with this content may use.
-    pub(super) fn in_content(&self, content: impl Read) -> io::Result<Vec<TreePath>> {
-        let used = match Relevant::of(content)? {
+    /// What a mention means.
+    pub(super) fn paths(&self, mention: Mention) -> Vec<&TreePath> {
+        let numbers = match mention {
+            Mention::One(number) => vec![number],
+            Mention::Folder(folder) => self.folders[folder].1.clone(),
+            Mention::Commands => (0..self.used.len())
+                .filter(|number| self.used[*number].is_command)
+                .collect(),
+        };
+        numbers.into_iter().map(|number| &self.used[number].path).collect()
+    }
+
+    /// What of them a file with this content may use.
+    pub(super) fn in_content(&self, content: impl Read) -> io::Result<BTreeSet<Mention>> {
+        Ok(match Relevant::of(content)? {
             Relevant::Text(bytes) => self.in_text(&String::from_utf8_lossy(&bytes)),
-            Relevant::Pieces(pieces) if pieces.is_empty() => Vec::new(),
-            Relevant::Pieces(pieces) => {
-                let used = self.used.iter();
-                used.filter(|used| is_written_in(&pieces, &used.path)).collect()
-            }
-        };
-        Ok(used.into_iter().map(|used| used.path.clone()).collect())
+            Relevant::Pieces(pieces) => self.in_pieces(&pieces),
+        })
     }
 
-    fn in_text(&self, text: &str) -> Vec<&Used> {
-        let mut there = vec![false; self.names.len()];
-        for found in self.automaton.find_overlapping_iter(text) {
-            there[found.pattern().as_usize()] = true;
-        }
-        let is_there = |name: &str| self.names.get(name).is_some_and(|number| there[*number]);
-        let sets_path = is_there(VARIABLE) && self.sets_path(text);
-        let may_use = |Used { path, is_command }: &&Used| {
-            let name = path.file_name();
-            let folder = path.parent().unwrap_or_else(TreePath::root);
-            let has_name = is_there(name);
-            let has_folder = is_there(folder.file_name());
-            has_folder && self.is_folder_written(text, &folder)
-                || if *is_command {
-                    sets_path || has_name && self.may_start(text, name, folder.file_name())
-                } else {
-                    has_name && self.is_named(text, name)
-                        || has_folder && folder.names().count() > 1 && self.is_named(text, folder.file_name())
+    fn in_text(&self, text: &str) -> BTreeSet<Mention> {
+        let found = self.places(text);
+        let is_there = |name: &str| {
+            let number = self.names.binary_search_by(|known| known.text.as_str().cmp(name));
+            number.is_ok_and(|number| found.contains_key(&number))
+        };
+        let mut mentions = BTreeSet::new();
+        for (number, places) in &found {
+            let name = &self.names[*number];
+            if name.text == VARIABLE && places.ends.iter().any(|end| self.is_path_set(text, *end)) {
+                mentions.insert(Mention::Commands);
+            }
+            for number in &name.folders {
+                let (folder, _) = &self.folders[*number];
+                let absolute = folder.on_lambda();
+                let is_written = |end: &usize| text[..*end].ends_with(&absolute) && ends(&text[*end..]);
+                // A folder at the root of the tree has a name as common as `bin`.
+                if folder.names().count() > 1 || places.ends.iter().any(is_written) {
+                    mentions.insert(Mention::Folder(*number));
                 }
-        };
-        self.used.iter().filter(may_use).collect()
-    }
-
-    /// Whether a text has a name other than in a path that leads elsewhere.
-    fn is_named(&self, text: &str, name: &str) -> bool {
-        self.places(text, name).any(|place| place != Named::Elsewhere)
-    }
-
-    /// Whether a text has a command's name behind a `/`, or alone and something that may put its folder before it.
-    fn may_start(&self, text: &str, name: &str, folder: &str) -> bool {
-        let mut is_alone = false;
-        for place in self.places(text, name) {
-            match place {
-                Named::Path(_) => return true,
-                Named::Alone => is_alone = true,
-                Named::Elsewhere => {}
+            }
+            for number in &name.used {
+                let Used { path, is_command } = &self.used[*number];
+                let may_be_found = || path.parent().is_some_and(|folder| is_there(folder.file_name()));
+                if !is_command || places.is_behind_slash || is_there(VARIABLE) || may_be_found() {
+                    mentions.insert(Mention::One(*number));
+                }
             }
         }
-        is_alone && (words(text, VARIABLE).next().is_some() || self.is_named(text, folder))
+        mentions
     }
 
-    /// Whether a text has a folder's path and not only as the beginning of another one.
-    fn is_folder_written(&self, text: &str, folder: &TreePath) -> bool {
-        self.places(text, folder.file_name()).any(|place| match place {
-            Named::Path(after) => text[..after].ends_with(&folder.on_lambda()) && ends(&text[after..]),
-            Named::Alone | Named::Elsewhere => false,
-        })
+    fn in_pieces(&self, pieces: &[u8]) -> BTreeSet<Mention> {
+        let found = self.automaton.find_overlapping_iter(pieces);
+        let found: BTreeSet<usize> = found.map(|found| found.pattern().as_usize()).collect();
+        let mut mentions = BTreeSet::new();
+        for name in found.into_iter().map(|number| &self.names[number]) {
+            let folders = name.folders.iter();
+            let written = folders.filter(|number| is_written_in(pieces, &self.folders[**number].0));
+            mentions.extend(written.map(|number| Mention::Folder(*number)));
+            let used = name.used.iter();
+            let written = used.filter(|number| is_written_in(pieces, &self.used[**number].path));
+            mentions.extend(written.map(|number| Mention::One(*number)));
+        }
+        mentions
     }
 
-    /// The places where a text has a name as a word.
-    fn places(&self, text: &str, name: &str) -> impl Iterator<Item = Named> {
-        words(text, name).map(|at| {
-            let after = at + name.len();
-            match text[..at].ends_with('/') {
-                false => Named::Alone,
-                true if self.is_elsewhere(text, at, after) => Named::Elsewhere,
-                true => Named::Path(after),
+    /// Where a text has the names as words, by the number of each; in a path that leads elsewhere they do not count.
+    fn places(&self, text: &str) -> BTreeMap<usize, Places> {
+        let mut places: BTreeMap<usize, Places> = BTreeMap::new();
+        for found in self.automaton.find_overlapping_iter(text) {
+            let (start, end) = (found.start(), found.end());
+            if !is_word(text, start, end) {
+                continue;
             }
-        })
+            let is_behind_slash = text[..start].ends_with('/');
+            if !(is_behind_slash && self.is_elsewhere(text, start, end)) {
+                let places = places.entry(found.pattern().as_usize()).or_default();
+                places.is_behind_slash |= is_behind_slash;
+                places.ends.push(end);
+            }
+        }
+        places
     }
 
     /// Whether the path that ends in a text at `after` is written out and does not lead into the tree.
@@ -154,18 +199,16 @@ impl<'a> Mentions<'a> {
         matches!(self.root.resolve(absolute), Ok(Place::Tree(_)))
     }
 
-    /// Whether a line of a text sets `PATH` to anything but itself and folders that are not the tree's.
-    fn sets_path(&self, text: &str) -> bool {
-        words(text, VARIABLE).any(|at| {
-            let line = text[at + VARIABLE.len()..].lines().next().unwrap_or_default();
-            let rest = line.trim_start_matches(|next: char| next.is_whitespace() || "\"']}).+:".contains(next));
-            let value = match rest.strip_prefix(['=', ',']) {
-                Some(value) => value,
-                None if text[..at].trim_end().ends_with("setenv") => line,
-                None => return false,
-            };
-            self.may_have_folder_of_tree(value)
-        })
+    /// Whether a text, which has `PATH` before `end`, sets it there to anything but itself and folders that are not the tree's.
+    fn is_path_set(&self, text: &str, end: usize) -> bool {
+        let line = text[end..].lines().next().unwrap_or_default();
+        let rest = line.trim_start_matches(|next: char| next.is_whitespace() || "\"']}).+:".contains(next));
+        let value = match rest.strip_prefix(['=', ',']) {
+            Some(value) => value,
+            None if text[..end - VARIABLE.len()].trim_end().ends_with("setenv") => line,
+            None => return false,
+        };
+        self.may_have_folder_of_tree(value)
     }
 
     /// Whether what a search path is set to may have a folder of the tree: one that is written out, or what only a run tells.
@@ -229,25 +272,20 @@ impl Relevant {
     }
 }
 
-/// How a name stands in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Named {
-    /// Not behind a `/`.
-    Alone,
-    /// At the end of a path that may be one of the tree's; where the path ends.
-    Path(usize),
-    /// At the end of a path of the runtime's.
-    Elsewhere,
+/// Where a text has a name.
+#[derive(Default)]
+struct Places {
+    /// Whether it is behind a `/` anywhere.
+    is_behind_slash: bool,
+    /// Where the name ends.
+    ends: Vec<usize>,
 }
 
-/// Where a text has a name that is not part of a longer one.
-fn words(text: &str, name: &str) -> impl Iterator<Item = usize> {
-    let is_whole = move |at: &usize| {
-        let after = &text[*at + name.len()..];
-        let more = after.strip_prefix('.').unwrap_or(after);
-        !text[..*at].ends_with(is_of_name) && !after.starts_with('-') && !more.starts_with(is_of_name)
-    };
-    text.match_indices(name).map(|(at, _)| at).filter(is_whole)
+/// Whether what stands between two places of a text is not part of a longer name.
+fn is_word(text: &str, start: usize, end: usize) -> bool {
+    let after = &text[end..];
+    let more = after.strip_prefix('.').unwrap_or(after);
+    !text[..start].ends_with(is_of_name) && !after.starts_with('-') && !more.starts_with(is_of_name)
 }
 
 /// Whether a path ends here: what comes is no further name, or one that only a run would tell.
@@ -256,15 +294,13 @@ fn ends(after: &str) -> bool {
     !further.starts_with(|next| is_of_name(next) || next == '-')
 }
 
-/// Whether bytes that are no text hold the path of a file, or of its folder and not of something else in that.
+/// Whether bytes that are no text hold a path, and not only as the beginning of another one.
 fn is_written_in(content: &[u8], path: &TreePath) -> bool {
-    let (folder, name) = (path.parent().unwrap_or_else(TreePath::root), path.file_name());
-    let absolute = folder.on_lambda();
+    let absolute = path.on_lambda();
     memchr::memmem::find_iter(content, &absolute).any(|at| {
-        let after = &content[at + absolute.len()..];
-        let after: String = after.iter().take(LONGEST_PATH).map(|byte| char::from(*byte)).collect();
-        let below = after.strip_prefix('/').and_then(|below| below.strip_prefix(name));
-        !folder.is_root() && ends(&after) || below.is_some_and(ends)
+        let after = content[at + absolute.len()..].iter().take(LONGEST_PATH);
+        let after: String = after.map(|byte| char::from(*byte)).collect();
+        ends(&after)
     })
 }
 
@@ -315,8 +351,9 @@ mod tests {
         let mentions = Mentions::of(root, BTreeSet::from([used.clone()])).unwrap();
         for (content, expected) in cases {
             let found = mentions.in_content(*content).unwrap();
+            let paths: Vec<&TreePath> = found.into_iter().flat_map(|mention| mentions.paths(mention)).collect();
             let shown = String::from_utf8_lossy(content);
-            assert_eq!(found == [used.path.clone()], *expected, "{shown}");
+            assert_eq!(paths.contains(&&used.path), *expected, "{shown}");
         }
     }
 

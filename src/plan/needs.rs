@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
-use super::mention::{Mentions, Used};
+use super::mention::{Mention, Mentions, Used};
 use super::{NeededBy, Open, Spared};
 use crate::loader::{Answer, BOOTSTRAP, Found, Graph, Idle, graph, idle, wanted};
 use crate::r::{self, RHome, RPackage};
@@ -83,14 +83,16 @@ pub(super) fn spare(
         let by = NeededBy::Choice(choice.to_owned());
         search.spare_package(package, &by);
     }
+    let mut known = BTreeSet::new();
     while !search.pending.is_empty() {
         let pending = std::mem::take(&mut search.pending);
         let mentioned = search.mentioned(&pending);
         for (path, mentioned) in pending.iter().zip(mentioned) {
             search.follow(path);
-            let by = NeededBy::Path(path.clone());
-            for path in mentioned {
-                search.spare(&path, &by);
+            for mention in mentioned {
+                if known.insert(mention) {
+                    search.spare_mentioned(mention, path);
+                }
             }
         }
     }
@@ -259,9 +261,9 @@ impl Search<'_> {
     }
 
     /// For each path, what goes with libraries that are never loaded and what the file there may use all the same.
-    fn mentioned(&self, paths: &[TreePath]) -> Vec<Vec<TreePath>> {
+    fn mentioned(&self, paths: &[TreePath]) -> Vec<BTreeSet<Mention>> {
         let Some(mentions) = &self.mentions else {
-            return vec![Vec::new(); paths.len()];
+            return vec![BTreeSet::new(); paths.len()];
         };
         let in_file = |path: &TreePath| {
             let file = self.root.tree.file(path)?;
@@ -271,6 +273,14 @@ impl Search<'_> {
             }
         };
         paths.par_iter().map(|path| in_file(path).unwrap_or_default()).collect()
+    }
+
+    fn spare_mentioned(&mut self, mention: Mention, by: &TreePath) {
+        let mentions = self.mentions.iter();
+        let paths: Vec<TreePath> = mentions.flat_map(|mentions| mentions.paths(mention)).cloned().collect();
+        for path in paths {
+            self.spare(&path, &NeededBy::Path(by.clone()));
+        }
     }
 
     /// The absolute paths of the programs that a script's first line asks for.
