@@ -19,6 +19,9 @@ use crate::progress::{Progress, Stage};
 use crate::size::Bytes;
 use crate::tree::{Entry, File, TreePath};
 
+/// Entries of less than so many bytes are compressed in an instant.
+const SMALL: u64 = 256 << 10;
+
 /// One entry, compressed and waiting in the spool.
 #[derive(Debug, Clone)]
 pub(super) struct Ready {
@@ -81,12 +84,13 @@ impl Preparation<'_> {
         self.prepare(entries.collect())
     }
 
-    /// The largest first, so that no thread is left with a large one at the end.
+    /// The largest first, so that no thread is left with a large one at the end. Small ones are taken in the order in which
+    /// they lie on disk and in the zips.
     fn prepare(&self, mut entries: Vec<(&TreePath, &Entry, Effort)>) -> Result<Vec<Ready>, PackError> {
         let total = entries.iter().map(|(_, entry, _)| entry.unzipped()).sum::<Bytes>();
         entries.sort_by_key(|(path, ..)| *path);
         let mut numbered: Vec<_> = entries.into_iter().enumerate().collect();
-        numbered.sort_by_key(|(_, (_, entry, _))| Reverse(entry.unzipped()));
+        numbered.sort_by_key(|(_, (_, entry, _))| Reverse(entry.unzipped().0 / SMALL));
         let work = self.progress.start(Stage::Compress, total.0);
         // One for each thread: what they keep from one entry to the next takes long to set up.
         let idle: Mutex<Vec<Deflater>> = Mutex::default();
