@@ -9,10 +9,12 @@ mod invocation;
 mod junit;
 mod markdown;
 mod misfit;
+mod packed;
 mod place;
 mod prune;
 mod publication;
 mod rules;
+mod runtimes;
 mod sarif;
 #[cfg(test)]
 mod schema;
@@ -29,20 +31,21 @@ pub use invocation::{Invoked, InvokedEvent, invocation, invoke_end, invoke_notes
 pub use junit::junit;
 pub use markdown::markdown;
 pub use misfit::misfit;
+pub use packed::packed;
 pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
 pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};
+pub use runtimes::{RuntimeList, RuntimeReport, runtime, runtimes};
 pub use sarif::sarif;
 pub use table::Look;
-pub use text::{allowed_lines, analysis, checked, explained, finding_lines, packed, runtime, runtimes};
-pub use why::{Why, inside_tree, why};
+pub use text::{allowed_lines, analysis, checked, finding_lines};
+pub use why::{Why, explained, inside_tree, why};
 
 use serde::Serialize;
 
 use crate::check::{LayerSize, Report};
 use crate::finding::{Finding, any_error};
 use crate::gate::{Allowed, Growth, Judged};
-use crate::runtime::Summary;
 use crate::size::Bytes;
 
 /// The version of the JSON documents; it rises when a field changes its meaning.
@@ -101,72 +104,6 @@ impl Checked {
             allowed: judged.allowed,
             growth: judged.growth,
             layers: report.layers,
-        }
-    }
-}
-
-/// What `runtimes` answers.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct RuntimeList {
-    /// The version of this form.
-    pub schema_version: u32,
-    /// The runtimes that are built in.
-    pub runtimes: Vec<Summary>,
-}
-
-impl RuntimeList {
-    /// All of them.
-    pub fn new(runtimes: Vec<Summary>) -> Self {
-        Self {
-            schema_version: SCHEMA_VERSION,
-            runtimes,
-        }
-    }
-}
-
-/// What `runtimes show` answers.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct RuntimeReport<'a> {
-    /// The version of this form.
-    pub schema_version: u32,
-    /// The runtime's name.
-    pub name: &'a str,
-    /// What it is, in a line.
-    pub title: &'a str,
-    /// The architecture.
-    pub arch: crate::runtime::Arch,
-    /// The environment of a function's process.
-    pub environment: &'a std::collections::BTreeMap<String, String>,
-    /// The highest version of each family of symbols.
-    pub highest_versions: &'a std::collections::BTreeMap<String, String>,
-    /// The loader, and where it looks last.
-    pub interpreter: &'a str,
-    /// Where the loader looks last.
-    pub default_directories: &'a [String],
-    /// Libraries and commands by their absolute paths.
-    pub files: Vec<String>,
-}
-
-impl<'a> RuntimeReport<'a> {
-    /// What there is to say of a runtime.
-    pub fn of(runtime: &'a crate::runtime::Runtime) -> Self {
-        let is_file = |entry: &crate::tree::Entry| matches!(entry, crate::tree::Entry::File(_));
-        Self {
-            schema_version: SCHEMA_VERSION,
-            name: &runtime.name,
-            title: &runtime.title,
-            arch: runtime.arch,
-            environment: &runtime.environment,
-            highest_versions: &runtime.highest_versions,
-            interpreter: &runtime.interpreter,
-            default_directories: &runtime.default_directories,
-            files: runtime
-                .entries()
-                .filter(|(_, entry)| is_file(entry))
-                .map(|(path, _)| path)
-                .collect(),
         }
     }
 }

@@ -6,12 +6,15 @@ use std::collections::btree_map::Entry as Slot;
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
+use super::table::Look;
+use super::text::ROWS;
 use crate::host::Libraries;
 use crate::loader::{Answer, Followed, Found, Graph, Loaded, Outcome, Searched, Served, Start, follow_all, graph};
 use crate::plan::Plan;
 use crate::root::{Place, Root, link_target};
 use crate::runtime::Runtime;
-use crate::tree::{Entry, Tree, TreePath, path::LAYER_ROOT};
+use crate::tree::path::{LAYER_ROOT, escaped};
+use crate::tree::{Entry, Tree, TreePath};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
@@ -255,4 +258,83 @@ pub fn inside_tree(what: &str, tree: &str) -> String {
         Some(rest) if !trimmed.is_empty() && trimmed != LAYER_ROOT => rest.to_owned(),
         _ => what.trim_start_matches("./").to_owned(),
     }
+}
+
+/// What `why` answers, for people.
+pub fn explained(why: &Why, look: Look) -> String {
+    let what = escaped(why.what.as_bytes());
+    let mut text = match &why.path {
+        Some(path) => format!("{what} is {} in the tree.\n", escaped(path.as_bytes())),
+        None => format!("{what} is not in the tree.\n"),
+    };
+    if let Some(rule) = &why.dropped_by {
+        text += &format!("Rule {rule} takes it.\n");
+    }
+    if let Some(spared) = &why.spared {
+        text += &format!(
+            "Rule {} would take it, but {} needs it.\n",
+            spared.rule,
+            escaped(spared.needed_by.as_bytes())
+        );
+    }
+    if !why.linked_from.is_empty() {
+        text += &format!(
+            "Links to it: {}.\n",
+            why.linked_from
+                .iter()
+                .map(|link| escaped(link.as_bytes()))
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+    }
+    if let Some(by) = &why.shadowed_by {
+        text += &format!("It is never loaded: {} of {} comes first.\n", by, why.runtime);
+    }
+    if !why.chains.is_empty() {
+        text += &look.heading("Loaded by");
+    }
+    let shown = if look.verbose { usize::MAX } else { ROWS };
+    for chain in why.chains.iter().take(shown) {
+        text += &chain_lines(chain);
+    }
+    if why.chains.len() > shown {
+        text += &format!("{} more with -v\n", why.chains.len() - shown);
+    }
+    if !why.misses.is_empty() {
+        text += &look.heading("Not found for");
+    }
+    for miss in &why.misses {
+        text += &chain_lines(&miss.chain);
+        if miss.never_loaded {
+            text += "      which is never loaded: the runtime's own comes first, so that this does not matter\n";
+        }
+        for searched in &miss.searched {
+            text += &format!(
+                "      {} ({}): {}\n",
+                escaped(searched.directory.as_bytes()),
+                searched.via,
+                searched.outcome
+            );
+        }
+    }
+    if let Some(host) = &why.host_path {
+        text += &format!("pack brings it in from {host}.\n");
+    }
+    if why.chains.is_empty() && why.misses.is_empty() {
+        text += "No program of the tree loads it.\n";
+    }
+    text
+}
+
+fn chain_lines(chain: &Chain) -> String {
+    let mut text = String::new();
+    for (depth, step) in chain.steps.iter().enumerate() {
+        let path = escaped(step.path.as_bytes());
+        if depth == 0 {
+            text += &format!("  {path}\n");
+        } else {
+            text += &format!("  {}-> {path} ({})\n", "   ".repeat(depth - 1), step.via);
+        }
+    }
+    text
 }

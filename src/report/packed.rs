@@ -1,0 +1,147 @@
+//! What `pack` answers.
+
+use std::collections::BTreeMap;
+
+use super::table::{Column, Look};
+use super::text::{allowed_lines, counted, finding_lines, long_table, some_of};
+use crate::gate::Allowed;
+use crate::limits;
+use crate::pack::{LayerChange, Manifest, Packed, Recompressed};
+use crate::size::{Bytes, exact};
+use crate::tree::path::escaped;
+
+/// What `pack` answers; `allowed` is what check found and the project allows.
+pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) -> String {
+    let mut text = layers(&packed.manifest, output, look);
+    if !packed.manifest.added.is_empty() {
+        text += &look.heading("Brought in");
+        let rows = packed.manifest.added.iter().map(|added| {
+            vec![
+                escaped(added.path.as_bytes()),
+                added.from.clone(),
+                some_of(&added.needed_by),
+            ]
+        });
+        text += &look.table(
+            &[Column::Left("Path"), Column::Left("From"), Column::Left("Needed by")],
+            rows.collect(),
+        );
+    }
+    if !packed.manifest.dropped.is_empty() {
+        text += &look.heading("Left out");
+        let rows = packed.manifest.dropped.iter().map(|dropped| {
+            vec![
+                dropped.rule.clone(),
+                exact(dropped.files as u64),
+                dropped.bytes.to_string(),
+            ]
+        });
+        text += &long_table(
+            look,
+            &[Column::Left("Rule"), Column::Right("Files"), Column::Right("Size")],
+            rows.collect(),
+        );
+    }
+    let changed = &packed.manifest.changed;
+    if !changed.is_empty() {
+        let mut sums: BTreeMap<&str, (u64, Bytes, Bytes)> = BTreeMap::new();
+        for file in changed {
+            let (files, before, after) = sums.entry(&file.by).or_default();
+            *files += 1;
+            *before += file.before_bytes;
+            *after += file.after_bytes;
+        }
+        text += &look.heading("Changed");
+        let rows = sums.into_iter().map(|(by, (files, before, after))| {
+            vec![by.to_owned(), exact(files), before.to_string(), after.to_string()]
+        });
+        let columns = [
+            Column::Left("By"),
+            Column::Right("Files"),
+            Column::Right("Before"),
+            Column::Right("After"),
+        ];
+        text += &look.table(&columns, rows.collect());
+    }
+    for file in &packed.manifest.not_stripped {
+        let path = escaped(file.path.as_bytes());
+        text += &look.folded("", &format!("{path} is as it was: {}", file.reason));
+    }
+    let findings = finding_lines(&packed.findings, look) + &allowed_lines(allowed, look);
+    if !findings.is_empty() {
+        text += &look.heading("Findings");
+        text += &findings;
+    }
+    text
+}
+
+/// The layers that were packed, how many there are and what became of those before.
+fn layers(manifest: &Manifest, output: &str, look: Look) -> String {
+    let Manifest { layers, totals, .. } = manifest;
+    let rows = layers.iter().map(|layer| {
+        vec![
+            layer.file.clone(),
+            layer.change.map_or("", change).to_owned(),
+            layer.zipped_bytes.to_string(),
+            layer.unzipped_bytes.to_string(),
+            exact(layer.entries as u64),
+            escaped(some_of(&layer.components).as_bytes()),
+        ]
+    });
+    let columns = [
+        Column::Left("Layer"),
+        Column::Left("Change"),
+        Column::Right("Zipped"),
+        Column::Right("Unzipped"),
+        Column::Right("Entries"),
+        Column::Left("Components"),
+    ];
+    let mut text = look.table(&columns, rows.collect());
+    let sum = format!(
+        "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}",
+        if totals.layers == 1 {
+            "1 layer".to_owned()
+        } else {
+            format!("{} layers", totals.layers)
+        },
+        totals.zipped_bytes,
+        totals.unzipped_bytes,
+        manifest.runtime,
+        manifest.arch,
+        if totals.optimal {
+            "No fewer layers are possible.".to_owned()
+        } else {
+            format!("At least {} are needed.", totals.lower_bound)
+        },
+    );
+    text += &look.folded("", &sum);
+    if let Some(layers) = totals.layers_at_limit {
+        let way = format!(
+            "With --max {} (just under 50 MiB, all that Lambda takes in a request) it would be {layers}.",
+            limits::ZIPPED_BYTES
+        );
+        text += &look.folded("", &way);
+    }
+    let recompressed = &manifest.recompressed;
+    if !recompressed.is_empty() {
+        let saved = |file: &Recompressed| Bytes(file.before_bytes.0.saturating_sub(file.after_bytes.0));
+        let again = format!(
+            "{} compressed once more, as with --effort max: {} less, which saves a layer.",
+            counted(recompressed.len(), "file"),
+            recompressed.iter().map(saved).sum::<Bytes>(),
+        );
+        text += &look.folded("", &again);
+    }
+    if !manifest.removed_layers.is_empty() {
+        text += &format!("No longer there: {}.\n", some_of(&manifest.removed_layers));
+    }
+    text
+}
+
+fn change(change: LayerChange) -> &'static str {
+    match change {
+        LayerChange::New => "new",
+        LayerChange::Changed => "changed",
+        LayerChange::Unchanged => "unchanged",
+    }
+}

@@ -1,0 +1,141 @@
+//! What `runtimes` and `runtimes show` answer.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::SCHEMA_VERSION;
+use super::table::{Column, Look};
+use crate::runtime::{Arch, Runtime, Summary};
+use crate::tree::Entry;
+
+/// What `runtimes` answers.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RuntimeList {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The runtimes that are built in.
+    pub runtimes: Vec<Summary>,
+}
+
+impl RuntimeList {
+    /// All of them.
+    pub fn new(runtimes: Vec<Summary>) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            runtimes,
+        }
+    }
+}
+
+/// What `runtimes show` answers.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RuntimeReport<'a> {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The runtime's name.
+    pub name: &'a str,
+    /// What it is, in a line.
+    pub title: &'a str,
+    /// The architecture.
+    pub arch: Arch,
+    /// The environment of a function's process.
+    pub environment: &'a BTreeMap<String, String>,
+    /// The highest version of each family of symbols.
+    pub highest_versions: &'a BTreeMap<String, String>,
+    /// The loader, and where it looks last.
+    pub interpreter: &'a str,
+    /// Where the loader looks last.
+    pub default_directories: &'a [String],
+    /// Libraries and commands by their absolute paths.
+    pub files: Vec<String>,
+}
+
+impl<'a> RuntimeReport<'a> {
+    /// What there is to say of a runtime.
+    pub fn of(runtime: &'a Runtime) -> Self {
+        let is_file = |entry: &Entry| matches!(entry, Entry::File(_));
+        Self {
+            schema_version: SCHEMA_VERSION,
+            name: &runtime.name,
+            title: &runtime.title,
+            arch: runtime.arch,
+            environment: &runtime.environment,
+            highest_versions: &runtime.highest_versions,
+            interpreter: &runtime.interpreter,
+            default_directories: &runtime.default_directories,
+            files: runtime
+                .entries()
+                .filter(|(_, entry)| is_file(entry))
+                .map(|(path, _)| path)
+                .collect(),
+        }
+    }
+}
+
+/// The built-in runtimes.
+pub fn runtimes(list: &RuntimeList, look: Look) -> String {
+    let rows = list.runtimes.iter().map(|summary| {
+        vec![
+            summary.name.clone(),
+            summary.title.clone(),
+            summary.base.clone(),
+            summary
+                .archs
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+            summary.state.clone(),
+            summary.recorded.clone(),
+        ]
+    });
+    let columns = [
+        Column::Left("Runtime"),
+        Column::Left("What it is"),
+        Column::Left("Base"),
+        Column::Left("On"),
+        Column::Left("State"),
+        Column::Left("Recorded"),
+    ];
+    look.table(&columns, rows.collect())
+}
+
+/// One runtime: its environment, versions and files.
+pub fn runtime(runtime: &Runtime, look: Look) -> String {
+    let mut text = format!("{} on {}: {}\n", runtime.name, runtime.arch, runtime.title);
+    text += &look.heading("Environment");
+    for (name, value) in &runtime.environment {
+        text += &format!("{name}={value}\n");
+    }
+    text += &look.heading("Loader");
+    text += &format!(
+        "{}, then {}\n",
+        runtime.interpreter,
+        runtime.default_directories.join(", ")
+    );
+    for (family, version) in &runtime.highest_versions {
+        text += &format!("up to {family}_{version}\n");
+    }
+    let mut libraries = Vec::new();
+    let mut commands = Vec::new();
+    for (path, entry) in runtime.entries() {
+        if let Entry::File(file) = entry {
+            let list = if file.content.object().is_some() {
+                &mut libraries
+            } else {
+                &mut commands
+            };
+            list.push(path);
+        }
+    }
+    for (title, list) in [("Libraries", libraries), ("Commands", commands)] {
+        text += &look.heading(title);
+        for path in list {
+            text += &format!("{path}\n");
+        }
+    }
+    text
+}
