@@ -222,11 +222,15 @@ pub fn plan(
     for file in &added {
         origins.insert(file.path.clone(), file.from.clone());
     }
-    let is_left_out = |idle: &Idle| {
+    let is_left_out = |idle: &&Idle| {
         let taker = dropped.get(&idle.library.path);
         taker.is_some_and(|taker| matcher.takes_shadowed(taker))
     };
-    let left_out = needed.idle.into_iter().filter(is_left_out).map(|idle| idle.library);
+    let left_out = matcher
+        .idle()
+        .iter()
+        .filter(is_left_out)
+        .map(|idle| idle.library.clone());
     let mut shadowed: Vec<Shadowed> = graph.shadowed.iter().cloned().chain(left_out).collect();
     shadowed.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Plan {
@@ -309,7 +313,7 @@ fn leave_out(
     dropped: &BTreeMap<TreePath, String>,
     needed: &Needed,
 ) -> (Tree, Vec<Spared>) {
-    let Needed { folders, idle, .. } = needed;
+    let (folders, idle) = (&needed.folders, matcher.idle());
     let kept = without(root.tree, dropped, folders);
     // What else is dropped is somebody's wish.
     let takers: BTreeMap<TreePath, String> = idle

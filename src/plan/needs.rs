@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::mention::{Mention, Mentions, Used};
 use super::{NeededBy, Open, Spared};
-use crate::loader::{Answer, BOOTSTRAP, Found, Graph, Idle, graph, idle, wanted};
+use crate::loader::{Answer, BOOTSTRAP, Found, Graph, Idle, wanted};
 use crate::r::{self, RHome, RPackage};
 use crate::root::{Place, Root, link_target};
 use crate::rules::Matcher;
@@ -20,9 +20,7 @@ pub(super) struct Needed {
     pub(super) spared: Vec<Spared>,
     /// Folders that kept links lead to: they stay even if nothing in them does.
     pub(super) folders: BTreeSet<TreePath>,
-    /// Libraries on the search path that are never loaded, sorted by path, be they left out or not.
-    pub(super) idle: Vec<Idle>,
-    /// What goes with these.
+    /// What goes with libraries that are never loaded.
     going: Vec<Going>,
 }
 
@@ -41,9 +39,8 @@ pub(super) fn spare(
     dropped: &mut BTreeMap<TreePath, String>,
 ) -> Needed {
     let packages = r::packages(root.tree);
-    let graph = graph(root);
-    let idle = idle(root, &graph);
-    let going = Going::all(matcher, dropped, &idle);
+    let (graph, idle) = (matcher.graph(), matcher.idle());
+    let going = Going::all(matcher, dropped);
     let used = going.iter().map(|going| Used {
         path: going.path.clone(),
         is_command: going.is_command,
@@ -53,7 +50,7 @@ pub(super) fn spare(
         matcher,
         open,
         mentions: Mentions::of(root, used.collect()),
-        wanted: wanted(root, &graph, &idle),
+        wanted: wanted(root, graph, idle),
         graph,
         homes: RHome::all(root.tree)
             .into_iter()
@@ -75,7 +72,6 @@ pub(super) fn spare(
             spared: Vec::new(),
             folders: BTreeSet::new(),
             going,
-            idle,
         },
         dropped,
     };
@@ -108,7 +104,7 @@ struct Search<'a> {
     open: &'a Open<'a>,
     /// What goes with libraries that are never loaded.
     mentions: Option<Mentions<'a>>,
-    graph: Graph,
+    graph: &'a Graph,
     /// By what they may be loaded all the same.
     wanted: BTreeMap<TreePath, BTreeSet<TreePath>>,
     /// By `bin/R`, which stands for the whole R.
@@ -223,7 +219,7 @@ impl Search<'_> {
                     .chain([library])
                     .any(|name| text.contains(name.file_name()))
         };
-        let named = self.needed.idle.iter().filter(is_named);
+        let named = self.matcher.idle().iter().filter(is_named);
         named.map(|idle| idle.library.path.clone()).collect()
     }
 
@@ -246,7 +242,7 @@ impl Search<'_> {
     /// Spares the names of a library that stays although it is never loaded, which is of no use without them, and what would
     /// have gone with it.
     fn follow_idle(&mut self, path: &TreePath, by: &NeededBy) {
-        let Some(idle) = self.needed.idle.iter().find(|idle| idle.library.path == *path) else {
+        let Some(idle) = self.matcher.idle().iter().find(|idle| idle.library.path == *path) else {
             return;
         };
         let is_name = |link: &&TreePath| {
@@ -349,11 +345,14 @@ impl Needed {
 
 impl Going {
     /// Everything of the kind, sorted by path.
-    fn all(matcher: &Matcher, dropped: &BTreeMap<TreePath, String>, idle: &[Idle]) -> Vec<Self> {
+    fn all(matcher: &Matcher, dropped: &BTreeMap<TreePath, String>) -> Vec<Self> {
         let takers: BTreeSet<&str> = matcher.takes_with_shadowed().collect();
         let taken = dropped.iter().filter(|(_, taker)| takers.contains(taker.as_str()));
         let going = taken.flat_map(|(path, taker)| {
-            let libraries = idle.iter().filter(|idle| matcher.goes_with(taker, path, idle));
+            let libraries = matcher
+                .idle()
+                .iter()
+                .filter(move |idle| matcher.goes_with(taker, path, idle));
             libraries.map(|idle| Self {
                 path: path.clone(),
                 library: idle.library.path.clone(),

@@ -6,7 +6,7 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::{Anchor, Choices, Rule, RuleError, RuleSet};
-use crate::loader::{Idle, graph, idle};
+use crate::loader::{Graph, Idle, graph, idle};
 use crate::r::{self, RHome};
 use crate::root::Root;
 use crate::tree::{Tree, TreePath};
@@ -18,6 +18,8 @@ pub struct Matcher {
     packages: Option<Packages>,
     rules: Vec<Ready>,
     anchored: Vec<Anchored>,
+    graph: Graph,
+    idle: Vec<Idle>,
 }
 
 /// The globs of one [`Choices`].
@@ -76,11 +78,8 @@ impl Matcher {
             .iter()
             .map(|(rule, on)| Ready::new(rule, *on))
             .collect::<Result<_, RuleError>>()?;
-        let idle = if rules.iter().any(Ready::is_about_shadowed) {
-            idle(root, &graph(root))
-        } else {
-            Vec::new()
-        };
+        let graph = graph(root);
+        let idle = idle(root, &graph);
         let anchored = by_anchor
             .into_par_iter()
             .map(|((anchor, _), numbers)| {
@@ -126,7 +125,19 @@ impl Matcher {
             packages: packages(choices, tree)?,
             rules,
             anchored,
+            graph,
+            idle,
         })
+    }
+
+    /// What the loader does with the whole tree.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The libraries of the tree that are never loaded.
+    pub fn idle(&self) -> &[Idle] {
+        &self.idle
     }
 
     /// What takes the path: `--keep` beats everything, then `--drop`, then the selection of R packages, then the last rule
