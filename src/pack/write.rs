@@ -76,7 +76,7 @@ impl Writer<'_> {
         let is_earlier = earlier.is_some();
         let hash = match earlier {
             Some(hash) => {
-                advance(length)?;
+                advance(entries.iter().map(|ready| u64::from(ready.entry.compressed)).sum())?;
                 hash
             }
             None => self.anew(&at, &file, length, &entries, advance)?,
