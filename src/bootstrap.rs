@@ -5,8 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::languages::r::RHome;
 use crate::plan::{MadeFile, Plan};
-use crate::r::RHome;
 use crate::tree::{Mode, Tree, TreePath};
 
 /// The file that Lambda starts (AWS Lambda developer guide, "Building a custom runtime"); the two others are ours.

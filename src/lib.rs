@@ -11,7 +11,7 @@
 //! [`gate`] is what a project demands beyond that, and [`inventory`] and [`diff`] say what has changed between two builds.
 //! [`prune`] carries a plan out on the tree itself, and back. [`invoke`] runs a handler on layers. [`config`] is what a
 //! project wants of every run.
-//! [`report`] turns results into tables and JSON. [`r`] knows R's own ways, and [`bootstrap`] makes a Lambda runtime of R.
+//! [`report`] turns results into tables and JSON. [`languages`] has a room for each language, and [`bootstrap`] makes a Lambda runtime of R.
 //!
 //! What holds everywhere:
 //! * Only [`tree::scan`], [`host`], [`pack`], [`check`], [`inventory`], [`prune`], [`bootstrap`], [`publish`], [`invoke`] and the
@@ -32,6 +32,7 @@ pub mod gate;
 pub mod host;
 pub mod inventory;
 pub mod invoke;
+pub mod languages;
 pub mod limits;
 pub mod loader;
 pub mod nearest;
@@ -40,7 +41,7 @@ pub mod plan;
 pub mod progress;
 pub mod prune;
 pub mod publish;
-pub mod r;
+
 pub mod report;
 pub mod root;
 pub mod rules;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{names, shown};
 use crate::elf::Kind;
 use crate::finding::{Code, Finding};
-use crate::r::RHome;
+use crate::languages::r::RHome;
 use crate::root::{Place, Root};
 use crate::shell;
 use crate::size::exact;

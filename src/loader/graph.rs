@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::root::{Place, Root};
 use crate::tree::TreePath;
 
-use super::process::{Process, Processes};
 use super::search::{Answer, Finder, Found, Loaded, Served};
+use crate::languages::process::{Process, Processes};
 
 /// What the loader does with a tree.
 #[derive(Debug, Clone, Default)]

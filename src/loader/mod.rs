@@ -6,12 +6,12 @@
 
 mod graph;
 mod idle;
-mod process;
+
 mod search;
 mod versions;
 
+pub use crate::languages::process::{BOOTSTRAP, Process, Processes};
 pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph};
 pub use idle::{Idle, idle, wanted};
-pub use process::{BOOTSTRAP, Process, Processes};
 pub use search::{Answer, Finder, Found, How, Loaded, Outcome, Searched, Served};
 pub use versions::{Grade, VersionProblem, version_problems};

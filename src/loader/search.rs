@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::elf::{Kind, Object};
 use crate::root::{Place, Root};
 
-use super::process::Process;
+use crate::languages::process::Process;
 
 /// Where a library was looked for, in the loader's own order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

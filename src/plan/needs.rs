@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::mention::{Mention, Mentions, Used};
 use super::{NeededBy, Open, Spared};
+use crate::languages::r::{self, RHome, RPackage};
 use crate::loader::{Answer, BOOTSTRAP, Found, Graph, Idle, wanted};
-use crate::r::{self, RHome, RPackage};
 use crate::root::{Place, Root, link_target};
 use crate::rules::Matcher;
 use crate::shell;

@@ -1,7 +1,7 @@
 //! What a plan does about traps that Lambda has for the tree as it is.
 
 use super::{MadeFile, Plan};
-use crate::r::which;
+use crate::languages::r::which;
 use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::tree::{Mode, TreePath};

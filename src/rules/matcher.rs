@@ -6,8 +6,8 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::{Anchor, Choices, Rule, RuleError, RuleSet};
+use crate::languages::r::{self, RHome};
 use crate::loader::{Graph, Idle, graph, idle};
-use crate::r::{self, RHome};
 use crate::root::Root;
 use crate::tree::{Tree, TreePath};
 

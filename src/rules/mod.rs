@@ -12,8 +12,8 @@ pub use file::read_rules;
 pub use matcher::Matcher;
 pub(crate) use matcher::set_of as path_globs;
 
+use crate::languages::r::SelectionError;
 use crate::nearest::suggestion;
-use crate::r::SelectionError;
 use crate::toml_file::TomlError;
 
 /// The rule files that are built in, by name, in the order in which they apply.

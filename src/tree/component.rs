@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Tree, TreePath};
-use crate::r::{self, RHome};
+use crate::languages::r::{self, RHome};
 use crate::size::Bytes;
 
 /// The component of what lies in R's home and in no package.

@@ -1,7 +1,7 @@
 //! What a file is, as far as the rest of the program asks: an ELF object, a script, a text that is read, or data.
 
 use crate::elf::{self, Object, Source};
-use crate::r::{lazyload, rscript};
+use crate::languages::r::{lazyload, rscript};
 
 /// How much of a text known by name is read: no start script or package description comes near it.
 pub const TEXT_LIMIT: usize = 1 << 20;
@@ -23,7 +23,7 @@ const PEM_PRIVATE: &[u8] = b"PRIVATE KEY-----";
 /// `ldpaths` and `Renviron` hold R's environment (R Installation and Administration, section 2.8 and 8),
 /// `DESCRIPTION` the packages that an R package needs (Writing R Extensions, section 1.1.1), `NAMESPACE` its libraries.
 /// The database of package base holds the path of `which`, and R's system profile, `Rprofile`, may hold the way round it;
-/// see [`lazyload`] and [`crate::r::which`]. Start scripts are read whole. `RECORD` lists the files of a Python
+/// see [`lazyload`] and [`crate::languages::r::which`]. Start scripts are read whole. `RECORD` lists the files of a Python
 /// distribution.
 const WANTED_NAMES: [&str; 9] = [
     "ldpaths",

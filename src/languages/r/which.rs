@@ -10,9 +10,9 @@ use crate::tree::{Content, TreePath};
 pub const STAND_IN: &str = "bin/which";
 
 /// The stand-in, a shell script.
-pub const SCRIPT: &str = include_str!("../../rules/r-which/which");
+pub const SCRIPT: &str = include_str!("../../../rules/r-which/which");
 
-const PROFILE_LINES: &str = include_str!("../../rules/r-which/Rprofile");
+const PROFILE_LINES: &str = include_str!("../../../rules/r-which/Rprofile");
 
 /// An R whose `Sys.which` does not work.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -45,7 +45,7 @@ struct Known {
 static KNOWN: LazyLock<Known> = LazyLock::new(|| known().unwrap_or_default());
 
 fn known() -> Result<Known, Box<dyn std::error::Error>> {
-    let data: Data = toml::from_str(include_str!("../../rules/r-packages.toml"))?;
+    let data: Data = toml::from_str(include_str!("../../../rules/r-packages.toml"))?;
     let globs = |texts: &[String]| {
         let mut builder = GlobSetBuilder::new();
         for text in texts {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::elf::Kind;
-use crate::r::RHome;
+use crate::languages::r::RHome;
 use crate::root::Root;
 use crate::shell;
 use crate::tree::TreePath;
