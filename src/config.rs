@@ -9,8 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::gate::file::{BudgetTable, CheckTable};
-use crate::gate::{self, Demands};
-use crate::rules::Choices;
+use crate::gate::{self, Policy};
+use crate::rules::RuleSelection;
 use crate::rules::file::{RuleTable, check_tables, checked_globs};
 use crate::toml_file::{TomlError, TomlFile, keys};
 
@@ -21,9 +21,9 @@ pub const DEFAULT_NAME: &str = "lambdar-prune.toml";
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// What goes and what stays: `enable`, `disable`, `keep`, `drop`, `r-packages` and `[[rules]]`, at the top of the file.
-    pub choices: Choices,
+    pub selection: RuleSelection,
     /// What layers have to get through: `[check]` and `[[budget]]`.
-    pub demands: Demands,
+    pub policy: Policy,
 }
 
 /// The keys of the file.
@@ -92,7 +92,7 @@ impl Config {
             .map(|table| table.into_rule(&file, name, &[]))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            choices: Choices {
+            selection: RuleSelection {
                 file: Some(name.to_owned()),
                 rules,
                 enable: keys.enable,
@@ -101,7 +101,7 @@ impl Config {
                 drop: checked_globs(&file, keys.drop)?,
                 r_packages: keys.r_packages,
             },
-            demands: gate::file::demands(&file, name, keys.check, keys.budget)?,
+            policy: gate::file::policy(&file, name, keys.check, keys.budget)?,
         })
     }
 }
@@ -118,14 +118,14 @@ mod tests {
              [[rules]]\nid = 'mine'\ntitle = 't'\ncategory = 'caches'\npaths = ['c']\nbreaks = 'b'\nsource = 's'\n",
         )
         .unwrap();
-        let choices = config.choices;
-        assert_eq!(choices.enable, ["tests"]);
-        assert_eq!(choices.disable, ["docs"]);
-        assert_eq!(choices.keep, ["a/**"]);
-        assert_eq!(choices.drop, ["b"]);
-        assert_eq!(choices.r_packages, Some(vec!["stats".to_owned()]));
-        assert_eq!(choices.rules[0].id, "mine");
-        assert_eq!(choices.rules[0].pack, "lambdar-prune.toml");
+        let selection = config.selection;
+        assert_eq!(selection.enable, ["tests"]);
+        assert_eq!(selection.disable, ["docs"]);
+        assert_eq!(selection.keep, ["a/**"]);
+        assert_eq!(selection.drop, ["b"]);
+        assert_eq!(selection.r_packages, Some(vec!["stats".to_owned()]));
+        assert_eq!(selection.rules[0].id, "mine");
+        assert_eq!(selection.rules[0].pack, "lambdar-prune.toml");
         for (text, expected) in [
             (
                 "kepe = []\n",

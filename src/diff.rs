@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::inventory::{Inventory, Sizes};
-use crate::report::SCHEMA_VERSION;
 use crate::size::Bytes;
+
+/// The version of the JSON document; it rises when a field changes its meaning.
+const SCHEMA_VERSION: u32 = 1;
 
 /// How something has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

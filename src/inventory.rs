@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub use read::{InventoryError, read_inventory};
 
 use crate::check::{Layer, LayerSize};
-use crate::pack::Manifest;
+use crate::manifest::Manifest;
 use crate::size::Bytes;
 use crate::tree::component::Components;
 use crate::tree::{Entry, Tree, TreePath};

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::host::Libraries;
 use crate::loader::{Graph, Idle, Shadowed, graph};
-use crate::root::{Place, Root, link_target};
+use crate::root::{Location, Root, link_target};
 use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
@@ -417,7 +417,7 @@ fn copy(
         target: target.clone(),
         reason,
     };
-    let Ok(Place::Tree(place)) = root.resolve(&link_target(from, target)) else {
+    let Ok(Location::Tree(place)) = root.resolve(&link_target(from, target)) else {
         return Err(refuse("it is not in the tree"));
     };
     if open.iter().chain([from]).any(|inside| inside.below(&place).is_some()) {

@@ -18,14 +18,14 @@ pub struct Root<'a> {
 
 /// What a path leads to once every link in it is followed. Two paths that lead to the same place are the same file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub enum Location {
     /// Something in the tree, its root included.
     Tree(TreePath),
     /// Something of the runtime, by its absolute path.
     Runtime(String),
 }
 
-impl Place {
+impl Location {
     /// The absolute path on Lambda.
     pub fn on_lambda(&self) -> String {
         match self {
@@ -48,12 +48,12 @@ pub enum Unresolved {
 
 impl<'a> Root<'a> {
     /// Follows every link of an absolute path, the last name's included.
-    pub fn resolve(&self, absolute: &str) -> Result<Place, Unresolved> {
+    pub fn resolve(&self, absolute: &str) -> Result<Location, Unresolved> {
         self.walk(absolute, |_| ())
     }
 
     /// As [`Root::resolve`], and tells of every link of the tree on the way.
-    pub fn walk(&self, absolute: &str, mut passed: impl FnMut(TreePath)) -> Result<Place, Unresolved> {
+    pub fn walk(&self, absolute: &str, mut passed: impl FnMut(TreePath)) -> Result<Location, Unresolved> {
         let mut pending: Vec<&str> = absolute.rsplit('/').collect();
         // Where the walk is: an absolute path, empty for the root.
         let mut here = String::with_capacity(absolute.len());
@@ -103,20 +103,20 @@ impl<'a> Root<'a> {
             }
         }
         if here.is_empty() {
-            return Ok(Place::Runtime("/".to_owned()));
+            return Ok(Location::Runtime("/".to_owned()));
         }
         match TreePath::from_lambda(&here) {
-            Some(path) => Ok(Place::Tree(path)),
-            None if self.runtime.entry(&here).is_some() => Ok(Place::Runtime(here)),
+            Some(path) => Ok(Location::Tree(path)),
+            None if self.runtime.entry(&here).is_some() => Ok(Location::Runtime(here)),
             None => Err(Unresolved::NotInRuntime(here)),
         }
     }
 
     /// The ELF object at a place.
-    pub fn object(&self, place: &Place) -> Option<&'a Object> {
+    pub fn object(&self, place: &Location) -> Option<&'a Object> {
         match place {
-            Place::Tree(path) => self.tree.object(path),
-            Place::Runtime(path) => match self.runtime.entry(path) {
+            Location::Tree(path) => self.tree.object(path),
+            Location::Runtime(path) => match self.runtime.entry(path) {
                 Some(Entry::File(file)) => file.content.object(),
                 _ => None,
             },
@@ -135,28 +135,28 @@ pub fn link_target(link: &TreePath, target: &str) -> String {
 
 impl Root<'_> {
     /// The folder at an absolute path, links followed; one of which nothing is known counts as none.
-    pub fn folder(&self, absolute: &str) -> Option<Place> {
+    pub fn folder(&self, absolute: &str) -> Option<Location> {
         let place = self.resolve(absolute).ok()?;
         let is_folder = match &place {
-            Place::Tree(path) => path.is_root() || matches!(self.tree.get(path), Some(Entry::Directory(_))),
-            Place::Runtime(path) => path == "/" || matches!(self.runtime.entry(path), Some(Entry::Directory(_))),
+            Location::Tree(path) => path.is_root() || matches!(self.tree.get(path), Some(Entry::Directory(_))),
+            Location::Runtime(path) => path == "/" || matches!(self.runtime.entry(path), Some(Entry::Directory(_))),
         };
         is_folder.then_some(place)
     }
 
     /// What a name in a folder leads to. The folder must be one that [`Root::folder`] gave: then only the name itself can
     /// be a link.
-    pub fn entry_in(&self, folder: &Place, name: &str) -> Option<Place> {
+    pub fn entry_in(&self, folder: &Location, name: &str) -> Option<Location> {
         let (place, entry) = match folder {
-            Place::Tree(folder) => {
+            Location::Tree(folder) => {
                 let path = folder.join(name)?;
                 let entry = self.tree.get(&path)?;
-                (Place::Tree(path), entry)
+                (Location::Tree(path), entry)
             }
-            Place::Runtime(folder) => {
+            Location::Runtime(folder) => {
                 let path = format!("{}/{name}", folder.trim_end_matches('/'));
                 let entry = self.runtime.entry(&path)?;
-                (Place::Runtime(path), entry)
+                (Location::Runtime(path), entry)
             }
         };
         match entry {

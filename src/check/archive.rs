@@ -73,6 +73,12 @@ impl Header {
         (self.made_by & 0xff, self.needed & 0xff)
     }
 
+    /// What the entry adds to the zip, its headers included and its extra fields not.
+    pub(super) fn zipped_bytes(&self) -> u64 {
+        let headers = LOCAL_LENGTH + CENTRAL_LENGTH + 2 * self.name.len();
+        self.compressed.saturating_add(headers as u64)
+    }
+
     pub(super) fn is_encrypted(&self) -> bool {
         self.flags & ENCRYPTED != 0
     }

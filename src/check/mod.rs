@@ -18,9 +18,9 @@ pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 use crate::finding::{Code, Finding};
 use crate::limits;
 use crate::loader::{Grade, Graph, graph, version_problems};
-use crate::pack::{MANIFEST_NAME, Manifest, Via};
+use crate::manifest::{MANIFEST_NAME, Manifest, Via};
 use crate::progress::{Interrupted, Progress};
-use crate::root::{Place, Root, Unresolved, link_target};
+use crate::root::{Location, Root, Unresolved, link_target};
 use crate::runtime::{Arch, Runtime};
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
@@ -412,7 +412,7 @@ fn links_between(root: Root<'_>, origins: &Origins) -> Vec<Finding> {
             continue;
         };
         let mut way = Vec::new();
-        let Ok(Place::Tree(place)) = root.walk(&link_target(path, target), |link| way.push(link)) else {
+        let Ok(Location::Tree(place)) = root.walk(&link_target(path, target), |link| way.push(link)) else {
             continue;
         };
         way.push(place);
@@ -463,9 +463,9 @@ pub fn link_findings(root: Root<'_>) -> Vec<Finding> {
                 return None;
             };
             let (code, target) = match root.resolve(&link_target(path, target)) {
-                Ok(Place::Tree(_)) => return None,
+                Ok(Location::Tree(_)) => return None,
                 Err(Unresolved::NotInTree(at)) => (Code::DanglingLink, at),
-                Ok(Place::Runtime(at)) => (Code::LinkToRuntime, at),
+                Ok(Location::Runtime(at)) => (Code::LinkToRuntime, at),
                 Err(Unresolved::NotInRuntime(at)) if names::is_there_at_run_time(&at) => (Code::LinkToRuntime, at),
                 Err(Unresolved::NotInRuntime(at)) => (Code::LinkOutOfOpt, at),
                 Err(Unresolved::Loop) => (Code::LinkLoop, String::new()),

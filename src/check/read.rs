@@ -16,7 +16,6 @@ use super::archive::{Archive, Flow, Header, Method, NoArchive, Unpacker};
 use super::large;
 use crate::finding::{Code, Finding};
 use crate::limits;
-use crate::pack::entry_size;
 use crate::progress::{Interrupted, Progress, Stage, Work};
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
@@ -361,7 +360,7 @@ impl Reader<'_> {
     fn read_entry(&self, header: &Header, unpacker: &mut Unpacker) -> ReadEntry {
         let mut result = ReadEntry::default();
         let name = self.archive.name(header);
-        result.zipped = Bytes(entry_size(&String::from_utf8_lossy(name), header.compressed));
+        result.zipped = Bytes(header.zipped_bytes());
         let shown = escaped(&name[..name.len().min(LONGEST_PATH)]);
         let content = match self.archive.locate(header) {
             Ok((content, difference)) => {

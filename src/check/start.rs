@@ -6,7 +6,7 @@ use super::{names, shown};
 use crate::elf::Kind;
 use crate::finding::{Code, Finding};
 use crate::languages::r::RHome;
-use crate::root::{Place, Root};
+use crate::root::{Location, Root};
 use crate::shell;
 use crate::size::exact;
 use crate::tree::path::escaped;
@@ -25,7 +25,7 @@ pub(super) fn start_findings(root: Root<'_>) -> Vec<Finding> {
     let mut judged = BTreeSet::new();
     if !root.runtime.has_language() {
         match root.resolve("/opt/bootstrap") {
-            Ok(Place::Tree(path)) if root.tree.file(&path).is_some() => {
+            Ok(Location::Tree(path)) if root.tree.file(&path).is_some() => {
                 judged.insert(path);
             }
             // A link that leads nowhere is reported as one.
@@ -209,8 +209,8 @@ fn is_home(root: Root<'_>, homes: &[TreePath], value: &str) -> bool {
         None => value.strip_suffix("/lib64/R").map(|prefix| format!("{prefix}/lib/R")),
     };
     [Some(value.to_owned()), other].into_iter().flatten().any(|path| {
-        let is_home = matches!(root.resolve(&path), Ok(Place::Tree(path)) if homes.contains(&path));
-        is_home || matches!(root.resolve(&format!("{path}/bin/R")), Ok(Place::Tree(_)))
+        let is_home = matches!(root.resolve(&path), Ok(Location::Tree(path)) if homes.contains(&path));
+        is_home || matches!(root.resolve(&format!("{path}/bin/R")), Ok(Location::Tree(_)))
     })
 }
 

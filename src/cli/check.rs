@@ -5,10 +5,10 @@ use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueEnum};
 
 use lambdar_prune::check::{CheckError, Layer, MAX_UNZIPPED, inputs, judge, packed_for, read};
 use lambdar_prune::finding::{Code, CodeError};
-use lambdar_prune::gate::{BaselineFile, Demands, Gate, Level, Setting, Target};
+use lambdar_prune::gate::{BaselineFile, Gate, Level, Policy, Setting, Target};
 use lambdar_prune::inventory::{Inventory, read_inventory};
-use lambdar_prune::pack::{MANIFEST_NAME, Via};
-use lambdar_prune::report::{self, Checked, Explanations, Look};
+use lambdar_prune::manifest::{MANIFEST_NAME, Via};
+use lambdar_prune::report::{self, Checked, Explanations, RenderOptions};
 use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 use lambdar_prune::size::Bytes;
 
@@ -68,9 +68,9 @@ enum Form {
 }
 
 impl Form {
-    fn render(self, checked: &Checked, look: Look) -> String {
+    fn render(self, checked: &Checked, render: RenderOptions) -> String {
         match self {
-            Self::Table => report::checked(checked, look),
+            Self::Table => report::checked(checked, render),
             Self::Json => report::json(checked),
             Self::Github => report::github(checked),
             Self::Junit => report::junit(checked),
@@ -188,23 +188,23 @@ impl Arguments {
             return self.explanation(code, global);
         }
         self.refuse_what_cannot_be()?;
-        let mut demands = global.config()?.demands;
-        demands.policy = demands.policy.with(self.policy.0.clone());
+        let mut policy = global.config()?.policy;
+        policy.levels = policy.levels.with(self.policy.0.clone());
         if let Some(path) = &self.baseline {
-            demands.baseline = Some(BaselineFile {
+            policy.baseline = Some(BaselineFile {
                 path: path.clone(),
                 may_be_absent: false,
             });
         }
-        let checked = checked(&self.paths, demands, self.bounds(), global, progress)?;
+        let checked = checked(&self.paths, policy, self.bounds(), global, progress)?;
         let mut status = if checked.ok { Status::Fine } else { Status::No };
         for Output { form, file } in &self.output {
             let Some(file) = file else { continue };
-            let look = Look {
+            let render = RenderOptions {
                 verbose: global.verbose,
-                ..Look::default()
+                ..RenderOptions::default()
             };
-            if let Err(error) = write(file, &form.render(&checked, look)) {
+            if let Err(error) = write(file, &form.render(&checked, render)) {
                 complain(&error.to_string());
                 status = Status::Failed;
             }
@@ -271,7 +271,7 @@ impl Arguments {
     }
 
     /// The form of `--format`, which is a table unless another is wanted on stdout, and then those of `--output`.
-    fn on_stdout(&self, checked: &Checked, look: Look) -> String {
+    fn on_stdout(&self, checked: &Checked, render: RenderOptions) -> String {
         let mut forms: Vec<Form> = self.format.given().into_iter().collect();
         let further = self.output.iter().filter(|output| output.file.is_none());
         forms.extend(further.map(|output| output.form));
@@ -281,7 +281,7 @@ impl Arguments {
         let is_read_by_github = forms.contains(&Form::Github);
         forms
             .into_iter()
-            .map(|form| match form.render(checked, look) {
+            .map(|form| match form.render(checked, render) {
                 text if is_read_by_github && form != Form::Github => report::without_commands(&text),
                 text => text,
             })
@@ -317,18 +317,18 @@ impl Default for Bounds {
     }
 }
 
-/// Reads what lies at some paths, and judges it as the project demands.
+/// Reads what lies at some paths, and judges it as the project policy.
 pub(super) fn checked(
     paths: &[PathBuf],
-    demands: Demands,
+    policy: Policy,
     bounds: Bounds,
     global: &Global,
     progress: &Terminal,
 ) -> Result<Checked, Failure> {
     let gate = Gate {
-        policy: demands.policy,
-        budgets: demands.budgets,
-        baseline: match demands.baseline {
+        levels: policy.levels,
+        budgets: policy.budgets,
+        baseline: match policy.baseline {
             Some(file) => baseline(&file, paths, progress)?,
             None => None,
         },

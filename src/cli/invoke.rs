@@ -10,7 +10,7 @@ use lambdar_prune::host::HostDirectories;
 use lambdar_prune::invoke::{
     Event, Invocation, InvokeError, LayError, Listener, Wishes, hindering, inside, prepare, too_large,
 };
-use lambdar_prune::report::{self, Invoked, Look};
+use lambdar_prune::report::{self, Invoked, RenderOptions};
 use lambdar_prune::size::Bytes;
 
 use super::progress::Terminal;
@@ -153,7 +153,7 @@ impl Arguments {
             print_responses: global.format == Format::Table,
             memory_mb: self.memory,
             findings: &findings,
-            look: stderr_look(global),
+            render: stderr_look(global),
         };
         let invocations = prepared.run(&wishes, &events, &teller, progress)?;
         if let Some(end) = report::invoke_end(&invocations, &findings).filter(|_| !global.quiet) {
@@ -212,8 +212,8 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 /// How what goes to stderr looks.
-fn stderr_look(global: &Global) -> Look {
-    Look {
+fn stderr_look(global: &Global) -> RenderOptions {
+    RenderOptions {
         width: None,
         color: global.look().color && std::io::IsTerminal::is_terminal(&std::io::stderr()),
         ..global.look()
@@ -226,7 +226,7 @@ struct Teller<'a> {
     print_responses: bool,
     memory_mb: u64,
     findings: &'a [Finding],
-    look: Look,
+    render: RenderOptions,
 }
 
 impl Listener for Teller<'_> {
@@ -260,7 +260,7 @@ impl Listener for Teller<'_> {
             if self.quiet {
                 let _ = std::io::stderr().write_all(&invocation.log_tail);
             }
-            let text = report::invocation(invocation, self.memory_mb, self.findings, self.look);
+            let text = report::invocation(invocation, self.memory_mb, self.findings, self.render);
             let _ = std::io::stderr().write_all(text.as_bytes());
         }
     }

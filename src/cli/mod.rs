@@ -26,9 +26,9 @@ use lambdar_prune::config::{Config, ConfigError};
 use lambdar_prune::host::{HostDirectories, Libraries, NoLibraries};
 use lambdar_prune::plan::{Plan, PlanError, Symlinks, plan};
 use lambdar_prune::progress::Interrupted;
-use lambdar_prune::report::Look;
+use lambdar_prune::report::RenderOptions;
 use lambdar_prune::root::Root;
-use lambdar_prune::rules::{Choices, Matcher, RuleError, RuleSet, read_rules};
+use lambdar_prune::rules::{Matcher, RuleError, RuleSelection, RuleSet, read_rules};
 use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 use lambdar_prune::tree::Tree;
 use lambdar_prune::tree::scan::opener;
@@ -163,7 +163,7 @@ struct Choosing {
 struct Planning {
     #[command(flatten)]
     choosing: Choosing,
-    /// Look for missing libraries here before the folders of this machine
+    /// RenderOptions for missing libraries here before the folders of this machine
     #[arg(long, value_name = "DIR")]
     library_dir: Vec<PathBuf>,
     /// Bring no library in from this machine
@@ -177,7 +177,7 @@ struct Planning {
 /// The rules as they were chosen, and the choices that name single paths and packages.
 struct Chosen {
     rules: RuleSet,
-    choices: Vec<Choices>,
+    choices: Vec<RuleSelection>,
 }
 
 impl Choosing {
@@ -187,7 +187,7 @@ impl Choosing {
         for file in &self.rules {
             own.extend(read_rules(file)?);
         }
-        let command_line = Choices {
+        let command_line = RuleSelection {
             file: None,
             rules: own,
             enable: self.enable.clone(),
@@ -196,7 +196,7 @@ impl Choosing {
             drop: self.drop.clone(),
             r_packages: self.r_packages.clone(),
         };
-        let choices = vec![global.config()?.choices, command_line];
+        let choices = vec![global.config()?.selection, command_line];
         Ok(Chosen {
             rules: RuleSet::chosen(&choices)?,
             choices,
@@ -230,10 +230,10 @@ impl Planning {
 }
 
 impl Global {
-    fn look(&self) -> Look {
+    fn look(&self) -> RenderOptions {
         let terminal = std::io::stdout().is_terminal();
         let allowed = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Look {
+        RenderOptions {
             color: match self.color {
                 When::Always => true,
                 When::Never => false,

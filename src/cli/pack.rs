@@ -5,7 +5,8 @@ use clap::{Args, ValueEnum};
 use lambdar_prune::bootstrap;
 use lambdar_prune::finding::any_error;
 use lambdar_prune::limits;
-use lambdar_prune::pack::{CacheFolder, Effort, Limits, Options, PackError, Previous, Timestamp, Via, pack};
+use lambdar_prune::manifest::{Effort, Via};
+use lambdar_prune::pack::{CacheFolder, Limits, Options, PackError, Previous, Timestamp, pack};
 use lambdar_prune::plan::{Symlinks, dedupe, may_be_shared};
 use lambdar_prune::report;
 use lambdar_prune::size::Bytes;
@@ -178,7 +179,7 @@ impl Arguments {
         if self.with_bootstrap {
             bootstrap::add(&mut plan, self.r_home.as_deref())?;
         }
-        let policy = global.config()?.demands.policy;
+        let policy = global.config()?.policy.levels;
         if !self.no_dedupe && symlinks == Symlinks::Keep {
             let same = copies(&self.tree, &plan.kept, |path, file| may_be_shared(&plan, path, file));
             dedupe(&mut plan, &scan.tree, &runtime, &same);

@@ -105,10 +105,10 @@ impl Arguments {
         };
         let packed = manifest_in(&self.folder)?;
         wishes.check(packed.layers.len()).map_err(PublishError::from)?;
-        let demands = global.config()?.demands;
+        let policy = global.config()?.policy;
         let checked = check::checked(
             std::slice::from_ref(&self.folder),
-            demands,
+            policy,
             check::Bounds::default(),
             global,
             progress,

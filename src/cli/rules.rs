@@ -3,9 +3,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use lambdar_prune::config::Config;
+use lambdar_prune::lint::lint;
 use lambdar_prune::report::{self, Linted, RuleList, ShownRules};
-use lambdar_prune::rules::lint::lint;
-use lambdar_prune::rules::{Choices, RuleError, RuleSet, read_rules};
+use lambdar_prune::rules::{RuleError, RuleSelection, RuleSet, read_rules};
 use lambdar_prune::toml_file::TomlError;
 use lambdar_prune::tree::scan::{Scan, ScanError, scan};
 
@@ -37,7 +37,7 @@ enum Command {
         #[command(flatten)]
         choosing: Choosing,
     },
-    /// Look for mistakes in a rule file or a lambdar-prune.toml: rules that take nothing, what others take, or what is needed
+    /// RenderOptions for mistakes in a rule file or a lambdar-prune.toml: rules that take nothing, what others take, or what is needed
     ///
     /// Exit status: 0 if there is none, 1 if there are some, 2 if something went wrong.
     Test {
@@ -130,17 +130,17 @@ fn test(file: &Path, tree: &Path, global: &Global, progress: &Terminal) -> Resul
 }
 
 /// What a file says, be it a rule file or a configuration. That it cannot be understood is an answer, too: no.
-fn own_choices(file: &Path) -> Result<Choices, Failure> {
+fn own_choices(file: &Path) -> Result<RuleSelection, Failure> {
     let name = file.display().to_string();
     let text = fs_err::read_to_string(file).map_err(|error| Failure::Error(error.to_string()))?;
     let no = |error: TomlError| Failure::No(error.to_string());
     if Config::is_meant(&name, &text).map_err(no)? {
-        return Ok(Config::parse(&name, &text).map_err(no)?.choices);
+        return Ok(Config::parse(&name, &text).map_err(no)?.selection);
     }
     match read_rules(file) {
-        Ok(rules) => Ok(Choices {
+        Ok(rules) => Ok(RuleSelection {
             rules,
-            ..Choices::default()
+            ..RuleSelection::default()
         }),
         Err(RuleError::Toml(error)) => Err(no(error)),
         Err(error) => Err(error.into()),

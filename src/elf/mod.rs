@@ -1,5 +1,6 @@
 //! ELF files: what the dynamic loader reads of them.
 
+mod image;
 mod notes;
 mod object;
 mod rename;
@@ -7,8 +8,9 @@ mod source;
 pub mod strip;
 mod versions;
 
+pub use image::ElfError;
 pub use notes::{DlopenNote, Priority};
-pub use object::{Class, ElfError, Kind, MAGIC, Machine, Object, is_core, parse};
+pub use object::{Class, Kind, MAGIC, Machine, Object, is_core, parse};
 pub use rename::{hidden_name, hide_libraries};
 pub use source::{FileSource, Source};
 pub use versions::{NAMED, VersionNeed};

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::object::Image;
+use super::image::Image;
 
 /// The note's owner and type.
 const OWNER: &[u8] = b"FDO\0";

@@ -6,7 +6,8 @@ use goblin::container::Ctx;
 use goblin::elf::program_header::{PT_DYNAMIC, PT_LOAD};
 use goblin::elf::{Dynamic, Elf, ProgramHeader, dynamic};
 
-use super::object::{ElfError, Object, parse};
+use super::image::ElfError;
+use super::object::{Object, parse};
 
 /// The name that a library gets: as long as its own, and one that nothing else has.
 pub fn hidden_name(name: &str) -> String {

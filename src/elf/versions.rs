@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use goblin::elf::{Dynamic, dynamic};
 
-use super::object::{ElfError, Image};
+use super::image::{ElfError, Image};
 
 /// `VER_FLG_BASE`: the definition names the file itself, not a version.
 const VER_FLG_BASE: u16 = 1;

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::budget::{Budget, Growth, Scope};
-use super::policy::{Level, Policy, Setting, Target};
-use super::{BaselineFile, Demands};
+use super::levels::{Level, Levels, Setting, Target};
+use super::{BaselineFile, Policy};
 use crate::rules::file::checked_globs;
 use crate::rules::path_globs;
 use crate::size::Bytes;
@@ -66,35 +66,35 @@ pub(crate) fn check_tables(file: &TomlFile<'_>) -> Result<(), TomlError> {
 }
 
 /// What the tables demand, if it makes sense. `name` is the file's.
-pub(crate) fn demands(
+pub(crate) fn policy(
     file: &TomlFile<'_>,
     name: &str,
     check: CheckTable,
     budgets: Vec<Spanned<BudgetTable>>,
-) -> Result<Demands, TomlError> {
+) -> Result<Policy, TomlError> {
     // A path in the file is meant from where the file lies.
     let baseline = check.baseline.as_ref().map(|path| BaselineFile {
         path: Path::new(name).parent().unwrap_or(Path::new("")).join(path),
         may_be_absent: true,
     });
-    let mut policy = policy(file, check.deny, check.warn, check.allow)?;
+    let mut levels = levels(file, check.deny, check.warn, check.allow)?;
     for table in check.allow_path {
-        policy.settings.push(allow_path(file, table)?);
+        levels.settings.push(allow_path(file, table)?);
     }
     let budgets = budgets.into_iter().map(|table| budget(file, table));
-    Ok(Demands {
-        policy,
+    Ok(Policy {
+        levels,
         budgets: budgets.collect::<Result<_, _>>()?,
         baseline,
     })
 }
 
-fn policy(
+fn levels(
     file: &TomlFile<'_>,
     deny: Vec<Spanned<String>>,
     warn: Vec<Spanned<String>>,
     allow: Vec<Spanned<String>>,
-) -> Result<Policy, TomlError> {
+) -> Result<Levels, TomlError> {
     let mut settings: Vec<Setting> = Vec::new();
     for (level, codes) in [(Level::Deny, deny), (Level::Warn, warn), (Level::Allow, allow)] {
         for word in codes {
@@ -119,7 +119,7 @@ fn policy(
             });
         }
     }
-    Ok(Policy { settings })
+    Ok(Levels { settings })
 }
 
 fn allow_path(file: &TomlFile<'_>, table: AllowPathTable) -> Result<Setting, TomlError> {

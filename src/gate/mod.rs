@@ -1,29 +1,28 @@
-//! What a project demands of its layers, beyond that they run: its policy on findings, its budgets, and how much they may
-//! grow against a baseline.
+//! A project's own requirements on its layers: the level of each finding, budgets, and growth against a baseline.
 //!
-//! [`Demands`] are what `lambdar-prune.toml` and the command line say; with the baseline read they are a [`Gate`], which
-//! turns what check found into what counts.
+//! `lambdar-prune.toml` and the command line give a [`Policy`]; with the baseline read it is a [`Gate`], which turns the
+//! findings of `check` into those that count.
 
 pub mod budget;
 pub(crate) mod file;
-pub mod policy;
+pub mod levels;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 pub use budget::Budget;
-pub use policy::{Allowed, Level, Policy, Setting, Target};
+pub use levels::{Allowed, Level, Levels, Setting, Target};
 
 use crate::diff::{Comparison, ComponentDifference, Difference, compare};
 use crate::finding::Finding;
 use crate::inventory::Inventory;
 
-/// What a project demands.
+/// Requirements on layers as they are configured.
 #[derive(Debug, Clone, Default)]
-pub struct Demands {
+pub struct Policy {
     /// Which findings are errors, which warnings, and which are allowed.
-    pub policy: Policy,
+    pub levels: Levels,
     /// How large things may be, and how much they may grow.
     pub budgets: Vec<Budget>,
     /// What sizes are compared with.
@@ -39,18 +38,18 @@ pub struct BaselineFile {
     pub may_be_absent: bool,
 }
 
-/// What layers have to get through.
+/// Requirements on layers, ready to be applied: a [`Policy`] whose baseline was read.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
-    /// The policy.
-    pub policy: Policy,
+    /// Which findings are errors, which warnings, and which are allowed.
+    pub levels: Levels,
     /// The budgets.
     pub budgets: Vec<Budget>,
     /// What sizes are compared with, by its name.
     pub baseline: Option<(String, Inventory)>,
 }
 
-/// What is left of the findings.
+/// Findings after the policy was applied.
 #[derive(Debug, Clone, Default)]
 pub struct Judged {
     /// Those that count, errors first.
@@ -91,7 +90,7 @@ impl Gate {
         !self.budgets.is_empty() || self.baseline.is_some()
     }
 
-    /// Says what counts of what was found, with what the budgets have to say.
+    /// Applies levels and budgets to the findings of `check`.
     pub fn judge(&self, mut findings: Vec<Finding>, inventory: &Inventory) -> Judged {
         let growth = self
             .baseline
@@ -99,8 +98,8 @@ impl Gate {
             .map(|(name, baseline)| Growth::new(name.clone(), compare(baseline, inventory)));
         let baseline = self.baseline.as_ref().map(|(_, inventory)| inventory);
         findings.extend(budget::judge(&self.budgets, inventory, baseline));
-        findings.extend(self.policy.unused(&findings));
-        let (findings, allowed) = self.policy.apply(findings);
+        findings.extend(self.levels.unused(&findings));
+        let (findings, allowed) = self.levels.apply(findings);
         Judged {
             findings,
             allowed,

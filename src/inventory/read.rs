@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::Inventory;
 use crate::check::{self, CheckError, Layer};
 use crate::finding::{Code, Finding};
-use crate::pack::{MANIFEST_NAME, Manifest};
+use crate::manifest::{MANIFEST_NAME, Manifest};
 use crate::progress::Progress;
 use crate::tree::path::escaped;
 use crate::tree::{Entry, TreePath};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::root::{Place, Root};
+use crate::root::{Location, Root};
 use crate::tree::TreePath;
 
 use super::search::{Answer, Finder, Found, Loaded, Served};
@@ -61,7 +61,7 @@ impl Graph {
         for (path, needs) in self.loaded_objects() {
             for need in needs {
                 if let Answer::Found(Found {
-                    place: Place::Tree(file),
+                    place: Location::Tree(file),
                     ..
                 }) = &need.answer
                 {
@@ -82,7 +82,7 @@ impl Graph {
     /// Adds the first `objects` objects of a process.
     fn add(&mut self, loaded: &[Loaded<'_>], objects: usize) {
         for object in loaded.iter().take(objects) {
-            let Place::Tree(path) = &object.found.place else {
+            let Location::Tree(path) = &object.found.place else {
                 continue;
             };
             let merged = self.needs.entry(path.clone()).or_default();
@@ -145,7 +145,7 @@ pub fn follow_all(root: Root<'_>) -> Vec<Followed<'_>> {
             loaded.len()
         };
         for object in loaded.iter().take(objects) {
-            if let Place::Tree(path) = &object.found.place {
+            if let Location::Tree(path) = &object.found.place {
                 reached.insert(path.clone());
             }
         }
@@ -199,7 +199,7 @@ pub fn graph(root: Root<'_>) -> Graph {
     for Followed { loaded, start, .. } in follow_all(root) {
         let first = loaded.first().map(|object| &object.found.place);
         match (start, first) {
-            (Start::Alone, Some(Place::Tree(path))) if !plugins.contains(path) => graph.unneeded.push(path.clone()),
+            (Start::Alone, Some(Location::Tree(path))) if !plugins.contains(path) => graph.unneeded.push(path.clone()),
             (Start::Shadowed(shadowed), _) => {
                 graph.add(&loaded, 1);
                 graph.shadowed.push(shadowed);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::root::{Place, Root, link_target};
+use crate::root::{Location, Root, link_target};
 use crate::tree::{Entry, TreePath};
 
 use super::graph::{Graph, Shadowed, Start, follow_all};
@@ -38,8 +38,8 @@ pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
     let searched: BTreeSet<TreePath> = searched
         .chain(runtime.default_directories.iter().map(String::as_str))
         .filter_map(|folder| match root.folder(folder)? {
-            Place::Tree(folder) => Some(folder),
-            Place::Runtime(_) => None,
+            Location::Tree(folder) => Some(folder),
+            Location::Runtime(_) => None,
         })
         .collect();
     let is_searched = |path: &TreePath| path.parent().is_some_and(|folder| searched.contains(&folder));
@@ -63,7 +63,7 @@ pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
         if let Entry::Symlink(target) = entry
             && is_searched(path)
             && path.file_name().contains(".so")
-            && let Ok(Place::Tree(place)) = root.resolve(&link_target(path, target))
+            && let Ok(Location::Tree(place)) = root.resolve(&link_target(path, target))
             && let Some(library) = idle.get_mut(&place)
         {
             library.links.push(path.clone());
@@ -84,19 +84,19 @@ pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
 /// folder before; with the file that it is or leads to.
 fn hidden_commands(root: Root<'_>) -> Vec<(TreePath, TreePath)> {
     let mut hidden = Vec::new();
-    let mut before: Vec<Place> = Vec::new();
+    let mut before: Vec<Location> = Vec::new();
     for folder in root.runtime.command_path() {
         let Some(folder) = root.folder(&folder) else { continue };
-        if let Place::Tree(searched) = &folder {
+        if let Location::Tree(searched) = &folder {
             let is_hidden = |name: &str| {
                 let mut found = before.iter().filter_map(|folder| root.entry_in(folder, name));
-                matches!(found.next(), Some(Place::Runtime(_)))
+                matches!(found.next(), Some(Location::Runtime(_)))
             };
             for (path, entry) in root.tree.below(searched) {
                 if path.parent().as_ref() == Some(searched)
                     && !matches!(entry, Entry::Directory(_))
                     && is_hidden(path.file_name())
-                    && let Ok(Place::Tree(program)) = root.resolve(&path.on_lambda())
+                    && let Ok(Location::Tree(program)) = root.resolve(&path.on_lambda())
                 {
                     hidden.push((path.clone(), program));
                 }
@@ -119,19 +119,19 @@ pub fn wanted(root: Root<'_>, graph: &Graph, idle: &[Idle]) -> BTreeMap<TreePath
     let paths: BTreeSet<&TreePath> = idle.iter().map(|idle| &idle.library.path).collect();
     let finder = Finder::new(root);
     for followed in follow_all(root) {
-        let Some(Place::Tree(program)) = followed.loaded.first().map(|object| &object.found.place) else {
+        let Some(Location::Tree(program)) = followed.loaded.first().map(|object| &object.found.place) else {
             continue;
         };
         if matches!(followed.start, Start::Shadowed(_)) {
             continue;
         }
         finder.opens(&followed.process, &names, &mut |object, place| {
-            if let Place::Tree(library) = place
+            if let Location::Tree(library) = place
                 && paths.contains(library)
             {
                 let by = match &object.place {
-                    Place::Tree(path) => path,
-                    Place::Runtime(_) => program,
+                    Location::Tree(path) => path,
+                    Location::Runtime(_) => program,
                 };
                 wanted.entry(by.clone()).or_default().insert(library.clone());
             }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use crate::elf::{Kind, Object};
-use crate::root::{Place, Root};
+use crate::root::{Location, Root};
 
 use crate::languages::process::Process;
 
@@ -42,7 +42,7 @@ impl How {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The file, links followed.
-    pub place: Place,
+    pub place: Location,
     /// The path by which it was found: what the loader prints, and where `$ORIGIN` is.
     pub path: String,
     /// Where it was found.
@@ -121,16 +121,16 @@ pub struct Finder<'a> {
 struct Folder<'a> {
     path: String,
     /// The folder itself, links followed; `None` if there is none.
-    place: Option<Place>,
+    place: Option<Location>,
     /// What was asked for in it: the file, and the object if it is one.
-    names: HashMap<String, Option<(Place, Option<&'a Object>)>>,
+    names: HashMap<String, Option<(Location, Option<&'a Object>)>>,
 }
 
 impl<'a> Finder<'a> {
     /// A finder that has not looked for anything yet.
     pub fn new(root: Root<'a>) -> Self {
         let path = root.runtime.interpreter.clone();
-        let place = root.resolve(&path).unwrap_or(Place::Runtime(path.clone()));
+        let place = root.resolve(&path).unwrap_or(Location::Runtime(path.clone()));
         Self {
             root,
             folders: RefCell::new(Vec::new()),
@@ -164,7 +164,7 @@ impl<'a> Finder<'a> {
 
     /// What each object of a process would get for each name if it asked for it with dlopen; one that gets nothing is not
     /// told of.
-    pub fn opens(&self, process: &Process, names: &BTreeSet<&str>, tell: &mut dyn FnMut(&Found, &Place)) {
+    pub fn opens(&self, process: &Process, names: &BTreeSet<&str>, tell: &mut dyn FnMut(&Found, &Location)) {
         let state = self.follow(process);
         for (number, mapped) in state.loaded.iter().enumerate() {
             // What needs nothing was not asked for its folders before.
@@ -274,7 +274,7 @@ impl<'a> Finder<'a> {
     }
 
     /// What lies in a folder under a name, links followed.
-    fn lookup(&self, folder: usize, name: &str) -> Option<(Place, Option<&'a Object>)> {
+    fn lookup(&self, folder: usize, name: &str) -> Option<(Location, Option<&'a Object>)> {
         let mut folders = self.folders.borrow_mut();
         let folder = folders.get_mut(folder)?;
         let place = folder.place.as_ref()?;
@@ -295,8 +295,8 @@ impl<'a> Finder<'a> {
         let library_path = self.list(library_path.map_or("", String::as_str));
         let mut ordinary = library_path.iter().chain(self.defaults());
         match ordinary.find_map(|folder| self.lookup(*folder, soname))? {
-            (Place::Runtime(path), _) => Some(path),
-            (Place::Tree(_), _) => None,
+            (Location::Runtime(path), _) => Some(path),
+            (Location::Tree(_), _) => None,
         }
     }
 }
@@ -316,7 +316,7 @@ struct State<'a, 'f> {
     /// The names under which later needs are served without a search: sonames, and what was asked for before.
     names: HashMap<&'a str, usize>,
     /// The files that are mapped: one under another name is not mapped twice (glibc compares device and inode).
-    places: HashMap<Place, usize>,
+    places: HashMap<Location, usize>,
 }
 
 impl<'a> State<'a, '_> {
@@ -497,7 +497,7 @@ impl<'a> State<'a, '_> {
     }
 
     /// Whether the loader takes what it finds (glibc `elf/dl-load.c`, `open_verify`).
-    fn judge(&self, found: Option<(Place, Option<&'a Object>)>) -> Result<(Place, &'a Object), Outcome> {
+    fn judge(&self, found: Option<(Location, Option<&'a Object>)>) -> Result<(Location, &'a Object), Outcome> {
         let (place, object) = found.ok_or(Outcome::NoSuchFile)?;
         let object = object.ok_or(Outcome::NotALibrary)?;
         let main = self.main.unwrap_or(object);

@@ -3,7 +3,7 @@
 
 use super::graph::Graph;
 use super::search::{Answer, Found};
-use crate::root::{Place, Root};
+use crate::root::{Location, Root};
 use crate::tree::TreePath;
 
 /// The version by which an object says that it has packed relative relocations; the loader that can read them, glibc 2.36
@@ -73,7 +73,7 @@ fn judge(root: Root<'_>, found: &Found, version: &str) -> Option<(Grade, Option<
     match root.object(&found.place)?.versions.as_deref() {
         Some([]) => Some((Grade::NoInformation, None)),
         Some(defined) => (!defined.iter().any(|known| known == version)).then_some((Grade::Fatal, None)),
-        None if matches!(found.place, Place::Runtime(_)) => {
+        None if matches!(found.place, Location::Runtime(_)) => {
             let (family, number) = if version == PACKED_RELOCATIONS.0 {
                 ("GLIBC", PACKED_RELOCATIONS.1)
             } else {

@@ -17,15 +17,15 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::compress::{Effort, Method};
-use super::prepare::Change;
-use super::spool::{Spool, Stretch};
+use super::compress::Method;
+use super::spool::{Spool, Stretch, locked};
+use crate::manifest::Effort;
 use crate::size::Bytes;
 
 /// What the bytes of a compressed content depend on beside the content and the options. Whoever changes how contents are
@@ -76,6 +76,17 @@ impl Key {
         hasher.update(blake3::hash(content).as_bytes());
         Self(hasher.finalize().into())
     }
+}
+
+/// How the content of an entry differs from that of its origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Change {
+    /// Not at all.
+    None,
+    /// It was stripped; its length before.
+    Stripped { before: Bytes },
+    /// It was to be stripped and was left as it is, for a reason.
+    NotStripped(String),
 }
 
 /// What is kept of a content beside its bytes.
@@ -246,11 +257,6 @@ impl Cache {
         }
         evict(&folder)
     }
-}
-
-/// What a mutex guards, also where another thread has panicked: what is in it is whole at any time.
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Line {

@@ -8,6 +8,7 @@ use libdeflater::{CompressionLvl, Compressor};
 use serde::{Deserialize, Serialize};
 
 use crate::elf;
+use crate::manifest::Effort;
 
 /// How a zip holds a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,20 +18,6 @@ pub enum Method {
     Stored,
     /// Deflated (RFC 1951).
     Deflated,
-}
-
-/// How hard contents are compressed. A content is deflated only where that makes it smaller, whatever the effort.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Effort {
-    /// libdeflate's level 5: smaller than `zip -9`, in a fraction of its time.
-    Fast,
-    /// As hard as pays: libdeflate's high levels on what shrinks.
-    #[default]
-    Best,
-    /// The smallest of all of libdeflate's high levels and of zopfli, on what shrinks.
-    Max,
 }
 
 /// A content ready for a zip.

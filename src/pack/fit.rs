@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::bins::{self, Capacity, Item, Packing};
 use super::zip::END_SIZE;
 use crate::limits;
+use crate::manifest::Via;
 use crate::runtime::{Arch, Runtime};
 use crate::size::{Bytes, exact};
 use crate::tree::TreePath;
@@ -21,18 +22,6 @@ const FILES: usize = 20;
 
 /// The option with which only the unzipped size is limited.
 const THROUGH_S3: &str = "--via s3";
-
-/// How layers get to AWS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Via {
-    /// In the request itself, which limits the zip.
-    #[default]
-    Direct,
-    /// Through a bucket, where only the unzipped size is limited.
-    S3,
-}
 
 /// What has to be kept to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

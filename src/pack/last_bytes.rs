@@ -3,8 +3,8 @@
 use super::PackError;
 use super::bins::Packing;
 use super::compress::{Method, shrinks};
-use super::manifest::Recompressed;
 use super::prepare::{Preparation, Ready};
+use crate::manifest::Recompressed;
 use crate::size::Bytes;
 
 /// The part of a compressed content that the highest effort is expected to take off at most: one fiftieth. On an R tree

@@ -17,12 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use cache::Folder as CacheFolder;
-pub use compress::{Effort, Method};
-pub use fit::{Limits, Misfit, MisfitTotals, Part, Saving, TooLarge, Via, Way};
-pub use manifest::{
-    AddedFile, ChangedFile, Dropped, LayerChange, LayerSummary, MANIFEST_NAME, Manifest, ManifestError, PackedEntry,
-    Recompressed, ShadowedFile, Totals, UntouchedFile,
-};
+pub use compress::Method;
+pub use fit::{Limits, Misfit, MisfitTotals, Part, Saving, TooLarge, Way};
 pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
@@ -36,6 +32,7 @@ use write::Writer;
 
 use crate::finding::Finding;
 use crate::limits;
+use crate::manifest::{Effort, MANIFEST_NAME, Manifest, ManifestError, Recompressed, Via};
 use crate::plan::Plan;
 use crate::progress::{Interrupted, Progress};
 use crate::rules::Matcher;

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::PackError;
-use super::cache::{Cache, Key, Record, locked};
-use super::compress::{Compressed, Deflater, Effort};
-use super::spool::{Spool, Stretch};
+use super::cache::{Cache, Change, Key, Record};
+use super::compress::{Compressed, Deflater};
+use super::spool::{Spool, Stretch, locked};
 use super::zip::{EntryKind, ZipEntry, entry_size};
 use crate::elf::strip;
+use crate::manifest::Effort;
 use crate::plan::{Origin, Plan};
 use crate::progress::{Progress, Stage};
 use crate::size::Bytes;
@@ -29,17 +29,6 @@ pub(super) struct Ready {
     pub(super) entry: ZipEntry,
     pub(super) stretch: Stretch,
     pub(super) change: Change,
-}
-
-/// How the content of an entry differs from that of its origin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Change {
-    /// Not at all.
-    None,
-    /// It was stripped; its length before.
-    Stripped { before: Bytes },
-    /// It was to be stripped and was left as it is, for a reason.
-    NotStripped(String),
 }
 
 impl Ready {

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::PackError;
-use super::manifest::{LayerChange, MANIFEST_NAME, Manifest, Recompressed};
 use super::prepare::Ready;
+use crate::manifest::{LayerChange, MANIFEST_NAME, Manifest, Recompressed};
 use crate::size::Bytes;
 use crate::tree::TreePath;
 

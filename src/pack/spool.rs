@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-
-use super::cache::locked;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A file that contents are appended to from all threads.
 pub(super) struct Spool {
@@ -58,4 +56,9 @@ impl Read for Stretch {
         self.length -= count as u64;
         Ok(count)
     }
+}
+
+/// What a mutex guards, also where another thread has panicked: what is in it is whole at any time.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::manifest::{LayerSummary, PackedEntry};
 use super::prepare::Ready;
 use super::previous::History;
 use super::zip::{END_SIZE, EntryKind, ZipWriter};
 use super::{Options, PackError};
 use crate::check::{self, Layer};
 use crate::finding::Finding;
+use crate::manifest::{LayerSummary, PackedEntry};
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::runtime::Runtime;
 use crate::size::Bytes;

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use aho_corasick::AhoCorasick;
 
-use crate::root::{Place, Root};
+use crate::root::{Location, Root};
 use crate::tree::TreePath;
 use crate::tree::path::LAYER_ROOT;
 
@@ -196,7 +196,7 @@ impl<'a> Mentions<'a> {
     }
 
     fn leads_into_tree(&self, absolute: &str) -> bool {
-        matches!(self.root.resolve(absolute), Ok(Place::Tree(_)))
+        matches!(self.root.resolve(absolute), Ok(Location::Tree(_)))
     }
 
     /// Whether a text, which has `PATH` before `end`, sets it there to anything but itself and folders that are not the tree's.

@@ -9,7 +9,7 @@ use super::mention::{Mention, Mentions, Used};
 use super::{NeededBy, Open, Spared};
 use crate::languages::r::{self, RHome, RPackage};
 use crate::loader::{Answer, BOOTSTRAP, Found, Graph, Idle, wanted};
-use crate::root::{Place, Root, link_target};
+use crate::root::{Location, Root, link_target};
 use crate::rules::Matcher;
 use crate::shell;
 use crate::tree::{Entry, TreePath};
@@ -296,7 +296,7 @@ impl Search<'_> {
     /// Spares what an absolute path needs: every link on the way, and what it leads to.
     fn spare_place(&mut self, absolute: &str, by: &NeededBy) {
         let mut links = Vec::new();
-        let Ok(Place::Tree(place)) = self.root.walk(absolute, |link| links.push(link)) else {
+        let Ok(Location::Tree(place)) = self.root.walk(absolute, |link| links.push(link)) else {
             return;
         };
         for link in links {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::loader::{Answer, Graph, Need};
-use crate::root::Place;
+use crate::root::Location;
 use crate::tree::TreePath;
 
 /// The first object that is there after a change and for which the loader finds something else than before, or nothing
@@ -32,9 +32,9 @@ pub(super) fn first_difference_but_for(
 }
 
 fn same(before: &Need, after: &Need, links: &BTreeMap<TreePath, TreePath>) -> bool {
-    let target = |place: &Place| match place {
-        Place::Tree(path) => Place::Tree(links.get(path).unwrap_or(path).clone()),
-        Place::Runtime(_) => place.clone(),
+    let target = |place: &Location| match place {
+        Location::Tree(path) => Location::Tree(links.get(path).unwrap_or(path).clone()),
+        Location::Runtime(_) => place.clone(),
     };
     before.soname == after.soname
         && match (&before.answer, &after.answer) {

@@ -9,7 +9,7 @@ use crate::host::NoLibraries;
 use crate::plan::{Plan, Symlinks, plan};
 use crate::progress::{Interrupted, Progress, Silent, Stage, Work};
 use crate::root::Root;
-use crate::rules::{Choices, Matcher, RuleSet};
+use crate::rules::{Matcher, RuleSelection, RuleSet};
 use crate::runtime::{Arch, DEFAULT, Runtime};
 use crate::tree::Tree;
 use crate::tree::scan::scan;
@@ -109,7 +109,7 @@ impl Fixture {
         manifest_of(&self.root())
     }
 
-    fn plan(&self, choices: &Choices) -> (Tree, Plan) {
+    fn plan(&self, choices: &RuleSelection) -> (Tree, Plan) {
         let tree = scan(&self.root(), &Silent).unwrap().tree;
         let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
         let choices = [choices.clone()];
@@ -124,7 +124,7 @@ impl Fixture {
     }
 
     fn apply(&self, progress: &dyn Progress) -> Result<Done, PruneError> {
-        let (tree, plan) = self.plan(&Choices::default());
+        let (tree, plan) = self.plan(&RuleSelection::default());
         apply(&self.root(), &tree, &plan, progress)
     }
 }
@@ -185,9 +185,9 @@ fn several_runs_are_undone_together() {
     let fixture = Fixture::new();
     let before = fixture.manifest();
     fixture.apply(&Silent).unwrap();
-    let (tree, plan) = fixture.plan(&Choices {
+    let (tree, plan) = fixture.plan(&RuleSelection {
         drop: vec!["share/data".to_owned(), "lib".to_owned()],
-        ..Choices::default()
+        ..RuleSelection::default()
     });
     apply(&fixture.root(), &tree, &plan, &Silent).unwrap();
     assert_eq!(
@@ -297,7 +297,7 @@ fn nothing_is_ever_replaced() {
 #[test]
 fn what_the_scan_did_not_see_stays_in_the_tree() {
     let fixture = Fixture::new();
-    let (tree, plan) = fixture.plan(&Choices::default());
+    let (tree, plan) = fixture.plan(&RuleSelection::default());
     fs_err::write(fixture.root().join("include/deep/new.h"), "new").unwrap();
     apply(&fixture.root(), &tree, &plan, &Silent).unwrap();
     assert!(fixture.root().join("include/deep/new.h").exists());
@@ -347,7 +347,7 @@ fn one_run_at_a_time() {
 fn a_copy_has_modes_times_and_links() {
     let fixture = Fixture::new();
     let before = fixture.manifest();
-    let (_, plan) = fixture.plan(&Choices::default());
+    let (_, plan) = fixture.plan(&RuleSelection::default());
     let to = fixture.folder.path().join("copy");
     for how in [How::Copy, How::HardLink] {
         copy(&fixture.root(), &plan.kept, &to, how, &Silent).unwrap();
@@ -361,9 +361,9 @@ fn a_copy_has_modes_times_and_links() {
         assert_eq!(fixture.manifest(), before);
         fs_err::remove_dir_all(&to).unwrap();
     }
-    let whole = fixture.plan(&Choices {
+    let whole = fixture.plan(&RuleSelection {
         keep: vec!["**".to_owned()],
-        ..Choices::default()
+        ..RuleSelection::default()
     });
     copy(&fixture.root(), &whole.1.kept, &to, How::Copy, &Silent).unwrap();
     assert_eq!(manifest_of(&to), before);

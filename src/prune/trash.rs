@@ -75,7 +75,7 @@ pub fn apply(root: &Path, tree: &Tree, plan: &Plan, progress: &dyn Progress) -> 
     let device = fs_err::symlink_metadata(beside)?.dev();
     let mut paths = Vec::new();
     for moved in moves(tree, &plan.kept) {
-        let look = Look { root, tree, device };
+        let look = Survey { root, tree, device };
         look.collect(&moved, &path, &mut paths)?;
     }
     if paths.is_empty() {
@@ -270,13 +270,13 @@ fn number_of(run: &Path) -> u32 {
 }
 
 /// Looks at what is to be moved before anything is.
-struct Look<'a> {
+struct Survey<'a> {
     root: &'a Path,
     tree: &'a Tree,
     device: u64,
 }
 
-impl Look<'_> {
+impl Survey<'_> {
     /// Adds a path that goes, or, where its folder holds something that the scan did not take in, what it took in of it.
     /// Says whether the path goes as a whole.
     fn collect(&self, path: &TreePath, trash: &Path, moves: &mut Vec<TreePath>) -> Result<bool, PruneError> {

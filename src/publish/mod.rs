@@ -31,7 +31,7 @@ pub use wishes::{FieldError, Wishes};
 use crate::finding::Finding;
 use crate::gate::Allowed;
 use crate::limits;
-use crate::pack::Manifest;
+use crate::manifest::Manifest;
 use crate::progress::{Progress, Stage};
 use crate::runtime::Arch;
 use crate::size::{Bytes, exact};

@@ -6,7 +6,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::PublishError;
-use crate::pack::{MANIFEST_NAME, Manifest, ManifestError};
+use crate::manifest::{MANIFEST_NAME, Manifest, ManifestError};
 
 /// Reads the manifest in a folder, which has to list a layer.
 pub fn manifest_in(folder: &Path) -> Result<Manifest, PublishError> {

@@ -11,7 +11,7 @@ use crate::host::Libraries;
 use crate::languages::r::which;
 use crate::loader::{Answer, graph};
 use crate::plan::Plan;
-use crate::root::{Place, Root, link_target};
+use crate::root::{Location, Root, link_target};
 use crate::rules::{Matcher, RuleSet};
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
@@ -298,8 +298,8 @@ fn object_reports(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<ObjectRepo
                 Answer::Found(found) => NeededReport {
                     soname: need.soname.clone(),
                     resolution: match found.place {
-                        Place::Tree(_) => Resolution::Bundled,
-                        Place::Runtime(_) => Resolution::Provided,
+                        Location::Tree(_) => Resolution::Bundled,
+                        Location::Runtime(_) => Resolution::Provided,
                     },
                     path: Some(found.path.clone()),
                     via: Some(found.how.name()),
@@ -328,7 +328,7 @@ fn library_report(
     let mut names: BTreeMap<&str, Resolution> = BTreeMap::new();
     for need in plan.graph.loaded_objects().flat_map(|(_, needs)| needs) {
         let resolution = match &need.answer {
-            Answer::Found(found) if matches!(found.place, Place::Tree(_)) => Resolution::Bundled,
+            Answer::Found(found) if matches!(found.place, Location::Tree(_)) => Resolution::Bundled,
             Answer::Found(_) => Resolution::Provided,
             Answer::Missing(_) => Resolution::Missing,
         };
@@ -406,7 +406,7 @@ fn development_links(root: Root<'_>, needed: &BTreeMap<&str, Resolution>) -> Vec
         .iter()
         .filter_map(|(path, entry)| {
             let Entry::Symlink(target) = entry else { return None };
-            let Ok(Place::Tree(library)) = root.resolve(&link_target(path, target)) else {
+            let Ok(Location::Tree(library)) = root.resolve(&link_target(path, target)) else {
                 return None;
             };
             let soname = root.tree.object(&library)?.soname.as_deref()?;

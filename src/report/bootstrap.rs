@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
-use super::table::{Column, Look};
+use super::table::{Column, RenderOptions};
 use super::text::finding_lines;
 use crate::finding::Finding;
 use crate::plan::MadeFile;
@@ -57,7 +57,7 @@ impl Bootstrapped {
 }
 
 /// The answer for people.
-pub fn bootstrapped(answer: &Bootstrapped, tree: &str, look: Look) -> String {
+pub fn bootstrapped(answer: &Bootstrapped, tree: &str, render: RenderOptions) -> String {
     let rows = answer.files.iter().map(|file| {
         vec![
             file.path.clone(),
@@ -66,15 +66,15 @@ pub fn bootstrapped(answer: &Bootstrapped, tree: &str, look: Look) -> String {
         ]
     });
     let columns = [Column::Left("Path"), Column::Right("Size"), Column::Left("State")];
-    let mut text = look.table(&columns, rows.collect());
+    let mut text = render.table(&columns, rows.collect());
     text += &format!(
         "{tree} is a runtime for the R in {} now. Its handlers: test.handler is the function handler in test.r or test.R, or \
          the script itself.\n",
         answer.r_home
     );
     if !answer.findings.is_empty() {
-        text += &look.heading("Findings");
-        text += &finding_lines(&answer.findings, look);
+        text += &render.heading("Findings");
+        text += &finding_lines(&answer.findings, render);
     }
     text
 }

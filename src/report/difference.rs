@@ -1,7 +1,6 @@
 //! What `diff` answers, as tables.
 
-use super::table::{Column, Look};
-use super::text::{counted, long_table};
+use super::table::{Column, RenderOptions, counted, long_table};
 use crate::diff::{Diff, Difference};
 use crate::size::Bytes;
 use crate::tree::path::escaped;
@@ -37,16 +36,16 @@ fn signed(bytes: i128) -> String {
 }
 
 /// What `diff` answers.
-pub fn difference(diff: &Diff, look: Look) -> String {
+pub fn difference(diff: &Diff, render: RenderOptions) -> String {
     let mut text = String::new();
     let mut section = |title: &str, first: &'static str, rows: Vec<Vec<String>>| {
         if rows.is_empty() {
             return;
         }
-        text += &look.heading(title);
+        text += &render.heading(title);
         let mut columns = vec![Column::Left(first)];
         columns.extend(CHANGE_COLUMNS);
-        text += &long_table(look, &columns, rows);
+        text += &long_table(render, &columns, rows);
     };
     let row = |name: &str, difference: &Difference| {
         let mut row = vec![escaped(name.as_bytes())];

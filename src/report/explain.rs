@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
-use super::table::{Column, Look};
+use super::table::{Column, RenderOptions};
 use crate::finding::{Code, Page};
 
 /// What is known of some kinds of findings.
@@ -46,7 +46,7 @@ impl Explanations {
 }
 
 /// All kinds in a table.
-pub fn codes(explanations: &Explanations, look: Look) -> String {
+pub fn codes(explanations: &Explanations, render: RenderOptions) -> String {
     let columns = [
         Column::Left("Finding"),
         Column::Left("Severity"),
@@ -59,24 +59,24 @@ pub fn codes(explanations: &Explanations, look: Look) -> String {
             explanation.page.title.clone(),
         ]
     });
-    look.table(&columns, rows.collect()) + "\n`lambdar-prune check --explain FINDING` says more.\n"
+    render.table(&columns, rows.collect()) + "\n`lambdar-prune check --explain FINDING` says more.\n"
 }
 
 /// The page of each kind.
-pub fn pages(explanations: &Explanations, look: Look) -> String {
+pub fn pages(explanations: &Explanations, render: RenderOptions) -> String {
     let mut text = String::new();
     for (number, Explanation { code, page }) in explanations.findings.iter().enumerate() {
         if number > 0 {
             text.push('\n');
         }
-        text += &look.folded(&format!("{}[{code}]: ", look.severity(page.severity)), &page.title);
+        text += &render.folded(&format!("{}[{code}]: ", render.severity(page.severity)), &page.title);
         text.push('\n');
-        text += &look.folded("  check says: ", &page.message);
+        text += &render.folded("  check says: ", &page.message);
         if let Some(message) = &page.on_lambda {
-            text += &look.folded("  on Lambda:  ", message);
+            text += &render.folded("  on Lambda:  ", message);
         }
-        text += &look.folded("  cause:      ", &page.cause);
-        text += &look.folded("  cure:       ", &page.cure);
+        text += &render.folded("  cause:      ", &page.cause);
+        text += &render.folded("  cure:       ", &page.cure);
     }
     text
 }

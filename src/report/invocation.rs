@@ -4,7 +4,7 @@ use base64::Engine;
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
-use super::table::Look;
+use super::table::RenderOptions;
 use super::text::finding_lines;
 use crate::finding::{Finding, Severity};
 use crate::invoke::{Failure, Invocation, explaining};
@@ -155,7 +155,7 @@ fn milliseconds(duration: std::time::Duration) -> f64 {
 }
 
 /// The lines about one event: Lambda's own, and for a failure what it was, what explains it and what to do.
-pub fn invocation(invocation: &Invocation, memory_mb: u64, findings: &[Finding], look: Look) -> String {
+pub fn invocation(invocation: &Invocation, memory_mb: u64, findings: &[Finding], render: RenderOptions) -> String {
     let mut text = format!(
         "REPORT RequestId: {}\tDuration: {:.2} ms\tMemory Size: {memory_mb} MB\tMax Memory Used: {} MB",
         invocation.request_id,
@@ -184,7 +184,7 @@ pub fn invocation(invocation: &Invocation, memory_mb: u64, findings: &[Finding],
         .map(|line| escaped(line.as_bytes()))
         .collect();
     let message = lines.join("\n  ");
-    text += &look.error_line(&format!(
+    text += &render.error_line(&format!(
         "event {name}: {}: {message}",
         escaped(failure.error_type.as_bytes())
     ));
@@ -194,7 +194,7 @@ pub fn invocation(invocation: &Invocation, memory_mb: u64, findings: &[Finding],
     if let Some(help) = &failure.help {
         text += &format!("  help: {help}\n");
     }
-    text + &finding_lines(explanations(invocation, findings), look)
+    text + &finding_lines(explanations(invocation, findings), render)
 }
 
 /// What the user should know of the place in which the function runs, in a line each.
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn lines_are_as_lambda_has_them() {
         assert_eq!(
-            invocation(&answered(b"fine"), 512, &[], Look::default()),
+            invocation(&answered(b"fine"), 512, &[], RenderOptions::default()),
             "REPORT RequestId: 8f5\tDuration: 12.35 ms\tMemory Size: 512 MB\tMax Memory Used: 61 MB\tInit Duration: 700.00 ms\n"
         );
     }

@@ -36,7 +36,7 @@ pub fn markdown(checked: &Checked) -> String {
         && !growth.components.is_empty()
     {
         text += &format!("\nChanged since {}:\n", code(&growth.baseline));
-        let rows = growth_rows(growth).into_iter().take(super::text::ROWS).map(|row| {
+        let rows = growth_rows(growth).into_iter().take(super::table::ROWS).map(|row| {
             let mut cells = row.into_iter();
             let name = cells.next().unwrap_or_default();
             std::iter::once(code(&name)).chain(cells).collect()

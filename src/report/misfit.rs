@@ -1,22 +1,21 @@
 //! What `pack` answers where the layers would be refused.
 
-use super::table::{Column, Look};
-use super::text::long_table;
+use super::table::{Column, RenderOptions, long_table};
 use crate::pack::{Misfit, Part};
 use crate::size::exact;
 use crate::tree::path::escaped;
 
 /// Why it does not fit, what would help, and what is large.
-pub fn misfit(misfit: &Misfit, look: Look) -> String {
+pub fn misfit(misfit: &Misfit, render: RenderOptions) -> String {
     let mut text = format!("It does not fit for {} on {}:\n", misfit.runtime, misfit.arch);
     for reason in &misfit.reasons {
-        text += &look.folded("  ", &escaped(reason.as_bytes()));
+        text += &render.folded("  ", &escaped(reason.as_bytes()));
     }
     text += &format!(
         "All of it has {} zipped, {} unzipped. Nothing was written.\n",
         misfit.totals.zipped_bytes, misfit.totals.unzipped_bytes
     );
-    text += &look.heading("What would make it fit");
+    text += &render.heading("What would make it fit");
     for way in &misfit.ways {
         text += &format!("  {}: {}\n", way.option, counted(way.layers));
     }
@@ -34,7 +33,7 @@ pub fn misfit(misfit: &Misfit, look: Look) -> String {
     }
     text += "  leaving out what is large with --drop; a container image may have 10 GB\n";
     if !misfit.rules_off.is_empty() {
-        text += &look.heading("Rules that are off and would take some of it");
+        text += &render.heading("Rules that are off and would take some of it");
         let rows = misfit.rules_off.iter().map(|rule| {
             vec![
                 rule.id.clone(),
@@ -53,12 +52,12 @@ pub fn misfit(misfit: &Misfit, look: Look) -> String {
             Column::Left("Fits then"),
             Column::Left("What stops working"),
         ];
-        text += &look.table(&columns, rows.collect());
+        text += &render.table(&columns, rows.collect());
     }
-    text += &look.heading("What is large");
-    text += &parts("Component", &misfit.components, look);
+    text += &render.heading("What is large");
+    text += &parts("Component", &misfit.components, render);
     text.push('\n');
-    text + &parts("File", &misfit.files, look)
+    text + &parts("File", &misfit.files, render)
 }
 
 fn counted(layers: usize) -> String {
@@ -69,7 +68,7 @@ fn counted(layers: usize) -> String {
     }
 }
 
-fn parts(title: &'static str, parts: &[Part], look: Look) -> String {
+fn parts(title: &'static str, parts: &[Part], render: RenderOptions) -> String {
     let rows = parts.iter().map(|part| {
         vec![
             escaped(part.name.as_bytes()),
@@ -84,5 +83,5 @@ fn parts(title: &'static str, parts: &[Part], look: Look) -> String {
         Column::Right("Zipped"),
         Column::Right("Unzipped"),
     ];
-    long_table(look, &columns, rows.collect())
+    long_table(render, &columns, rows.collect())
 }

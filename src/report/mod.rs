@@ -37,7 +37,7 @@ pub use publication::{arns, failure, publication};
 pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};
 pub use runtimes::{RuntimeList, RuntimeReport, runtime, runtimes};
 pub use sarif::sarif;
-pub use table::Look;
+pub use table::RenderOptions;
 pub use text::{allowed_lines, analysis, checked, finding_lines};
 pub use why::{Why, explained, inside_tree, why};
 

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{Column, Look};
-use super::text::{allowed_lines, counted, finding_lines, long_table, some_of};
+use super::table::{Column, RenderOptions, counted, long_table, some_of};
+use super::text::{allowed_lines, finding_lines};
 use crate::gate::Allowed;
 use crate::limits;
-use crate::pack::{LayerChange, Manifest, Packed, Recompressed};
+use crate::manifest::{LayerChange, Manifest, Recompressed};
+use crate::pack::Packed;
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 
 /// What `pack` answers; `allowed` is what check found and the project allows.
-pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) -> String {
-    let mut text = layers(&packed.manifest, output, look);
+pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: RenderOptions) -> String {
+    let mut text = layers(&packed.manifest, output, render);
     if !packed.manifest.added.is_empty() {
-        text += &look.heading("Brought in");
+        text += &render.heading("Brought in");
         let rows = packed.manifest.added.iter().map(|added| {
             vec![
                 escaped(added.path.as_bytes()),
@@ -22,13 +23,13 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) ->
                 some_of(&added.needed_by),
             ]
         });
-        text += &look.table(
+        text += &render.table(
             &[Column::Left("Path"), Column::Left("From"), Column::Left("Needed by")],
             rows.collect(),
         );
     }
     if !packed.manifest.dropped.is_empty() {
-        text += &look.heading("Left out");
+        text += &render.heading("Left out");
         let rows = packed.manifest.dropped.iter().map(|dropped| {
             vec![
                 dropped.rule.clone(),
@@ -37,7 +38,7 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) ->
             ]
         });
         text += &long_table(
-            look,
+            render,
             &[Column::Left("Rule"), Column::Right("Files"), Column::Right("Size")],
             rows.collect(),
         );
@@ -51,7 +52,7 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) ->
             *before += file.before_bytes;
             *after += file.after_bytes;
         }
-        text += &look.heading("Changed");
+        text += &render.heading("Changed");
         let rows = sums.into_iter().map(|(by, (files, before, after))| {
             vec![by.to_owned(), exact(files), before.to_string(), after.to_string()]
         });
@@ -61,22 +62,22 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, look: Look) ->
             Column::Right("Before"),
             Column::Right("After"),
         ];
-        text += &look.table(&columns, rows.collect());
+        text += &render.table(&columns, rows.collect());
     }
     for file in &packed.manifest.not_stripped {
         let path = escaped(file.path.as_bytes());
-        text += &look.folded("", &format!("{path} is as it was: {}", file.reason));
+        text += &render.folded("", &format!("{path} is as it was: {}", file.reason));
     }
-    let findings = finding_lines(&packed.findings, look) + &allowed_lines(allowed, look);
+    let findings = finding_lines(&packed.findings, render) + &allowed_lines(allowed, render);
     if !findings.is_empty() {
-        text += &look.heading("Findings");
+        text += &render.heading("Findings");
         text += &findings;
     }
     text
 }
 
 /// The layers that were packed, how many there are and what became of those before.
-fn layers(manifest: &Manifest, output: &str, look: Look) -> String {
+fn layers(manifest: &Manifest, output: &str, render: RenderOptions) -> String {
     let Manifest { layers, totals, .. } = manifest;
     let rows = layers.iter().map(|layer| {
         vec![
@@ -96,7 +97,7 @@ fn layers(manifest: &Manifest, output: &str, look: Look) -> String {
         Column::Right("Entries"),
         Column::Left("Components"),
     ];
-    let mut text = look.table(&columns, rows.collect());
+    let mut text = render.table(&columns, rows.collect());
     let sum = format!(
         "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}",
         if totals.layers == 1 {
@@ -114,13 +115,13 @@ fn layers(manifest: &Manifest, output: &str, look: Look) -> String {
             format!("At least {} are needed.", totals.lower_bound)
         },
     );
-    text += &look.folded("", &sum);
+    text += &render.folded("", &sum);
     if let Some(layers) = totals.layers_at_limit {
         let way = format!(
             "With --max {} (just under 50 MiB, all that Lambda takes in a request) it would be {layers}.",
             limits::ZIPPED_BYTES
         );
-        text += &look.folded("", &way);
+        text += &render.folded("", &way);
     }
     let recompressed = &manifest.recompressed;
     if !recompressed.is_empty() {
@@ -130,7 +131,7 @@ fn layers(manifest: &Manifest, output: &str, look: Look) -> String {
             counted(recompressed.len(), "file"),
             recompressed.iter().map(saved).sum::<Bytes>(),
         );
-        text += &look.folded("", &again);
+        text += &render.folded("", &again);
     }
     if !manifest.removed_layers.is_empty() {
         text += &format!("No longer there: {}.\n", some_of(&manifest.removed_layers));

@@ -5,8 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
-use super::table::{Column, Look};
-use super::text::counted;
+use super::table::{Column, RenderOptions, counted};
 use crate::plan::Plan;
 use crate::prune::Done;
 use crate::rules::RuleSet;
@@ -168,7 +167,7 @@ impl Pruned {
 }
 
 /// What `prune` answers, for people.
-pub fn pruned(pruned: &Pruned, look: Look) -> String {
+pub fn pruned(pruned: &Pruned, render: RenderOptions) -> String {
     if let Outcome::Undone { moved } = pruned.outcome {
         return format!(
             "{}: everything is back where it was ({}).\n",
@@ -192,10 +191,10 @@ pub fn pruned(pruned: &Pruned, look: Look) -> String {
             Column::Right("Size"),
             Column::Left("What stops working"),
         ];
-        text += &look.table(&columns, rows.collect());
+        text += &render.table(&columns, rows.collect());
     }
-    if look.verbose && !pruned.files.is_empty() {
-        text += &look.heading("What goes");
+    if render.verbose && !pruned.files.is_empty() {
+        text += &render.heading("What goes");
         let title = |id: &str| {
             let rule = pruned.rules.iter().find(|rule| rule.id == id);
             rule.map_or_else(String::new, |rule| rule.title.clone())
@@ -214,23 +213,23 @@ pub fn pruned(pruned: &Pruned, look: Look) -> String {
             Column::Left("Rule"),
             Column::Left("Reason"),
         ];
-        text += &look.table(&columns, rows.collect());
+        text += &render.table(&columns, rows.collect());
     }
     if !pruned.spared.is_empty() {
-        text += &look.heading("Kept although a rule matches");
-        text += &spared_table(pruned, look);
+        text += &render.heading("Kept although a rule matches");
+        text += &spared_table(pruned, render);
     }
     if !text.is_empty() {
         text.push('\n');
     }
-    text + &look.folded("", &summary(pruned))
+    text + &render.folded("", &summary(pruned))
 }
 
 /// What stays although a rule matches: with `-v` each path, else those that one thing needs together.
-fn spared_table(pruned: &Pruned, look: Look) -> String {
+fn spared_table(pruned: &Pruned, render: RenderOptions) -> String {
     let row = |path: String, spared: &SparedPath| vec![path, spared.rule.clone(), escaped(spared.needed_by.as_bytes())];
     let shown = |spared: &SparedPath| escaped(spared.path.as_bytes());
-    let rows = if look.verbose {
+    let rows = if render.verbose {
         pruned.spared.iter().map(|spared| row(shown(spared), spared)).collect()
     } else {
         let mut groups: Vec<(&SparedPath, usize)> = Vec::new();
@@ -252,7 +251,7 @@ fn spared_table(pruned: &Pruned, look: Look) -> String {
             .collect()
     };
     let columns = [Column::Left("Path"), Column::Left("Rule"), Column::Left("Needed by")];
-    look.table(&columns, rows)
+    render.table(&columns, rows)
 }
 
 fn summary(pruned: &Pruned) -> String {

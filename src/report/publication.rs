@@ -1,39 +1,39 @@
 //! What `publish` answers, as text for people.
 
-use super::table::{Column, Look};
+use super::table::{Column, RenderOptions};
 use super::text::finding_lines;
 use crate::finding::{Finding, Severity};
 use crate::publish::{End, Publication, PublishedLayer, RECORD_NAME, State};
 
 /// The whole answer.
-pub fn publication(publication: &Publication, folder: &str, look: Look) -> String {
+pub fn publication(publication: &Publication, folder: &str, render: RenderOptions) -> String {
     if publication.end == End::Hindered {
-        return finding_lines(&publication.findings, look);
+        return finding_lines(&publication.findings, render);
     }
-    let mut text = warnings(publication, look);
+    let mut text = warnings(publication, render);
     if publication.dry_run {
         // A shell passes over them.
         let comments = text.lines().flat_map(|line| ["# ", line, "\n"]).collect::<String>();
         return comments + &commands(publication);
     }
-    text += &table(publication, look);
+    text += &table(publication, render);
     text += &summary(publication, folder);
     // ARNs and commands are copied from here: they are never folded or cut.
     if let Some(attach) = &publication.attach {
-        text += &look.heading("In the order in which to attach them");
+        text += &render.heading("In the order in which to attach them");
         text += &arns(publication);
-        text += &look.heading("To attach them in place of the layers that FUNCTION has");
+        text += &render.heading("To attach them in place of the layers that FUNCTION has");
         text += &format!("{attach}\n");
     }
     if let Some(snippet) = &publication.snippet {
-        text += &look.heading("For the template");
+        text += &render.heading("For the template");
         text += snippet;
     }
     text
 }
 
 /// Few columns, so that they fit into a narrow terminal; the way is told where it is not the request for all.
-fn table(publication: &Publication, look: Look) -> String {
+fn table(publication: &Publication, render: RenderOptions) -> String {
     let ways = publication.layers.iter().any(|layer| layer.through_s3);
     let mut columns = vec![
         Column::Left("Layer"),
@@ -56,7 +56,7 @@ fn table(publication: &Publication, look: Look) -> String {
         }
         row
     });
-    look.table(&columns, rows.collect())
+    render.table(&columns, rows.collect())
 }
 
 /// The ARNs, one in a line; nothing unless there are all.
@@ -75,13 +75,13 @@ pub fn failure(publication: &Publication) -> Option<String> {
     })
 }
 
-fn warnings(publication: &Publication, look: Look) -> String {
+fn warnings(publication: &Publication, render: RenderOptions) -> String {
     let worth: Vec<&Finding> = publication
         .findings
         .iter()
-        .filter(|finding| finding.severity != Severity::Note || look.verbose)
+        .filter(|finding| finding.severity != Severity::Note || render.verbose)
         .collect();
-    finding_lines(worth, look)
+    finding_lines(worth, render)
 }
 
 fn way(layer: &PublishedLayer) -> &'static str {
@@ -170,7 +170,7 @@ mod tests {
             vec![layer(1, State::Published), layer(2, State::Unchanged)],
             End::Complete,
         );
-        let text = super::publication(&publication, "layers", Look::default());
+        let text = super::publication(&publication, "layers", RenderOptions::default());
         assert!(
             text.starts_with(
                 " Layer   Zip              Size   State
@@ -192,9 +192,9 @@ mod tests {
             ),
             "{text}"
         );
-        let narrow = Look {
+        let narrow = RenderOptions {
             width: Some(40),
-            ..Look::default()
+            ..RenderOptions::default()
         };
         let text = super::publication(&publication, "layers", narrow);
         assert!(
@@ -216,7 +216,7 @@ mod tests {
             help: "do something".to_owned(),
         });
         let publication = of(layers, End::Failed);
-        let text = super::publication(&publication, "layers", Look::default());
+        let text = super::publication(&publication, "layers", RenderOptions::default());
         assert!(text.contains("1 published, 1 failed, 1 pending."), "{text}");
         assert!(!text.contains("arn:"), "{text}");
         assert_eq!(super::arns(&publication), "");

@@ -5,10 +5,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
-use super::table::{Column, Look};
-use super::text::counted;
+use super::table::{Column, RenderOptions, counted};
+use crate::lint::Lint;
 use crate::plan::Plan;
-use crate::rules::lint::Lint;
 use crate::rules::{Anchor, Matcher, Rule, RuleSet};
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
@@ -95,7 +94,7 @@ impl RuleList {
 }
 
 /// What `rules` answers, for people.
-pub fn rule_list(list: &RuleList, look: Look) -> String {
+pub fn rule_list(list: &RuleList, render: RenderOptions) -> String {
     let rows = list.rules.iter().map(|rule| {
         let state = match (rule.enabled, rule.enabled == rule.default) {
             (true, true) => "on",
@@ -117,7 +116,7 @@ pub fn rule_list(list: &RuleList, look: Look) -> String {
         Column::Left("What it takes"),
     ];
     let on = list.rules.iter().filter(|rule| rule.enabled).count();
-    look.table(&columns, rows.collect())
+    render.table(&columns, rows.collect())
         + &format!(
             "\n{} rules, {on} of them on. --enable and --disable take a rule or a category; `rules show RULE` says more.\n",
             list.rules.len()
@@ -206,7 +205,7 @@ impl ShownRules {
 }
 
 /// What `rules show` answers, for people.
-pub fn shown_rules(shown: &ShownRules, look: Look) -> String {
+pub fn shown_rules(shown: &ShownRules, render: RenderOptions) -> String {
     /// How many paths are shown without `-v`.
     const PATHS: usize = 8;
     let mut texts = Vec::new();
@@ -267,12 +266,12 @@ pub fn shown_rules(shown: &ShownRules, look: Look) -> String {
                 ));
             }
         }
-        let mut text = look.title(&rule.id);
+        let mut text = render.title(&rule.id);
         for (name, value) in lines {
-            text += &look.folded(&format!("  {name:<11}"), &value);
+            text += &render.folded(&format!("  {name:<11}"), &value);
         }
         if let Some(effect) = effect {
-            let hidden = if look.verbose {
+            let hidden = if render.verbose {
                 0
             } else {
                 effect.paths.len().saturating_sub(PATHS)
@@ -322,15 +321,15 @@ impl Linted {
 }
 
 /// What `rules test` answers, for people.
-pub fn linted(linted: &Linted, look: Look) -> String {
+pub fn linted(linted: &Linted, render: RenderOptions) -> String {
     let mut text = String::new();
     for lint in &linted.lints {
-        text += &look.title(&lint.rule);
-        text += &look.folded("  ", &lint.message);
+        text += &render.title(&lint.rule);
+        text += &render.folded("  ", &lint.message);
         if let Some(example) = &lint.example {
-            text += &look.folded("  first: ", &escaped(example.as_bytes()));
+            text += &render.folded("  first: ", &escaped(example.as_bytes()));
         }
-        text += &look.folded("  help: ", &lint.help);
+        text += &render.folded("  help: ", &lint.help);
     }
     text + &format!(
         "{}: {}, {} to look at in {}.\n",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
-use super::table::{Column, Look};
+use super::table::{Column, RenderOptions};
 use crate::runtime::{Arch, Runtime, Summary};
 use crate::tree::Entry;
 
@@ -76,7 +76,7 @@ impl<'a> RuntimeReport<'a> {
 }
 
 /// The built-in runtimes.
-pub fn runtimes(list: &RuntimeList, look: Look) -> String {
+pub fn runtimes(list: &RuntimeList, render: RenderOptions) -> String {
     let rows = list.runtimes.iter().map(|summary| {
         vec![
             summary.name.clone(),
@@ -100,17 +100,17 @@ pub fn runtimes(list: &RuntimeList, look: Look) -> String {
         Column::Left("State"),
         Column::Left("Recorded"),
     ];
-    look.table(&columns, rows.collect())
+    render.table(&columns, rows.collect())
 }
 
 /// One runtime: its environment, versions and files.
-pub fn runtime(runtime: &Runtime, look: Look) -> String {
+pub fn runtime(runtime: &Runtime, render: RenderOptions) -> String {
     let mut text = format!("{} on {}: {}\n", runtime.name, runtime.arch, runtime.title);
-    text += &look.heading("Environment");
+    text += &render.heading("Environment");
     for (name, value) in &runtime.environment {
         text += &format!("{name}={value}\n");
     }
-    text += &look.heading("Loader");
+    text += &render.heading("Loader");
     text += &format!(
         "{}, then {}\n",
         runtime.interpreter,
@@ -132,7 +132,7 @@ pub fn runtime(runtime: &Runtime, look: Look) -> String {
         }
     }
     for (title, list) in [("Libraries", libraries), ("Commands", commands)] {
-        text += &look.heading(title);
+        text += &render.heading(title);
         for path in list {
             text += &format!("{path}\n");
         }

@@ -10,7 +10,8 @@ use super::{
     ShownRules, Why,
 };
 use crate::diff::Diff;
-use crate::pack::{Manifest, Misfit};
+use crate::manifest::Manifest;
+use crate::pack::Misfit;
 use crate::publish::Publication;
 
 /// The schema of every document by its name: that of the command, or of the file.

@@ -3,10 +3,15 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::finding::Severity;
+use crate::size::exact;
+use crate::tree::path::escaped;
+
+/// How many rows of a long list are shown without `-v`.
+pub(super) const ROWS: usize = 12;
 
 /// How text output looks.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Look {
+pub struct RenderOptions {
     /// Whether there may be colour.
     pub color: bool,
     /// The width to keep to; `None` in a pipe, where nothing is cut or folded.
@@ -21,7 +26,7 @@ pub(super) enum Column {
     Right(&'static str),
 }
 
-impl Look {
+impl RenderOptions {
     /// A table with its headings and rows; folded, never cut, where the terminal is narrow.
     pub(super) fn table(self, columns: &[Column], rows: Vec<Vec<String>>) -> String {
         let mut table = Table::new();
@@ -107,4 +112,34 @@ impl Look {
             format!("\n{text}\n")
         }
     }
+}
+
+/// A table of which only the first rows are shown unless the user wants all.
+pub(super) fn long_table(render: RenderOptions, columns: &[Column], mut rows: Vec<Vec<String>>) -> String {
+    let hidden = if render.verbose {
+        0
+    } else {
+        rows.len().saturating_sub(ROWS)
+    };
+    rows.truncate(rows.len() - hidden);
+    let mut text = render.table(columns, rows);
+    if hidden > 0 {
+        text += &format!("{hidden} more with -v\n");
+    }
+    text
+}
+
+pub(super) fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let mut some: Vec<String> = names.iter().take(SHOWN).map(|name| escaped(name.as_bytes())).collect();
+    if names.len() > SHOWN {
+        some.push(format!("{} more", names.len() - SHOWN));
+    }
+    some.join(", ")
+}
+
+/// A number with what it counts: `1 file`, `2,293 files`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", exact(number as u64))
 }

@@ -2,7 +2,7 @@
 
 use super::analysis::{Analysis, Resolution};
 use super::difference::{CHANGE_COLUMNS, change_cells};
-use super::table::{Column, Look};
+use super::table::{Column, RenderOptions, counted, long_table, some_of};
 use super::{Checked, place, table};
 use crate::finding::{Finding, Severity};
 use crate::gate::{Allowed, Growth};
@@ -10,11 +10,8 @@ use crate::limits;
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 
-/// How many rows of a long list are shown without `-v`.
-pub(super) const ROWS: usize = 12;
-
 /// What `analyze` answers.
-pub fn analysis(analysis: &Analysis, tree: &str, look: Look) -> String {
+pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> String {
     let Analysis { totals, kept, .. } = analysis;
     let mut text = format!(
         "{tree}: {} files, {} links, {}. In layers for {} on {}: {} files, {} unzipped.\n",
@@ -26,7 +23,7 @@ pub fn analysis(analysis: &Analysis, tree: &str, look: Look) -> String {
         exact(kept.files as u64),
         kept.unzipped_bytes,
     );
-    text += &look.heading("What is big");
+    text += &render.heading("What is big");
     let rows = analysis.components.iter().map(|component| {
         vec![
             escaped(component.name.as_bytes()),
@@ -35,12 +32,12 @@ pub fn analysis(analysis: &Analysis, tree: &str, look: Look) -> String {
         ]
     });
     text += &long_table(
-        look,
+        render,
         &[Column::Left("Component"), Column::Right("Files"), Column::Right("Size")],
         rows.collect(),
     );
 
-    text += &look.heading("What may go");
+    text += &render.heading("What may go");
     let mut rules: Vec<_> = analysis.rules.iter().filter(|rule| rule.files > 0).collect();
     rules.sort_by(|a, b| {
         b.enabled
@@ -64,23 +61,23 @@ pub fn analysis(analysis: &Analysis, tree: &str, look: Look) -> String {
         Column::Right("Size"),
         Column::Left("What stops working"),
     ];
-    text += &look.table(&columns, rows.collect());
+    text += &render.table(&columns, rows.collect());
 
-    text += &look.heading("Shared libraries");
-    text += &libraries(analysis, look);
+    text += &render.heading("Shared libraries");
+    text += &libraries(analysis, render);
     let findings: Vec<&Finding> = analysis
         .findings
         .iter()
-        .filter(|finding| finding.severity != Severity::Note || look.verbose)
+        .filter(|finding| finding.severity != Severity::Note || render.verbose)
         .collect();
     if !findings.is_empty() {
-        text += &look.heading("Findings");
-        text += &finding_lines(findings, look);
+        text += &render.heading("Findings");
+        text += &finding_lines(findings, render);
     }
     text
 }
 
-fn libraries(analysis: &Analysis, look: Look) -> String {
+fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
     let libraries = &analysis.libraries;
     let mut text = format!(
         "{} are needed: {} bundled, {} provided by {}, {} missing.\n",
@@ -98,7 +95,7 @@ fn libraries(analysis: &Analysis, look: Look) -> String {
                 missing.host_path.clone().unwrap_or_else(|| "not found".to_owned()),
             ]
         });
-        text += &look.table(
+        text += &render.table(
             &[
                 Column::Left("Missing"),
                 Column::Left("Needed by"),
@@ -116,7 +113,7 @@ fn libraries(analysis: &Analysis, look: Look) -> String {
                 shadowed.by.clone(),
             ]
         });
-        text += &look.table(
+        text += &render.table(
             &[
                 Column::Left("Never loaded"),
                 Column::Right("Size"),
@@ -135,11 +132,15 @@ fn libraries(analysis: &Analysis, look: Look) -> String {
         ("Links for linkers alone", &libraries.development_links),
     ] {
         if !paths.is_empty() {
-            let shown = if look.verbose { paths.join(", ") } else { some_of(paths) };
-            text += &look.folded("", &format!("{what}: {shown}."));
+            let shown = if render.verbose {
+                paths.join(", ")
+            } else {
+                some_of(paths)
+            };
+            text += &render.folded("", &format!("{what}: {shown}."));
         }
     }
-    if look.verbose {
+    if render.verbose {
         let rows = analysis.objects.iter().flat_map(|object| {
             object.needed.iter().map(|need| {
                 vec![
@@ -163,23 +164,23 @@ fn libraries(analysis: &Analysis, look: Look) -> String {
             Column::Left("Found at"),
             Column::Left("By"),
         ];
-        text += &look.table(&columns, rows.collect());
+        text += &render.table(&columns, rows.collect());
     }
     text
 }
 
 /// What `check` answers.
-pub fn checked(checked: &Checked, look: Look) -> String {
-    let mut text = finding_lines(&checked.findings, look);
-    text += &allowed_lines(&checked.allowed, look);
+pub fn checked(checked: &Checked, render: RenderOptions) -> String {
+    let mut text = finding_lines(&checked.findings, render);
+    text += &allowed_lines(&checked.allowed, render);
     if let Some(growth) = &checked.growth {
-        text += &look.heading(&format!("Changed since {}", escaped(growth.baseline.as_bytes())));
+        text += &render.heading(&format!("Changed since {}", escaped(growth.baseline.as_bytes())));
         if growth.components.is_empty() {
             text += "No component has another size.\n";
         } else {
             let mut columns = vec![Column::Left("Component")];
             columns.extend(CHANGE_COLUMNS);
-            text += &long_table(look, &columns, growth_rows(growth));
+            text += &long_table(render, &columns, growth_rows(growth));
         }
         text.push('\n');
     }
@@ -198,7 +199,7 @@ pub fn checked(checked: &Checked, look: Look) -> String {
             Column::Right("Unzipped"),
             Column::Right("Entries"),
         ];
-        text += &look.table(&columns, rows.collect());
+        text += &render.table(&columns, rows.collect());
     }
     let left = limits::UNZIPPED_BYTES.saturating_sub(checked.totals.unzipped_bytes.0 + 1);
     let sum = format!(
@@ -210,7 +211,7 @@ pub fn checked(checked: &Checked, look: Look) -> String {
         checked.totals.unzipped_bytes,
         Bytes(left),
     );
-    text + &look.folded("", &sum)
+    text + &render.folded("", &sum)
 }
 
 /// The answer in a word or two.
@@ -249,63 +250,33 @@ pub(super) fn growth_rows(growth: &Growth) -> Vec<Vec<String>> {
 }
 
 /// Findings one by one: what, where, and what to do.
-pub fn finding_lines<'a>(findings: impl IntoIterator<Item = &'a Finding>, look: table::Look) -> String {
+pub fn finding_lines<'a>(findings: impl IntoIterator<Item = &'a Finding>, render: table::RenderOptions) -> String {
     let mut text = String::new();
     for finding in findings {
-        text += &format!("{}[{}]", look.severity(finding.severity), finding.code);
+        text += &format!("{}[{}]", render.severity(finding.severity), finding.code);
         let places = [&finding.layer, &finding.path];
         for (number, place) in places.into_iter().flatten().enumerate() {
             text += if number == 0 { " " } else { ": " };
             text += &escaped(place.as_bytes());
         }
         text.push('\n');
-        text += &look.folded("  ", &escaped(finding.message.as_bytes()));
-        text += &look.folded("  help: ", &escaped(finding.help.as_bytes()));
+        text += &render.folded("  ", &escaped(finding.message.as_bytes()));
+        text += &render.folded("  help: ", &escaped(finding.help.as_bytes()));
     }
     text
 }
 
 /// What is allowed, where lists are shown whole.
-pub fn allowed_lines(allowed: &[Allowed], look: Look) -> String {
+pub fn allowed_lines(allowed: &[Allowed], render: RenderOptions) -> String {
     let mut text = String::new();
-    for Allowed { finding, reason } in allowed.iter().filter(|_| look.verbose) {
+    for Allowed { finding, reason } in allowed.iter().filter(|_| render.verbose) {
         let place = place::shown(finding);
         text += format!("allowed[{}] {place}", finding.code).trim_end();
         text.push('\n');
-        text += &look.folded("  ", &escaped(finding.message.as_bytes()));
+        text += &render.folded("  ", &escaped(finding.message.as_bytes()));
         if let Some(reason) = reason {
-            text += &look.folded("  reason: ", &escaped(reason.as_bytes()));
+            text += &render.folded("  reason: ", &escaped(reason.as_bytes()));
         }
     }
     text
-}
-
-/// A table of which only the first rows are shown unless the user wants all.
-pub(super) fn long_table(look: Look, columns: &[Column], mut rows: Vec<Vec<String>>) -> String {
-    let hidden = if look.verbose {
-        0
-    } else {
-        rows.len().saturating_sub(ROWS)
-    };
-    rows.truncate(rows.len() - hidden);
-    let mut text = look.table(columns, rows);
-    if hidden > 0 {
-        text += &format!("{hidden} more with -v\n");
-    }
-    text
-}
-
-pub(super) fn some_of(names: &[String]) -> String {
-    const SHOWN: usize = 3;
-    let mut some: Vec<String> = names.iter().take(SHOWN).map(|name| escaped(name.as_bytes())).collect();
-    if names.len() > SHOWN {
-        some.push(format!("{} more", names.len() - SHOWN));
-    }
-    some.join(", ")
-}
-
-/// A number with what it counts: `1 file`, `2,293 files`.
-pub(super) fn counted(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", exact(number as u64))
 }

@@ -6,12 +6,12 @@ use std::collections::btree_map::Entry as Slot;
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
-use super::table::Look;
-use super::text::ROWS;
+use super::table::ROWS;
+use super::table::RenderOptions;
 use crate::host::Libraries;
 use crate::loader::{Answer, Followed, Found, Graph, Loaded, Outcome, Searched, Served, Start, follow_all, graph};
 use crate::plan::Plan;
-use crate::root::{Place, Root, link_target};
+use crate::root::{Location, Root, link_target};
 use crate::runtime::Runtime;
 use crate::tree::path::{LAYER_ROOT, escaped};
 use crate::tree::{Entry, Tree, TreePath};
@@ -102,7 +102,7 @@ pub fn why(what: &str, tree: &Tree, plan: &Plan, runtime: &Runtime, libraries: &
     let inside = TreePath::from_lambda(what).or_else(|| TreePath::new(what));
     let asked = inside.filter(|path| tree.contains(path));
     let target = asked.as_ref().map(|path| match root.resolve(&path.on_lambda()) {
-        Ok(Place::Tree(place)) => place,
+        Ok(Location::Tree(place)) => place,
         _ => path.clone(),
     });
     let whole = graph(root);
@@ -150,7 +150,7 @@ fn bundled_as(graph: &Graph, soname: &str) -> Option<TreePath> {
         .filter(|need| need.soname == soname)
         .find_map(|need| match &need.answer {
             Answer::Found(Found {
-                place: Place::Tree(path),
+                place: Location::Tree(path),
                 ..
             }) => Some(path.clone()),
             _ => None,
@@ -161,7 +161,7 @@ fn linked_from(root: Root<'_>, target: &TreePath) -> Vec<String> {
     root.tree
         .iter()
         .filter_map(|(path, entry)| match entry {
-            Entry::Symlink(to) if root.resolve(&link_target(path, to)) == Ok(Place::Tree(target.clone())) => {
+            Entry::Symlink(to) if root.resolve(&link_target(path, to)) == Ok(Location::Tree(target.clone())) => {
                 Some(path.to_string())
             }
             _ => None,
@@ -177,7 +177,7 @@ fn chains(root: Root<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>,
     for Followed { loaded, start, .. } in follow_all(root) {
         for (number, object) in loaded.iter().enumerate() {
             let is_target = match (&object.found.place, target) {
-                (Place::Tree(path), Some(target)) => path == target,
+                (Location::Tree(path), Some(target)) => path == target,
                 (_, Some(_)) => false,
                 (place, None) => place.on_lambda() == what || asked_as(&loaded, number, what),
             };
@@ -261,7 +261,7 @@ pub fn inside_tree(what: &str, tree: &str) -> String {
 }
 
 /// What `why` answers, for people.
-pub fn explained(why: &Why, look: Look) -> String {
+pub fn explained(why: &Why, render: RenderOptions) -> String {
     let what = escaped(why.what.as_bytes());
     let mut text = match &why.path {
         Some(path) => format!("{what} is {} in the tree.\n", escaped(path.as_bytes())),
@@ -291,9 +291,9 @@ pub fn explained(why: &Why, look: Look) -> String {
         text += &format!("It is never loaded: {} of {} comes first.\n", by, why.runtime);
     }
     if !why.chains.is_empty() {
-        text += &look.heading("Loaded by");
+        text += &render.heading("Loaded by");
     }
-    let shown = if look.verbose { usize::MAX } else { ROWS };
+    let shown = if render.verbose { usize::MAX } else { ROWS };
     for chain in why.chains.iter().take(shown) {
         text += &chain_lines(chain);
     }
@@ -301,7 +301,7 @@ pub fn explained(why: &Why, look: Look) -> String {
         text += &format!("{} more with -v\n", why.chains.len() - shown);
     }
     if !why.misses.is_empty() {
-        text += &look.heading("Not found for");
+        text += &render.heading("Not found for");
     }
     for miss in &why.misses {
         text += &chain_lines(&miss.chain);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
-use super::{Anchor, Choices, Rule, RuleError, RuleSet};
+use super::{Anchor, Rule, RuleError, RuleSelection, RuleSet};
 use crate::languages::r::{self, RHome};
 use crate::loader::{Graph, Idle, graph, idle};
 use crate::root::Root;
@@ -22,7 +22,7 @@ pub struct Matcher {
     idle: Vec<Idle>,
 }
 
-/// The globs of one [`Choices`].
+/// The globs of one [`RuleSelection`].
 #[derive(Debug)]
 struct Level {
     keep: GlobSet,
@@ -66,7 +66,7 @@ struct Globs {
 impl Matcher {
     /// Compiles the globs and finds the places in the tree where they are anchored. Of the choices, those that come later
     /// beat those before.
-    pub fn new(rules: &RuleSet, choices: &[Choices], root: Root<'_>) -> Result<Self, RuleError> {
+    pub fn new(rules: &RuleSet, choices: &[RuleSelection], root: Root<'_>) -> Result<Self, RuleError> {
         let tree = root.tree;
         let mut by_anchor: BTreeMap<(Anchor, Option<&str>), Vec<usize>> = BTreeMap::new();
         let all: Vec<_> = rules.iter().collect();
@@ -320,7 +320,7 @@ fn target_folders(tree: &Tree) -> impl Iterator<Item = TreePath> {
         .filter_map(|folder| folder.parent())
 }
 
-fn packages(choices: &[Choices], tree: &Tree) -> Result<Option<Packages>, RuleError> {
+fn packages(choices: &[RuleSelection], tree: &Tree) -> Result<Option<Packages>, RuleError> {
     let key = "r-packages";
     let Some((choice, names)) = choices
         .iter()

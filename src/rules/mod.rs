@@ -1,7 +1,6 @@
 //! Rules: which files of a tree may go, why, and what stops working without them. The data lies in `rules/*.toml`.
 
 pub(crate) mod file;
-pub mod lint;
 mod matcher;
 
 use std::collections::BTreeSet;
@@ -147,7 +146,7 @@ pub enum RuleError {
 
 /// What someone asks of the rules, on the command line or in a file.
 #[derive(Debug, Clone, Default)]
-pub struct Choices {
+pub struct RuleSelection {
     /// The file; `None` for the command line.
     pub file: Option<String>,
     /// Rules of their own.
@@ -164,7 +163,7 @@ pub struct Choices {
     pub r_packages: Option<Vec<String>>,
 }
 
-impl Choices {
+impl RuleSelection {
     /// What a choice is called in reports: as it is written, `--drop` on the command line and `drop` in a file.
     fn name(&self, key: &str) -> String {
         match self.file {
@@ -199,7 +198,7 @@ impl RuleSet {
     }
 
     /// The built-in rules with choices carried out; those that come later beat those before.
-    pub fn chosen(choices: &[Choices]) -> Result<Self, RuleError> {
+    pub fn chosen(choices: &[RuleSelection]) -> Result<Self, RuleError> {
         let mut set = Self::built_in()?;
         for choice in choices {
             set.add(choice.rules.clone())?;

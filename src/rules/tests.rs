@@ -21,14 +21,14 @@ fn tree(paths: &[&str]) -> Tree {
     tree
 }
 
-fn command_line(change: impl FnOnce(&mut Choices)) -> Vec<Choices> {
-    let mut choices = Choices::default();
+fn command_line(change: impl FnOnce(&mut RuleSelection)) -> Vec<RuleSelection> {
+    let mut choices = RuleSelection::default();
     change(&mut choices);
     vec![choices]
 }
 
 /// What each path is taken by, `-` for nothing.
-fn takers(paths: &[&str], choices: &[Choices]) -> Vec<String> {
+fn takers(paths: &[&str], choices: &[RuleSelection]) -> Vec<String> {
     let tree = tree(paths);
     let rules = RuleSet::chosen(choices).unwrap();
     let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
@@ -227,7 +227,7 @@ fn the_last_rule_that_matches_takes() {
     )
     .unwrap();
     let paths = ["share/doc/x/a", "share/doc/y/a"];
-    let with = |change: fn(&mut Choices)| {
+    let with = |change: fn(&mut RuleSelection)| {
         takers(
             &paths,
             &command_line(|choices| {
@@ -240,7 +240,7 @@ fn the_last_rule_that_matches_takes() {
     assert_eq!(with(|choices| choices.disable = vec!["mine".into()]), ["unix-docs"; 2]);
     assert_eq!(with(|choices| choices.disable = vec!["docs".into()]), ["-"; 2]);
     assert_eq!(with(|choices| choices.drop = vec!["share".into()]), ["--drop"; 2]);
-    let both = |choices: &mut Choices| {
+    let both = |choices: &mut RuleSelection| {
         choices.drop = vec!["share".into()];
         choices.keep = vec!["**/x".into()];
     };
@@ -249,25 +249,25 @@ fn the_last_rule_that_matches_takes() {
 
 #[test]
 fn the_command_line_beats_the_file() {
-    let file = || Choices {
+    let file = || RuleSelection {
         file: Some("lambdar-prune.toml".to_owned()),
         enable: vec!["unix-time-zones".into()],
         disable: vec!["unix-docs".into()],
         keep: vec!["kept/**".into()],
         drop: vec!["dropped/**".into()],
-        ..Choices::default()
+        ..RuleSelection::default()
     };
     let paths = ["kept/a", "dropped/a", "share/doc/a", "share/zoneinfo/Asia/Tokyo"];
     assert_eq!(takers(&paths, &[file()]), ["-", "drop", "-", "unix-time-zones"]);
-    let command = Choices {
+    let command = RuleSelection {
         enable: vec!["docs".into()],
         disable: vec!["time-zones".into()],
         keep: vec!["dropped".into()],
         drop: vec!["kept".into()],
-        ..Choices::default()
+        ..RuleSelection::default()
     };
     assert_eq!(takers(&paths, &[file(), command]), ["--drop", "-", "unix-docs", "-"]);
-    let wrong = Choices {
+    let wrong = RuleSelection {
         enable: vec!["dosc".into()],
         ..file()
     };

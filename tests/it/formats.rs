@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use lambdar_prune::check::LayerSize;
 use lambdar_prune::finding::{Code, Finding, Severity};
 use lambdar_prune::gate::Allowed;
-use lambdar_prune::report::{self, CheckTotals, Checked, Look};
+use lambdar_prune::report::{self, CheckTotals, Checked, RenderOptions};
 use lambdar_prune::runtime::Arch;
 use lambdar_prune::size::Bytes;
 use proptest::prelude::*;
@@ -366,7 +366,7 @@ proptest! {
             }
         }
         prop_assert_eq!(cases, 2);
-        let table = report::checked(&checked, Look { verbose: true, ..Look::default() });
+        let table = report::checked(&checked, RenderOptions { verbose: true, ..RenderOptions::default() });
         prop_assert!(table.chars().all(|c| c == '\n' || !c.is_control()));
     }
 }

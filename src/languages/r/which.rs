@@ -3,7 +3,7 @@
 //! `Sys.which` at it.
 
 use super::RHome;
-use crate::root::{Place, Root};
+use crate::root::{Location, Root};
 use crate::tree::{Content, TreePath};
 
 /// Where the stand-in lies: `/opt/bin` is on every runtime's `PATH`, so that scripts find it, too.
@@ -81,8 +81,8 @@ impl Trap {
 /// Whether something that can be run lies where the stand-in belongs.
 pub fn has_stand_in(root: Root<'_>) -> bool {
     match root.resolve(&stand_in()) {
-        Ok(Place::Tree(path)) => root.tree.file(&path).is_some_and(|file| file.mode.is_executable()),
-        Ok(Place::Runtime(_)) => true,
+        Ok(Location::Tree(path)) => root.tree.file(&path).is_some_and(|file| file.mode.is_executable()),
+        Ok(Location::Runtime(_)) => true,
         Err(_) => false,
     }
 }

@@ -1,4 +1,4 @@
-//! What a project makes of findings: which are errors, which are warnings, and which it knows and allows.
+//! Levels of findings: a project denies some, warns of some and allows some, by code or by code and path.
 
 use globset::GlobSet;
 use serde::Serialize;
@@ -37,7 +37,7 @@ pub enum Target {
     },
 }
 
-/// One wish.
+/// One setting: `deny`, `warn` or `allow` of one target.
 #[derive(Debug, Clone)]
 pub struct Setting {
     /// What becomes of the findings.
@@ -50,9 +50,9 @@ pub struct Setting {
     pub place: String,
 }
 
-/// All wishes; of two that are as specific as each other, the later one counts.
+/// All settings; of two that are equally specific, the later one counts.
 #[derive(Debug, Clone, Default)]
-pub struct Policy {
+pub struct Levels {
     /// Those of the file, and behind them those of the command line.
     pub settings: Vec<Setting>,
 }
@@ -106,15 +106,15 @@ impl Target {
     }
 }
 
-impl Policy {
-    /// The same policy with wishes that beat equally specific ones of it.
+impl Levels {
+    /// The same levels with further settings, which beat equally specific ones before them.
     #[must_use]
     pub fn with(mut self, settings: Vec<Setting>) -> Self {
         self.settings.extend(settings);
         self
     }
 
-    /// Says of each finding what becomes of it: those that count, errors first, and those that are allowed.
+    /// Gives each finding its severity: those that count, errors first, and those that are allowed.
     pub fn apply(&self, findings: Vec<Finding>) -> (Vec<Finding>, Vec<Allowed>) {
         let (mut counting, mut allowed) = (Vec::new(), Vec::new());
         for mut finding in findings {
@@ -193,7 +193,7 @@ mod tests {
 
     /// What becomes of [`found`], in its order: an error, a warning, a note, or allowed.
     fn check(settings: Vec<Setting>, expected: [&str; 4]) {
-        let (counting, allowed) = Policy::default().with(settings).apply(found());
+        let (counting, allowed) = Levels::default().with(settings).apply(found());
         assert!(counting.is_sorted());
         let of = |finding: &Finding| {
             let same = |other: &Finding| (other.code, &other.path) == (finding.code, &finding.path);
@@ -245,16 +245,16 @@ mod tests {
 
     #[test]
     fn an_allow_that_allows_nothing_is_found() {
-        let policy = Policy::default().with(vec![
+        let levels = Levels::default().with(vec![
             setting(Level::Allow, Target::Code(Code::DanglingLink)),
             setting(Level::Allow, at(Code::DanglingLink, "z/**")),
             setting(Level::Allow, Target::Code(Code::UnusedAllow)),
             setting(Level::Deny, Target::Code(Code::LinkLoop)),
         ]);
-        let unused = policy.unused(&found());
+        let unused = levels.unused(&found());
         assert_eq!(unused.len(), 1);
         assert!(unused[0].message.contains("dangling-link at z/**"), "{unused:?}");
-        let (counting, allowed) = policy.apply(unused);
+        let (counting, allowed) = levels.apply(unused);
         assert_eq!((counting.len(), allowed.len()), (0, 1));
     }
 }

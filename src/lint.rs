@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Matcher, Rule, RuleSet};
 use crate::plan::Plan;
+use crate::rules::{Matcher, Rule, RuleSet};
 use crate::tree::{Entry, Tree};
 
 /// What can be the matter with a rule.

@@ -1,0 +1,319 @@
+//! `layers.json`: what was packed, where it came from and what was left out.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use base64::Engine;
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::Arch;
+use crate::size::Bytes;
+
+/// The manifest's name in the output folder.
+pub const MANIFEST_NAME: &str = "layers.json";
+
+/// The version of the manifest's form; it rises when a field changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What lies in an output folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Manifest {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The runtime that the layers were packed for.
+    pub runtime: String,
+    /// The architecture that they were packed for.
+    pub arch: Arch,
+    /// The largest zip that was allowed.
+    #[serde(default)]
+    pub max_bytes: Bytes,
+    /// How they were meant to get to AWS.
+    #[serde(default)]
+    pub via: Via,
+    /// How hard the contents were compressed.
+    #[serde(default)]
+    pub effort: Effort,
+    /// The layers, in the order in which they are to be attached.
+    pub layers: Vec<LayerSummary>,
+    /// Sums over all layers.
+    #[serde(default)]
+    pub totals: Totals,
+    /// What each rule took, the largest first.
+    #[serde(default)]
+    pub dropped: Vec<Dropped>,
+    /// Libraries that were left out because `runtime` has its own in front of them.
+    #[serde(default)]
+    pub shadowed: Vec<ShadowedFile>,
+    /// What came in that the tree does not have.
+    #[serde(default)]
+    pub added: Vec<AddedFile>,
+    /// Files whose content differs from the tree's.
+    #[serde(default)]
+    pub changed: Vec<ChangedFile>,
+    /// Objects that were to be stripped and are as in the tree.
+    #[serde(default)]
+    pub not_stripped: Vec<UntouchedFile>,
+    /// Files that were compressed once more, at the highest effort, because that saved a layer.
+    #[serde(default)]
+    pub recompressed: Vec<Recompressed>,
+    /// Layers of the previous manifest of which there is none of the same name any more. Only in the answer of `pack`, not
+    /// in the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed_layers: Vec<String>,
+}
+
+/// How hard contents are compressed. A content is deflated only where that makes it smaller, whatever the effort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Effort {
+    /// libdeflate's level 5: smaller than `zip -9`, in a fraction of its time.
+    Fast,
+    /// As hard as pays: libdeflate's high levels on what shrinks.
+    #[default]
+    Best,
+    /// The smallest of all of libdeflate's high levels and of zopfli, on what shrinks.
+    Max,
+}
+
+/// How layers get to AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Via {
+    /// In the request itself, which limits the zip.
+    #[default]
+    Direct,
+    /// Through a bucket, where only the unzipped size is limited.
+    S3,
+}
+
+/// One zip.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LayerSummary {
+    /// Its name in the output folder.
+    pub file: String,
+    /// Its length.
+    #[serde(default)]
+    pub zipped_bytes: Bytes,
+    /// The sum of its entries' lengths.
+    #[serde(default)]
+    pub unzipped_bytes: Bytes,
+    /// How many entries it has.
+    #[serde(default)]
+    pub entries: usize,
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: String,
+    /// The same in base64, as AWS shows it.
+    pub code_sha256: String,
+    /// The components in it, whole or in part.
+    #[serde(default)]
+    pub components: Vec<String>,
+    /// What is in it, sorted by path.
+    #[serde(default)]
+    pub contents: Vec<PackedEntry>,
+    /// What became of the layer of this name in the previous manifest. Only in the answer of `pack`, not in the file, which
+    /// says what is there and not how it came about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<LayerChange>,
+}
+
+/// A layer compared with that of the same name in the previous manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum LayerChange {
+    /// There was none.
+    New,
+    /// Its bytes differ.
+    Changed,
+    /// It is the same to the byte, and need not be published again.
+    Unchanged,
+}
+
+/// One entry of a zip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PackedEntry {
+    /// Its path in the layers; that of a folder, which is only an entry if it is empty, ends with `/`.
+    pub path: String,
+    /// The component that it belongs to.
+    pub component: String,
+    /// What it adds to the zip, headers included.
+    pub zipped_bytes: Bytes,
+    /// What it counts unzipped.
+    pub unzipped_bytes: Bytes,
+    /// CRC-32 of its content in hexadecimal digits; for a link, of its target.
+    pub crc32: String,
+}
+
+/// Sums over all layers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Totals {
+    /// How many layers there are.
+    pub layers: usize,
+    /// Fewer layers than this are impossible for these contents.
+    pub lower_bound: usize,
+    /// Whether fewer layers are proven to be impossible.
+    pub optimal: bool,
+    /// How many layers there would be with zips as large as a request can carry, where that is fewer.
+    #[serde(default)]
+    pub layers_at_limit: Option<usize>,
+    /// The lengths of all zips.
+    pub zipped_bytes: Bytes,
+    /// The lengths of all entries.
+    pub unzipped_bytes: Bytes,
+}
+
+/// What one rule took.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Dropped {
+    /// The rule's id.
+    pub rule: String,
+    /// Files and links.
+    pub files: usize,
+    /// Their size, unzipped.
+    pub bytes: Bytes,
+}
+
+/// A library that would never have been loaded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ShadowedFile {
+    /// Its path in the tree.
+    pub path: String,
+    /// The name by which it would be needed.
+    pub soname: String,
+    /// The runtime's library that is loaded instead.
+    pub by: String,
+}
+
+/// A file that came in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct AddedFile {
+    /// Its path in the layers.
+    pub path: String,
+    /// Where it was found; this program's name for what it made itself.
+    pub from: String,
+    /// The name by which it is needed, if it is a library.
+    pub soname: Option<String>,
+    /// What needs it.
+    pub needed_by: Vec<String>,
+}
+
+/// A file that was changed on its way into the layers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ChangedFile {
+    /// Its path.
+    pub path: String,
+    /// What changed it.
+    pub by: String,
+    /// Its length in the tree.
+    pub before_bytes: Bytes,
+    /// Its length in the layers.
+    pub after_bytes: Bytes,
+}
+
+/// A file that was compressed once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Recompressed {
+    /// Its path.
+    pub path: String,
+    /// Its length in the zip at the effort of the others.
+    pub before_bytes: Bytes,
+    /// Its length in the zip.
+    pub after_bytes: Bytes,
+}
+
+/// Why a manifest cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// It is no manifest, or one with missing parts.
+    #[error("it is no manifest of layers: {0}")]
+    Form(#[from] serde_json::Error),
+    /// It was written by another version of this program.
+    #[error("its form is number {0}, not {SCHEMA_VERSION}")]
+    Version(u32),
+    /// A layer lies elsewhere.
+    #[error("{0:?} is no name of a file beside it")]
+    Name(String),
+}
+
+/// A file that was left as it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct UntouchedFile {
+    /// Its path.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl LayerSummary {
+    pub(crate) fn new(file: String, zipped_bytes: Bytes, hash: &[u8; 32], contents: Vec<PackedEntry>) -> Self {
+        let mut components: Vec<String> = contents.iter().map(|entry| entry.component.clone()).collect();
+        components.sort_unstable();
+        components.dedup();
+        Self {
+            file,
+            zipped_bytes,
+            unzipped_bytes: contents.iter().map(|entry| entry.unzipped_bytes).sum(),
+            entries: contents.len(),
+            sha256: base16ct::lower::encode_string(hash),
+            code_sha256: base64::engine::general_purpose::STANDARD.encode(hash),
+            components,
+            contents,
+            change: None,
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest, whoever wrote it: every layer's name is that of a file beside it.
+    pub fn read(path: &Path) -> Result<Self, ManifestError> {
+        Self::parse(&fs_err::read(path)?)
+    }
+
+    /// The manifest that a file of these bytes is.
+    pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Form {
+            schema_version: u32,
+        }
+        let Form { schema_version } = serde_json::from_slice(json)?;
+        if schema_version != SCHEMA_VERSION {
+            return Err(ManifestError::Version(schema_version));
+        }
+        let manifest: Self = serde_json::from_slice(json)?;
+        let is_plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+        match manifest.layers.iter().find(|layer| !is_plain(&layer.file)) {
+            Some(layer) => Err(ManifestError::Name(layer.file.clone())),
+            None => Ok(manifest),
+        }
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
+        let mut out = BufWriter::new(fs_err::File::create(path)?);
+        serde_json::to_writer_pretty(&mut out, self)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+
+    /// The manifest as it is written.
+    pub fn to_json(&self) -> String {
+        // Numbers and texts alone: this cannot fail.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
