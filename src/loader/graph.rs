@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::root::{Location, Root};
 use crate::tree::TreePath;
 
-use super::search::{Answer, Finder, Found, Loaded, Served};
+use super::search::{Finder, Loaded, Provided, Resolution, Resolved};
 use crate::languages::process::{Process, Processes};
 
 /// What the loader does with a tree.
@@ -13,7 +13,7 @@ use crate::languages::process::{Process, Processes};
 pub struct Graph {
     /// For each object what it needs, in the loader's order; for one that is never loaded, as if it were.
     ///
-    /// Where processes disagree, the answer is the one that fails, else that of the first process.
+    /// Where processes disagree, the resolution is the one that fails, else that of the first process.
     pub needs: BTreeMap<TreePath, Vec<Need>>,
     /// Libraries that no process loads, because the runtime has one of that name in front of them.
     pub shadowed: Vec<Shadowed>,
@@ -27,7 +27,7 @@ pub struct Need {
     /// The name in `DT_NEEDED`.
     pub soname: String,
     /// What becomes of it.
-    pub answer: Answer,
+    pub resolution: Resolution,
 }
 
 /// A bundled library that is never loaded.
@@ -47,7 +47,7 @@ impl Graph {
         let mut missing: BTreeMap<&str, Vec<&TreePath>> = BTreeMap::new();
         for (path, needs) in self.loaded_objects() {
             for need in needs {
-                if matches!(need.answer, Answer::Missing(_)) {
+                if matches!(need.resolution, Resolution::Missing(_)) {
                     missing.entry(&need.soname).or_default().push(path);
                 }
             }
@@ -60,10 +60,10 @@ impl Graph {
         let mut needed = BTreeMap::new();
         for (path, needs) in self.loaded_objects() {
             for need in needs {
-                if let Answer::Found(Found {
-                    place: Location::Tree(file),
+                if let Resolution::Found(Resolved {
+                    place: Place::Tree(file),
                     ..
-                }) = &need.answer
+                }) = &need.resolution
                 {
                     needed.entry(file).or_insert(path);
                 }
@@ -86,19 +86,19 @@ impl Graph {
                 continue;
             };
             let merged = self.needs.entry(path.clone()).or_default();
-            for (soname, served) in &object.needs {
+            for (soname, provided) in &object.needs {
                 let known = merged.iter_mut().find(|need| need.soname == *soname);
-                let answer = || match served {
-                    Served::By(number) => Answer::Found(loaded[*number].found.clone()),
-                    Served::ByTheLoader(found) => Answer::Found(found.clone()),
-                    Served::Nothing(searched) => Answer::Missing(searched.clone()),
+                let resolution = || match provided {
+                    Provided::ByObject(number) => Resolution::Found(loaded[*number].found.clone()),
+                    Provided::ByLoader(found) => Resolution::Found(found.clone()),
+                    Provided::Missing(searched) => Resolution::Missing(searched.clone()),
                 };
                 match known {
                     None => merged.push(Need {
                         soname: (*soname).to_owned(),
-                        answer: answer(),
+                        resolution: resolution(),
                     }),
-                    Some(known) if matches!(served, Served::Nothing(_)) => known.answer = answer(),
+                    Some(known) if matches!(provided, Provided::Missing(_)) => known.resolution = resolution(),
                     Some(_) => {}
                 }
             }

@@ -13,5 +13,5 @@ mod versions;
 pub use crate::languages::process::{BOOTSTRAP, Process, Processes};
 pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph};
 pub use idle::{Idle, idle, wanted};
-pub use search::{Answer, Finder, Found, How, Loaded, Outcome, Searched, Served};
+pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};
 pub use versions::{Grade, VersionProblem, version_problems};

@@ -10,9 +10,9 @@ use crate::root::{Location, Root};
 
 use crate::languages::process::Process;
 
-/// Where a library was looked for, in the loader's own order.
+/// The part of the search that a directory belongs to, in the loader's own order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum How {
+pub enum SearchSource {
     /// The name has a slash: it is a path.
     Direct,
     /// `DT_RPATH` of the object that needs it, or of one that loaded that.
@@ -25,7 +25,7 @@ pub enum How {
     Default,
 }
 
-impl How {
+impl SearchSource {
     /// The name that the loader's manual has for it.
     pub fn name(self) -> &'static str {
         match self {
@@ -40,29 +40,29 @@ impl How {
 
 /// The file that the loader takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct Resolved {
     /// The file, links followed.
     pub place: Location,
     /// The path by which it was found: what the loader prints, and where `$ORIGIN` is.
     pub path: String,
     /// Where it was found.
-    pub how: How,
+    pub source: SearchSource,
 }
 
 /// A directory that was searched in vain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Searched {
-    /// The directory, or the whole path for [`How::Direct`].
+pub struct SearchStep {
+    /// The directory, or the whole path for [`SearchSource::Direct`].
     pub directory: String,
     /// Why it was searched.
-    pub how: How,
+    pub source: SearchSource,
     /// What was there.
-    pub outcome: Outcome,
+    pub rejection: Rejection,
 }
 
-/// Why a candidate was not taken.
+/// Why the loader does not take a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Rejection {
     /// There is no such file.
     NoSuchFile,
     /// It is 32-bit where 64-bit is wanted, or the other way round; the search goes on.
@@ -73,35 +73,35 @@ pub enum Outcome {
     NotALibrary,
 }
 
-/// What became of one needed library.
+/// Result of the search for one needed library.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Resolution {
     /// The loader maps this file, or has mapped it already.
-    Found(Found),
+    Found(Resolved),
     /// The loader fails with "cannot open shared object file".
-    Missing(Vec<Searched>),
+    Missing(Vec<SearchStep>),
 }
 
 /// One object of a process, in the order in which the loader maps them.
 #[derive(Debug, Clone)]
 pub struct Loaded<'a> {
     /// The file and how it was found.
-    pub found: Found,
+    pub found: Resolved,
     /// The object that asked for it first; `None` for the program.
     pub loader: Option<usize>,
     /// What it needs, in order, and what becomes of it.
-    pub needs: Vec<(&'a str, Served)>,
+    pub needs: Vec<(&'a str, Provided)>,
 }
 
-/// What serves a needed library within a process.
+/// What provides a needed library within a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Served {
+pub enum Provided {
     /// The object of this number.
-    By(usize),
+    ByObject(usize),
     /// The loader itself, which is there before it looks for anything.
-    ByTheLoader(Found),
-    /// Nothing: these folders were searched.
-    Nothing(Vec<Searched>),
+    ByLoader(Resolved),
+    /// Nothing: these directories were searched in vain.
+    Missing(Vec<SearchStep>),
 }
 
 /// Looks for libraries in a root, and remembers what lies where: the same names are asked for in the same folders by one
@@ -114,7 +114,7 @@ pub struct Finder<'a> {
     lists: RefCell<HashMap<String, Rc<[usize]>>>,
     /// The loader's default directories.
     defaults: OnceCell<Rc<[usize]>>,
-    interpreter: Found,
+    interpreter: Resolved,
 }
 
 /// A folder that is searched.
@@ -137,17 +137,17 @@ impl<'a> Finder<'a> {
             numbers: RefCell::new(HashMap::new()),
             lists: RefCell::new(HashMap::new()),
             defaults: OnceCell::new(),
-            interpreter: Found {
+            interpreter: Resolved {
                 place,
                 path,
-                how: How::Direct,
+                source: SearchSource::Direct,
             },
         }
     }
 
     /// Follows one process: its program breadth first, then its plugins one after the other.
     ///
-    /// A program or plugin that is not in the tree is left out; the answer then has fewer objects.
+    /// A program or plugin that is not in the tree is left out; the result then has fewer objects.
     pub fn load(&self, process: &Process) -> Vec<Loaded<'a>> {
         self.follow(process)
             .loaded
@@ -164,7 +164,7 @@ impl<'a> Finder<'a> {
 
     /// What each object of a process would get for each name if it asked for it with dlopen; one that gets nothing is not
     /// told of.
-    pub fn opens(&self, process: &Process, names: &BTreeSet<&str>, tell: &mut dyn FnMut(&Found, &Location)) {
+    pub fn opens(&self, process: &Process, names: &BTreeSet<&str>, tell: &mut dyn FnMut(&Resolved, &Place)) {
         let state = self.follow(process);
         for (number, mapped) in state.loaded.iter().enumerate() {
             // What needs nothing was not asked for its folders before.
@@ -201,8 +201,8 @@ impl<'a> Finder<'a> {
             if first == 0 {
                 state.main = Some(object);
             }
-            let how = How::Direct;
-            state.map(Found { place, path, how }, object, caller);
+            let source = SearchSource::Direct;
+            state.map(Resolved { place, path, source }, object, caller);
             state.follow_from(first);
         }
         state
@@ -305,7 +305,7 @@ struct Mapped<'a> {
     loaded: Loaded<'a>,
     object: &'a Object,
     /// The folders for what it needs, in the loader's order.
-    folders: Vec<(How, usize)>,
+    folders: Vec<(SearchSource, usize)>,
 }
 
 struct State<'a, 'f> {
@@ -313,14 +313,14 @@ struct State<'a, 'f> {
     process: &'f Process,
     main: Option<&'a Object>,
     loaded: Vec<Mapped<'a>>,
-    /// The names under which later needs are served without a search: sonames, and what was asked for before.
+    /// The names under which later needs are provided without a search: sonames, and what was asked for before.
     names: HashMap<&'a str, usize>,
     /// The files that are mapped: one under another name is not mapped twice (glibc compares device and inode).
     places: HashMap<Location, usize>,
 }
 
 impl<'a> State<'a, '_> {
-    fn map(&mut self, found: Found, object: &'a Object, loader: Option<usize>) -> usize {
+    fn map(&mut self, found: Resolved, object: &'a Object, loader: Option<usize>) -> usize {
         let number = self.loaded.len();
         if let Some(soname) = &object.soname {
             self.names.entry(soname).or_insert(number);
@@ -363,94 +363,101 @@ impl<'a> State<'a, '_> {
         while current < self.loaded.len() {
             let object = self.loaded[current].object;
             for name in &object.needed {
-                let served = self.need(current, name);
-                self.loaded[current].loaded.needs.push((name, served));
+                let provided = self.need(current, name);
+                self.loaded[current].loaded.needs.push((name, provided));
             }
             current += 1;
         }
     }
 
-    fn need(&mut self, needing: usize, name: &'a str) -> Served {
+    fn need(&mut self, needing: usize, name: &'a str) -> Provided {
         if let Some(number) = self.names.get(name) {
-            return Served::By(*number);
+            return Provided::ByObject(*number);
         }
         // The loader is itself an object of every process that it starts, known by its soname.
         let interpreter = &self.finder.interpreter;
         if interpreter.path == name || interpreter.path.rsplit('/').next() == Some(name) {
-            return Served::ByTheLoader(interpreter.clone());
+            return Provided::ByLoader(interpreter.clone());
         }
         match self.search(needing, name) {
-            Err(searched) => Served::Nothing(searched),
+            Err(searched) => Provided::Missing(searched),
             Ok((found, object)) => {
                 let same = self.places.get(&found.place).copied();
                 let number = same.unwrap_or_else(|| self.map(found, object, Some(needing)));
                 self.names.insert(name, number);
-                Served::By(number)
+                Provided::ByObject(number)
             }
         }
     }
 
-    fn search(&self, needing: usize, name: &str) -> Result<(Found, &'a Object), Vec<Searched>> {
+    fn search(&self, needing: usize, name: &str) -> Result<(Resolved, &'a Object), Vec<SearchStep>> {
         self.search_in(&self.loaded[needing].folders, needing, name)
     }
 
     fn search_in(
         &self,
-        folders: &[(How, usize)],
+        folders: &[(SearchSource, usize)],
         needing: usize,
         name: &str,
-    ) -> Result<(Found, &'a Object), Vec<Searched>> {
+    ) -> Result<(Resolved, &'a Object), Vec<SearchStep>> {
         if name.contains('/') {
             let path = self.finder.absolute(&self.expand(name, needing));
-            let how = How::Direct;
+            let source = SearchSource::Direct;
             let found = self.finder.root.resolve(&path).ok().map(|place| {
                 let object = self.finder.root.object(&place);
                 (place, object)
             });
             return match self.judge(found) {
-                Ok((place, object)) => Ok((Found { place, path, how }, object)),
-                Err(outcome) => Err(vec![Searched {
+                Ok((place, object)) => Ok((Resolved { place, path, source }, object)),
+                Err(rejection) => Err(vec![SearchStep {
                     directory: path,
-                    how,
-                    outcome,
+                    source,
+                    rejection,
                 }]),
             };
         }
         let mut passed = Vec::new();
-        for (how, folder) in folders {
+        for (source, folder) in folders {
             match self.judge(self.finder.lookup(*folder, name)) {
                 Ok((place, object)) => {
                     let path = format!("{}/{name}", self.finder.path(*folder).trim_end_matches('/'));
-                    return Ok((Found { place, path, how: *how }, object));
+                    return Ok((
+                        Resolved {
+                            place,
+                            path,
+                            source: *source,
+                        },
+                        object,
+                    ));
                 }
-                Err(outcome) => {
-                    passed.push((*how, *folder, outcome));
-                    if outcome == Outcome::NotALibrary {
+                Err(rejection) => {
+                    passed.push((*source, *folder, rejection));
+                    if rejection == Rejection::NotALibrary {
                         break;
                     }
                 }
             }
         }
-        let searched = passed.into_iter().map(|(how, folder, outcome)| Searched {
+        let searched = passed.into_iter().map(|(source, folder, rejection)| SearchStep {
             directory: self.finder.path(folder),
-            how,
-            outcome,
+            source,
+            rejection,
         });
         Err(searched.collect())
     }
 
     /// The folders for what one object needs, in the loader's order.
-    fn folders(&self, needing: usize) -> Vec<(How, usize)> {
+    fn folders(&self, needing: usize) -> Vec<(SearchSource, usize)> {
         let object = self.loaded[needing].object;
         let mut folders = Vec::new();
-        let mut add = |how, list: &str, owner| {
+        let mut add = |source, list: &str, owner| {
             if list.contains('$') {
                 for element in elements(list) {
                     let path = self.finder.absolute(&self.expand(element, owner));
-                    folders.extend(self.finder.numbers(path).iter().map(|number| (how, *number)));
+                    folders.extend(self.finder.numbers(path).iter().map(|number| (source, *number)));
                 }
             } else {
-                folders.extend(self.finder.list(list).iter().map(|number| (how, *number)));
+                folders.extend(self.finder.list(list).iter().map(|number| (source, *number)));
             }
         };
         if object.runpath.is_none() {
@@ -459,20 +466,25 @@ impl<'a> State<'a, '_> {
             while let Some(number) = owner {
                 program_seen |= number == 0;
                 if let Some(rpath) = &self.loaded[number].object.rpath {
-                    add(How::Rpath, rpath, number);
+                    add(SearchSource::Rpath, rpath, number);
                 }
                 owner = self.loaded[number].loaded.loader;
             }
             if !program_seen && let Some(rpath) = &self.loaded[0].object.rpath {
-                add(How::Rpath, rpath, 0);
+                add(SearchSource::Rpath, rpath, 0);
             }
         }
-        add(How::LibraryPath, &self.process.library_path, 0);
+        add(SearchSource::LibraryPath, &self.process.library_path, 0);
         if let Some(runpath) = &object.runpath {
-            add(How::Runpath, runpath, needing);
+            add(SearchSource::Runpath, runpath, needing);
         }
         if !object.no_default_libraries {
-            folders.extend(self.finder.defaults().iter().map(|number| (How::Default, *number)));
+            folders.extend(
+                self.finder
+                    .defaults()
+                    .iter()
+                    .map(|number| (SearchSource::Default, *number)),
+            );
         }
         folders
     }
@@ -497,19 +509,19 @@ impl<'a> State<'a, '_> {
     }
 
     /// Whether the loader takes what it finds (glibc `elf/dl-load.c`, `open_verify`).
-    fn judge(&self, found: Option<(Location, Option<&'a Object>)>) -> Result<(Location, &'a Object), Outcome> {
-        let (place, object) = found.ok_or(Outcome::NoSuchFile)?;
-        let object = object.ok_or(Outcome::NotALibrary)?;
+    fn judge(&self, found: Option<(Place, Option<&'a Object>)>) -> Result<(Place, &'a Object), Rejection> {
+        let (place, object) = found.ok_or(Rejection::NoSuchFile)?;
+        let object = object.ok_or(Rejection::NotALibrary)?;
         let main = self.main.unwrap_or(object);
         if object.class != main.class {
-            return Err(Outcome::WrongClass);
+            return Err(Rejection::WrongClass);
         }
         if object.machine != main.machine {
-            return Err(Outcome::WrongMachine);
+            return Err(Rejection::WrongMachine);
         }
         // A position-dependent executable cannot be mapped as a library; a position-independent one is refused, too.
         if object.kind == Kind::Executable && object.soname.is_none() {
-            return Err(Outcome::NotALibrary);
+            return Err(Rejection::NotALibrary);
         }
         Ok((place, object))
     }

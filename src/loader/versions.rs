@@ -2,8 +2,8 @@
 //! `elf/dl-version.c`).
 
 use super::graph::Graph;
-use super::search::{Answer, Found};
-use crate::root::{Location, Root};
+use super::search::{Resolution, Resolved};
+use crate::root::{Place, Root};
 use crate::tree::TreePath;
 
 /// The version by which an object says that it has packed relative relocations; the loader that can read them, glibc 2.36
@@ -46,8 +46,8 @@ pub fn version_problems(root: Root<'_>, graph: &Graph) -> Vec<VersionProblem> {
     for (path, needs) in graph.loaded_objects() {
         let Some(object) = root.tree.object(path) else { continue };
         for asked in object.version_needs.iter().filter(|asked| !asked.weak) {
-            let found = needs.iter().find_map(|need| match &need.answer {
-                Answer::Found(found) if need.soname == asked.library => Some(found),
+            let found = needs.iter().find_map(|need| match &need.resolution {
+                Resolution::Found(found) if need.soname == asked.library => Some(found),
                 _ => None,
             });
             let Some(found) = found else { continue };
@@ -69,7 +69,7 @@ pub fn version_problems(root: Root<'_>, graph: &Graph) -> Vec<VersionProblem> {
     problems
 }
 
-fn judge(root: Root<'_>, found: &Found, version: &str) -> Option<(Grade, Option<String>)> {
+fn judge(root: Root<'_>, found: &Resolved, version: &str) -> Option<(Grade, Option<String>)> {
     match root.object(&found.place)?.versions.as_deref() {
         Some([]) => Some((Grade::NoInformation, None)),
         Some(defined) => (!defined.iter().any(|known| known == version)).then_some((Grade::Fatal, None)),

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::mention::{Mention, Mentions, Used};
 use super::{NeededBy, Open, Spared};
 use crate::languages::r::{self, RHome, RPackage};
-use crate::loader::{Answer, BOOTSTRAP, Found, Graph, Idle, wanted};
-use crate::root::{Location, Root, link_target};
+use crate::loader::{BOOTSTRAP, Graph, Idle, Resolution, Resolved, wanted};
+use crate::root::{Place, Root, link_target};
 use crate::rules::Matcher;
 use crate::shell;
 use crate::tree::{Entry, TreePath};
@@ -171,9 +171,9 @@ impl Search<'_> {
                     .get(path)
                     .into_iter()
                     .flatten()
-                    .filter_map(|need| match &need.answer {
-                        Answer::Found(Found { path, .. }) => Some(path.clone()),
-                        Answer::Missing(_) => None,
+                    .filter_map(|need| match &need.resolution {
+                        Resolution::Found(Resolved { path, .. }) => Some(path.clone()),
+                        Resolution::Missing(_) => None,
                     })
                     .collect();
                 for library in libraries {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::loader::{Answer, Graph, Need};
-use crate::root::Location;
+use crate::loader::{Graph, Need, Resolution};
+use crate::root::Place;
 use crate::tree::TreePath;
 
 /// The first object that is there after a change and for which the loader finds something else than before, or nothing
@@ -37,11 +37,11 @@ fn same(before: &Need, after: &Need, links: &BTreeMap<TreePath, TreePath>) -> bo
         Location::Runtime(_) => place.clone(),
     };
     before.soname == after.soname
-        && match (&before.answer, &after.answer) {
-            (Answer::Found(before), Answer::Found(after)) => {
-                target(&before.place) == after.place && before.path == after.path && before.how == after.how
+        && match (&before.resolution, &after.resolution) {
+            (Resolution::Found(before), Resolution::Found(after)) => {
+                target(&before.place) == after.place && before.path == after.path && before.source == after.source
             }
-            (Answer::Missing(_), Answer::Missing(_)) => true,
+            (Resolution::Missing(_), Resolution::Missing(_)) => true,
             _ => false,
         }
 }

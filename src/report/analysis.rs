@@ -9,7 +9,7 @@ use crate::check;
 use crate::finding::{Code, Finding};
 use crate::host::Libraries;
 use crate::languages::r::which;
-use crate::loader::{Answer, graph};
+use crate::loader::{self, graph};
 use crate::plan::Plan;
 use crate::root::{Location, Root, link_target};
 use crate::rules::{Matcher, RuleSet};
@@ -294,17 +294,17 @@ fn object_reports(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<ObjectRepo
             .get(path)
             .into_iter()
             .flatten()
-            .map(|need| match &need.answer {
-                Answer::Found(found) => NeededReport {
+            .map(|need| match &need.resolution {
+                loader::Resolution::Found(found) => NeededReport {
                     soname: need.soname.clone(),
                     resolution: match found.place {
                         Location::Tree(_) => Resolution::Bundled,
                         Location::Runtime(_) => Resolution::Provided,
                     },
                     path: Some(found.path.clone()),
-                    via: Some(found.how.name()),
+                    via: Some(found.source.name()),
                 },
-                Answer::Missing(_) => NeededReport {
+                loader::Resolution::Missing(_) => NeededReport {
                     soname: need.soname.clone(),
                     resolution: Resolution::Missing,
                     path: None,
@@ -327,10 +327,10 @@ fn library_report(
     let kept = &plan.kept;
     let mut names: BTreeMap<&str, Resolution> = BTreeMap::new();
     for need in plan.graph.loaded_objects().flat_map(|(_, needs)| needs) {
-        let resolution = match &need.answer {
-            Answer::Found(found) if matches!(found.place, Location::Tree(_)) => Resolution::Bundled,
-            Answer::Found(_) => Resolution::Provided,
-            Answer::Missing(_) => Resolution::Missing,
+        let resolution = match &need.resolution {
+            loader::Resolution::Found(found) if matches!(found.place, Place::Tree(_)) => Resolution::Bundled,
+            loader::Resolution::Found(_) => Resolution::Provided,
+            loader::Resolution::Missing(_) => Resolution::Missing,
         };
         names.insert(&need.soname, resolution);
     }

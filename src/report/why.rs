@@ -9,7 +9,9 @@ use super::SCHEMA_VERSION;
 use super::table::ROWS;
 use super::table::RenderOptions;
 use crate::host::Libraries;
-use crate::loader::{Answer, Followed, Found, Graph, Loaded, Outcome, Searched, Served, Start, follow_all, graph};
+use crate::loader::{
+    Followed, Graph, Loaded, Provided, Rejection, Resolution, Resolved, SearchStep, Start, follow_all, graph,
+};
 use crate::plan::Plan;
 use crate::root::{Location, Root, link_target};
 use crate::runtime::Runtime;
@@ -148,9 +150,9 @@ fn bundled_as(graph: &Graph, soname: &str) -> Option<TreePath> {
     let needs = graph.loaded_objects().flat_map(|(_, needs)| needs);
     needs
         .filter(|need| need.soname == soname)
-        .find_map(|need| match &need.answer {
-            Answer::Found(Found {
-                place: Location::Tree(path),
+        .find_map(|need| match &need.resolution {
+            Resolution::Found(Resolved {
+                place: Place::Tree(path),
                 ..
             }) => Some(path.clone()),
             _ => None,
@@ -186,8 +188,10 @@ fn chains(root: Root<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>,
                 let end: Vec<String> = chain.steps.iter().rev().take(2).map(|step| step.path.clone()).collect();
                 keep_shorter(&mut chains, end, chain, |chain| chain);
             }
-            for (soname, served) in &object.needs {
-                let Served::Nothing(searched) = served else { continue };
+            for (soname, provided) in &object.needs {
+                let Provided::Missing(searched) = provided else {
+                    continue;
+                };
                 if *soname != what || (number > 0 && start != Start::Program) {
                     continue;
                 }
@@ -222,14 +226,14 @@ fn asked_as(loaded: &[Loaded<'_>], number: usize, what: &str) -> bool {
     loaded
         .iter()
         .flat_map(|object| &object.needs)
-        .any(|(soname, served)| *soname == what && *served == Served::By(number))
+        .any(|(soname, provided)| *soname == what && *provided == Provided::ByObject(number))
 }
 
 fn chain(loaded: &[Loaded<'_>], number: usize) -> Chain {
     let mut steps: Vec<Step> = std::iter::successors(Some(number), |number| loaded[*number].loader)
         .map(|number| Step {
             path: loaded[number].found.path.clone(),
-            via: loaded[number].found.how.name(),
+            via: loaded[number].found.source.name(),
         })
         .collect();
     steps.reverse();
@@ -237,15 +241,15 @@ fn chain(loaded: &[Loaded<'_>], number: usize) -> Chain {
 }
 
 impl SearchedReport {
-    fn of(searched: &Searched) -> Self {
+    fn of(searched: &SearchStep) -> Self {
         Self {
             directory: searched.directory.clone(),
-            via: searched.how.name(),
-            outcome: match searched.outcome {
-                Outcome::NoSuchFile => "no such file",
-                Outcome::WrongClass => "32-bit where 64-bit is wanted, or the other way round",
-                Outcome::WrongMachine => "for another processor",
-                Outcome::NotALibrary => "not a library: the loader gives up here",
+            via: searched.source.name(),
+            outcome: match searched.rejection {
+                Rejection::NoSuchFile => "no such file",
+                Rejection::WrongClass => "32-bit where 64-bit is wanted, or the other way round",
+                Rejection::WrongMachine => "for another processor",
+                Rejection::NotALibrary => "not a library: the loader gives up here",
             },
         }
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lambdar_prune::elf::{Class, Kind};
-use lambdar_prune::loader::{Finder, Process, Served};
+use lambdar_prune::loader::{Finder, Process, Provided};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
 use lambdar_prune::runtime::{Arch, Runtime, capture};
@@ -132,11 +132,11 @@ fn our_answer(root: Root<'_>, path: &TreePath) -> BTreeMap<String, Option<String
     let mut mapped = BTreeMap::new();
     let loaded = Finder::new(root).load(&process);
     for object in &loaded {
-        for (name, served) in &object.needs {
-            let place = match served {
-                Served::By(number) => Some(loaded[*number].found.path.clone()),
-                Served::ByTheLoader(_) => continue,
-                Served::Nothing(_) => None,
+        for (name, provided) in &object.needs {
+            let place = match provided {
+                Provided::ByObject(number) => Some(loaded[*number].found.path.clone()),
+                Provided::ByLoader(_) => continue,
+                Provided::Missing(_) => None,
             };
             mapped.insert((*name).to_owned(), place);
         }
@@ -253,7 +253,7 @@ fn plugins_are_resolved_as_the_loader_does() {
         let missing = loaded
             .iter()
             .flat_map(|object| &object.needs)
-            .any(|(_, served)| matches!(served, Served::Nothing(_)));
+            .any(|(_, provided)| matches!(provided, Provided::Missing(_)));
         assert_eq!(!missing, works, "{loaded:#?}");
     }
 }
