@@ -4,7 +4,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use lambdar_prune::loader::{Answer, graph};
+use lambdar_prune::loader::{Resolution, graph};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
 use lambdar_prune::runtime::{Arch, DEFAULT, Runtime};
@@ -23,9 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         writeln!(out, "{path}")?;
         for need in needs {
             let soname = &need.soname;
-            match &need.answer {
-                Answer::Found(found) => writeln!(out, "    {soname} => {} ({})", found.path, found.how.name()),
-                Answer::Missing(searched) => writeln!(out, "    {soname} not found in {} places", searched.len()),
+            match &need.resolution {
+                Resolution::Found(found) => writeln!(out, "    {soname} => {} ({})", found.path, found.source.name()),
+                Resolution::Missing(searched) => writeln!(out, "    {soname} not found in {} places", searched.len()),
             }?;
         }
     }
