@@ -61,7 +61,7 @@ impl Graph {
         for (path, needs) in self.loaded_objects() {
             for need in needs {
                 if let Resolution::Found(Resolved {
-                    place: Place::Tree(file),
+                    place: Location::Tree(file),
                     ..
                 }) = &need.resolution
                 {

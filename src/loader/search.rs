@@ -164,7 +164,7 @@ impl<'a> Finder<'a> {
 
     /// What each object of a process would get for each name if it asked for it with dlopen; one that gets nothing is not
     /// told of.
-    pub fn opens(&self, process: &Process, names: &BTreeSet<&str>, tell: &mut dyn FnMut(&Resolved, &Place)) {
+    pub fn opens(&self, process: &Process, names: &BTreeSet<&str>, tell: &mut dyn FnMut(&Resolved, &Location)) {
         let state = self.follow(process);
         for (number, mapped) in state.loaded.iter().enumerate() {
             // What needs nothing was not asked for its folders before.
@@ -509,7 +509,7 @@ impl<'a> State<'a, '_> {
     }
 
     /// Whether the loader takes what it finds (glibc `elf/dl-load.c`, `open_verify`).
-    fn judge(&self, found: Option<(Place, Option<&'a Object>)>) -> Result<(Place, &'a Object), Rejection> {
+    fn judge(&self, found: Option<(Location, Option<&'a Object>)>) -> Result<(Location, &'a Object), Rejection> {
         let (place, object) = found.ok_or(Rejection::NoSuchFile)?;
         let object = object.ok_or(Rejection::NotALibrary)?;
         let main = self.main.unwrap_or(object);

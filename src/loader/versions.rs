@@ -3,7 +3,7 @@
 
 use super::graph::Graph;
 use super::search::{Resolution, Resolved};
-use crate::root::{Place, Root};
+use crate::root::{Location, Root};
 use crate::tree::TreePath;
 
 /// The version by which an object says that it has packed relative relocations; the loader that can read them, glibc 2.36

@@ -9,7 +9,7 @@ use super::mention::{Mention, Mentions, Used};
 use super::{NeededBy, Open, Spared};
 use crate::languages::r::{self, RHome, RPackage};
 use crate::loader::{BOOTSTRAP, Graph, Idle, Resolution, Resolved, wanted};
-use crate::root::{Place, Root, link_target};
+use crate::root::{Location, Root, link_target};
 use crate::rules::Matcher;
 use crate::shell;
 use crate::tree::{Entry, TreePath};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::loader::{Graph, Need, Resolution};
-use crate::root::Place;
+use crate::root::Location;
 use crate::tree::TreePath;
 
 /// The first object that is there after a change and for which the loader finds something else than before, or nothing

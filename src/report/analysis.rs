@@ -328,7 +328,7 @@ fn library_report(
     let mut names: BTreeMap<&str, Resolution> = BTreeMap::new();
     for need in plan.graph.loaded_objects().flat_map(|(_, needs)| needs) {
         let resolution = match &need.resolution {
-            loader::Resolution::Found(found) if matches!(found.place, Place::Tree(_)) => Resolution::Bundled,
+            loader::Resolution::Found(found) if matches!(found.place, Location::Tree(_)) => Resolution::Bundled,
             loader::Resolution::Found(_) => Resolution::Provided,
             loader::Resolution::Missing(_) => Resolution::Missing,
         };

@@ -152,7 +152,7 @@ fn bundled_as(graph: &Graph, soname: &str) -> Option<TreePath> {
         .filter(|need| need.soname == soname)
         .find_map(|need| match &need.resolution {
             Resolution::Found(Resolved {
-                place: Place::Tree(path),
+                place: Location::Tree(path),
                 ..
             }) => Some(path.clone()),
             _ => None,
