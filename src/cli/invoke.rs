@@ -1,14 +1,15 @@
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use lambdar_prune::check::{Input, MAX_UNZIPPED, inputs, judge, read};
 use lambdar_prune::finding::Finding;
 use lambdar_prune::host::HostDirectories;
 use lambdar_prune::invoke::{
-    Event, Invocation, InvokeError, LayError, Listener, Wishes, hindering, inside, prepare, too_large,
+    Event, Invocation, InvokeError, LayError, Listener, Wishes, hindering, inside, launch, prepare, shell, too_large,
 };
 use lambdar_prune::report::{self, Invoked, RenderOptions};
 use lambdar_prune::size::Bytes;
@@ -51,18 +52,59 @@ pub(super) struct Arguments {
     shell: bool,
 }
 
-/// What runs inside of the sandbox: not for people.
+/// The steps from this program into the sandbox: not for people.
 #[derive(Debug, Args)]
 pub(super) struct InsideArguments {
-    /// How much memory all processes may use, in bytes
-    #[arg(long)]
-    limit: u64,
+    #[command(subcommand)]
+    step: Step,
+}
+
+/// One step.
+#[derive(Debug, Subcommand)]
+enum Step {
+    /// Become bubblewrap
+    Launch {
+        /// Control groups to join
+        #[arg(long)]
+        join: Vec<PathBuf>,
+        /// Give up root first
+        #[arg(long)]
+        as_nobody: bool,
+        /// The arguments of bubblewrap
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Serve orders as the first process of the sandbox
+    Serve {
+        /// Become the function's user first
+        #[arg(long)]
+        switch_user: bool,
+    },
+    /// Run a command in the sandbox
+    Shell {
+        /// Become the function's user first
+        #[arg(long)]
+        switch_user: bool,
+        /// The command
+        command: Vec<String>,
+    },
 }
 
 impl InsideArguments {
     pub(super) fn run(&self) -> std::process::ExitCode {
-        match inside(self.limit) {
-            Ok(()) => Status::Fine.into(),
+        let done = match &self.step {
+            Step::Launch {
+                join,
+                as_nobody,
+                arguments,
+            } => Err(launch(join, *as_nobody, arguments)),
+            Step::Serve { switch_user } => inside(*switch_user).map(|()| Status::Fine.into()),
+            Step::Shell { switch_user, command } => {
+                shell(*switch_user, command).map(|status| u8::try_from(status).unwrap_or(1).into())
+            }
+        };
+        match done {
+            Ok(status) => status,
             Err(error) => {
                 complain(&error.to_string());
                 Status::Failed.into()
@@ -140,6 +182,9 @@ impl Arguments {
             for note in report::invoke_notes(&runtime, &prepared.missing, glibc, global.verbose) {
                 complain(&note);
             }
+            if let Some(note) = memory_note(prepared.memory_counted_by(), global.verbose) {
+                complain(&note);
+            }
         }
         if self.shell {
             let status = prepared.shell(&wishes)?;
@@ -204,6 +249,18 @@ impl Arguments {
                 Ok(Event { name, payload })
             })
             .collect()
+    }
+}
+
+/// How memory is counted here, where that leaves something out or the user wants to know.
+fn memory_note(counted_by: Option<&str>, verbose: bool) -> Option<String> {
+    match counted_by {
+        Some(group) => verbose.then(|| format!("memory is counted by {group}")),
+        None => Some(
+            "no control group can be made here (root can, and a user in a session that systemd delegates): --memory counts \
+             processes, memfds and System V segments, but not the memfds of a program that its user may not read"
+                .to_owned(),
+        ),
     }
 }
 

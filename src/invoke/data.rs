@@ -23,6 +23,8 @@ pub(super) struct Data {
 pub(super) struct Process {
     pub(super) uid: u32,
     pub(super) gid: u32,
+    pub(super) nobody: u32,
+    pub(super) processes: u64,
     pub(super) tmp_bytes: u64,
     pub(super) open_files: u64,
     pub(super) stack_bytes: u64,

@@ -74,8 +74,9 @@ impl Failure {
         }
     }
 
-    /// The bootstrap has ended though it should have asked for an event or answered one.
-    pub(super) fn ended(id: &str, ended: Ended, memory_mb: u64) -> Self {
+    /// The bootstrap has ended though it should have asked for an event or answered one. `over_memory` is what it was given, in
+    /// MB, if it used more.
+    pub(super) fn ended(id: &str, ended: Ended, over_memory: Option<u64>) -> Self {
         let message = match (ended.status, ended.signal) {
             (Some(0), _) => "Runtime exited without providing a reason".to_owned(),
             (Some(status), _) => format!("Runtime exited with error: exit status {status}"),
@@ -83,9 +84,7 @@ impl Failure {
             (None, None) => "Runtime exited with error".to_owned(),
         };
         Self {
-            help: ended
-                .over_memory
-                .then(|| format!("it used more than the {memory_mb} MB that it was given; try a larger --memory")),
+            help: over_memory.map(too_much_memory),
             ..Self::of_request(id, "Runtime.ExitError", &message)
         }
     }
@@ -141,9 +140,9 @@ impl Failure {
     }
 
     /// The sandbox itself is gone.
-    pub(super) fn sandbox_ended(id: &str) -> Self {
+    pub(super) fn sandbox_ended(id: &str, over_memory: Option<u64>) -> Self {
         Self {
-            help: Some("the function ended the processes of the sandbox around it".to_owned()),
+            help: Some(over_memory.map_or_else(|| "the sandbox around the function ended".to_owned(), too_much_memory)),
             ..Self::of_request(id, "Runtime.ExitError", "Runtime exited with error: signal: killed")
         }
     }
@@ -156,6 +155,10 @@ impl Failure {
             format!("{bytes} byte payload is too large for the RequestResponse invocation type (limit {limit} bytes)"),
         )
     }
+}
+
+fn too_much_memory(given: u64) -> String {
+    format!("it used more than the {given} MB that it was given; try a larger --memory")
 }
 
 /// The text of an error number as Go has it: in lower case, without the number that Rust adds.
@@ -233,12 +236,8 @@ mod tests {
     #[test]
     fn ends_are_told_in_lambdas_words() {
         let check = |status, signal, expected: &str| {
-            let ended = Ended {
-                status,
-                signal,
-                over_memory: false,
-            };
-            let failure = Failure::ended("7", ended, 512);
+            let ended = Ended { status, signal };
+            let failure = Failure::ended("7", ended, None);
             assert_eq!(failure.error_type, "Runtime.ExitError");
             assert_eq!(failure.error_message, format!("RequestId: 7 Error: {expected}"));
         };
@@ -318,9 +317,8 @@ mod tests {
         let ended = Ended {
             status: Some(127),
             signal: None,
-            over_memory: false,
         };
-        let failure = Failure::ended("7", ended, 512);
+        let failure = Failure::ended("7", ended, None);
         assert_eq!(explaining(std::slice::from_ref(&command), &failure, log), [&command]);
         let interpreter = Finding::new(
             Code::MissingInterpreter,
@@ -335,9 +333,8 @@ mod tests {
         let ended = Ended {
             status: Some(1),
             signal: None,
-            over_memory: false,
         };
-        let failure = Failure::ended("7", ended, 512);
+        let failure = Failure::ended("7", ended, None);
         let log = "unable to load shared object: libgfortran.so.5: cannot open shared object file";
         assert_eq!(explaining(&findings, &failure, log), [&missing]);
         let failure = Failure::not_started("7", "/opt/bootstrap", 2);

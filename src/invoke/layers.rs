@@ -190,10 +190,10 @@ fn write(
     progress: &dyn Progress,
 ) -> Result<Vec<PathBuf>, LayError> {
     let place = |path: &TreePath| to.join(path.as_str());
-    fs_err::create_dir_all(to)?;
+    make_folder(to)?;
     for (path, here) in laid {
         if matches!(here, Laid::Folder(_)) {
-            fs_err::create_dir_all(place(path))?;
+            make_folder(&place(path))?;
         }
     }
     let files: Vec<(&TreePath, Mode, &From)> = laid
@@ -244,6 +244,12 @@ fn write(
     }
     closed.reverse();
     Ok(closed)
+}
+
+/// Makes a folder that others may enter, whatever this process's umask is.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    fs_err::create_dir_all(path)?;
+    fs_err::set_permissions(path, PermissionsExt::from_mode(0o755))
 }
 
 /// The permissions that others have, for everyone.

@@ -12,27 +12,34 @@
 //! all decisions are taken out here, where the function cannot reach.
 
 mod api;
+mod cgroup;
+mod confine;
 mod data;
 mod failure;
 mod http;
 mod inside;
+mod launch;
 mod layers;
 mod log;
+mod memory;
 mod root;
 mod sandbox;
 mod server;
 mod session;
 mod wire;
 
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 pub use failure::{Failure, explaining};
-pub use inside::inside;
+pub use inside::{inside, shell};
+pub use launch::launch;
 pub use layers::LayError;
 pub use sandbox::SandboxError;
 
@@ -43,12 +50,17 @@ use crate::limits;
 use crate::progress::{Interrupted, Progress};
 use crate::runtime::{Arch, Runtime};
 use crate::size::{Bytes, exact};
+use cgroup::Cgroup;
 use data::DATA;
+use launch::Identity;
 use root::ThisMachine;
 use sandbox::{Mounts, Options, Own};
 
 /// The name that the function has.
 const FUNCTION: &str = "function";
+
+/// Processes and threads of the sandbox itself: bubblewrap's, and those of this program in it.
+const OWN_TASKS: u64 = 8;
 
 /// Why nothing was invoked.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +122,10 @@ pub struct Wishes<'a> {
 }
 
 impl Wishes<'_> {
+    fn memory_bytes(&self) -> u64 {
+        self.memory_mb.saturating_mul(1 << 20)
+    }
+
     /// The whole environment of the bootstrap.
     fn environment(&self) -> Vec<(String, String)> {
         let mut environment = self.runtime.environment.clone();
@@ -167,6 +183,8 @@ pub trait Listener: Sync {
 pub struct Prepared {
     mounts: Mounts,
     options: Options,
+    identity: Identity,
+    cgroup: Option<Arc<Cgroup>>,
     /// What the runtime has and the root has not.
     pub missing: Vec<String>,
     /// The version of glibc in a root that is made from this machine's files, as far as it is known.
@@ -209,6 +227,7 @@ pub fn prepare(
     progress: &dyn Progress,
 ) -> Result<Prepared, InvokeError> {
     let options = Options::ask()?;
+    let identity = Identity::detect()?;
     let machine = std::env::consts::ARCH;
     if wishes.runtime.arch.machine().to_string() != machine {
         return Err(InvokeError::OtherArch {
@@ -217,6 +236,10 @@ pub fn prepare(
         });
     }
     let folder = tempfile::Builder::new().prefix("lambdar-prune-").tempdir()?;
+    if identity != Identity::Namespace {
+        // The function is another user here.
+        fs_err::set_permissions(folder.path(), PermissionsExt::from_mode(0o711))?;
+    }
     let mut area = Area {
         folder,
         closed: Vec::new(),
@@ -246,14 +269,25 @@ pub fn prepare(
     let mut closed = layers::lay(&wishes.layers, &opt, progress)?;
     closed.extend(layers::lay(&wishes.task, &task, progress)?);
     area.closed = closed;
+    let mut own = Own::find()?;
+    if identity == Identity::Nobody {
+        own = own.copied_to(&place("own"))?;
+    }
     Ok(Prepared {
         mounts: Mounts {
             root: bounds,
             opt,
             task,
-            own: Own::find()?,
+            own,
+            shared_proc: sandbox::shared_proc()?,
         },
         options,
+        identity,
+        cgroup: Cgroup::create(
+            wishes.memory_bytes().saturating_add(DATA.process.tmp_bytes),
+            DATA.process.processes.saturating_add(OWN_TASKS),
+        )
+        .map(Arc::new),
         missing,
         glibc,
         _area: area,
@@ -289,14 +323,39 @@ impl Prepared {
 
     /// Opens a shell where the function would run, without the Runtime API.
     pub fn shell(&self, wishes: &Wishes<'_>) -> Result<ExitStatus, InvokeError> {
-        let mut arguments = sandbox::arguments(&self.mounts, self.options);
+        let mut arguments = sandbox::arguments(&self.mounts, self.options, self.identity);
         let mut environment = wishes.environment();
         environment.extend(std::env::var("TERM").map(|term| ("TERM".to_owned(), term)));
         environment.push(("PS1".to_owned(), "lambda:\\w$ ".to_owned()));
         for (name, value) in environment {
             arguments.extend(["--setenv".into(), name.into(), value.into()]);
         }
+        arguments.extend(self.own_command("shell"));
         arguments.push("/bin/sh".into());
-        Ok(sandbox::command().args(arguments).status().map_err(SandboxError::Io)?)
+        let status = self
+            .launcher()
+            .and_then(|mut launcher| launcher.args(arguments).status());
+        Ok(status.map_err(SandboxError::Io)?)
+    }
+
+    /// Where the memory is counted that no process has mapped; `None` if no control group can be had here.
+    pub fn memory_counted_by(&self) -> Option<&'static str> {
+        self.cgroup.as_ref().map(|cgroup| cgroup.name())
+    }
+
+    /// What starts the sandbox; the arguments of bubblewrap are to follow.
+    fn launcher(&self) -> std::io::Result<std::process::Command> {
+        let groups = self.cgroup.as_ref().map(|cgroup| cgroup.folders()).unwrap_or_default();
+        launch::command(&groups, self.identity)
+    }
+
+    /// This program as the first process of the sandbox.
+    fn own_command(&self, part: &str) -> Vec<OsString> {
+        let mut command: Vec<OsString> = self.mounts.own.command.iter().map(Into::into).collect();
+        command.extend(["inside".into(), part.into()]);
+        if self.identity == Identity::Switch {
+            command.push("--switch-user".into());
+        }
+        command
     }
 }

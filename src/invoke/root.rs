@@ -5,7 +5,7 @@
 //! as it does on Lambda. [`plan`] decides, [`write()`] carries it out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::data::DATA;
@@ -349,8 +349,18 @@ pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String
             Piece::Machine(from) => {
                 fs_err::copy(from, &to)?;
             }
-            Piece::Text(text) => fs_err::write(&to, text)?,
+            Piece::Text(text) => {
+                fs_err::write(&to, text)?;
+                fs_err::set_permissions(&to, PermissionsExt::from_mode(0o644))?;
+            }
             Piece::Link(target) => symlink(target, &to)?,
+        }
+    }
+    // Whatever this process's umask is, others may enter.
+    for entry in walkdir::WalkDir::new(root) {
+        let entry = entry?;
+        if entry.file_type().is_dir() {
+            fs_err::set_permissions(entry.path(), PermissionsExt::from_mode(0o755))?;
         }
     }
     plan.missing.extend(failed);

@@ -1,10 +1,13 @@
 //! The sandbox: which program makes it, with which arguments, and what it says when it cannot.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::data::DATA;
+use super::launch::Identity;
 use crate::elf;
 use crate::tree::Content;
 use crate::tree::content::inspect;
@@ -34,6 +37,12 @@ pub enum SandboxError {
          newer, allow bwrap to use them in AppArmor (`sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows all)"
     )]
     Refused(String),
+    /// The function would be root of the machine.
+    #[error(
+        "this is root of the machine, and there is no other user here that the function could be: run this as an ordinary \
+         user, or outside of the user namespace"
+    )]
+    OnlyRoot,
     /// This program's own files cannot be found.
     #[error("cannot find the libraries that this program runs with: {0}")]
     OwnFiles(String),
@@ -88,6 +97,8 @@ pub(super) struct Mounts {
     pub(super) task: PathBuf,
     /// This program's own files.
     pub(super) own: Own,
+    /// What of /proc is about no process, and is the machine's.
+    pub(super) shared_proc: Vec<String>,
 }
 
 /// How something of the root comes into the sandbox.
@@ -135,20 +146,46 @@ fn list(root: &Path, below: &str, bounds: &mut Vec<(String, Bound)>) -> std::io:
 /// The arguments of bwrap that make the sandbox, without the program to run in it.
 ///
 /// The root is a file system in memory with everything bound into it, so that a root folder need not have the places for
-/// /opt and the others; it is made read-only last. Of the network there is only loopback.
-pub(super) fn arguments(mounts: &Mounts, options: Options) -> Vec<OsString> {
+/// /opt and the others; it is made read-only last. Of the network there is only loopback. This program is the first process,
+/// so that there is none that is not confined.
+pub(super) fn arguments(mounts: &Mounts, options: Options, identity: Identity) -> Vec<OsString> {
     let process = &DATA.process;
     let mut line = Line::default();
-    line.add(["--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]);
-    line.add(["--uid", &process.uid.to_string(), "--gid", &process.gid.to_string()]);
-    line.add(["--hostname", &process.hostname]);
+    if identity == Identity::Switch {
+        line.add([
+            "--unshare-ipc",
+            "--unshare-pid",
+            "--unshare-net",
+            "--unshare-uts",
+            "--unshare-cgroup-try",
+        ]);
+        line.add([
+            "--cap-drop",
+            "ALL",
+            "--cap-add",
+            "CAP_SETUID",
+            "--cap-add",
+            "CAP_SETGID",
+        ]);
+    } else {
+        line.add(["--unshare-all", "--cap-drop", "ALL"]);
+        line.add(["--uid", &process.uid.to_string(), "--gid", &process.gid.to_string()]);
+    }
+    line.add(["--as-pid-1", "--die-with-parent", "--hostname", &process.hostname]);
     for (path, bound) in &mounts.root {
         match bound {
             Bound::Path(from) => line.bind(from, path),
-            Bound::Link(target) => line.add([OsStr::new("--symlink"), target, OsStr::new(path)]),
+            Bound::Link(target) => {
+                line.parents(path);
+                line.add([OsStr::new("--symlink"), target, OsStr::new(path)]);
+            }
         }
     }
     line.add(["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]);
+    line.made.insert("/proc".to_owned());
+    for path in &mounts.shared_proc {
+        line.bind(Path::new(path), path);
+    }
     if options.perms {
         line.add(["--perms", "1777"]);
     }
@@ -162,19 +199,59 @@ pub(super) fn arguments(mounts: &Mounts, options: Options) -> Vec<OsString> {
         line.bind(from, path);
     }
     line.add(["--remount-ro", "/", "--chdir", "/var/task"]);
-    line.0
+    line.arguments
+}
+
+/// What of /proc is about no process and could be written by somebody: directories, and files that may be written. Links lead
+/// to a process's own.
+pub(super) fn shared_proc() -> std::io::Result<Vec<String>> {
+    let mut paths = Vec::new();
+    for entry in fs_err::read_dir("/proc")? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let kind = entry.file_type()?;
+        let is_process = name.starts_with(|first: char| first.is_ascii_digit());
+        let may_be_written = || {
+            entry
+                .metadata()
+                .is_ok_and(|about| about.permissions().mode() & 0o222 != 0)
+        };
+        if !is_process && (kind.is_dir() || kind.is_file() && may_be_written()) {
+            paths.push(format!("/proc/{name}"));
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 #[derive(Default)]
-struct Line(Vec<OsString>);
+struct Line {
+    arguments: Vec<OsString>,
+    /// What is there already.
+    made: BTreeSet<String>,
+}
 
 impl Line {
     fn add<I: AsRef<OsStr>>(&mut self, arguments: impl IntoIterator<Item = I>) {
-        self.0
+        self.arguments
             .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
     }
 
+    /// Makes the directories above a path, which others than root may enter: bubblewrap would make them for root alone.
+    fn parents(&mut self, path: &str) {
+        self.made.insert(path.to_owned());
+        for (at, _) in path.match_indices('/').skip(1) {
+            let parent = &path[..at];
+            if self.made.insert(parent.to_owned()) {
+                self.add(["--dir", parent]);
+            }
+        }
+    }
+
     fn bind(&mut self, from: &Path, to: &str) {
+        self.parents(to);
         self.add([OsStr::new("--ro-bind"), from.as_os_str(), OsStr::new(to)]);
     }
 }
@@ -190,6 +267,18 @@ pub(super) struct Own {
 }
 
 impl Own {
+    /// Copies the files to where everybody can read them.
+    pub(super) fn copied_to(mut self, folder: &Path) -> std::io::Result<Self> {
+        fs_err::create_dir_all(folder)?;
+        for (number, (from, _)) in self.files.iter_mut().enumerate() {
+            let to = folder.join(number.to_string());
+            fs_err::copy(&from, &to)?;
+            fs_err::set_permissions(&to, PermissionsExt::from_mode(0o755))?;
+            *from = to;
+        }
+        Ok(self)
+    }
+
     /// Finds the libraries that this process runs with, as the kernel lists them (proc(5), /proc/PID/maps).
     pub(super) fn find() -> Result<Self, SandboxError> {
         let program = std::env::current_exe()?;
@@ -276,17 +365,24 @@ mod tests {
                 files: vec![("/bin/own".into(), "/var/rapid/init".to_owned())],
                 command: Vec::new(),
             },
+            shared_proc: vec!["/proc/sys".to_owned()],
         };
         let options = Options::of_version("bubblewrap 0.8.0\n");
         assert_eq!(
-            text(&arguments(&mounts, options)),
-            "--unshare-all --die-with-parent --cap-drop ALL --uid 993 --gid 990 --hostname lambda \
+            text(&arguments(&mounts, options, Identity::Namespace)),
+            "--unshare-all --cap-drop ALL --uid 993 --gid 990 --as-pid-1 --die-with-parent --hostname lambda \
              --symlink usr/bin /bin --ro-bind /tmp/root/usr /usr --proc /proc --dev /dev --remount-ro /dev \
-             --perms 1777 --size 536870912 --tmpfs /tmp --ro-bind /tmp/opt /opt --ro-bind /tmp/task /var/task \
-             --ro-bind /bin/own /var/rapid/init --remount-ro / --chdir /var/task"
+             --ro-bind /proc/sys /proc/sys \
+             --perms 1777 --size 536870912 --tmpfs /tmp --ro-bind /tmp/opt /opt --dir /var --ro-bind /tmp/task /var/task \
+             --dir /var/rapid --ro-bind /bin/own /var/rapid/init --remount-ro / --chdir /var/task"
         );
-        let old = text(&arguments(&mounts, Options::of_version("bubblewrap 0.4.0")));
+        let old = text(&arguments(
+            &mounts,
+            Options::of_version("bubblewrap 0.4.0"),
+            Identity::Switch,
+        ));
         assert!(!old.contains("--perms") && !old.contains("--size"), "{old}");
+        assert!(old.starts_with("--unshare-ipc") && !old.contains("--uid"), "{old}");
         let newer = Options::of_version("bubblewrap 1.0.2");
         assert_eq!(newer, options);
     }

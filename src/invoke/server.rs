@@ -1,16 +1,22 @@
 //! Serves the Runtime API on a socket, each connection in a thread of its own.
 
-use std::io::{BufReader, BufWriter};
+use std::cell::Cell;
+use std::io::{self, BufRead, BufReader, BufWriter, Read};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::api::{Api, Happening, Offer, Reaction, malformed};
 use super::http::{HttpError, Reply, Request, read_request, write_reply};
 
 /// More connections at a time than any runtime opens.
-const MOST_CONNECTIONS: usize = 512;
+const MOST_CONNECTIONS: usize = 128;
+/// How long the head of a request may take, once its connection is there or its first byte has come.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a body may pause.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The Runtime API of one sandbox.
 pub(super) struct Server {
@@ -61,10 +67,26 @@ impl Shared {
 
     fn serve(&self, stream: &TcpStream) -> Result<(), HttpError> {
         let number = self.current().number;
-        let mut reader = BufReader::new(stream);
+        let patience = Cell::new(Patience::Until(Instant::now() + HEAD_PATIENCE));
+        let mut reader = BufReader::new(Patient {
+            stream,
+            patience: &patience,
+        });
         let mut writer = BufWriter::new(stream);
+        // Whoever connects says something; after an answer a runtime may be silent for as long as it likes.
+        stream.set_write_timeout(Some(BODY_PATIENCE))?;
         loop {
-            let request = match read_request(&mut reader, &mut writer, Api::largest_body) {
+            if reader.fill_buf()?.is_empty() {
+                return Ok(());
+            }
+            patience.set(Patience::Until(Instant::now() + HEAD_PATIENCE));
+            let limit = |request: &Request| {
+                patience.set(Patience::Pause(BODY_PATIENCE));
+                Api::largest_body(request)
+            };
+            let read = read_request(&mut reader, &mut writer, limit);
+            patience.set(Patience::Endless);
+            let request = match read {
                 Ok(Some(request)) => request,
                 Ok(None) => return Ok(()),
                 Err(error) => {
@@ -82,6 +104,35 @@ impl Shared {
                 return Ok(());
             }
         }
+    }
+}
+
+/// How long is waited for what a client sends.
+#[derive(Clone, Copy)]
+enum Patience {
+    Until(Instant),
+    Pause(Duration),
+    Endless,
+}
+
+/// A connection that is given up when what is to come does not come in time.
+struct Patient<'a> {
+    stream: &'a TcpStream,
+    patience: &'a Cell<Patience>,
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let timeout = match self.patience.get() {
+            Patience::Until(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
+            Patience::Pause(pause) => Some(pause),
+            Patience::Endless => None,
+        };
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(timeout)?;
+        (&mut &*self.stream).read(buffer)
     }
 }
 
@@ -103,7 +154,7 @@ impl Server {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else {
                     // Out of descriptors, most likely: those of other connections will be free again.
-                    thread::sleep(std::time::Duration::from_millis(10));
+                    thread::sleep(Duration::from_millis(10));
                     continue;
                 };
                 let shared = Arc::clone(&accepting);
@@ -140,12 +191,10 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::sync::mpsc::channel;
-    use std::time::Duration;
-
     use super::super::api::Answer;
     use super::*;
+    use std::io::Write;
+    use std::sync::mpsc::channel;
 
     fn exchange(stream: &mut TcpStream, text: &str, end: &str) -> String {
         stream.write_all(text.as_bytes()).unwrap();

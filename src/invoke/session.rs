@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Scope};
@@ -14,6 +15,7 @@ use super::api::{Answer, ErrorBody, Happening, Offer};
 use super::data::DATA;
 use super::failure::Failure;
 use super::log::Log;
+use super::memory::{Meter, Views};
 use super::sandbox::{self, SandboxError};
 use super::server::Server;
 use super::wire::{Ended, News, Order, pair, receive, send};
@@ -23,8 +25,12 @@ use crate::size::Bytes;
 
 /// How often is asked whether the user has stopped the run.
 const TICK: Duration = Duration::from_millis(50);
-/// How long the sandbox may take for what needs no time.
+/// How long the sandbox may take to be there.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to end every process.
+const ENDING: Duration = Duration::from_secs(5);
+/// How often memory is looked at.
+const WATCH: Duration = Duration::from_millis(20);
 
 /// What comes in from all sides.
 enum Heard {
@@ -154,14 +160,20 @@ impl Session<'_, '_> {
             }
             Err(NotReady::NoBootstrap) => Some(Failure::no_bootstrap(&id)),
             Err(NotReady::NotStarted { bootstrap, errno }) => Some(Failure::not_started(&id, &bootstrap, errno)),
-            Err(NotReady::Ended(ended)) => Some(Failure::ended(&id, ended, self.wishes.memory_mb)),
+            Err(NotReady::Ended(ended)) => Some(Failure::ended(&id, ended, self.over_memory())),
             Err(NotReady::InitError(error)) => {
                 self.stop()?;
                 Some(Failure::reported(&error))
             }
             Err(NotReady::TimedOut) => Some(Failure::timed_out(&id, self.wishes.timeout)),
-            Err(NotReady::Gone) => Some(Failure::sandbox_ended(&id)),
+            Err(NotReady::Gone) => Some(Failure::sandbox_ended(&id, self.over_memory())),
         })
+    }
+
+    /// What the function was given, in MB, if it used more.
+    fn over_memory(&self) -> Option<u64> {
+        let over = self.sandbox.as_ref().is_some_and(Sandbox::is_over_memory);
+        over.then_some(self.wishes.memory_mb)
     }
 
     /// Starts a bootstrap and waits until it asks for an event.
@@ -180,6 +192,7 @@ impl Session<'_, '_> {
         };
         let begun = Instant::now();
         sandbox.number = sandbox.server()?.renew();
+        sandbox.watch.over.store(false, Ordering::Relaxed);
         sandbox.order(&Order::Start {
             environment: self.wishes.environment(),
         })?;
@@ -209,7 +222,7 @@ impl Session<'_, '_> {
     ) -> Result<Option<Failure>, InvokeError> {
         let id = invocation.request_id.clone();
         let Some(sandbox) = &mut self.sandbox else {
-            return Ok(Some(Failure::sandbox_ended(&id)));
+            return Ok(Some(Failure::sandbox_ended(&id, None)));
         };
         let deadline = SystemTime::now() + timeout;
         let deadline_ms = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -240,11 +253,11 @@ impl Session<'_, '_> {
                 }
                 Heard::Inside(News::Ended(ended)) => {
                     self.running = false;
-                    return Ok(Some(Failure::ended(&id, ended, self.wishes.memory_mb)));
+                    return Ok(Some(Failure::ended(&id, ended, self.over_memory())));
                 }
                 Heard::Gone => {
                     self.running = false;
-                    return Ok(Some(Failure::sandbox_ended(&id)));
+                    return Ok(Some(Failure::sandbox_ended(&id, self.over_memory())));
                 }
                 Heard::Api(_, Happening::InitError(_)) | Heard::Inside(_) => {}
             }
@@ -256,7 +269,7 @@ impl Session<'_, '_> {
         let Some(sandbox) = &mut self.sandbox else {
             return Ok(());
         };
-        self.peak = self.peak.max(sandbox.peak_memory(self.progress)?);
+        self.peak = self.peak.max(sandbox.peak_memory());
         invocation.peak_memory = self.peak;
         // An error that the runtime reports of an event leaves it running; everything else does not.
         let reported = invocation.failure.as_ref().is_some_and(Failure::is_of_handler);
@@ -283,7 +296,7 @@ impl Session<'_, '_> {
             sandbox.gone = true;
             return Ok(());
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + ENDING;
         while let Some(heard) = sandbox.hear(deadline, self.progress)? {
             match heard {
                 Heard::Inside(News::Stopped) => return Ok(()),
@@ -308,7 +321,30 @@ struct Sandbox {
     server: Arc<OnceLock<Server>>,
     log: Arc<Log>,
     log_pipe: Arc<OwnedFd>,
+    watch: Arc<MemoryWatch>,
     gone: bool,
+}
+
+/// Looks at the memory of a sandbox again and again, and has everything in it ended where it is too much.
+struct MemoryWatch {
+    meter: OnceLock<Meter>,
+    limit: u64,
+    peak: AtomicU64,
+    over: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl MemoryWatch {
+    fn look(&self, socket: &OwnedFd) {
+        let Some(meter) = self.meter.get() else { return };
+        let used = meter.used();
+        self.peak.fetch_max(used, Ordering::Relaxed);
+        if used > self.limit {
+            self.over.store(true, Ordering::Relaxed);
+            // A sandbox that is gone holds nothing.
+            let _ = send(socket, &Order::Kill, &[]);
+        }
+    }
 }
 
 impl Sandbox {
@@ -323,12 +359,16 @@ impl Sandbox {
         let io = |error: std::io::Error| InvokeError::Sandbox(SandboxError::Io(error));
         let (socket, theirs) = pair().map_err(io)?;
         let (log_pipe, log_end) = std::io::pipe().map_err(io)?;
-        let memory = wishes.memory_mb.saturating_mul(1 << 20);
-        let child = sandbox::command()
-            .args(sandbox::arguments(&prepared.mounts, prepared.options))
+        let child = prepared
+            .launcher()
+            .map_err(io)?
+            .args(sandbox::arguments(
+                &prepared.mounts,
+                prepared.options,
+                prepared.identity,
+            ))
             .arg("--new-session")
-            .args(&prepared.mounts.own.command)
-            .args(["inside", "--limit", &memory.to_string()])
+            .args(prepared.own_command("serve"))
             .stdin(Stdio::from(theirs))
             .stdout(log_end.try_clone().map_err(io)?)
             .stderr(log_end)
@@ -346,25 +386,51 @@ impl Sandbox {
             server: Arc::new(OnceLock::new()),
             log: Arc::new(Log::new()),
             log_pipe: Arc::new(log_pipe.into()),
+            watch: Arc::new(MemoryWatch {
+                meter: OnceLock::new(),
+                limit: wishes.memory_bytes(),
+                peak: AtomicU64::new(0),
+                over: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
+            }),
             gone: false,
         };
         let (log, pipe) = (Arc::clone(&sandbox.log), Arc::clone(&sandbox.log_pipe));
         scope.spawn(move || log.read(&pipe, &|bytes| listener.log(bytes)));
         let (socket, server) = (Arc::clone(&sandbox.socket), Arc::clone(&sandbox.server));
+        let (watch, cgroup) = (Arc::clone(&sandbox.watch), prepared.cgroup.clone());
         thread::spawn(move || {
-            while let Ok(Some((news, descriptor))) = receive::<News>(&*socket) {
-                if let (News::Listening, Some(descriptor)) = (&news, descriptor) {
+            while let Ok(Some((news, descriptors))) = receive::<News>(&*socket) {
+                let mut descriptors = descriptors.into_iter();
+                if news == News::Listening
+                    && let (Some(listener), Some(processes), Some(tmp)) =
+                        (descriptors.next(), descriptors.next(), descriptors.next())
+                {
+                    let segments = descriptors.next();
+                    let views = Views {
+                        processes,
+                        tmp,
+                        segments,
+                    };
+                    let _ = watch.meter.set(Meter::new(views, cgroup.clone()));
                     let sender = sender.clone();
                     let tell = move |number, happening| {
                         let _ = sender.send(Heard::Api(number, happening));
                     };
-                    let _ = server.set(Server::new(TcpListener::from(descriptor), tell));
+                    let _ = server.set(Server::new(TcpListener::from(listener), tell));
                 }
                 if sender.send(Heard::Inside(news)).is_err() {
                     return;
                 }
             }
             let _ = sender.send(Heard::Gone);
+        });
+        let (socket, watch) = (Arc::clone(&sandbox.socket), Arc::clone(&sandbox.watch));
+        thread::spawn(move || {
+            while !watch.ended.load(Ordering::Relaxed) {
+                watch.look(&socket);
+                thread::sleep(WATCH);
+            }
         });
         let deadline = Instant::now() + PATIENCE;
         let reason = loop {
@@ -392,7 +458,7 @@ impl Sandbox {
     }
 
     fn order(&self, order: &Order) -> Result<(), InvokeError> {
-        match send(&*self.socket, order, None) {
+        match send(&*self.socket, order, &[]) {
             // The sandbox is gone, which is heard next.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             sent => Ok(sent.map_err(SandboxError::Io)?),
@@ -443,19 +509,13 @@ impl Sandbox {
     }
 
     /// How much memory has been used at most so far.
-    fn peak_memory(&mut self, progress: &dyn Progress) -> Result<Bytes, InvokeError> {
-        if self.gone || self.order(&Order::Memory).is_err() {
-            return Ok(Bytes(0));
-        }
-        let deadline = Instant::now() + PATIENCE;
-        while let Some(heard) = self.receive(deadline, progress)? {
-            match heard {
-                Heard::Inside(News::Memory(bytes)) => return Ok(Bytes(bytes)),
-                Heard::Gone => break,
-                other => self.kept.push_back(other),
-            }
-        }
-        Ok(Bytes(0))
+    fn peak_memory(&self) -> Bytes {
+        self.watch.look(&self.socket);
+        Bytes(self.watch.peak.load(Ordering::Relaxed))
+    }
+
+    fn is_over_memory(&self) -> bool {
+        self.watch.over.load(Ordering::Relaxed) || self.watch.meter.get().is_some_and(Meter::has_killed)
     }
 
     fn settle(&self) {
@@ -467,9 +527,10 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         // Inside, the end of the socket is the end of all: the first process of the namespace ends, and with it every other.
         let _ = rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Both);
+        self.watch.ended.store(true, Ordering::Relaxed);
         let begun = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) {
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > ENDING {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 return;

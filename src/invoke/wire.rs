@@ -1,7 +1,8 @@
 //! What this program outside of the sandbox and this program inside of it say to each other.
 //!
 //! Over a socket that keeps messages apart (unix(7), `SOCK_SEQPACKET`), one JSON document a message. The first message from
-//! inside carries the socket on which the Runtime API is served: it belongs to the sandbox's network, and is used outside.
+//! inside carries the socket on which the Runtime API is served, which belongs to the sandbox's network, and the directories
+//! by which its memory is counted: all of them are used outside.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -27,14 +28,15 @@ pub(super) enum Order {
     },
     /// End every process.
     Stop,
-    /// Say how much memory has been used at most.
-    Memory,
+    /// Kill every process, and do not wait.
+    Kill,
 }
 
 /// What has happened inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum News {
-    /// The Runtime API's socket listens.
+    /// The Runtime API's socket listens. With it come that socket, /proc, /tmp and, where there is one, the list of shared
+    /// segments.
     Listening,
     /// The bootstrap was started.
     Started,
@@ -51,8 +53,6 @@ pub(super) enum News {
     Ended(Ended),
     /// No process is left.
     Stopped,
-    /// The answer to [`Order::Memory`], in bytes.
-    Memory(u64),
     /// Something without which nothing works failed.
     Broken(String),
 }
@@ -64,9 +64,10 @@ pub(super) struct Ended {
     pub(super) status: Option<i32>,
     /// The signal that ended it.
     pub(super) signal: Option<i32>,
-    /// It was ended because it used more memory than it was given.
-    pub(super) over_memory: bool,
 }
+
+/// The most descriptors that come with a message.
+const MOST_DESCRIPTORS: usize = 4;
 
 /// Two ends of a new connection.
 pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -78,26 +79,25 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     )?)
 }
 
-/// Sends a message, with a descriptor if one is given.
-pub(super) fn send(to: impl AsFd, message: &impl Serialize, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+/// Sends a message with these descriptors.
+pub(super) fn send(to: impl AsFd, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let text = serde_json::to_vec(message)?;
     if text.len() > LONGEST {
         return Err(io::Error::other("the environment is too large"));
     }
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut with = SendAncillaryBuffer::new(&mut space);
-    let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
     if !descriptors.is_empty() {
-        with.push(SendAncillaryMessage::ScmRights(&descriptors));
+        with.push(SendAncillaryMessage::ScmRights(descriptors));
     }
     sendmsg(to, &[IoSlice::new(&text)], &mut with, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
 /// Waits for a message; `None` once the other side is gone.
-pub(super) fn receive<T: DeserializeOwned>(from: impl AsFd) -> io::Result<Option<(T, Option<OwnedFd>)>> {
+pub(super) fn receive<T: DeserializeOwned>(from: impl AsFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     let mut buffer = vec![0; LONGEST];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut with = RecvAncillaryBuffer::new(&mut space);
     let read = loop {
         match recvmsg(
@@ -114,14 +114,14 @@ pub(super) fn receive<T: DeserializeOwned>(from: impl AsFd) -> io::Result<Option
     if read == 0 {
         return Ok(None);
     }
-    let mut descriptor = None;
+    let mut descriptors = Vec::new();
     for message in with.drain() {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-            descriptor = descriptors.last();
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            descriptors.extend(received);
         }
     }
     let message = serde_json::from_slice(&buffer[..read])?;
-    Ok(Some((message, descriptor)))
+    Ok(Some((message, descriptors)))
 }
 
 #[cfg(test)]
@@ -135,20 +135,21 @@ mod tests {
     fn messages_and_descriptors_come_over() {
         let (here, there) = pair().unwrap();
         let (mut read, write) = io::pipe().unwrap();
-        send(&here, &News::Listening, Some(write.as_fd())).unwrap();
-        send(&here, &News::Memory(7), None).unwrap();
+        send(&here, &News::Listening, &[write.as_fd(), here.as_fd()]).unwrap();
+        send(&here, &News::Started, &[]).unwrap();
         drop(write);
-        let (news, descriptor) = receive::<News>(&there).unwrap().unwrap();
-        assert_eq!(news, News::Listening);
-        let mut file = std::fs::File::from(descriptor.unwrap());
+        let (news, mut descriptors) = receive::<News>(&there).unwrap().unwrap();
+        assert_eq!((news, descriptors.len()), (News::Listening, 2));
+        let mut file = std::fs::File::from(descriptors.remove(0));
+        drop(descriptors);
         io::Write::write_all(&mut file, b"over").unwrap();
         drop(file);
         let mut text = String::new();
         read.read_to_string(&mut text).unwrap();
         assert_eq!(text, "over");
-        let (news, descriptor) = receive::<News>(&there).unwrap().unwrap();
-        assert_eq!(news, News::Memory(7));
-        assert!(descriptor.is_none());
+        let (news, descriptors) = receive::<News>(&there).unwrap().unwrap();
+        assert_eq!(news, News::Started);
+        assert!(descriptors.is_empty());
         drop(here);
         assert!(receive::<News>(&there).unwrap().is_none());
     }

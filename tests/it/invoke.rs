@@ -526,3 +526,93 @@ fn zip_named(path: &Path, name: &str) {
     zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
     zip.finish().unwrap();
 }
+
+/// Says a word for each way out that works. The sysctls are written with the values that they have.
+const ESCAPES: &str = r#"#!/bin/bash
+echo began
+[[ $(cat /proc/sys/vm/swappiness) ]] && echo read-sysctl
+for file in vm/swappiness kernel/core_pattern kernel/hostname net/ipv4/ip_forward; do
+    value=$(cat /proc/sys/$file) && { echo "$value" >/proc/sys/$file; } 2>/dev/null && echo "OUT $file"
+done
+for file in /proc/sysrq-trigger /proc/mtrr /proc/irq/default_smp_affinity; do [[ -w $file ]] && echo "OUT $file"; done
+for number in 3 4 5 6 7 8 9; do [[ -e /proc/$$/fd/$number ]] && echo "OUT descriptor $number"; done
+cat /proc/self/fd/7/secret /proc/self/cwd/link /opt/link "$SECRET" 2>/dev/null | grep -q secret && echo OUT secret
+for place in / /etc /usr /opt /var/task /dev /dev/shm /var; do { : >$place/planted; } 2>/dev/null && echo "OUT $place"; done
+ls /proc/1/fd /proc/1/root >/dev/null 2>&1 && echo OUT first process
+{ : </proc/1/mem; } 2>/dev/null && echo OUT memory
+{ : </dev/tty; } 2>/dev/null && echo OUT terminal
+(exec 3<>/dev/tcp/192.0.2.1/53) 2>/dev/null && echo OUT network
+kill -STOP 1; kill -KILL 1; sleep 0.2
+[[ -d /proc/1 ]] && echo first-lives
+(echo >/tmp/x) && echo wrote-tmp
+[[ $(id -u):$(id -g) == 993:990 && $(awk '/^Cap(Prm|Eff)/ {print $2}' /proc/self/status | sort -u) == 0000000000000000 ]] && echo nobody
+awk '/^(NoNewPrivs|Seccomp):/ {print $1 $2}' /proc/self/status
+ulimit -u
+"#;
+
+#[test]
+fn a_function_cannot_leave_its_sandbox() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap(ESCAPES);
+    sandbox.file("secret", "secret").link("opt/link", "../secret");
+    let secret = sandbox.path("secret");
+    // What the caller has open is not the function's: a directory to read, a file to write.
+    let script = "exec 7<. 8>>written; exec \"$0\" invoke opt --handler a.b --env \"SECRET=$1\"";
+    let output = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_lambdar-prune")])
+        .arg(&secret)
+        .current_dir(sandbox.path(""))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    for word in [
+        "began",
+        "read-sysctl",
+        "first-lives",
+        "wrote-tmp",
+        "nobody",
+        "NoNewPrivs:1",
+        "Seccomp:2",
+        "1024",
+    ] {
+        assert!(log.lines().any(|line| line == word), "{word}: {log}");
+    }
+    assert!(!log.contains("OUT"), "{log}");
+    assert_eq!(fs_err::metadata(sandbox.path("written")).unwrap().len(), 0);
+}
+
+#[test]
+fn files_in_tmp_are_no_memory() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap("#!/bin/sh\nhead -c 300000000 /dev/zero >/tmp/x && sleep 0.2 && echo written\n");
+    let ran = sandbox.run(["invoke", "opt", "--handler", "a.b", "--memory", "128"]);
+    assert!(ran.stderr.contains("\nwritten\n"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("try a larger --memory"), "{}", ran.stderr);
+}
+
+/// Whatever the function does to the processes around it, its time is over in time.
+#[test]
+fn a_function_that_signals_everything_ends_in_time() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_bootstrap(
+        "#!/bin/bash\nexec 9<>\"/dev/tcp/${AWS_LAMBDA_RUNTIME_API/:/\\/}\"\n\
+         printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >&9; read -r line <&9\n\
+         (trap '' TERM; kill -STOP 1 2; kill -TERM -1; kill -KILL 1; sleep 60) & sleep 60\n",
+    );
+    let begun = Instant::now();
+    let ran = sandbox.run(["invoke", "opt", "--handler", "a.b", "--timeout", "1"]);
+    let ran = ran.expect_status(1);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}: {}",
+        begun.elapsed(),
+        ran.stderr
+    );
+}
