@@ -1,14 +1,17 @@
 //! ELF files: what the dynamic loader reads of them.
 
 mod image;
+mod lower;
 mod notes;
 mod object;
 mod rename;
 mod source;
 pub mod strip;
+mod tables;
 mod versions;
 
 pub use image::ElfError;
+pub use lower::{Blocked, LowerError, Lowered, Older, OlderSymbols, Rebound, lower};
 pub use notes::{DlopenNote, Priority};
 pub use object::{Class, Kind, MAGIC, Machine, Object, is_core, parse};
 pub use rename::{hidden_name, hide_libraries};
