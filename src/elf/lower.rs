@@ -117,7 +117,7 @@ pub fn lower(
         is_there,
     };
     let changes = lowering.changes()?;
-    let mut edit = Edit::new(&tables, bytes);
+    let mut edit = Edit::new(&tables, bytes, &lowering.given_up(&changes)?);
     for (number, need) in tables.needs.iter().enumerate() {
         let of_need: Vec<&Change> = changes.iter().filter(|change| change.need == number).collect();
         lowering.assign_versions(need, &of_need, &mut edit)?;
@@ -146,6 +146,14 @@ struct Change {
     library: String,
     version: String,
     older: Option<Older>,
+}
+
+impl Change {
+    /// The name of the older function, if it has another one.
+    fn new_name(&self) -> Option<&str> {
+        let older = self.older.as_ref()?;
+        (older.symbol != self.name).then_some(&older.symbol)
+    }
 }
 
 /// What is decided on.
@@ -183,7 +191,9 @@ impl Lowering<'_> {
         let mut asked_for = BTreeSet::new();
         for symbol in self.tables.symbols() {
             let index = symbol.versym & !VERSYM_HIDDEN;
-            let Some((need, version)) = refused.get(&index) else { continue };
+            let Some((need, version)) = refused.get(&index) else {
+                continue;
+            };
             asked_for.insert(index);
             let mut change = Change {
                 symbol,
@@ -207,7 +217,11 @@ impl Lowering<'_> {
                 }
             }
         }
-        for (_, version) in refused.into_iter().filter(|(index, _)| !asked_for.contains(index)).map(|(_, found)| found) {
+        for (_, version) in refused
+            .into_iter()
+            .filter(|(index, _)| !asked_for.contains(index))
+            .map(|(_, found)| found)
+        {
             let version = self.tables.text(version.name)?;
             if let Some(reason) = self.symbols.refusal_of_version(version) {
                 blocked.insert(Blocked {
@@ -224,6 +238,21 @@ impl Lowering<'_> {
         }
     }
 
+    /// The names that are not referred to any more: those of refused versions and of renamed symbols.
+    fn given_up(&self, changes: &[Change]) -> Result<Vec<usize>, ElfError> {
+        let renamed = changes.iter().filter(|change| change.new_name().is_some());
+        let mut names: Vec<usize> = renamed.map(|change| change.symbol.name).collect();
+        for need in &self.tables.needs {
+            let library = self.tables.text(need.library)?;
+            for version in &need.versions {
+                if self.is_refused(library, version)? {
+                    names.push(version.name);
+                }
+            }
+        }
+        Ok(names)
+    }
+
     /// The older function for a symbol; `None` for a weak one that may stay undefined.
     fn older(&self, change: &Change) -> Result<Option<Older>, String> {
         let symbol = change.symbol;
@@ -235,13 +264,17 @@ impl Lowering<'_> {
             if (self.is_there)(&change.library, &older.version) {
                 Ok(older)
             } else {
-                Err(format!("the older {}@{} is too new as well", older.symbol, older.version))
+                Err(format!(
+                    "the older {}@{} is too new as well",
+                    older.symbol, older.version
+                ))
             }
         });
         match older {
-            Ok(older) if older.symbol != change.name && !self.can_be_renamed(symbol) => {
-                Err(format!("other objects find it by this name, so that it cannot become {}", older.symbol))
-            }
+            Ok(older) if older.symbol != change.name && !self.can_be_renamed(symbol) => Err(format!(
+                "other objects find it by this name, so that it cannot become {}",
+                older.symbol
+            )),
             Ok(older) => Ok(Some(older.clone())),
             Err(_) if symbol.is_weak && symbol.value == 0 => Ok(None),
             Err(reason) => Err(reason),
@@ -261,7 +294,9 @@ impl Lowering<'_> {
             if self.is_refused(library, version)? {
                 refused.push(*version);
             } else if version.flags & VER_FLG_WEAK == 0 {
-                there.entry(self.tables.text(version.name)?.to_owned()).or_insert((version.index, version.name));
+                there
+                    .entry(self.tables.text(version.name)?.to_owned())
+                    .or_insert((version.index, version.name));
             }
         }
         refused.reverse();
@@ -305,19 +340,20 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// A version that the object asks of another library, and that this one has, too.
+    /// A version that the object asks of another library, and that this one is known to have, too.
     fn version_of_others(&self, library: &str) -> Option<(String, usize)> {
         let versions = self.tables.needs.iter().flat_map(|need| &need.versions);
-        let mut named = versions.filter_map(|version| Some((self.tables.text(version.name).ok()?.to_owned(), version.name)));
-        named.find(|(version, _)| (self.is_there)(library, version))
+        let mut named =
+            versions.filter_map(|version| Some((self.tables.text(version.name).ok()?.to_owned(), version.name)));
+        named.find(|(version, _)| self.symbols.is_older(library, version) && (self.is_there)(library, version))
     }
 
     /// Gives a symbol the name of its older function.
     fn rename(&self, change: &Change, edit: &mut Edit<'_>) -> Result<(), LowerError> {
-        let Some(older) = change.older.as_ref().filter(|older| older.symbol != change.name) else {
+        let Some(new_name) = change.new_name() else {
             return Ok(());
         };
-        match edit.place(&older.symbol, change.symbol.name) {
+        match edit.place(new_name, change.symbol.name) {
             Some(name) => {
                 edit.set_name(change, name);
                 Ok(())
@@ -325,7 +361,7 @@ impl Lowering<'_> {
             None => Err(LowerError::Blocked(vec![Blocked {
                 symbol: change.name.clone(),
                 version: change.version.clone(),
-                reason: format!("there is no room for the name {}", older.symbol),
+                reason: format!("there is no room for the name {new_name}"),
             }])),
         }
     }
@@ -343,25 +379,38 @@ struct Edit<'a> {
 }
 
 impl<'a> Edit<'a> {
-    fn new(tables: &'a Tables<'a>, bytes: &[u8]) -> Self {
+    fn new(tables: &'a Tables<'a>, bytes: &[u8], given_up: &[usize]) -> Self {
+        let mut given_up = given_up.to_vec();
+        let mut referenced = tables.referenced();
+        // Each reference is given up once: others to the same string stay.
+        referenced.retain(|name| match given_up.iter().position(|start| *start == name.start) {
+            Some(place) => {
+                given_up.swap_remove(place);
+                false
+            }
+            None => true,
+        });
         Self {
             tables,
             bytes: bytes.to_vec(),
             expected: verify::Expected::default(),
-            referenced: tables.referenced(),
+            referenced,
             written: Vec::new(),
         }
     }
 
     /// The offset of a text in the string table: where it stands already, else in place of `replaced`, which nothing else may
-    /// refer to. `None` if there is no room for it.
+    /// refer to any more. `None` if there is no room for it.
     fn place(&mut self, text: &str, replaced: usize) -> Option<usize> {
         let terminated = [text.as_bytes(), &[0]].concat();
         let old = self.tables.text(replaced).ok()?;
         let strings = self.tables.strings();
         let own_end = old.ends_with(text).then(|| replaced + old.len() - text.len());
         let anywhere = memmem::find_iter(strings, &terminated);
-        let there = own_end.into_iter().chain(anywhere).map(|start| start..start + terminated.len());
+        let there = own_end
+            .into_iter()
+            .chain(anywhere)
+            .map(|start| start..start + terminated.len());
         let is_whole = |range: &Range<usize>| !self.written.iter().any(|written| overlap(written, range));
         if let Some(range) = there.take(64).find(is_whole) {
             self.referenced.push(range.clone());
@@ -371,11 +420,13 @@ impl<'a> Edit<'a> {
             return None;
         }
         let old = old.as_bytes();
-        let first = old.iter().zip(text.as_bytes()).take_while(|(old, new)| old == new).count();
+        let first = old
+            .iter()
+            .zip(text.as_bytes())
+            .take_while(|(old, new)| old == new)
+            .count();
         let range = replaced + first..replaced + terminated.len();
-        let mut users = self.referenced.iter().filter(|user| overlap(user, &range));
-        // The string itself, once, and nothing that shares its end.
-        if users.next().is_none_or(|user| user.start != replaced) || users.next().is_some() {
+        if self.referenced.iter().any(|user| overlap(user, &range)) {
             return None;
         }
         let at = self.tables.string_field(range.start);
@@ -384,6 +435,7 @@ impl<'a> Edit<'a> {
             .copy_from_slice(&terminated[first..]);
         self.expected.strings.push(range.clone());
         self.written.push(range);
+        self.referenced.push(replaced..replaced + terminated.len());
         Some(replaced)
     }
 

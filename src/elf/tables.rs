@@ -263,7 +263,10 @@ impl<'a> Layout<'a> {
         let header = |number: usize| word(table, number * 4).ok_or_else(cut_off);
         let (buckets, first, bloom) = (header(0)?, header(1)?, header(2)?);
         let place = |start: usize, number: usize| start.checked_add(number.checked_mul(4)?);
-        let start = bloom.checked_mul(8).and_then(|length| length.checked_add(16)).ok_or_else(cut_off)?;
+        let start = bloom
+            .checked_mul(8)
+            .and_then(|length| length.checked_add(16))
+            .ok_or_else(cut_off)?;
         let chains = place(start, buckets).ok_or_else(cut_off)?;
         let last = table
             .get(start..chains)
@@ -374,7 +377,9 @@ impl<'a> Layout<'a> {
         for _ in 0..MOST_VERSIONS {
             // Elf64_Verdef: version, flags, ndx, cnt (u16), hash, aux, next (u32); Elf64_Verdaux: name, next (u32)
             let count = half(self.bytes, at + 6).ok_or_else(cut_off)?;
-            let mut auxiliary = word(self.bytes, at + 12).and_then(|aux| at.checked_add(aux)).ok_or_else(cut_off)?;
+            let mut auxiliary = word(self.bytes, at + 12)
+                .and_then(|aux| at.checked_add(aux))
+                .ok_or_else(cut_off)?;
             for _ in 0..count {
                 names.push(word(self.bytes, auxiliary).ok_or_else(cut_off)?);
                 let next = word(self.bytes, auxiliary + 4).ok_or_else(cut_off)?;

@@ -89,7 +89,11 @@ impl OlderSymbols {
         }
         let mut refused = BTreeMap::new();
         for entry in data.refused {
-            let names = if entry.names.is_empty() { vec![String::new()] } else { entry.names };
+            let names = if entry.names.is_empty() {
+                vec![String::new()]
+            } else {
+                entry.names
+            };
             for name in names {
                 refused.insert((entry.version.clone(), name), entry.reason.clone());
             }
@@ -109,6 +113,12 @@ impl OlderSymbols {
             None => format!("it came with {version}, and no older function does the same"),
         };
         self.older.get(&key).ok_or_else(why_not)
+    }
+
+    /// Whether a library is known to have a version, because older functions have it.
+    pub(super) fn is_older(&self, library: &str, version: &str) -> bool {
+        let mut older = self.older.iter();
+        older.any(|((known, ..), older)| known == library && older.version == version)
     }
 
     /// Why an object cannot do without a version that none of its symbols asks for: such a version tells the loader that
@@ -166,9 +176,15 @@ mod tests {
         let symbols = OlderSymbols::built_in(Arch::X86_64);
         let older = |library, version, symbol| symbols.older(library, version, symbol);
         let hypot = older("libm.so.6", "GLIBC_2.35", "hypot").unwrap();
-        assert_eq!((hypot.symbol.as_str(), hypot.version.as_str()), ("hypot", "GLIBC_2.2.5"));
+        assert_eq!(
+            (hypot.symbol.as_str(), hypot.version.as_str()),
+            ("hypot", "GLIBC_2.2.5")
+        );
         let scan = older("libc.so.6", "GLIBC_2.38", "__isoc23_sscanf").unwrap();
-        assert_eq!((scan.symbol.as_str(), scan.version.as_str()), ("__isoc99_sscanf", "GLIBC_2.7"));
+        assert_eq!(
+            (scan.symbol.as_str(), scan.version.as_str()),
+            ("__isoc99_sscanf", "GLIBC_2.7")
+        );
         let reason = |version, symbol| older("libc.so.6", version, symbol).unwrap_err();
         assert!(reason("GLIBC_2.34", "dlopen").contains("libdl"));
         assert!(reason("GLIBC_2.38", "strlcpy").contains("no older release"));
@@ -181,6 +197,9 @@ mod tests {
         assert!(refusal("GLIBC_ABI_ANYTHING").is_some() && refusal("GLIBCXX_3.4.33").is_some());
         assert!(refusal("GLIBC_2.38").is_none() && refusal("GLIBC_2.34").is_none());
         let arm = OlderSymbols::built_in(Arch::Arm64);
-        assert_eq!(arm.older("libm.so.6", "GLIBC_2.35", "hypot").unwrap().version, "GLIBC_2.17");
+        assert_eq!(
+            arm.older("libm.so.6", "GLIBC_2.35", "hypot").unwrap().version,
+            "GLIBC_2.17"
+        );
     }
 }

@@ -90,7 +90,10 @@ pub(super) fn verify(before: &[u8], after: &[u8], expected: &Expected) -> Result
         let (name, version) = match expected.symbols.get(&number) {
             Some(changed) => (
                 changed.name.as_bytes(),
-                changed.version.as_ref().map(|(library, version)| (library.as_bytes(), version.as_bytes())),
+                changed
+                    .version
+                    .as_ref()
+                    .map(|(library, version)| (library.as_bytes(), version.as_bytes())),
             ),
             None => (old.name(index)?, old.version(index)?),
         };
@@ -172,7 +175,9 @@ impl<'data> View<'data> {
         let strings = start(self.strings()?)?;
         let field = |table: usize, number: usize, size: usize, length: usize| {
             let start = number.checked_mul(size).and_then(|within| table.checked_add(within));
-            start.and_then(|start| Some(start..start.checked_add(length)?)).ok_or(VerifyError::Sections)
+            start
+                .and_then(|start| Some(start..start.checked_add(length)?))
+                .ok_or(VerifyError::Sections)
         };
         let mut places = Vec::new();
         for number in &expected.names {
@@ -199,7 +204,10 @@ impl<'data> View<'data> {
         &self,
         look: &mut dyn FnMut(&'data [u8], &'data elf::Vernaux<LittleEndian>, usize) -> Result<(), VerifyError>,
     ) -> Result<(), VerifyError> {
-        let (mut needs, _) = self.sections.gnu_verneed(ENDIAN, self.data)?.ok_or(VerifyError::Sections)?;
+        let (mut needs, _) = self
+            .sections
+            .gnu_verneed(ENDIAN, self.data)?
+            .ok_or(VerifyError::Sections)?;
         while let Some((need, mut entries)) = needs.next()? {
             let library = need.file(ENDIAN, self.symbols.strings())?;
             while let Some(entry) = entries.next()? {
