@@ -123,7 +123,7 @@ pub fn lower(
         lowering.assign_versions(need, &of_need, &mut edit)?;
     }
     for change in &changes {
-        lowering.rename(change, &mut edit)?;
+        edit.rename(change)?;
     }
     verify::verify(bytes, &edit.bytes, &edit.expected)?;
     let rebound = |change: Change| Rebound {
@@ -169,32 +169,38 @@ impl Lowering<'_> {
         Ok(version.flags & VER_FLG_WEAK == 0 && !(self.is_there)(library, self.tables.text(version.name)?))
     }
 
-    /// What becomes of each symbol that asks for a version that is not there.
-    fn changes(&self) -> Result<Vec<Change>, LowerError> {
-        let mut refused: BTreeMap<u16, (usize, &Version)> = BTreeMap::new();
+    /// The versions that are not there, by the index by which symbols refer to them, with the number of their library.
+    fn refused(&self) -> Result<BTreeMap<u16, (usize, &Version)>, ElfError> {
+        let mut refused = BTreeMap::new();
         let mut indices = BTreeSet::new();
         for (number, need) in self.tables.needs.iter().enumerate() {
             let library = self.tables.text(need.library)?;
             for version in &need.versions {
                 if version.index <= VER_NDX_GLOBAL || !indices.insert(version.index) {
-                    return Err(ElfError("its version table contradicts itself".to_owned()).into());
+                    return Err(ElfError("its version table contradicts itself".to_owned()));
                 }
                 if self.is_refused(library, version)? {
                     refused.insert(version.index, (number, version));
                 }
             }
         }
+        Ok(refused)
+    }
+
+    /// What becomes of each symbol that asks for a version that is not there.
+    fn changes(&self) -> Result<Vec<Change>, LowerError> {
+        let refused = self.refused()?;
         if refused.is_empty() {
             return Err(LowerError::Nothing);
         }
         let (mut changes, mut blocked) = (Vec::new(), BTreeSet::new());
-        let mut asked_for = BTreeSet::new();
+        let mut unused: BTreeSet<u16> = refused.keys().copied().collect();
         for symbol in self.tables.symbols() {
             let index = symbol.versym & !VERSYM_HIDDEN;
             let Some((need, version)) = refused.get(&index) else {
                 continue;
             };
-            asked_for.insert(index);
+            unused.remove(&index);
             let mut change = Change {
                 symbol,
                 name: self.tables.text(symbol.name)?.to_owned(),
@@ -217,19 +223,13 @@ impl Lowering<'_> {
                 }
             }
         }
-        for (_, version) in refused
-            .into_iter()
-            .filter(|(index, _)| !asked_for.contains(index))
-            .map(|(_, found)| found)
-        {
+        for (_, version) in unused.iter().filter_map(|index| refused.get(index)) {
             let version = self.tables.text(version.name)?;
-            if let Some(reason) = self.symbols.refusal_of_version(version) {
-                blocked.insert(Blocked {
-                    symbol: String::new(),
-                    version: version.to_owned(),
-                    reason,
-                });
-            }
+            blocked.extend(self.symbols.refusal_of_version(version).map(|reason| Blocked {
+                symbol: String::new(),
+                version: version.to_owned(),
+                reason,
+            }));
         }
         if blocked.is_empty() {
             Ok(changes)
@@ -347,24 +347,6 @@ impl Lowering<'_> {
             versions.filter_map(|version| Some((self.tables.text(version.name).ok()?.to_owned(), version.name)));
         named.find(|(version, _)| self.symbols.is_older(library, version) && (self.is_there)(library, version))
     }
-
-    /// Gives a symbol the name of its older function.
-    fn rename(&self, change: &Change, edit: &mut Edit<'_>) -> Result<(), LowerError> {
-        let Some(new_name) = change.new_name() else {
-            return Ok(());
-        };
-        match edit.place(new_name, change.symbol.name) {
-            Some(name) => {
-                edit.set_name(change, name);
-                Ok(())
-            }
-            None => Err(LowerError::Blocked(vec![Blocked {
-                symbol: change.name.clone(),
-                version: change.version.clone(),
-                reason: format!("there is no room for the name {new_name}"),
-            }])),
-        }
-    }
 }
 
 /// The file in the making, and what is to be read in it.
@@ -437,6 +419,24 @@ impl<'a> Edit<'a> {
         self.written.push(range);
         self.referenced.push(replaced..replaced + terminated.len());
         Some(replaced)
+    }
+
+    /// Gives a symbol the name of its older function.
+    fn rename(&mut self, change: &Change) -> Result<(), LowerError> {
+        let Some(new_name) = change.new_name() else {
+            return Ok(());
+        };
+        match self.place(new_name, change.symbol.name) {
+            Some(name) => {
+                self.set_name(change, name);
+                Ok(())
+            }
+            None => Err(LowerError::Blocked(vec![Blocked {
+                symbol: change.name.clone(),
+                version: change.version.clone(),
+                reason: format!("there is no room for the name {new_name}"),
+            }])),
+        }
     }
 
     fn point_version(&mut self, version: &Version, name: usize, text: &str) {

@@ -107,6 +107,11 @@ pub(super) fn verify(before: &[u8], after: &[u8], expected: &Expected) -> Result
     Ok(())
 }
 
+/// A library, and a version of it.
+type LibraryVersion<'data> = (&'data [u8], &'data [u8]);
+/// A library, a version that is asked of it, and the hash of that.
+type Needed<'data> = (&'data [u8], &'data [u8], u32);
+
 /// A file as the crate `object` sees it.
 struct View<'data> {
     data: &'data [u8],
@@ -219,7 +224,7 @@ impl<'data> View<'data> {
     }
 
     /// Library, name and hash of each needed version, by its index.
-    fn needed_versions(&self) -> Result<BTreeMap<u16, (&'data [u8], &'data [u8], u32)>, VerifyError> {
+    fn needed_versions(&self) -> Result<BTreeMap<u16, Needed<'data>>, VerifyError> {
         let mut versions = BTreeMap::new();
         self.each_needed_version(&mut |library, entry, _| {
             let name = entry.name(ENDIAN, self.symbols.strings())?;
@@ -235,7 +240,7 @@ impl<'data> View<'data> {
     }
 
     /// The library and the name of a symbol's version; an empty library for one that is defined here.
-    fn version(&self, index: SymbolIndex) -> Result<Option<(&'data [u8], &'data [u8])>, VerifyError> {
+    fn version(&self, index: SymbolIndex) -> Result<Option<LibraryVersion<'data>>, VerifyError> {
         let version = self.versions.version_index(ENDIAN, index).index();
         let version = self.versions.version(version)?;
         Ok(version.map(|version| (version.file().unwrap_or_default(), version.name())))
