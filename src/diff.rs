@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::inventory::{Inventory, Sizes};
 use crate::size::Bytes;
 
-/// The version of the JSON document; it rises when a field changes its meaning.
+/// Version of the document's JSON schema; it rises when a field changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
 
 /// How something has changed.
@@ -72,7 +72,7 @@ pub struct ComponentDifference {
     pub difference: Difference,
 }
 
-/// The change of one file, link or empty folder.
+/// The change of one file, link or empty directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileDifference {
@@ -118,11 +118,11 @@ pub struct Comparison {
     pub files: Vec<FileDifference>,
 }
 
-/// What `diff` answers.
+/// Report of `diff`.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Diff {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// What was compared with, as it was given.
     pub old: String,
@@ -141,7 +141,7 @@ pub struct Diff {
 }
 
 impl Diff {
-    /// The answer for two inventories by their names.
+    /// Compares two inventories, which have these names.
     pub fn new(old: String, new: String, comparison: Comparison) -> Self {
         let Comparison {
             total,

@@ -108,7 +108,7 @@ pub enum Code {
     MoreFindings,
 }
 
-/// A name that is no code's.
+/// Error of parsing a [`Code`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no finding '{name}'{near}")]
 pub struct CodeError {

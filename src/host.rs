@@ -42,14 +42,14 @@ impl Libraries for NoLibraries {
     }
 }
 
-/// The folders that this machine's loader searches: those the user named, those of /etc/ld.so.conf, the defaults.
+/// The directories that this machine's loader searches: those the user named, those of /etc/ld.so.conf, the defaults.
 #[derive(Debug, Clone)]
 pub struct HostDirectories {
     directories: Vec<PathBuf>,
 }
 
 impl HostDirectories {
-    /// The folders in the order in which they are searched; `first` come before all others.
+    /// The directories in the order in which they are searched; `first` come before all others.
     pub fn new(first: &[PathBuf]) -> Self {
         let mut directories = first.to_vec();
         read_configuration(Path::new("/etc/ld.so.conf"), 0, &mut directories);
@@ -80,7 +80,7 @@ impl Libraries for HostDirectories {
     }
 }
 
-/// Reads a file of ldconfig(8): a folder a line, and `include GLOB`.
+/// Reads a file of ldconfig(8): a directory a line, and `include GLOB`.
 fn read_configuration(file: &Path, depth: usize, directories: &mut Vec<PathBuf>) {
     let Ok(text) = fs_err::read_to_string(file) else {
         return;
@@ -101,10 +101,10 @@ fn read_configuration(file: &Path, depth: usize, directories: &mut Vec<PathBuf>)
 
 /// The files that a glob in the last name of a path matches, sorted.
 fn matching_files(pattern: &Path) -> Vec<PathBuf> {
-    let (Some(folder), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|n| n.to_str())) else {
+    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|n| n.to_str())) else {
         return Vec::new();
     };
-    let (Ok(glob), Ok(entries)) = (Glob::new(name), fs_err::read_dir(folder)) else {
+    let (Ok(glob), Ok(entries)) = (Glob::new(name), fs_err::read_dir(directory)) else {
         return Vec::new();
     };
     let glob = glob.compile_matcher();

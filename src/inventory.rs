@@ -12,16 +12,16 @@ use crate::size::Bytes;
 use crate::tree::component::Components;
 use crate::tree::{Entry, Tree, TreePath};
 
-/// Files, links and empty folders of one or more layers.
+/// Files, links and empty directories of one or more layers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// The zips; none for a tree.
     pub layers: Vec<LayerSize>,
-    /// What is in them, by layer and path. That of an empty folder ends with `/`.
+    /// What is in them, by layer and path. That of an empty directory ends with `/`.
     pub items: BTreeMap<(Option<String>, String), Item>,
 }
 
-/// One file, link or empty folder.
+/// One file, link or empty directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// The component that it belongs to.
@@ -158,7 +158,7 @@ impl Inventory {
     }
 }
 
-/// `None` for a folder that holds something: it is there through what it holds.
+/// `None` for a directory that holds something: it is there through what it holds.
 fn item(layer: &Layer, path: &TreePath, entry: &Entry, components: &Components) -> Option<(String, Item)> {
     let (name, crc32) = match entry {
         Entry::Directory(_) if layer.tree.below(path).next().is_some() => return None,

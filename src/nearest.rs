@@ -34,7 +34,7 @@ mod tests {
             ("kategory", Some("category")),
             ("xyz", None),
             ("", None),
-            ("colour", None),
+            ("color", None),
         ] {
             assert_eq!(nearest(name, known), expected, "{name}");
         }

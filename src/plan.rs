@@ -468,7 +468,7 @@ fn bring_in(kept: &mut Tree, runtime: &Runtime, libraries: &dyn Libraries) -> (V
                 path.clone(),
                 Entry::File(File {
                     bytes: library.bytes,
-                    mode: Mode::FOLDER,
+                    mode: Mode::DIRECTORY,
                     content: crate::tree::Content::Object(Box::new(library.object)),
                 }),
             );

@@ -85,7 +85,7 @@ impl<'a> Root<'a> {
                 },
                 None => match self.runtime.entry(&here) {
                     Some(Entry::Symlink(target)) => Some(target.as_str()),
-                    // An unknown folder of the runtime may hold the rest of the path all the same: judged at the end.
+                    // An unknown directory of the runtime may hold the rest of the path all the same: judged at the end.
                     _ => None,
                 },
             };
@@ -129,32 +129,32 @@ pub fn link_target(link: &TreePath, target: &str) -> String {
     if target.starts_with('/') {
         return target.to_owned();
     }
-    let folder = link.parent().unwrap_or_else(TreePath::root);
-    format!("{}/{target}", folder.on_lambda())
+    let directory = link.parent().unwrap_or_else(TreePath::root);
+    format!("{}/{target}", directory.on_lambda())
 }
 
 impl Root<'_> {
-    /// The folder at an absolute path, links followed; one of which nothing is known counts as none.
-    pub fn folder(&self, absolute: &str) -> Option<Location> {
+    /// The directory at an absolute path, links followed; one of which nothing is known counts as none.
+    pub fn directory(&self, absolute: &str) -> Option<Location> {
         let place = self.resolve(absolute).ok()?;
-        let is_folder = match &place {
+        let is_directory = match &place {
             Location::Tree(path) => path.is_root() || matches!(self.tree.get(path), Some(Entry::Directory(_))),
             Location::Runtime(path) => path == "/" || matches!(self.runtime.entry(path), Some(Entry::Directory(_))),
         };
-        is_folder.then_some(place)
+        is_directory.then_some(place)
     }
 
-    /// What a name in a folder leads to. The folder must be one that [`Root::folder`] gave: then only the name itself can
+    /// What a name in a directory leads to. The directory must be one that [`Root::directory`] gave: then only the name itself can
     /// be a link.
-    pub fn entry_in(&self, folder: &Location, name: &str) -> Option<Location> {
-        let (place, entry) = match folder {
-            Location::Tree(folder) => {
-                let path = folder.join(name)?;
+    pub fn entry_in(&self, directory: &Location, name: &str) -> Option<Location> {
+        let (place, entry) = match directory {
+            Location::Tree(directory) => {
+                let path = directory.join(name)?;
                 let entry = self.tree.get(&path)?;
                 (Location::Tree(path), entry)
             }
-            Location::Runtime(folder) => {
-                let path = format!("{}/{name}", folder.trim_end_matches('/'));
+            Location::Runtime(directory) => {
+                let path = format!("{}/{name}", directory.trim_end_matches('/'));
                 let entry = self.runtime.entry(&path)?;
                 (Location::Runtime(path), entry)
             }
@@ -168,7 +168,7 @@ impl Root<'_> {
     /// Whether a command is found on a search path, element by element.
     pub fn has_command(&self, name: &str, path: &[String]) -> bool {
         path.iter()
-            .any(|folder| self.resolve(&format!("{folder}/{name}")).is_ok())
+            .any(|directory| self.resolve(&format!("{directory}/{name}")).is_ok())
     }
 }
 

@@ -96,10 +96,10 @@ impl Header {
     }
 }
 
-/// Why there is no directory.
+/// Error of [`Archive::open`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoArchive {
-    /// The file is no zip, or its directory cannot be read.
+    /// The file is not a zip, or its central directory cannot be read.
     Unreadable(String),
     /// It begins as a zip and has no end.
     Truncated(String),
@@ -151,7 +151,7 @@ impl Archive {
         // The directory ends where the end record begins; in an archive that lies behind other bytes its offset is too small.
         let start = end.at.checked_sub(end.size).filter(|start| *start >= end.offset);
         let Some(mut start) = start else {
-            return unreadable("its directory does not lie in the file");
+            return unreadable("its central directory is not inside the file");
         };
         let mut before = start - end.offset;
         file.read_exact_at(&mut directory, start).map_err(failed)?;
@@ -180,7 +180,7 @@ impl Archive {
 
     /// Where the content of an entry lies in the file, and in what the entry's own header differs from the directory.
     pub(super) fn locate(&self, header: &Header) -> Result<(Range<u64>, Option<&'static str>), String> {
-        let outside = || "it does not lie in the zip".to_owned();
+        let outside = || "it is outside the zip".to_owned();
         let mut local = [0; LOCAL_LENGTH];
         self.file
             .read_exact_at(&mut local, header.offset)
@@ -253,12 +253,12 @@ fn end(file: &File, length: u64) -> Result<End, NoArchive> {
         } else if length == 0 {
             unreadable("the file is empty")
         } else {
-            unreadable("it is no zip")
+            unreadable("it is not a zip file")
         };
     };
     let record = &tail[at..at + END_LENGTH];
     if u16_at(record, 4) != 0 && u16_at(record, 4) != u16::MAX {
-        return unreadable("it is one part of an archive in several files");
+        return unreadable("it is one part of a multi-part archive");
     }
     let mut result = End {
         at: tail_start + at as u64,
@@ -306,14 +306,14 @@ fn headers(directory: &[u8], count: u64, before: u64) -> Result<Vec<Header>, NoA
             Some(header) => entries.push(header),
             None => {
                 return unreadable(format!(
-                    "its directory announces {count} entries, and breaks off after {}",
+                    "its central directory announces {count} entries, and ends after {}",
                     entries.len()
                 ));
             }
         }
     }
     if directory.get(at..).is_some_and(|rest| rest.starts_with(CENTRAL)) {
-        return unreadable(format!("its directory announces {count} entries, and has more"));
+        return unreadable(format!("its central directory announces {count} entries, and has more"));
     }
     Ok(entries)
 }

@@ -1,4 +1,4 @@
-//! Would Lambda run it? Reads layers or a tree and says what is wrong with them.
+//! Checks layers, or a tree, for everything that keeps them from running on Lambda.
 
 mod archive;
 mod large;
@@ -18,7 +18,7 @@ pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 use crate::finding::{Code, Finding};
 use crate::limits;
 use crate::loader::{Grade, Graph, graph, version_problems};
-use crate::manifest::{MANIFEST_NAME, Manifest, Via};
+use crate::manifest::{MANIFEST_NAME, Manifest, UploadRoute};
 use crate::progress::{Interrupted, Progress};
 use crate::root::{Location, Root, Unresolved, link_target};
 use crate::runtime::{Arch, Runtime};
@@ -27,11 +27,11 @@ use crate::tree::path::escaped;
 use crate::tree::scan::{Problem, ProblemKind, ScanError, scan};
 use crate::tree::{Content, Entry, Mode, Tree, TreePath};
 
-/// Why nothing can be said.
+/// Error of [`inputs`] and [`read`].
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// There is nothing to check at a path.
-    #[error("cannot check {path}: {reason}; give zips, a folder with zips, or a tree", path = .path.display())]
+    #[error("cannot check {path}: {reason}; give zips, a directory with zips, or a tree", path = .path.display())]
     Unreachable {
         /// The path as given.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum CheckError {
     Interrupted(#[from] Interrupted),
 }
 
-/// What is to be checked.
+/// Input of `check`: zips, or a tree on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// Zips, in the order in which they are attached.
@@ -89,7 +89,7 @@ pub struct LayerSize {
 
 /// Finds out what the paths on the command line stand for.
 ///
-/// A folder with a manifest or with zips stands for these zips, in the manifest's order, else by number; any other folder
+/// A directory with a manifest or with zips stands for these zips, in the manifest's order, else by number; any other directory
 /// is a tree.
 pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, CheckError> {
     let mut zips = Vec::new();
@@ -108,7 +108,7 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, CheckError> {
                 found => zips.extend(found),
             }
         } else {
-            return Err(unreachable("it is neither a file nor a folder".to_owned()));
+            return Err(unreachable("it is neither a file nor a directory".to_owned()));
         }
     }
     if !zips.is_empty() {
@@ -117,15 +117,15 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, CheckError> {
     Ok(inputs)
 }
 
-fn zips_in(folder: &Path) -> Result<Vec<PathBuf>, CheckError> {
+fn zips_in(directory: &Path) -> Result<Vec<PathBuf>, CheckError> {
     let mut zips: Vec<PathBuf> = Vec::new();
-    for entry in fs_err::read_dir(folder)? {
+    for entry in fs_err::read_dir(directory)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "zip") && path.is_file() {
             zips.push(path);
         }
     }
-    let listed = listed_layers(folder);
+    let listed = listed_layers(directory);
     zips.sort_by_key(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let position = listed.iter().position(|listed| *listed == name);
@@ -133,7 +133,7 @@ fn zips_in(folder: &Path) -> Result<Vec<PathBuf>, CheckError> {
     });
     // What the manifest lists and is not there is found missing when it is opened.
     for name in listed {
-        let path = folder.join(&name);
+        let path = directory.join(&name);
         if !zips.contains(&path) {
             zips.push(path);
         }
@@ -141,9 +141,9 @@ fn zips_in(folder: &Path) -> Result<Vec<PathBuf>, CheckError> {
     Ok(zips)
 }
 
-/// The layers that the folder's manifest lists; none if there is no manifest that can be read.
-fn listed_layers(folder: &Path) -> Vec<String> {
-    let manifest = Manifest::read(&folder.join(MANIFEST_NAME));
+/// The layers that the directory's manifest lists; none without a readable manifest.
+fn listed_layers(directory: &Path) -> Vec<String> {
+    let manifest = Manifest::read(&directory.join(MANIFEST_NAME));
     manifest.map_or_else(
         |_| Vec::new(),
         |manifest| manifest.layers.into_iter().map(|layer| layer.file).collect(),
@@ -158,12 +158,12 @@ pub struct PackedFor {
     /// The architecture.
     pub arch: Arch,
     /// How they are to get to AWS.
-    pub via: Via,
+    pub via: UploadRoute,
 }
 
-/// What the folder's manifest says that it was packed for.
-pub fn packed_for(folder: &Path) -> Option<PackedFor> {
-    let manifest = Manifest::read(&folder.join(MANIFEST_NAME)).ok()?;
+/// What the directory's manifest says that it was packed for.
+pub fn packed_for(directory: &Path) -> Option<PackedFor> {
+    let manifest = Manifest::read(&directory.join(MANIFEST_NAME)).ok()?;
     Some(PackedFor {
         runtime: manifest.runtime,
         arch: manifest.arch,
@@ -227,7 +227,7 @@ fn as_packed(tree: Tree) -> Tree {
     for (path, mut entry) in tree {
         match &mut entry {
             Entry::File(file) => file.mode = file.mode.in_layer(),
-            Entry::Directory(mode) => *mode = Mode::FOLDER,
+            Entry::Directory(mode) => *mode = Mode::DIRECTORY,
             Entry::Symlink(_) => {}
         }
         packed.insert(path, entry);
@@ -439,13 +439,13 @@ fn links_between(root: Root<'_>, origins: &Origins) -> Vec<Finding> {
         .collect()
 }
 
-/// Names in one folder that are the same where case does not count.
+/// Names in one directory that differ in nothing but case.
 fn names_differ_in_case(tree: &Tree) -> Option<Finding> {
     let mut groups: BTreeMap<(&str, String), Vec<&TreePath>> = BTreeMap::new();
     for (path, _) in tree.iter() {
         let name = path.file_name();
-        let folder = &path.as_str()[..path.as_str().len() - name.len()];
-        groups.entry((folder, name.to_lowercase())).or_default().push(path);
+        let directory = &path.as_str()[..path.as_str().len() - name.len()];
+        groups.entry((directory, name.to_lowercase())).or_default().push(path);
     }
     let alike: Vec<_> = groups.into_values().filter(|paths| paths.len() > 1).collect();
     let first = alike.first()?;

@@ -1,4 +1,4 @@
-//! What check finds by its name: leftovers, secrets, archives, folders that repeat /opt. The data lies in `rules/check.toml`.
+//! What check finds by its name: leftovers, secrets, archives, directories that repeat /opt. The data lies in `rules/check.toml`.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use crate::tree::{Content, Entry, Tree, TreePath};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Data {
     at_run_time: Vec<Places>,
-    top_folder: Vec<Folders>,
+    top_directory: Vec<Directories>,
     found: Vec<FoundData>,
 }
 
@@ -27,7 +27,7 @@ struct Places {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Folders {
+struct Directories {
     names: Vec<String>,
     #[serde(rename = "source")]
     _source: String,
@@ -47,7 +47,7 @@ struct FoundData {
 #[derive(Debug, Default)]
 struct Known {
     at_run_time: Vec<String>,
-    top_folders: Vec<String>,
+    top_directories: Vec<String>,
     found: Vec<Pattern>,
 }
 
@@ -72,7 +72,11 @@ fn known() -> Result<Known, Box<dyn std::error::Error>> {
     };
     let mut known = Known {
         at_run_time: data.at_run_time.into_iter().flat_map(|places| places.paths).collect(),
-        top_folders: data.top_folder.into_iter().flat_map(|folders| folders.names).collect(),
+        top_directories: data
+            .top_directory
+            .into_iter()
+            .flat_map(|directories| directories.names)
+            .collect(),
         found: Vec::new(),
     };
     for found in data.found {
@@ -100,7 +104,7 @@ pub(super) fn name_findings(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut inside: Option<&TreePath> = None;
     for (path, entry) in tree.iter() {
-        if inside.is_some_and(|folder| path.below(folder).is_some()) {
+        if inside.is_some_and(|directory| path.below(directory).is_some()) {
             continue;
         }
         if let Some(finding) = found(path, entry) {
@@ -110,7 +114,7 @@ pub(super) fn name_findings(tree: &Tree) -> Vec<Finding> {
             }
         }
     }
-    findings.extend(top_folder(tree));
+    findings.extend(top_directory(tree));
     findings
 }
 
@@ -130,9 +134,9 @@ fn found(path: &TreePath, entry: &Entry) -> Option<Finding> {
         .found
         .iter()
         .find(|pattern| {
-            let is_folder = matches!(entry, Entry::Directory(_));
-            // Only folders of version control and the like are reported whole; `x.zip/` is a folder like any other.
-            (!is_folder || pattern.code == Code::Leftover)
+            let is_directory = matches!(entry, Entry::Directory(_));
+            // Only directories of version control and the like are reported whole; `x.zip/` is a directory like any other.
+            (!is_directory || pattern.code == Code::Leftover)
                 && !matches!(entry, Entry::Symlink(_))
                 && pattern.paths.is_match(text)
                 && !pattern.except.is_match(text)
@@ -140,11 +144,11 @@ fn found(path: &TreePath, entry: &Entry) -> Option<Finding> {
         .map(|pattern| Finding::new(pattern.code, &[("what", &pattern.what)]))
 }
 
-/// A layer in which everything lies in a folder that is meant to be /opt.
-fn top_folder(tree: &Tree) -> Option<Finding> {
+/// A layer in which everything lies in a directory that is meant to be /opt.
+fn top_directory(tree: &Tree) -> Option<Finding> {
     let mut names = tree.iter().filter_map(|(path, _)| path.names().next());
     let first = names.next()?;
-    let known = KNOWN.top_folders.iter().any(|name| name == first);
+    let known = KNOWN.top_directories.iter().any(|name| name == first);
     let alone = known && names.all(|name| name == first) && tree.iter().any(|(path, _)| path.names().count() > 1);
     alone.then(|| Finding::new(Code::WrongTopFolder, &[("folder", first)]))
 }

@@ -23,13 +23,13 @@ use crate::tree::{Content, Entry, File, Mode, Tree, TreePath, content};
 
 /// `PATH_MAX`, and so the longest name and the longest target of a link (limits.h).
 const LONGEST_PATH: usize = 4096;
-/// Deeper folders than any tree has.
+/// Deeper directories than any tree has.
 const DEEPEST: usize = 128;
 /// How much of one file is held in memory to be looked at; of a larger object only the parts that matter are.
 const HELD: usize = 8 << 20;
 /// How much of all files may be looked at together before it is taken into the tree.
 const BATCH: u64 = 16 << 20;
-/// How much of texts, names in objects and targets of links is kept of one zip, and how much its folders may add to its
+/// How much of texts, names in objects and targets of links is kept of one zip, and how much its directories may add to its
 /// names, in bytes. A real layer comes to a tenth.
 const KEPT: u64 = 32 << 20;
 /// The version of the format that Lambda is known to take, times ten, and one that it has been seen to refuse at times.
@@ -38,7 +38,7 @@ const REFUSED_VERSION: u16 = 45;
 /// The kind of a file in `st_mode` (inode(7)).
 const KIND: u32 = 0o170_000;
 const LINK: u32 = 0o120_000;
-const FOLDER: u32 = 0o040_000;
+const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 /// setuid and setgid.
 const SETUID: u32 = 0o6000;
@@ -279,20 +279,20 @@ fn overlaps(archive: &Archive, mut occupied: Vec<(Range<u64>, usize)>) -> Vec<Fi
 #[derive(Default)]
 struct Keeping {
     content: u64,
-    folders: u64,
+    directories: u64,
 }
 
 impl Keeping {
     /// The entry as it goes into the tree. What would be more than a real layer has is reduced to what is needed least, or
     /// refused.
     fn keep(&mut self, path: &TreePath, entry: Entry, tree: &Tree) -> Result<Entry, Finding> {
-        let folders = path.splits().map(|(folder, _)| folder);
-        let new = folders.take_while(|folder| !folder.is_empty() && tree.at(folder).is_none());
-        self.folders += new.map(|folder| folder.len() as u64).sum::<u64>();
+        let directories = path.splits().map(|(directory, _)| directory);
+        let new = directories.take_while(|directory| !directory.is_empty() && tree.at(directory).is_none());
+        self.directories += new.map(|directory| directory.len() as u64).sum::<u64>();
         self.content += weight(&entry);
         let shown = escaped(path.as_str().as_bytes());
-        if self.folders > KEPT {
-            return Err(Finding::new(Code::BadName, &[("what", "one of more folders than any layer has")]).at(shown));
+        if self.directories > KEPT {
+            return Err(Finding::new(Code::BadName, &[("what", "nested more deeply than any layer")]).at(shown));
         }
         if self.content <= KEPT {
             return Ok(entry);
@@ -313,7 +313,7 @@ impl Keeping {
                 let reason = "the zip has more links than any layer";
                 Err(Finding::new(Code::CorruptEntry, &[("reason", reason)]).at(shown))
             }
-            folder @ Entry::Directory(_) => Ok(folder),
+            directory @ Entry::Directory(_) => Ok(directory),
         }
     }
 }
@@ -386,7 +386,7 @@ impl Reader<'_> {
             result.find(&shown, Code::UnsupportedEntry, &[("what", &what)]);
             return result;
         }
-        let (path, is_folder_name) = match plain_name(name) {
+        let (path, is_directory_name) = match plain_name(name) {
             Ok(plain) => plain,
             Err(what) => {
                 result.find(&shown, Code::BadName, &[("what", what)]);
@@ -397,7 +397,7 @@ impl Reader<'_> {
         let permissions = Mode::new(mode.unwrap_or(0o644));
         let octal = format!("{:04o}", permissions.bits());
         let kind = mode.unwrap_or(0) & KIND;
-        if is_folder_name || kind == FOLDER {
+        if is_directory_name || kind == DIRECTORY {
             let what = match permissions.bits() & 0o005 {
                 0o005 => None,
                 0o001 => Some("list"),
@@ -406,7 +406,7 @@ impl Reader<'_> {
             if let (Some(what), Some(_)) = (what, mode) {
                 result.find(&shown, Code::FolderNotSearchable, &[("mode", &octal), ("what", what)]);
             }
-            let permissions = if mode.is_some() { permissions } else { Mode::FOLDER };
+            let permissions = if mode.is_some() { permissions } else { Mode::DIRECTORY };
             result.value = (!path.is_root()).then_some((path, Entry::Directory(permissions)));
             return result;
         }
@@ -455,7 +455,7 @@ impl Reader<'_> {
         let mut target = Vec::new();
         self.unpack(header, content, unpacker, &mut |piece| target.extend_from_slice(piece))?;
         if target.is_empty() || target.contains(&0) {
-            return Err(corrupt("the link's target is no path"));
+            return Err(corrupt("the link's target is not a path"));
         }
         String::from_utf8(target).map_err(|_| Finding::new(Code::NameNotUtf8, &[]))
     }
@@ -548,7 +548,7 @@ fn method_name(number: u16) -> String {
     }
 }
 
-/// A name as a path, and whether it is a folder's; or what is wrong with it. `./` is the root.
+/// A name as a path, and whether it is a directory's; or what is wrong with it. `./` is the root.
 pub fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
     if raw.len() > LONGEST_PATH {
         return Err("longer than a path can be");
@@ -566,7 +566,7 @@ pub fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
         return Err("one with control characters");
     }
     if name.split('/').count() > DEEPEST {
-        return Err("one of more folders than any layer has");
+        return Err("nested more deeply than any layer");
     }
     if matches!(name, "." | "./") {
         return Ok((TreePath::root(), true));

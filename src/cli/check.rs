@@ -7,7 +7,7 @@ use lambdar_prune::check::{CheckError, Layer, MAX_UNZIPPED, inputs, judge, packe
 use lambdar_prune::finding::{Code, CodeError};
 use lambdar_prune::gate::{BaselineFile, Gate, Level, Policy, Setting, Target};
 use lambdar_prune::inventory::{Inventory, read_inventory};
-use lambdar_prune::manifest::{MANIFEST_NAME, Via};
+use lambdar_prune::manifest::{MANIFEST_NAME, UploadRoute};
 use lambdar_prune::report::{self, Checked, Explanations, RenderOptions};
 use lambdar_prune::runtime::{self, Arch, Runtime, RuntimeError};
 use lambdar_prune::size::Bytes;
@@ -216,14 +216,14 @@ impl Arguments {
     }
 
     fn bounds(&self) -> Bounds {
-        let is_via_s3 = |path: &PathBuf| packed_for(path).is_some_and(|packed| packed.via == Via::S3);
+        let is_via_s3 = |path: &PathBuf| packed_for(path).is_some_and(|packed| packed.via == UploadRoute::S3);
         Bounds {
             reserve: self.reserve.unwrap_or_default(),
             max_unzipped: self.max_unzipped.unwrap_or(MAX_UNZIPPED),
             via: if self.paths.iter().all(is_via_s3) {
-                Via::S3
+                UploadRoute::S3
             } else {
-                Via::Direct
+                UploadRoute::Direct
             },
         }
     }
@@ -304,7 +304,7 @@ pub(super) struct Bounds {
     /// A zip that announces more is not unpacked.
     max_unzipped: Bytes,
     /// How the layers get to AWS.
-    via: Via,
+    via: UploadRoute,
 }
 
 impl Default for Bounds {
@@ -312,7 +312,7 @@ impl Default for Bounds {
         Self {
             reserve: Bytes::default(),
             max_unzipped: MAX_UNZIPPED,
-            via: Via::Direct,
+            via: UploadRoute::Direct,
         }
     }
 }
@@ -341,7 +341,7 @@ pub(super) fn checked(
         Inventory::default()
     };
     let mut report = judge(layers, &runtime, bounds.reserve);
-    if bounds.via == Via::S3 {
+    if bounds.via == UploadRoute::S3 {
         report.findings.retain(|finding| !finding.code.is_about_request());
     }
     let judged = gate.judge(std::mem::take(&mut report.findings), &inventory);

@@ -5,8 +5,8 @@ use clap::{Args, ValueEnum};
 use lambdar_prune::bootstrap;
 use lambdar_prune::finding::any_error;
 use lambdar_prune::limits;
-use lambdar_prune::manifest::{Effort, Via};
-use lambdar_prune::pack::{CacheFolder, Limits, Options, PackError, Previous, Timestamp, pack};
+use lambdar_prune::manifest::{Effort, UploadRoute};
+use lambdar_prune::pack::{CacheDirectory, Limits, Options, PackError, Previous, Timestamp, pack};
 use lambdar_prune::plan::{Symlinks, dedupe, may_be_shared};
 use lambdar_prune::report;
 use lambdar_prune::size::Bytes;
@@ -108,7 +108,7 @@ impl From<Level> for Effort {
 
 impl Caching {
     /// The folder for the cache: the one that is named, else that of the user (XDG Base Directory Specification).
-    fn folder(&self) -> Option<CacheFolder> {
+    fn folder(&self) -> Option<CacheDirectory> {
         if self.no_cache {
             return None;
         }
@@ -118,7 +118,7 @@ impl Caching {
             Some(path) => path.clone(),
             None => own()?.join("lambdar-prune"),
         };
-        Some(CacheFolder {
+        Some(CacheDirectory {
             path,
             limit: self.cache_size,
         })
@@ -145,7 +145,7 @@ impl From<PackError> for Failure {
     fn from(error: PackError) -> Self {
         match error {
             PackError::Interrupted(_) => Self::Interrupted,
-            PackError::Misfit(_) | PackError::Huge(_) => Self::No(error.to_string()),
+            PackError::OverCapacity(_) | PackError::Huge(_) => Self::No(error.to_string()),
             error => Self::Error(error.to_string()),
         }
     }
@@ -185,12 +185,12 @@ impl Arguments {
             dedupe(&mut plan, &scan.tree, &runtime, &same);
         }
         let mut packed = match pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress) {
-            Err(PackError::Misfit(misfit)) => {
-                complain(&misfit.to_string());
+            Err(PackError::OverCapacity(over_capacity)) => {
+                complain(&over_capacity.to_string());
                 return Ok(Answer {
                     text: match global.format {
-                        Format::Json => report::json(&misfit),
-                        Format::Table => report::misfit(&misfit, global.look()),
+                        Format::Json => report::json(&over_capacity),
+                        Format::Table => report::over_capacity(&over_capacity, global.look()),
                     },
                     status: Status::No,
                 });
@@ -222,8 +222,8 @@ impl Arguments {
 impl Arguments {
     fn limits(&self) -> Result<Limits, Failure> {
         let via = match self.via {
-            Way::Direct => Via::Direct,
-            Way::S3 => Via::S3,
+            Way::Direct => UploadRoute::Direct,
+            Way::S3 => UploadRoute::S3,
         };
         let all = self.max_unzipped.unwrap_or(Limits::DEFAULT.unzipped);
         let reserve = self.reserve.unwrap_or_default();
@@ -234,8 +234,8 @@ impl Arguments {
         })?;
         Ok(Limits {
             max: self.max.unwrap_or(match via {
-                Via::Direct => Limits::DEFAULT.max,
-                Via::S3 => Bytes(limits::ZIP_BYTES),
+                UploadRoute::Direct => Limits::DEFAULT.max,
+                UploadRoute::S3 => Bytes(limits::ZIP_BYTES),
             }),
             layers: self.max_layers.into(),
             unzipped: Bytes(unzipped),

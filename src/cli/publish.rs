@@ -4,7 +4,8 @@ use clap::{Args, ValueEnum};
 
 use lambdar_prune::finding::any_error;
 use lambdar_prune::publish::{
-    CommandLine, End, Publication, PublishError, Publishing, Snippet, Wishes, findings_that_count, manifest_in, publish,
+    CommandLine, End, Publication, PublishError, PublishOptions, Publishing, Snippet, findings_that_count, manifest_in,
+    publish,
 };
 use lambdar_prune::report;
 
@@ -35,7 +36,7 @@ pub(super) struct Arguments {
     /// The folder in the bucket
     #[arg(long, value_name = "PREFIX", requires = "bucket")]
     prefix: Option<String>,
-    /// The licence of what is in the layers: an SPDX identifier, a URL or a text
+    /// The license of what is in the layers: an SPDX identifier, a URL or a text
     #[arg(long, value_name = "TEXT")]
     license: Option<String>,
     /// Print the commands, quoted for a shell, and run none
@@ -68,7 +69,7 @@ impl From<Tool> for Snippet {
     }
 }
 
-/// The forms of the answer.
+/// The forms of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
     /// Tables for people
@@ -95,7 +96,7 @@ impl Arguments {
 
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
         self.refuse_what_cannot_be()?;
-        let wishes = Wishes {
+        let options = PublishOptions {
             name: self.name.clone(),
             region: self.region.clone(),
             profile: self.profile.clone(),
@@ -104,7 +105,7 @@ impl Arguments {
             license: self.license.clone(),
         };
         let packed = manifest_in(&self.folder)?;
-        wishes.check(packed.layers.len()).map_err(PublishError::from)?;
+        options.check(packed.layers.len()).map_err(PublishError::from)?;
         let policy = global.config()?.policy;
         let checked = check::checked(
             std::slice::from_ref(&self.folder),
@@ -119,17 +120,17 @@ impl Arguments {
                 packed.runtime, packed.arch
             )));
         }
-        let findings = findings_that_count(checked.findings, &wishes);
-        let publishing = Publishing::new(&self.folder, &packed, wishes.clone());
+        let findings = findings_that_count(checked.findings, &options);
+        let publishing = Publishing::new(&self.folder, &packed, options.clone());
         if any_error(&findings) {
             if let Err(error @ PublishError::TooLarge { .. }) = publishing {
                 complain(&error.to_string());
             }
             let publication = Publication {
                 dry_run: self.dry_run,
-                ..Publication::hindered(&wishes, &packed, findings, checked.allowed)
+                ..Publication::hindered(&options, &packed, findings, checked.allowed)
             };
-            return Ok(self.answer(&publication, global));
+            return Ok(self.response(&publication, global));
         }
         let publishing = publishing?;
         let publication = if self.dry_run {
@@ -140,7 +141,7 @@ impl Arguments {
         let publication = publication
             .with_findings(findings, checked.allowed)
             .with_snippet(self.snippet.map(Snippet::from), &publishing);
-        Ok(self.answer(&publication, global))
+        Ok(self.response(&publication, global))
     }
 
     fn refuse_what_cannot_be(&self) -> Result<(), Failure> {
@@ -153,7 +154,7 @@ impl Arguments {
     }
 
     /// What goes to stdout and the exit status; what else there is to say goes to stderr here.
-    fn answer(&self, publication: &Publication, global: &Global) -> Answer {
+    fn response(&self, publication: &Publication, global: &Global) -> Answer {
         if !global.quiet {
             for warning in &publication.warnings {
                 complain(&format!("warning: {warning}"));

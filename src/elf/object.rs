@@ -107,7 +107,7 @@ impl Object {
 
 /// Reads an object. `None` for ELF files which no loader loads: relocatable objects and core files.
 ///
-/// The bytes are not trusted: whatever they are, the answer is a value or an error.
+/// The bytes are not trusted: whatever they are, the result is a value or an error.
 pub fn parse(source: &dyn Source) -> Result<Option<Object>, ElfError> {
     let broken = |error: goblin::error::Error| ElfError(error.to_string());
     let outside = || ElfError("it is cut off".into());
@@ -204,7 +204,7 @@ fn read_dynamic(object: &mut Object, image: &Image<'_>, dynamic: &Dynamic) -> Re
     let text = |index: u64| -> Result<String, ElfError> {
         let table = strings.ok_or_else(|| ElfError("it has no dynamic string table".into()))?;
         if index >= size {
-            return Err(ElfError("a name lies outside its string table".into()));
+            return Err(ElfError("a name is outside its string table".into()));
         }
         let text = image.text(table.saturating_add(index))?;
         let rest = left.get().checked_sub(text.len() as u64);

@@ -22,7 +22,7 @@ pub fn hidden_name(name: &str) -> String {
 /// beginnings. The result is read again, and has to be what it was but for these names.
 pub fn hide_libraries(bytes: &[u8], names: &BTreeSet<String>) -> Result<Vec<u8>, ElfError> {
     let failed = |what: &str| ElfError(what.to_owned());
-    let before = parse(&bytes)?.ok_or_else(|| failed("it is no program or library"))?;
+    let before = parse(&bytes)?.ok_or_else(|| failed("it is not a program or library"))?;
     let strings = Strings::find(bytes)?;
     let mut renamed = bytes.to_vec();
     for at in strings.names {
@@ -30,7 +30,7 @@ pub fn hide_libraries(bytes: &[u8], names: &BTreeSet<String>) -> Result<Vec<u8>,
             .offset
             .checked_add(at)
             .filter(|offset| *offset > 0)
-            .ok_or_else(|| failed("a name lies outside its string table"))?;
+            .ok_or_else(|| failed("a name is outside its string table"))?;
         let text = bytes.get(offset..).unwrap_or_default();
         let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
         let Ok(name) = std::str::from_utf8(&text[..end]) else {
@@ -44,7 +44,7 @@ pub fn hide_libraries(bytes: &[u8], names: &BTreeSet<String>) -> Result<Vec<u8>,
         }
         renamed[offset] = b'~';
     }
-    let after = parse(&renamed.as_slice())?.ok_or_else(|| failed("it is no program or library"))?;
+    let after = parse(&renamed.as_slice())?.ok_or_else(|| failed("it is not a program or library"))?;
     if after == expected(before, names) {
         Ok(renamed)
     } else {

@@ -54,7 +54,7 @@ struct Subject {
     sizes: Sizes,
 }
 
-/// What the budgets have to say of an inventory.
+/// The findings of all budgets for an inventory.
 pub fn judge(budgets: &[Budget], now: &Inventory, baseline: Option<&Inventory>) -> Vec<Finding> {
     budgets.iter().flat_map(|budget| budget.judge(now, baseline)).collect()
 }

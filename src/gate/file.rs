@@ -1,4 +1,4 @@
-//! What a project demands, as it is written in `lambdar-prune.toml`: `[check]`, `[[check.allow-path]]` and `[[budget]]`.
+//! Reads the policy in `lambdar-prune.toml`: `[check]`, `[[check.allow-path]]` and `[[budget]]`.
 
 use std::path::Path;
 
@@ -65,7 +65,7 @@ pub(crate) fn check_tables(file: &TomlFile<'_>) -> Result<(), TomlError> {
     file.only_keys_of::<GrowthTable>(&["budget", "max-growth"])
 }
 
-/// What the tables demand, if it makes sense. `name` is the file's.
+/// The policy of the tables. `name` is the file's.
 pub(crate) fn policy(
     file: &TomlFile<'_>,
     name: &str,
@@ -178,7 +178,7 @@ fn budget(file: &TomlFile<'_>, table: Spanned<BudgetTable>) -> Result<Budget, To
 fn growth_limit(file: &TomlFile<'_>, table: &GrowthTable) -> Result<Growth, TomlError> {
     let percent = *table.percent.get_ref();
     if !percent.is_finite() || percent < 0.0 {
-        let message = format!("'{percent}' is no number of percent; write one that is not negative, such as 5");
+        let message = format!("'{percent}' is not a percentage; write a number of at least 0, such as 5");
         return Err(file.error(table.percent.span(), message));
     }
     Ok(Growth {

@@ -209,8 +209,8 @@ mod tests {
     #[test]
     fn the_more_specific_counts_and_then_the_later() {
         let own: Vec<String> = found().iter().map(|finding| finding.severity.to_string()).collect();
-        let [link, _, folder, zip] = [0, 1, 2, 3].map(|index| own[index].as_str());
-        check(vec![], [link, link, folder, zip]);
+        let [link, _, directory, zip] = [0, 1, 2, 3].map(|index| own[index].as_str());
+        check(vec![], [link, link, directory, zip]);
         check(vec![setting(Level::Deny, Target::All)], ["error"; 4]);
         check(
             vec![
@@ -226,9 +226,9 @@ mod tests {
                 setting(Level::Deny, Target::Code(Code::DanglingLink)),
                 setting(Level::Warn, Target::Code(Code::DanglingLink)),
             ],
-            ["warning", "warning", folder, zip],
+            ["warning", "warning", directory, zip],
         );
-        // A folder's own path ends with a slash in a zip.
+        // A directory's own path ends with a slash in a zip.
         check(
             vec![setting(Level::Allow, at(Code::FolderNotSearchable, "c"))],
             [link, link, "allowed", zip],
@@ -239,7 +239,7 @@ mod tests {
                 setting(Level::Allow, at(Code::LinkLoop, "**")),
                 setting(Level::Allow, at(Code::ZipNearLimit, "x")),
             ],
-            [link, link, folder, zip],
+            [link, link, directory, zip],
         );
     }
 

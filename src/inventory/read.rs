@@ -1,4 +1,4 @@
-//! Reads inventories: a manifest, zips, a folder of them, or a tree.
+//! Reads inventories: a manifest, zips, a directory of them, or a tree.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use crate::progress::Progress;
 use crate::tree::path::escaped;
 use crate::tree::{Entry, TreePath};
 
-/// Why there is no inventory.
+/// Error of [`read_inventory`].
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
     /// It cannot be read, or the user stopped it.
     #[error(transparent)]
     Check(#[from] CheckError),
-    /// A file that is no zip and no manifest.
+    /// A file that is neither a zip nor a manifest.
     #[error(
-        "cannot use {path}: {reason}; give {MANIFEST_NAME} as this program writes it, zips, a folder with zips, or a tree",
+        "cannot use {path}: {reason}; give {MANIFEST_NAME} as this program writes it, zips, a directory with zips, or a tree",
         path = .path.display()
     )]
     Manifest {
@@ -93,7 +93,7 @@ fn manifest(path: &Path) -> Result<Inventory, InventoryError> {
         let plain = TreePath::new(entry.path.strip_suffix('/').unwrap_or(&entry.path));
         if plain.is_none() {
             let name = escaped(entry.path.as_bytes());
-            return Err(unusable(format!("'{name}' is no path in a layer")));
+            return Err(unusable(format!("'{name}' is not a path in a layer")));
         }
     }
     Ok(Inventory::of_manifest(&manifest))

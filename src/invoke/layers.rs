@@ -145,7 +145,7 @@ fn take_tree(root: &Path, progress: &dyn Progress, laid: &mut BTreeMap<TreePath,
     let scan = scan(root, progress)?;
     for (path, entry) in scan.tree.iter() {
         let here = match entry {
-            Entry::Directory(_) => Laid::Folder(Mode::FOLDER),
+            Entry::Directory(_) => Laid::Folder(Mode::DIRECTORY),
             Entry::File(file) => Laid::File(file.mode.in_layer(), From::Disk(root.join(path.as_str()))),
             Entry::Symlink(target) => Laid::Link(target.clone()),
         };
@@ -157,7 +157,7 @@ fn take_tree(root: &Path, progress: &dyn Progress, laid: &mut BTreeMap<TreePath,
 /// The later one wins; folders of one name become one.
 fn put(laid: &mut BTreeMap<TreePath, Laid>, path: TreePath, here: Laid) {
     for folder in path.ancestors().filter(|folder| !folder.is_root()) {
-        laid.entry(folder).or_insert(Laid::Folder(Mode::FOLDER));
+        laid.entry(folder).or_insert(Laid::Folder(Mode::DIRECTORY));
     }
     match (laid.get(&path), &here) {
         (Some(Laid::File(..) | Laid::Link(_)), Laid::Folder(_)) => {}

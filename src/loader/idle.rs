@@ -37,7 +37,7 @@ pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
     let searched = library_path.iter().flat_map(|list| list.split(':'));
     let searched: BTreeSet<TreePath> = searched
         .chain(runtime.default_directories.iter().map(String::as_str))
-        .filter_map(|folder| match root.folder(folder)? {
+        .filter_map(|folder| match root.directory(folder)? {
             Location::Tree(folder) => Some(folder),
             Location::Runtime(_) => None,
         })
@@ -86,7 +86,9 @@ fn hidden_commands(root: Root<'_>) -> Vec<(TreePath, TreePath)> {
     let mut hidden = Vec::new();
     let mut before: Vec<Location> = Vec::new();
     for folder in root.runtime.command_path() {
-        let Some(folder) = root.folder(&folder) else { continue };
+        let Some(folder) = root.directory(&folder) else {
+            continue;
+        };
         if let Location::Tree(searched) = &folder {
             let is_hidden = |name: &str| {
                 let mut found = before.iter().filter_map(|folder| root.entry_in(folder, name));

@@ -218,12 +218,12 @@ impl<'a> Finder<'a> {
         let special = self.root.runtime.hardware_directories.iter();
         let special = special.map(|below| format!("{}/{below}", path.trim_end_matches('/')));
         for folder in special
-            .filter(|folder| self.root.folder(folder).is_some())
+            .filter(|folder| self.root.directory(folder).is_some())
             .chain([path.clone()])
         {
             numbers.push(folders.len());
             folders.push(Folder {
-                place: self.root.folder(&folder),
+                place: self.root.directory(&folder),
                 path: folder,
                 names: HashMap::new(),
             });

@@ -1,4 +1,4 @@
-//! `layers.json`: what was packed, where it came from and what was left out.
+//! The manifest `layers.json`: the layers, where their contents came from, and what was removed. A data type that [`pack`](crate::pack) writes and all others read.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use crate::runtime::Arch;
 use crate::size::Bytes;
 
-/// The manifest's name in the output folder.
+/// The manifest's name in the output directory.
 pub const MANIFEST_NAME: &str = "layers.json";
 
-/// The version of the manifest's form; it rises when a field changes its meaning.
+/// Version of the manifest's schema; it rises when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What lies in an output folder.
+/// The layers in an output directory, and how they were made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Manifest {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// The runtime that the layers were packed for.
     pub runtime: String,
@@ -30,7 +30,7 @@ pub struct Manifest {
     pub max_bytes: Bytes,
     /// How they were meant to get to AWS.
     #[serde(default)]
-    pub via: Via,
+    pub via: UploadRoute,
     /// How hard the contents were compressed.
     #[serde(default)]
     pub effort: Effort,
@@ -57,7 +57,7 @@ pub struct Manifest {
     /// Files that were compressed once more, at the highest effort, because that saved a layer.
     #[serde(default)]
     pub recompressed: Vec<Recompressed>,
-    /// Layers of the previous manifest of which there is none of the same name any more. Only in the answer of `pack`, not
+    /// Layers of the previous manifest of which there is none of the same name any more. Only in the report of `pack`, not
     /// in the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed_layers: Vec<String>,
@@ -81,7 +81,7 @@ pub enum Effort {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Via {
+pub enum UploadRoute {
     /// In the request itself, which limits the zip.
     #[default]
     Direct,
@@ -89,11 +89,11 @@ pub enum Via {
     S3,
 }
 
-/// One zip.
+/// One layer: a zip and its contents.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerSummary {
-    /// Its name in the output folder.
+    /// Its name in the output directory.
     pub file: String,
     /// Its length.
     #[serde(default)]
@@ -114,7 +114,7 @@ pub struct LayerSummary {
     /// What is in it, sorted by path.
     #[serde(default)]
     pub contents: Vec<PackedEntry>,
-    /// What became of the layer of this name in the previous manifest. Only in the answer of `pack`, not in the file, which
+    /// What became of the layer of this name in the previous manifest. Only in the report of `pack`, not in the file, which
     /// says what is there and not how it came about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<LayerChange>,
@@ -137,7 +137,7 @@ pub enum LayerChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackedEntry {
-    /// Its path in the layers; that of a folder, which is only an entry if it is empty, ends with `/`.
+    /// Its path in the layers; that of a directory, which is only an entry if it is empty, ends with `/`.
     pub path: String,
     /// The component that it belongs to.
     pub component: String,
@@ -168,7 +168,7 @@ pub struct Totals {
     pub unzipped_bytes: Bytes,
 }
 
-/// What one rule took.
+/// What one rule removed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Dropped {
@@ -180,7 +180,7 @@ pub struct Dropped {
     pub bytes: Bytes,
 }
 
-/// A library that would never have been loaded.
+/// A library that was removed because it is shadowed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShadowedFile {
@@ -192,7 +192,7 @@ pub struct ShadowedFile {
     pub by: String,
 }
 
-/// A file that came in.
+/// A file that was added to those of the tree.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AddedFile {
@@ -232,20 +232,20 @@ pub struct Recompressed {
     pub after_bytes: Bytes,
 }
 
-/// Why a manifest cannot be read.
+/// Error of [`Manifest::read`].
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// It is no manifest, or one with missing parts.
-    #[error("it is no manifest of layers: {0}")]
+    /// It is not a manifest, or parts of it are missing.
+    #[error("it is not a layers.json: {0}")]
     Form(#[from] serde_json::Error),
     /// It was written by another version of this program.
-    #[error("its form is number {0}, not {SCHEMA_VERSION}")]
+    #[error("its schema_version is {0}, and this program reads {SCHEMA_VERSION}")]
     Version(u32),
-    /// A layer lies elsewhere.
-    #[error("{0:?} is no name of a file beside it")]
+    /// A layer is in another directory.
+    #[error("{0:?} is not the name of a file in the same directory")]
     Name(String),
 }
 

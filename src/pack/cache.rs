@@ -8,7 +8,7 @@
 //! contents one after the other | index | length of the index | hash of the index | magic
 //! ```
 //!
-//! Nothing in the folder is trusted. An index that does not match its hash is not read, and a content that does not match
+//! Nothing in the directory is trusted. An index that does not match its hash is not read, and a content that does not match
 //! its own is compressed again; the zips are read back whole in any case.
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::compress::Method;
-use super::spool::{Spool, Stretch, locked};
+use super::spool::{ByteRange, Spool, locked};
 use crate::manifest::Effort;
 use crate::size::Bytes;
 
@@ -55,8 +55,8 @@ const MOST_FILES: usize = 256;
 
 /// Where compressed contents are kept, and how many bytes of them.
 #[derive(Debug, Clone)]
-pub struct Folder {
-    /// The folder; it is made if it is not there.
+pub struct Directory {
+    /// The directory; it is made if it is not there.
     pub path: PathBuf,
     /// How large the files in it may be together.
     pub limit: Bytes,
@@ -117,7 +117,7 @@ struct Line {
 
 /// An open cache.
 pub(super) struct Cache {
-    folder: Folder,
+    directory: Directory,
     kept: Vec<KeptFile>,
     index: HashMap<Key, (usize, Line)>,
     own: NamedTempFile,
@@ -137,13 +137,15 @@ struct KeptFile {
 
 impl Cache {
     /// Reads the indices of a cache; fails where nothing can be written.
-    pub(super) fn open(folder: &Folder) -> io::Result<Self> {
-        fs_err::create_dir_all(&folder.path)?;
-        let own = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder.path)?;
+    pub(super) fn open(directory: &Directory) -> io::Result<Self> {
+        fs_err::create_dir_all(&directory.path)?;
+        let own = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempfile_in(&directory.path)?;
         let spool = Spool::over(own.reopen()?);
         let mut kept = Vec::new();
         let mut index = HashMap::new();
-        for path in listed(&folder.path)?.into_iter().map(|listed| listed.path) {
+        for path in listed(&directory.path)?.into_iter().map(|listed| listed.path) {
             let Some((file, lines)) = fs_err::File::open(&path)
                 .ok()
                 .and_then(|file| Some((file.file().try_clone().ok()?, read_index(file.file())?)))
@@ -161,7 +163,7 @@ impl Cache {
             });
         }
         Ok(Self {
-            folder: folder.clone(),
+            directory: directory.clone(),
             kept,
             index,
             own,
@@ -172,30 +174,30 @@ impl Cache {
     }
 
     /// What is kept for a key, with the place of the bytes, which are as they were when they were put there.
-    pub(super) fn get(&self, key: &Key) -> Option<(Record, Stretch)> {
+    pub(super) fn get(&self, key: &Key) -> Option<(Record, ByteRange)> {
         let (number, line) = self.index.get(key)?;
         let kept = &self.kept[*number];
-        let stretch = line.stretch(&kept.file);
-        if stretch.bytes().is_none_or(|bytes| blake3::hash(&bytes) != line.hash) {
+        let range = line.range(&kept.file);
+        if range.bytes().is_none_or(|bytes| blake3::hash(&bytes) != line.hash) {
             kept.is_broken.store(true, Ordering::Relaxed);
             return None;
         }
         kept.is_used.store(true, Ordering::Relaxed);
         locked(&self.taken).push(*key);
-        Some((line.record.clone(), stretch))
+        Some((line.record.clone(), range))
     }
 
     /// Keeps bytes for a key.
-    pub(super) fn put(&self, key: Key, record: Record, bytes: &[u8]) -> io::Result<Stretch> {
-        let stretch = self.spool.append(bytes)?;
+    pub(super) fn put(&self, key: Key, record: Record, bytes: &[u8]) -> io::Result<ByteRange> {
+        let range = self.spool.append(bytes)?;
         locked(&self.added).push(Line {
             key,
             record,
-            start: stretch.start,
-            length: stretch.length,
+            start: range.start,
+            length: range.length,
             hash: blake3::hash(bytes).into(),
         });
-        Ok(stretch)
+        Ok(range)
     }
 
     /// Gives the run's file its index and its name, and removes what is broken or too old for the limit.
@@ -214,7 +216,7 @@ impl Cache {
 
     fn try_finish(self) -> io::Result<()> {
         let Self {
-            folder,
+            directory,
             kept,
             index,
             own,
@@ -229,7 +231,7 @@ impl Cache {
         if gathers {
             for key in taken.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 if let Some((number, line)) = index.get(&key)
-                    && let Some(bytes) = line.stretch(&kept[*number].file).bytes()
+                    && let Some(bytes) = line.range(&kept[*number].file).bytes()
                 {
                     let start = spool.append(&bytes)?.start;
                     written.push(Line { start, ..line.clone() });
@@ -244,7 +246,7 @@ impl Cache {
             let (_, unfinished) = own.keep().map_err(|error| error.error)?;
             let name = unfinished.file_name().unwrap_or_default().to_string_lossy();
             let name = format!("{}{SUFFIX}", name.trim_start_matches(UNFINISHED));
-            fs_err::rename(&unfinished, folder.path.join(name))?;
+            fs_err::rename(&unfinished, directory.path.join(name))?;
         }
         for kept in &kept {
             let is_gathered = gathers && used(&kept);
@@ -255,13 +257,13 @@ impl Cache {
                 let _ = kept.file.set_modified(SystemTime::now());
             }
         }
-        evict(&folder)
+        evict(&directory)
     }
 }
 
 impl Line {
-    fn stretch(&self, file: &Arc<File>) -> Stretch {
-        Stretch {
+    fn range(&self, file: &Arc<File>) -> ByteRange {
+        ByteRange {
             file: Arc::clone(file),
             start: self.start,
             length: self.length,
@@ -269,7 +271,7 @@ impl Line {
     }
 }
 
-impl Stretch {
+impl ByteRange {
     /// All the bytes; `None` if they are not there.
     fn bytes(&self) -> Option<Vec<u8>> {
         let end = self.start.checked_add(self.length)?;
@@ -320,9 +322,9 @@ struct Listed {
 }
 
 /// The finished files of a cache, the one used longest ago first, so that of two with the same key the newer counts.
-fn listed(folder: &Path) -> io::Result<Vec<Listed>> {
+fn listed(directory: &Path) -> io::Result<Vec<Listed>> {
     let mut files = Vec::new();
-    for entry in fs_err::read_dir(folder)?.flatten() {
+    for entry in fs_err::read_dir(directory)?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         // Another run may remove files at any time.
         let Ok(metadata) = entry.metadata() else { continue };
@@ -342,12 +344,12 @@ fn listed(folder: &Path) -> io::Result<Vec<Listed>> {
 }
 
 /// Removes the files that were used longest ago until the others keep the limits.
-fn evict(folder: &Folder) -> io::Result<()> {
-    let files = listed(&folder.path)?;
+fn evict(directory: &Directory) -> io::Result<()> {
+    let files = listed(&directory.path)?;
     let mut left: u64 = files.iter().map(|file| file.length).sum();
     let mut count = files.len();
     for file in files {
-        if left <= folder.limit.0 && count <= MOST_FILES {
+        if left <= directory.limit.0 && count <= MOST_FILES {
             break;
         }
         let _ = fs_err::remove_file(&file.path);
@@ -375,11 +377,11 @@ mod tests {
         }
 
         fn open(&self) -> Cache {
-            let folder = Folder {
+            let directory = Directory {
                 path: self.temporary.path().join("cache"),
                 limit: Bytes(self.limit),
             };
-            Cache::open(&folder).unwrap()
+            Cache::open(&directory).unwrap()
         }
 
         fn files(&self) -> Vec<Listed> {
@@ -395,9 +397,9 @@ mod tests {
         }
 
         fn kept(&self, content: &[u8]) -> Option<Vec<u8>> {
-            let (record, stretch) = self.open().get(&key(content))?;
+            let (record, range) = self.open().get(&key(content))?;
             assert_eq!(record, record_of(content));
-            stretch.bytes()
+            range.bytes()
         }
     }
 
@@ -414,7 +416,7 @@ mod tests {
         }
     }
 
-    fn put(cache: &Cache, content: &[u8]) -> Stretch {
+    fn put(cache: &Cache, content: &[u8]) -> ByteRange {
         cache.put(key(content), record_of(content), content).unwrap()
     }
 
@@ -503,13 +505,13 @@ mod tests {
         let sandbox = Sandbox::new();
         sandbox.keep(&[b"before"]);
         let (one, other) = (sandbox.open(), sandbox.open());
-        let (_, stretch) = one.get(&key(b"before")).unwrap();
+        let (_, range) = one.get(&key(b"before")).unwrap();
         put(&one, b"same");
         put(&other, b"same");
         assert!(other.get(&key(b"before")).is_some());
         // What the other throws away can still be read by who has it open.
         other.distrust();
-        assert_eq!(stretch.bytes().as_deref(), Some(&b"before"[..]));
+        assert_eq!(range.bytes().as_deref(), Some(&b"before"[..]));
         one.finish();
         assert_eq!(sandbox.kept(b"same").as_deref(), Some(&b"same"[..]));
         assert_eq!(sandbox.kept(b"before"), None);

@@ -65,7 +65,7 @@ pub struct Deflater {
 impl Deflater {
     /// The smallest that the effort finds: stored or deflated.
     ///
-    /// Zopfli takes minutes for a large content; once `stopped` says so, what has been found until then is the answer.
+    /// Zopfli takes minutes for a large content; once `stopped` says so, the smallest found until then is returned.
     pub fn compress(&mut self, content: Vec<u8>, effort: Effort, stopped: &dyn Fn() -> bool) -> Compressed {
         let crc32 = crc32fast::hash(&content);
         let mut best: Option<Vec<u8>> = None;

@@ -92,7 +92,7 @@ fn recompress(
     indices: &[usize],
 ) -> Result<Vec<Recompressed>, PackError> {
     let mut indices = indices.to_vec();
-    // The answers come sorted by path, as the entries are.
+    // The results are sorted by path, as the entries are.
     indices.sort_unstable();
     let chosen: Vec<&Ready> = indices.iter().map(|&index| &ready[index]).collect();
     let again = preparation.again_at_max(&chosen)?;

@@ -1,10 +1,10 @@
-//! Carries out a plan: compresses, distributes over the fewest zips, writes, reads back, and only then puts the zips
-//! where they belong.
+//! Carries out a plan: compresses, distributes over the fewest zips, writes them, reads them back, and only then renames
+//! them into the output directory.
 
 pub mod bins;
 mod cache;
+mod capacity;
 mod compress;
-mod fit;
 mod last_bytes;
 mod manifest;
 mod prepare;
@@ -16,15 +16,15 @@ mod zip;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-pub use cache::Folder as CacheFolder;
+pub use cache::Directory as CacheDirectory;
+pub use capacity::{Alternative, CapacityReport, CapacityTotals, Limits, Saving, SizeEntry, TooLarge};
 pub use compress::Method;
-pub use fit::{Limits, Misfit, MisfitTotals, Part, Saving, TooLarge, Way};
 pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
 use bins::{GroupId, Item, Packing};
 use cache::Cache;
-use fit::{Off, Piece};
+use capacity::{Candidate, DisabledRules};
 use prepare::{Preparation, Ready};
 use previous::History;
 use spool::Spool;
@@ -32,7 +32,7 @@ use write::Writer;
 
 use crate::finding::Finding;
 use crate::limits;
-use crate::manifest::{Effort, MANIFEST_NAME, Manifest, ManifestError, Recompressed, Via};
+use crate::manifest::{Effort, MANIFEST_NAME, Manifest, ManifestError, Recompressed, UploadRoute};
 use crate::plan::Plan;
 use crate::progress::{Interrupted, Progress};
 use crate::rules::Matcher;
@@ -42,12 +42,12 @@ use crate::tree::TreePath;
 use crate::tree::component::Components;
 use crate::tree::scan::{Problem, ProblemKind, Scan};
 
-/// What a user asks of the packing.
+/// Options of [`pack`].
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What has to be kept to.
+    /// Limits on the layers: Lambda's own, or stricter ones.
     pub limits: Limits,
-    /// The folder for the zips and the manifest; it is made if it is not there.
+    /// The directory for the zips and the manifest; it is made if it is not there.
     pub output: PathBuf,
     /// The time of every entry.
     pub timestamp: Timestamp,
@@ -58,15 +58,15 @@ pub struct Options {
     /// The packing to keep to. With one, the layers depend on it, too, and not on the tree and the options alone.
     pub previous: Previous,
     /// Where compressed contents are kept from run to run, if they are. It changes no byte of the layers.
-    pub cache: Option<CacheFolder>,
+    pub cache: Option<CacheDirectory>,
 }
 
-/// Why nothing was packed. The output folder then has no new layer.
+/// Error of [`pack`]. The output directory then has no new layer.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// It does not keep to the limits.
     #[error(transparent)]
-    Misfit(Box<Misfit>),
+    OverCapacity(Box<CapacityReport>),
     /// A file that no zip without ZIP64 can hold.
     #[error("{0} has 4 GiB or more, which is more than Lambda takes of all files together; leave it out with --drop")]
     Huge(TreePath),
@@ -77,12 +77,12 @@ pub enum PackError {
     #[error("{}", describe_problems(.0))]
     Problems(Vec<Problem>),
     /// Everything is dropped, or there was nothing.
-    #[error("nothing is left to pack: the rules and --drop take every file; see `lambdar-prune analyze`")]
+    #[error("nothing is left to pack: the rules and --drop remove every file; see `lambdar-prune analyze`")]
     Nothing,
     /// The zips would become part of what is packed.
-    #[error("the output folder {output} lies inside the tree {tree}; choose another one with -o", output = .output.display(), tree = .tree.display())]
+    #[error("the output directory {output} is inside the tree {tree}; choose another one with -o", output = .output.display(), tree = .tree.display())]
     OutputInsideTree {
-        /// The output folder.
+        /// The output directory.
         output: PathBuf,
         /// The tree.
         tree: PathBuf,
@@ -91,7 +91,7 @@ pub enum PackError {
     #[error("{path} changed while it was packed; let the build finish, then pack again", path = .0.display())]
     Changed(PathBuf),
     /// The manifest to keep to cannot be read.
-    #[error("cannot keep to {path}: {reason}; name a layers.json that pack wrote, or say --previous none", path = .path.display())]
+    #[error("cannot use {path} as the previous packing: {reason}; give a layers.json that pack wrote, or use --previous none", path = .path.display())]
     Previous {
         /// The manifest.
         path: PathBuf,
@@ -129,10 +129,10 @@ fn describe_problems(problems: &[Problem]) -> String {
     text + "Nothing was written."
 }
 
-/// What was packed.
+/// Result of [`pack`].
 #[derive(Debug, Clone)]
 pub struct Packed {
-    /// What lies in the output folder now.
+    /// What lies in the output directory now.
     pub manifest: Manifest,
     /// What [`check`](crate::check) says of the layers.
     pub findings: Vec<Finding>,
@@ -144,8 +144,8 @@ pub struct Packed {
 
 /// Packs a planned tree into zips of at most `options.max` bytes and writes them with their manifest.
 ///
-/// The zips are written to a folder of their own beside the target, read back by another reader, and moved into place
-/// when all are right; a run that fails or is stopped leaves the output folder as it was.
+/// The zips are written to a directory of their own beside the target, read back by another reader, and moved into place
+/// when all are right; a run that fails or is stopped leaves the output directory as it was.
 pub fn pack(
     tree: &Path,
     scan: &Scan,
@@ -174,9 +174,9 @@ pub fn pack(
     let (history, previous_note) = History::read(&options.previous, &options.output)?;
     let mut cache_note = None;
     let staging = staging(tree, &options.output)?;
-    let cache = options.cache.as_ref().and_then(|folder| {
+    let cache = options.cache.as_ref().and_then(|directory| {
         let unusable = |error| cache_note = Some(format!("packed without a cache: {error}"));
-        Cache::open(folder).map_err(unusable).ok()
+        Cache::open(directory).map_err(unusable).ok()
     });
     let at_max = match options.effort {
         Effort::Best => history.at_max(),
@@ -242,7 +242,7 @@ fn carry_out(
     let written = writer.write(packing.bins.iter().map(layer).collect())?;
     let mut findings = written.verify(&plan.kept, runtime, *progress)?;
     let layers = written.into_summaries();
-    if options.limits.via == Via::S3 {
+    if options.limits.via == UploadRoute::S3 {
         findings.retain(|finding| !finding.code.is_about_request());
     }
     let mut manifest = manifest::manifest(scan, plan, runtime, options, distribution, &ready, layers);
@@ -268,13 +268,13 @@ fn every_entry_once(ready: &[Ready], packing: &Packing) -> Result<(), PackError>
     }
 }
 
-/// A folder for unfinished work beside the target, so that finished files can be renamed into it.
+/// A directory for unfinished work beside the target, so that finished files can be renamed into it.
 fn staging(tree: &Path, output: &Path) -> Result<tempfile::TempDir, PackError> {
     let tree = fs_err::canonicalize(tree)?;
     let absolute = std::path::absolute(output)?;
     let existing = absolute
         .ancestors()
-        .find_map(|folder| folder.canonicalize().ok())
+        .find_map(|directory| directory.canonicalize().ok())
         .unwrap_or_else(|| absolute.clone());
     if existing.starts_with(&tree) {
         return Err(PackError::OutputInsideTree {
@@ -350,12 +350,12 @@ fn distribute(
         recompressed.extend(more);
     }
     recompressed.sort_by(|a, b| a.path.cmp(&b.path));
-    let pieces: Vec<Piece<'_>> = ready
+    let candidates: Vec<Candidate<'_>> = ready
         .iter()
         .zip(groups)
         .map(|(ready, group)| {
             let weight = ready.weight();
-            Piece {
+            Candidate {
                 path: &ready.path,
                 component: components.name(&ready.path),
                 item: Item { group, weight },
@@ -368,18 +368,21 @@ fn distribute(
             }
         })
         .collect();
-    let off = Off {
+    let disabled = DisabledRules {
         taking: &|path| matcher.off_but_matching(path).collect(),
         breaks: &|id| matcher.breaks(id).to_owned(),
     };
-    match (fit::misfit(&pieces, packing.as_ref(), limits, &off, runtime), packing) {
-        (Some(misfit), _) => Err(PackError::Misfit(Box::new(misfit))),
+    match (
+        capacity::over_capacity(&candidates, packing.as_ref(), limits, &disabled, runtime),
+        packing,
+    ) {
+        (Some(over_capacity), _) => Err(PackError::OverCapacity(Box::new(over_capacity))),
         (None, Some(packing)) => Ok(Distribution {
-            layers_at_limit: fit::layers_at_limit(&pieces, packing.bins.len(), limits),
+            layers_at_limit: capacity::layers_at_limit(&candidates, packing.bins.len(), limits),
             packing,
             recompressed,
         }),
-        // What is too large for any zip makes a misfit.
+        // What is too large for any zip makes a over_capacity.
         (None, None) => Err(PackError::Verification {
             file: "the packing".to_owned(),
             reason: "it has no zips".to_owned(),
@@ -387,7 +390,7 @@ fn distribute(
     }
 }
 
-/// Moves the finished files into the output folder. What an earlier run left there goes first, so that no moment shows
+/// Moves the finished files into the output directory. What an earlier run left there goes first, so that no moment shows
 /// zips of two runs under one manifest.
 fn publish(staging: &Path, output: &Path, manifest: &Manifest) -> Result<(), PackError> {
     let old_manifest = output.join(MANIFEST_NAME);
@@ -411,7 +414,7 @@ fn publish(staging: &Path, output: &Path, manifest: &Manifest) -> Result<(), Pac
     Ok(())
 }
 
-/// Whether a file in the output folder is one that this program writes there.
+/// Whether a file in the output directory is one that this program writes there.
 fn is_layer_name(name: &str) -> bool {
     name.strip_prefix("layer-")
         .and_then(|rest| rest.strip_suffix(".zip"))

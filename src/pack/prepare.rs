@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::PackError;
 use super::cache::{Cache, Change, Key, Record};
 use super::compress::{Compressed, Deflater};
-use super::spool::{Spool, Stretch, locked};
+use super::spool::{ByteRange, Spool, locked};
 use super::zip::{EntryKind, ZipEntry, entry_size};
 use crate::elf::strip;
 use crate::manifest::Effort;
@@ -27,7 +27,7 @@ const SMALL: u64 = 256 << 10;
 pub(super) struct Ready {
     pub(super) path: TreePath,
     pub(super) entry: ZipEntry,
-    pub(super) stretch: Stretch,
+    pub(super) range: ByteRange,
     pub(super) change: Change,
 }
 
@@ -107,7 +107,7 @@ impl Preparation<'_> {
             let (record, bytes) = self.compressed(path, content, Change::None, effort, deflater)?;
             Ok::<_, PackError>((record, self.spool.append(&bytes)?))
         };
-        let (name, kind, (record, stretch)) = match entry {
+        let (name, kind, (record, range)) = match entry {
             Entry::Directory(_) => (name + "/", EntryKind::Directory, bare(Vec::new())?),
             Entry::Symlink(target) => (name, EntryKind::Symlink, bare(target.clone().into_bytes())?),
             Entry::File(file) => {
@@ -122,10 +122,10 @@ impl Preparation<'_> {
                 kind,
                 method: record.method,
                 crc32: record.crc32,
-                compressed: length(path, stretch.length)?,
+                compressed: length(path, range.length)?,
                 uncompressed: record.uncompressed,
             },
-            stretch,
+            range,
             change: record.change,
         })
     }
@@ -136,18 +136,18 @@ impl Preparation<'_> {
         file: &File,
         effort: Effort,
         deflater: &mut Deflater,
-    ) -> Result<(Record, Stretch), PackError> {
+    ) -> Result<(Record, ByteRange), PackError> {
         length(path, file.bytes.0)?;
         let content = self.read(path, file)?;
         let strips = self.strip && file.content.object().is_some();
         let key = Key::new(&content, effort, strips);
-        if let Some((record, stretch)) = self.cache.and_then(|cache| cache.get(&key)) {
-            let stretch = if record.is_as_in_tree() {
+        if let Some((record, range)) = self.cache.and_then(|cache| cache.get(&key)) {
+            let range = if record.is_as_in_tree() {
                 self.spool.append(&content)?
             } else {
-                stretch
+                range
             };
-            return Ok((record, stretch));
+            return Ok((record, range));
         }
         let (content, change) = if strips {
             stripped(content)
@@ -159,7 +159,7 @@ impl Preparation<'_> {
         let kept: &[u8] = if record.is_as_in_tree() { &[] } else { &bytes };
         // A cache that cannot be written to, on a full disk for instance, is none.
         match self.cache.map(|cache| cache.put(key, record.clone(), kept)) {
-            Some(Ok(stretch)) if !record.is_as_in_tree() => Ok((record, stretch)),
+            Some(Ok(range)) if !record.is_as_in_tree() => Ok((record, range)),
             _ => Ok((record, self.spool.append(&bytes)?)),
         }
     }

@@ -10,10 +10,10 @@ use crate::manifest::{LayerChange, MANIFEST_NAME, Manifest, Recompressed};
 use crate::size::Bytes;
 use crate::tree::TreePath;
 
-/// Which earlier packing is to be kept to.
+/// The earlier packing whose distribution over layers is reused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Previous {
-    /// The one in the output folder, if there is one.
+    /// The one in the output directory, if there is one.
     #[default]
     InOutput,
     /// That of a manifest.
@@ -22,7 +22,7 @@ pub enum Previous {
     Afresh,
 }
 
-/// An earlier packing.
+/// The layers of an earlier packing, and which entry was in which.
 #[derive(Debug, Default)]
 pub(super) struct History {
     layers: Vec<EarlierLayer>,
@@ -41,7 +41,7 @@ struct EarlierLayer {
 impl History {
     /// The earlier packing, and a note where there is one that cannot be used.
     ///
-    /// A manifest that the user names has to be one; that in the output folder is only made use of.
+    /// A manifest that the user names has to be one; that in the output directory is only made use of.
     pub(super) fn read(previous: &Previous, output: &Path) -> Result<(Self, Option<String>), PackError> {
         let (path, is_named) = match previous {
             Previous::Afresh => return Ok((Self::default(), None)),
@@ -57,7 +57,7 @@ impl History {
             Err(reason) if is_named => Err(PackError::Previous { path, reason }),
             Err(reason) => {
                 let path = path.display();
-                let note = format!("{path} is not kept to, because it cannot be read: {reason}");
+                let note = format!("{path} is ignored, because it cannot be read: {reason}");
                 Ok((Self::default(), Some(note)))
             }
         }

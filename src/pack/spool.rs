@@ -12,18 +12,18 @@ pub(super) struct Spool {
     end: Mutex<u64>,
 }
 
-/// Where a content lies.
+/// The bytes of one content in a file.
 #[derive(Debug, Clone)]
-pub(super) struct Stretch {
+pub(super) struct ByteRange {
     pub(super) file: Arc<File>,
     pub(super) start: u64,
     pub(super) length: u64,
 }
 
 impl Spool {
-    /// A nameless file in a folder; it is gone with the process.
-    pub(super) fn new(folder: &Path) -> io::Result<Self> {
-        Ok(Self::over(tempfile::tempfile_in(folder)?))
+    /// A nameless file in a directory; it is gone with the process.
+    pub(super) fn new(directory: &Path) -> io::Result<Self> {
+        Ok(Self::over(tempfile::tempfile_in(directory)?))
     }
 
     /// An empty file that was opened for reading and writing.
@@ -34,20 +34,20 @@ impl Spool {
         }
     }
 
-    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<Stretch> {
+    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<ByteRange> {
         let mut end = locked(&self.end);
         self.file.write_all_at(bytes, *end)?;
-        let stretch = Stretch {
+        let range = ByteRange {
             file: Arc::clone(&self.file),
             start: *end,
             length: bytes.len() as u64,
         };
-        *end += stretch.length;
-        Ok(stretch)
+        *end += range.length;
+        Ok(range)
     }
 }
 
-impl Read for Stretch {
+impl Read for ByteRange {
     /// Reads on from where the last reading ended; clones read each for themselves.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = usize::try_from(self.length).map_or(buffer.len(), |left| left.min(buffer.len()));

@@ -1,4 +1,4 @@
-//! Writes the zips and reads them back. One that comes out as an earlier run left it in the output folder is that file.
+//! Writes the zips and reads them back. One that comes out as an earlier run left it in the output directory is that file.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::tree::{Entry, Tree};
 /// What is read or written at once, in bytes.
 const BUFFER: usize = 256 << 10;
 
-/// The zips in the folder for unfinished work.
+/// The zips in the directory for unfinished work.
 pub(super) struct Written<'a> {
     staging: &'a Path,
     layers: Vec<WrittenLayer<'a>>,
@@ -115,7 +115,7 @@ impl Writer<'_> {
                 return None;
             }
             if fs_err::hard_link(&path, at).is_err() {
-                // Over a network a link may be there although the answer says otherwise.
+                // Over a network a link may be there although the error says otherwise.
                 let _ = fs_err::remove_file(at);
                 return None;
             }
@@ -140,7 +140,7 @@ impl Writer<'_> {
         if there != length || there > self.options.limits.max.0 {
             return Err(PackError::Verification {
                 file: name.to_owned(),
-                reason: format!("it has {there} bytes, {length} were reckoned"),
+                reason: format!("it has {there} bytes instead of {length}"),
             });
         }
         Ok(hash)
@@ -155,7 +155,7 @@ impl Writer<'_> {
         let hash = Sha256::new();
         let mut writer = ZipWriter::new(Hashing { out, hash }, self.options.timestamp);
         for ready in entries {
-            writer.add(&ready.entry, &mut ready.stretch.clone())?;
+            writer.add(&ready.entry, &mut ready.range.clone())?;
             advance(u64::from(ready.entry.compressed))?;
         }
         let (Hashing { out, hash }, _) = writer.finish()?;

@@ -15,17 +15,17 @@ pub const END_SIZE: u64 = 22;
 /// A local file header (4.3.7) and a central directory header (4.3.12), without name and extra fields.
 const HEADERS_SIZE: u64 = 30 + 46;
 
-/// Version 2.0 of the specification: folders and deflate (4.4.3.2); the upper byte says Unix (4.4.2.2).
+/// Version 2.0 of the specification: directories and deflate (4.4.3.2); the upper byte says Unix (4.4.2.2).
 const VERSION_NEEDED: u16 = 20;
 const MADE_BY: u16 = (3 << 8) | VERSION_NEEDED;
 /// General purpose bit 11: the name is UTF-8 (4.4.4).
 const NAME_IS_UTF8: u16 = 1 << 11;
-/// The MS-DOS attribute of a folder, in the lower half of the external attributes.
-const DOS_FOLDER: u32 = 0x10;
+/// The MS-DOS attribute of a directory, in the lower half of the external attributes.
+const DOS_DIRECTORY: u32 = 0x10;
 
 /// The kinds of a file in `st_mode` (inode(7)), which the external attributes hold in their upper half.
 const REGULAR: u32 = 0o100_000;
-const FOLDER: u32 = 0o040_000;
+const DIRECTORY: u32 = 0o040_000;
 const LINK: u32 = 0o120_000;
 
 /// What an entry is.
@@ -33,7 +33,7 @@ const LINK: u32 = 0o120_000;
 pub enum EntryKind {
     /// A regular file with its permissions.
     File(Mode),
-    /// A folder; its name in the archive ends with `/`.
+    /// A directory; its name in the archive ends with `/`.
     Directory,
     /// A symbolic link; its content is the target.
     Symlink,
@@ -42,7 +42,7 @@ pub enum EntryKind {
 /// One entry, all but its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZipEntry {
-    /// The name, ending with `/` for a folder.
+    /// The name, ending with `/` for a directory.
     pub name: String,
     /// What it is.
     pub kind: EntryKind,
@@ -158,7 +158,7 @@ impl<W: Write> ZipWriter<W> {
 
         let (kind, dos) = match entry.kind {
             EntryKind::File(mode) => (REGULAR | mode.bits(), 0),
-            EntryKind::Directory => (FOLDER | Mode::FOLDER.bits(), DOS_FOLDER),
+            EntryKind::Directory => (DIRECTORY | Mode::DIRECTORY.bits(), DOS_DIRECTORY),
             EntryKind::Symlink => (LINK | 0o777, 0),
         };
         self.central.extend(b"PK\x01\x02");

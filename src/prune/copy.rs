@@ -22,14 +22,14 @@ pub enum How {
     HardLink,
 }
 
-/// Copies what is kept of the tree at `root` to a new folder, with modes, times and links.
+/// Copies what is kept of the tree at `root` to a new directory, with modes, times and links.
 ///
 /// The copy is made beside its place and gets its name when it is whole.
 pub fn copy(root: &Path, kept: &Tree, to: &Path, how: How, progress: &dyn Progress) -> Result<(), PruneError> {
-    let (folder, to) = place(root, to)?;
+    let (directory, to) = place(root, to)?;
     let staging = tempfile::Builder::new()
         .prefix(".lambdar-prune-")
-        .tempdir_in(&folder)
+        .tempdir_in(&directory)
         .map_err(|error| PruneError::Target {
             path: to.clone(),
             reason: error.to_string(),
@@ -60,13 +60,13 @@ pub fn copy(root: &Path, kept: &Tree, to: &Path, how: How, progress: &dyn Progre
         Ok::<_, PruneError>(())
     })?;
     drop(work);
-    // From the deepest up: what is put into a folder changes its time, and its mode may forbid it.
-    let folders = kept
+    // From the deepest up: what is put into a directory changes its time, and its mode may forbid it.
+    let directories = kept
         .iter()
         .filter(|(_, entry)| matches!(entry, Entry::Directory(_)))
         .map(|(path, _)| path.as_str());
-    let folders: Vec<&str> = std::iter::once("").chain(folders).collect();
-    for path in folders.into_iter().rev() {
+    let directories: Vec<&str> = std::iter::once("").chain(directories).collect();
+    for path in directories.into_iter().rev() {
         let (source, target) = (root.join(path), copy.join(path));
         let mode = fs_err::symlink_metadata(&source)?.permissions().mode();
         fs_err::set_permissions(&target, std::fs::Permissions::from_mode(mode & 0o7777))?;
@@ -74,41 +74,44 @@ pub fn copy(root: &Path, kept: &Tree, to: &Path, how: How, progress: &dyn Progre
     }
     progress.check()?;
     fs_err::rename(staging.path(), &to)?;
-    // The folder is no longer there under its temporary name, so there is nothing to remove.
+    // The directory is no longer there under its temporary name, so there is nothing to remove.
     let _ = staging.keep();
     Ok(())
 }
 
-/// The folder in which the copy is made, and the copy's own path, both absolute.
+/// The directory in which the copy is made, and the copy's own path, both absolute.
 fn place(root: &Path, to: &Path) -> Result<(PathBuf, PathBuf), PruneError> {
     let refused = |reason: &str| PruneError::Target {
         path: to.to_owned(),
         reason: reason.to_owned(),
     };
     let absolute = std::path::absolute(to)?;
-    let (Some(folder), Some(name)) = (absolute.parent(), absolute.file_name()) else {
-        return Err(refused("it has no name of its own; give a new folder"));
+    let (Some(directory), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+        return Err(refused("it has no name of its own; give a new directory"));
     };
-    let folder = folder
-        .canonicalize()
-        .map_err(|error| refused(&format!("{}: {error}; create that folder first", folder.display())))?;
-    let target = folder.join(name);
+    let directory = directory.canonicalize().map_err(|error| {
+        refused(&format!(
+            "{}: {error}; create that directory first",
+            directory.display()
+        ))
+    })?;
+    let target = directory.join(name);
     match fs_err::read_dir(&target) {
         Ok(mut entries) => {
             if entries.next().is_some() {
-                return Err(refused("there is something in it; give a new or an empty folder"));
+                return Err(refused("there is something in it; give a new or an empty directory"));
             }
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(_) => return Err(refused("it is no folder; give a new or an empty one")),
+        Err(_) => return Err(refused("it is not a directory; give a new or an empty one")),
     }
     if target.starts_with(root) {
-        return Err(refused("it lies inside the tree; give a folder elsewhere"));
+        return Err(refused("it is inside the tree; give a directory elsewhere"));
     }
     if root.starts_with(&target) {
-        return Err(refused("the tree lies inside it; give a folder elsewhere"));
+        return Err(refused("the tree is inside it; give a directory elsewhere"));
     }
-    Ok((folder, target))
+    Ok((directory, target))
 }
 
 fn copy_file(source: &Path, target: &Path, how: How) -> Result<(), PruneError> {

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::PruneError;
 
-/// Folders of the system (Filesystem Hierarchy Standard 3.0, chapter 3): a runtime is not built in one of them itself.
+/// Directories of the system (Filesystem Hierarchy Standard 3.0, chapter 3): a runtime is not built in one of them itself.
 const SYSTEM: [&str; 19] = [
     "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/media", "/mnt", "/proc", "/root", "/run",
     "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var",
 ];
 
-/// The folders that belong to someone.
+/// The directories that belong to someone.
 #[derive(Debug, Clone, Default)]
 pub struct Protected {
     /// The home of whoever runs this: it and whatever it lies in is left alone.
@@ -35,21 +35,21 @@ impl Protected {
         }
     }
 
-    /// What a folder is that must not be pruned; `None` for any other. The path has no links in it.
+    /// What a directory is that must not be pruned; `None` for any other. The path has no links in it.
     pub fn what(&self, tree: &Path) -> Option<&'static str> {
         if tree.parent().is_none() {
             return Some("the root of the file system");
         }
         if self.homes.iter().chain(&self.own_home).any(|home| home == tree) {
-            return Some("a home folder");
+            return Some("a home directory");
         }
         if self.own_home.as_ref().is_some_and(|home| home.starts_with(tree)) {
-            return Some("a folder with your home folder in it");
+            return Some("a directory with your home directory in it");
         }
         SYSTEM
             .iter()
             .any(|system| canonical(*system) == tree)
-            .then_some("a folder of the system")
+            .then_some("a directory of the system")
     }
 }
 
@@ -58,7 +58,7 @@ fn canonical(path: impl Into<PathBuf>) -> PathBuf {
     path.canonicalize().unwrap_or(path)
 }
 
-/// The tree with every link in its path followed, if it is a folder that may be pruned.
+/// The tree with every link in its path followed, if it is a directory that may be pruned.
 pub fn checked_tree(tree: &Path, protected: &Protected) -> Result<PathBuf, PruneError> {
     let unreachable = |reason| PruneError::Unreachable {
         path: tree.to_owned(),
@@ -86,11 +86,11 @@ mod tests {
         };
         for (path, expected) in [
             ("/", Some("the root of the file system")),
-            ("/data/people/ann", Some("a home folder")),
-            ("/data/people", Some("a folder with your home folder in it")),
-            ("/data", Some("a folder with your home folder in it")),
-            ("/opt/service", Some("a home folder")),
-            ("/usr", Some("a folder of the system")),
+            ("/data/people/ann", Some("a home directory")),
+            ("/data/people", Some("a directory with your home directory in it")),
+            ("/data", Some("a directory with your home directory in it")),
+            ("/opt/service", Some("a home directory")),
+            ("/usr", Some("a directory of the system")),
             ("/opt", None),
             ("/opt/service/build", None),
             ("/data/people/ann/build", None),

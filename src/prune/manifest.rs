@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PruneError;
 
-/// The version of this form.
+/// Version of this document's schema.
 const VERSION: u32 = 1;
 
 /// The file's name.
@@ -18,15 +18,15 @@ pub(super) struct Manifest {
     pub(super) schema_version: u32,
     /// What is moved, in this order: relative to the tree and, under `files`, to the trash.
     pub(super) moves: Vec<String>,
-    /// The folders in which something is moved, and those that are, as they were before.
-    pub(super) folders: Vec<Folder>,
+    /// The directories in which something is moved, and those that are, as they were before.
+    pub(super) directories: Vec<Directory>,
     /// Every file and link that goes, with the rule that takes it: for people.
     pub(super) files: Vec<Taken>,
 }
 
-/// A folder as it was.
+/// A directory as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Folder {
+pub(super) struct Directory {
     /// Relative to the tree, `""` for the tree itself.
     pub(super) path: String,
     /// When it was last changed, in seconds since 1970.
@@ -44,11 +44,11 @@ pub(super) struct Taken {
 }
 
 impl Manifest {
-    pub(super) fn new(moves: Vec<String>, folders: Vec<Folder>, files: Vec<Taken>) -> Self {
+    pub(super) fn new(moves: Vec<String>, directories: Vec<Directory>, files: Vec<Taken>) -> Self {
         Self {
             schema_version: VERSION,
             moves,
-            folders,
+            directories,
             files,
         }
     }
@@ -59,9 +59,9 @@ impl Manifest {
         Ok(text)
     }
 
-    /// The manifest in a folder of the trash. Its paths are plain: whoever wrote it, it cannot lead out of the tree.
-    pub(super) fn read(folder: &Path) -> Result<Self, PruneError> {
-        let path = folder.join(NAME);
+    /// The manifest in a directory of the trash. Its paths are plain: whoever wrote it, it cannot lead out of the tree.
+    pub(super) fn read(directory: &Path) -> Result<Self, PruneError> {
+        let path = directory.join(NAME);
         let broken = |reason: String| PruneError::Trash {
             path: path.clone(),
             reason,
@@ -75,14 +75,14 @@ impl Manifest {
             )));
         }
         let plain = |path: &str| crate::tree::TreePath::new(path).is_some();
-        let folders = manifest.folders.iter().map(|folder| &folder.path);
+        let directories = manifest.directories.iter().map(|directory| &directory.path);
         match manifest
             .moves
             .iter()
-            .chain(folders.filter(|path| !path.is_empty()))
+            .chain(directories.filter(|path| !path.is_empty()))
             .find(|path| !plain(path))
         {
-            Some(path) => Err(broken(format!("'{}' is no path in a tree", path.escape_debug()))),
+            Some(path) => Err(broken(format!("'{}' is not a path in a tree", path.escape_debug()))),
             None => Ok(manifest),
         }
     }

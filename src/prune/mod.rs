@@ -1,4 +1,4 @@
-//! Carries a plan out on disk: moves what goes into a trash folder beside the tree, puts it back, or makes a pruned copy.
+//! Carries a plan out on disk: moves what goes into a trash directory beside the tree, puts it back, or makes a pruned copy.
 //!
 //! ```text
 //! /opt                         the tree
@@ -29,25 +29,25 @@ use crate::progress::Interrupted;
 #[derive(Debug, thiserror::Error)]
 pub enum PruneError {
     /// The tree is something that must not be pruned.
-    #[error("{path} is {what}; lambdar-prune prunes only a folder in which a runtime was built, such as /opt. Nothing was touched", path = .path.display())]
+    #[error("{path} is {what}; lambdar-prune prunes only a directory in which a runtime was built, such as /opt. Nothing was touched", path = .path.display())]
     Protected {
-        /// The folder, links followed.
+        /// The directory, links followed.
         path: PathBuf,
         /// What it is.
         what: &'static str,
     },
-    /// The tree is not there, or is no folder.
-    #[error("cannot open the tree {path}: {reason}; give the folder in which the runtime was built, such as /opt", path = .path.display())]
+    /// The tree is not there, or is not a directory.
+    #[error("cannot open the tree {path}: {reason}; give the directory in which the runtime was built, such as /opt", path = .path.display())]
     Unreachable {
         /// The path as given.
         path: PathBuf,
         /// The system's reason.
         reason: std::io::Error,
     },
-    /// A folder in which something has to be moved does not allow it.
+    /// A directory in which something has to be moved does not allow it.
     #[error("cannot write to {path}: {reason}; run as a user who may, or make a pruned copy with --to. Nothing was touched", path = .path.display())]
     NotWritable {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// The system's reason.
         reason: std::io::Error,
@@ -57,7 +57,7 @@ pub enum PruneError {
     OtherFileSystem {
         /// What cannot be moved.
         path: PathBuf,
-        /// The trash folder.
+        /// The trash directory.
         trash: PathBuf,
     },
     /// The file system has layers, and does not rename what lies in one of the lower ones (overlayfs: EXDEV).
@@ -101,10 +101,10 @@ pub enum PruneError {
         /// Why not.
         reason: String,
     },
-    /// The folder for a copy cannot be used.
+    /// The directory for a copy cannot be used.
     #[error("cannot copy to {path}: {reason}", path = .path.display())]
     Target {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// Why not, and what to do.
         reason: String,

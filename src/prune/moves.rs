@@ -2,11 +2,11 @@
 
 use crate::tree::{Tree, TreePath};
 
-/// The paths of `tree` that are not in `kept` and whose folder is: each goes with all below it.
+/// The paths of `tree` that are not in `kept` and whose directory is: each goes with all below it.
 pub fn moves(tree: &Tree, kept: &Tree) -> Vec<TreePath> {
     tree.iter()
         .map(|(path, _)| path)
-        .filter(|path| !kept.contains(path) && path.parent().is_some_and(|folder| kept.contains(&folder)))
+        .filter(|path| !kept.contains(path) && path.parent().is_some_and(|directory| kept.contains(&directory)))
         .cloned()
         .collect()
 }
@@ -17,7 +17,7 @@ mod tests {
     use crate::tree::Entry;
 
     #[test]
-    fn a_folder_goes_as_one_where_nothing_in_it_stays() {
+    fn a_directory_goes_as_one_where_nothing_in_it_stays() {
         let tree = |paths: &[&str]| {
             let mut tree = Tree::default();
             for path in paths {

@@ -42,13 +42,13 @@ impl Progress for StopAt {
 }
 
 struct Fixture {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Fixture {
     fn new() -> Self {
         let fixture = Self {
-            folder: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir().unwrap(),
         };
         for file in [
             "include/a.h",
@@ -71,7 +71,7 @@ impl Fixture {
         fs_err::set_permissions(fixture.root().join("include/a.h"), mode).unwrap();
         let mode = std::fs::Permissions::from_mode(0o2711);
         fs_err::set_permissions(fixture.root().join("share/man"), mode).unwrap();
-        // Times that no run of a test could give by chance, the folders' last.
+        // Times that no run of a test could give by chance, the directories' last.
         let mut paths = fixture.paths();
         paths.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
         for (number, path) in paths.iter().enumerate() {
@@ -90,11 +90,11 @@ impl Fixture {
     }
 
     fn root(&self) -> PathBuf {
-        self.folder.path().canonicalize().unwrap().join("opt")
+        self.directory.path().canonicalize().unwrap().join("opt")
     }
 
     fn trash(&self) -> PathBuf {
-        self.folder.path().join("opt.lambdar-prune-trash")
+        self.directory.path().join("opt.lambdar-prune-trash")
     }
 
     fn paths(&self) -> Vec<PathBuf> {
@@ -348,7 +348,7 @@ fn a_copy_has_modes_times_and_links() {
     let fixture = Fixture::new();
     let before = fixture.manifest();
     let (_, plan) = fixture.plan(&RuleSelection::default());
-    let to = fixture.folder.path().join("copy");
+    let to = fixture.directory.path().join("copy");
     for how in [How::Copy, How::HardLink] {
         copy(&fixture.root(), &plan.kept, &to, how, &Silent).unwrap();
         let mut expected = before.clone();
@@ -370,20 +370,20 @@ fn a_copy_has_modes_times_and_links() {
     for (target, words) in [
         ("copy", "something in it"),
         ("opt/copy", "lies inside the tree"),
-        ("no/copy", "create that folder first"),
+        ("no/copy", "create that directory first"),
     ] {
-        let target = fixture.folder.path().join(target);
+        let target = fixture.directory.path().join(target);
         let error = copy(&fixture.root(), &plan.kept, &target, How::Copy, &Silent).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     }
     let stopped = copy(
         &fixture.root(),
         &plan.kept,
-        &fixture.folder.path().join("other"),
+        &fixture.directory.path().join("other"),
         How::Copy,
         &StopAt::new(5),
     );
     assert!(matches!(stopped, Err(PruneError::Interrupted(_))));
-    let left: Vec<_> = fs_err::read_dir(fixture.folder.path()).unwrap().collect();
+    let left: Vec<_> = fs_err::read_dir(fixture.directory.path()).unwrap().collect();
     assert_eq!(left.len(), 2, "{left:?}");
 }

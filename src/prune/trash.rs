@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, RenameFlags, Timespec, Timestamps, UTIME_OMIT};
 
-use super::manifest::{self, Folder, Manifest, Taken};
+use super::manifest::{self, Directory, Manifest, Taken};
 use super::{PruneError, moves};
 use crate::plan::Plan;
 use crate::progress::{Progress, Silent, Stage};
@@ -16,7 +16,7 @@ use crate::tree::{Entry, Tree, TreePath};
 /// What is put behind the tree's name for the name of the trash.
 const SUFFIX: &str = ".lambdar-prune-trash";
 
-/// The folder of a run's files, by their paths in the tree.
+/// The directory of a run's files, by their paths in the tree.
 const FILES: &str = "files";
 
 /// It is there once a run has moved everything.
@@ -45,7 +45,7 @@ pub enum State {
 pub struct Done {
     /// The trash.
     pub trash: PathBuf,
-    /// How many paths were moved; a folder with all below it is one.
+    /// How many paths were moved; a directory with all below it is one.
     pub moved: usize,
 }
 
@@ -82,10 +82,10 @@ pub fn apply(root: &Path, tree: &Tree, plan: &Plan, progress: &dyn Progress) -> 
         return Ok(Done { trash: path, moved: 0 });
     }
     writable(beside)?;
-    let folders = folders(root, &paths)?;
+    let directories = directories(root, &paths)?;
     let manifest = Manifest::new(
         paths.iter().map(|path| path.as_str().to_owned()).collect(),
-        folders,
+        directories,
         taken(tree, plan, &paths),
     );
     progress.check()?;
@@ -184,7 +184,7 @@ struct Trash {
 impl Trash {
     fn create(path: PathBuf) -> Result<Self, PruneError> {
         match fs_err::create_dir(&path) {
-            Ok(()) => sync_folder(path.parent().unwrap_or(&path))?,
+            Ok(()) => sync_directory(path.parent().unwrap_or(&path))?,
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error.into()),
         }
@@ -201,7 +201,7 @@ impl Trash {
         if !file.metadata()?.is_dir() {
             return Err(PruneError::Trash {
                 path,
-                reason: "it is no folder".to_owned(),
+                reason: "it is not a directory".to_owned(),
             });
         }
         // A process that is just being started by this one holds a copy of the lock until it runs (fork(2), flock(2)).
@@ -215,7 +215,7 @@ impl Trash {
         Err(PruneError::Busy(path))
     }
 
-    /// Makes the folder of a new run. When it has its name, its manifest is whole and on disk.
+    /// Makes the directory of a new run. When it has its name, its manifest is whole and on disk.
     fn begin(&self, manifest: &Manifest, progress: &dyn Progress) -> Result<PathBuf, PruneError> {
         self.remove_unborn()?;
         let number = match runs(&self.path)?.pop() {
@@ -228,10 +228,10 @@ impl Trash {
         fs_err::create_dir(&unborn)?;
         progress.check()?;
         write_synced(&unborn.join(manifest::NAME), &manifest.to_json()?)?;
-        sync_folder(&unborn)?;
+        sync_directory(&unborn)?;
         progress.check()?;
         rename(&unborn, &run)?;
-        sync_folder(&self.path)?;
+        sync_directory(&self.path)?;
         Ok(run)
     }
 
@@ -277,7 +277,7 @@ struct Survey<'a> {
 }
 
 impl Survey<'_> {
-    /// Adds a path that goes, or, where its folder holds something that the scan did not take in, what it took in of it.
+    /// Adds a path that goes, or, where its directory holds something that the scan did not take in, what it took in of it.
     /// Says whether the path goes as a whole.
     fn collect(&self, path: &TreePath, trash: &Path, moves: &mut Vec<TreePath>) -> Result<bool, PruneError> {
         let disk = self.root.join(path.as_str());
@@ -291,13 +291,13 @@ impl Survey<'_> {
                 trash: trash.to_owned(),
             });
         }
-        let was_folder = matches!(self.tree.get(path), Some(Entry::Directory(_)));
-        if metadata.is_dir() != was_folder {
+        let was_directory = matches!(self.tree.get(path), Some(Entry::Directory(_)));
+        if metadata.is_dir() != was_directory {
             return Err(PruneError::Changed(disk));
         }
         let mut parts = Vec::new();
         let mut whole = true;
-        if was_folder {
+        if was_directory {
             let mut names: Vec<OsString> = Vec::new();
             for entry in fs_err::read_dir(&disk)? {
                 names.push(entry?.file_name());
@@ -323,10 +323,10 @@ impl Survey<'_> {
     }
 }
 
-/// The folders whose times a move changes, as they are now; all of them can be written to.
-fn folders(root: &Path, moves: &[TreePath]) -> Result<Vec<Folder>, PruneError> {
+/// The directories whose times a move changes, as they are now; all of them can be written to.
+fn directories(root: &Path, moves: &[TreePath]) -> Result<Vec<Directory>, PruneError> {
     let mut paths: BTreeSet<TreePath> = moves.iter().filter_map(TreePath::parent).collect();
-    // Moving a folder changes the entry `..` in it.
+    // Moving a directory changes the entry `..` in it.
     for path in moves {
         if fs_err::symlink_metadata(root.join(path.as_str()))?.is_dir() {
             paths.insert(path.clone());
@@ -338,7 +338,7 @@ fn folders(root: &Path, moves: &[TreePath]) -> Result<Vec<Folder>, PruneError> {
             let disk = root.join(path.as_str());
             writable(&disk)?;
             let metadata = fs_err::symlink_metadata(&disk)?;
-            Ok(Folder {
+            Ok(Directory {
                 path: path.as_str().to_owned(),
                 seconds: metadata.mtime(),
                 nanoseconds: metadata.mtime_nsec(),
@@ -351,7 +351,7 @@ fn taken(tree: &Tree, plan: &Plan, moves: &[TreePath]) -> Vec<Taken> {
     let moves: BTreeSet<&TreePath> = moves.iter().collect();
     plan.dropped
         .iter()
-        .filter(|(path, _)| moves.contains(path) || path.ancestors().any(|folder| moves.contains(&folder)))
+        .filter(|(path, _)| moves.contains(path) || path.ancestors().any(|directory| moves.contains(&directory)))
         .filter_map(|(path, rule)| match tree.get(path) {
             None | Some(Entry::Directory(_)) => None,
             Some(entry) => Some(Taken {
@@ -376,8 +376,8 @@ fn carry_out(root: &Path, run: &Path, manifest: &Manifest, progress: &dyn Progre
         match (exists(&from)?, exists(&to)?) {
             (false, true) => {}
             (true, false) => {
-                if let Some(folder) = to.parent() {
-                    fs_err::create_dir_all(folder)?;
+                if let Some(directory) = to.parent() {
+                    fs_err::create_dir_all(directory)?;
                 }
                 progress.check().map_err(stopped)?;
                 rename(&from, &to)?;
@@ -397,11 +397,11 @@ fn carry_out(root: &Path, run: &Path, manifest: &Manifest, progress: &dyn Progre
         .check()
         .map_err(|_| PruneError::Unfinished { moved: total, total })?;
     write_synced(&run.join(COMPLETE), b"")?;
-    sync_folder(run)?;
+    sync_directory(run)?;
     Ok(moved)
 }
 
-/// Moves what the manifest names from the trash back into the tree, and gives the folders their times again.
+/// Moves what the manifest names from the trash back into the tree, and gives the directories their times again.
 fn put_back(root: &Path, run: &Path, manifest: &Manifest, progress: &dyn Progress) -> Result<usize, PruneError> {
     let files = run.join(FILES);
     let mut pending = Vec::new();
@@ -414,17 +414,17 @@ fn put_back(root: &Path, run: &Path, manifest: &Manifest, progress: &dyn Progres
             (false, false) => return Err(PruneError::Lost { path: to, trash: files }),
         }
     }
-    for folder in pending
+    for directory in pending
         .iter()
         .filter_map(|(_, to)| to.parent())
         .collect::<BTreeSet<_>>()
     {
-        writable(folder)?;
+        writable(directory)?;
     }
     progress.check()?;
     // From here on the run counts as unfinished.
     remove_file(&run.join(COMPLETE))?;
-    sync_folder(run)?;
+    sync_directory(run)?;
     let total = manifest.moves.len();
     let work = progress.start(Stage::Move, total as u64);
     let before = total - pending.len();
@@ -436,16 +436,16 @@ fn put_back(root: &Path, run: &Path, manifest: &Manifest, progress: &dyn Progres
         rename(from, to)?;
         work.advance(1);
     }
-    for folder in &manifest.folders {
+    for directory in &manifest.directories {
         progress
             .check()
             .map_err(|_| PruneError::Unfinished { moved: 0, total })?;
-        let path = root.join(&folder.path);
-        set_time(&path, folder)?;
+        let path = root.join(&directory.path);
+        set_time(&path, directory)?;
     }
     // The trash may only go when all that was in it is on disk where it belongs.
-    for folder in &manifest.folders {
-        sync_folder(&root.join(&folder.path))?;
+    for directory in &manifest.directories {
+        sync_directory(&root.join(&directory.path))?;
     }
     progress
         .check()
@@ -453,16 +453,16 @@ fn put_back(root: &Path, run: &Path, manifest: &Manifest, progress: &dyn Progres
     Ok(pending.len())
 }
 
-/// Removes a run of which nothing is left but its manifest and empty folders.
+/// Removes a run of which nothing is left but its manifest and empty directories.
 fn remove_run(run: &Path) -> Result<(), PruneError> {
-    remove_empty_folders(&run.join(FILES))?;
+    remove_empty_directories(&run.join(FILES))?;
     remove_file(&run.join(COMPLETE))?;
     remove_file(&run.join(manifest::NAME))?;
     Ok(fs_err::remove_dir(run)?)
 }
 
-fn remove_empty_folders(folder: &Path) -> Result<(), PruneError> {
-    let entries = match fs_err::read_dir(folder) {
+fn remove_empty_directories(directory: &Path) -> Result<(), PruneError> {
+    let entries = match fs_err::read_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
@@ -474,9 +474,9 @@ fn remove_empty_folders(folder: &Path) -> Result<(), PruneError> {
                 reason: "the manifest does not name it".to_owned(),
             });
         }
-        remove_empty_folders(&entry.path())?;
+        remove_empty_directories(&entry.path())?;
     }
-    Ok(fs_err::remove_dir(folder)?)
+    Ok(fs_err::remove_dir(directory)?)
 }
 
 fn remove_file(path: &Path) -> Result<(), PruneError> {
@@ -502,10 +502,10 @@ fn exists(path: &Path) -> Result<bool, PruneError> {
     }
 }
 
-/// Fails where nothing can be put into a folder or taken out of it.
-fn writable(folder: &Path) -> Result<(), PruneError> {
-    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| PruneError::NotWritable {
-        path: folder.to_owned(),
+/// Fails where nothing can be put into a directory or taken out of it.
+fn writable(directory: &Path) -> Result<(), PruneError> {
+    rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| PruneError::NotWritable {
+        path: directory.to_owned(),
         reason: error.into(),
     })
 }
@@ -531,15 +531,15 @@ fn rename(from: &Path, to: &Path) -> Result<(), PruneError> {
     }
 }
 
-fn set_time(path: &Path, folder: &Folder) -> Result<(), PruneError> {
+fn set_time(path: &Path, directory: &Directory) -> Result<(), PruneError> {
     let times = Timestamps {
         last_access: Timespec {
             tv_sec: 0,
             tv_nsec: UTIME_OMIT,
         },
         last_modification: Timespec {
-            tv_sec: folder.seconds,
-            tv_nsec: folder.nanoseconds,
+            tv_sec: directory.seconds,
+            tv_nsec: directory.nanoseconds,
         },
     };
     rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| {
@@ -556,6 +556,6 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), PruneError> {
     Ok(file.sync_all()?)
 }
 
-fn sync_folder(path: &Path) -> Result<(), PruneError> {
+fn sync_directory(path: &Path) -> Result<(), PruneError> {
     Ok(fs_err::File::open(path)?.sync_all()?)
 }

@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 use super::command::AWS;
 use super::refusal::Refusal;
 
-/// Whatever answers the commands of the aws tool.
+/// Runs commands of the aws tool.
 pub trait Aws {
     /// Runs one command, given without the tool's name, and gives what it wrote to stdout.
     fn call(&self, arguments: &[String]) -> Result<String, CallError>;
 }
 
-/// Why a command has no answer.
+/// Error of a command of the aws tool.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// There is no aws tool.

@@ -1,6 +1,6 @@
 //! The commands of the aws tool, argument by argument, and as a shell reads them.
 
-use super::{LayerToPublish, Publishing, Way, Wishes};
+use super::{LayerToPublish, PublishOptions, Publishing, Upload};
 
 /// Arguments of the aws tool, without its name.
 pub(super) type Arguments = Vec<String>;
@@ -9,7 +9,7 @@ pub(super) type Arguments = Vec<String>;
 pub(super) const AWS: &str = "aws";
 
 /// Which versions a layer has.
-pub(super) fn list_versions(layer: &str, wishes: &Wishes) -> Arguments {
+pub(super) fn list_versions(layer: &str, options: &PublishOptions) -> Arguments {
     finish(
         &[
             "lambda",
@@ -19,12 +19,12 @@ pub(super) fn list_versions(layer: &str, wishes: &Wishes) -> Arguments {
             "--output",
             "json",
         ],
-        wishes,
+        options,
     )
 }
 
 /// What a version is.
-pub(super) fn get_version(layer: &str, number: &str, wishes: &Wishes) -> Arguments {
+pub(super) fn get_version(layer: &str, number: &str, options: &PublishOptions) -> Arguments {
     finish(
         &[
             "lambda",
@@ -36,12 +36,12 @@ pub(super) fn get_version(layer: &str, number: &str, wishes: &Wishes) -> Argumen
             "--output",
             "json",
         ],
-        wishes,
+        options,
     )
 }
 
 /// Whether the bucket has an object.
-pub(super) fn head_object(bucket: &str, key: &str, wishes: &Wishes) -> Arguments {
+pub(super) fn head_object(bucket: &str, key: &str, options: &PublishOptions) -> Arguments {
     finish(
         &[
             "s3api",
@@ -53,26 +53,26 @@ pub(super) fn head_object(bucket: &str, key: &str, wishes: &Wishes) -> Arguments
             "--output",
             "json",
         ],
-        wishes,
+        options,
     )
 }
 
 /// Sends a file into the bucket.
-pub(super) fn copy(path: &str, bucket: &str, key: &str, wishes: &Wishes) -> Arguments {
+pub(super) fn copy(path: &str, bucket: &str, key: &str, options: &PublishOptions) -> Arguments {
     let target = format!("s3://{bucket}/{key}");
     finish(
         &["s3", "cp", path, &target, "--no-progress", "--only-show-errors"],
-        wishes,
+        options,
     )
 }
 
 /// Makes a new version of a layer.
 pub(super) fn publish_version(layer: &LayerToPublish, publishing: &Publishing) -> Arguments {
     let mut arguments = vec!["lambda", "publish-layer-version", "--layer-name", &layer.name];
-    let content = match &layer.way {
-        Way::Direct => ["--zip-file".to_owned(), format!("fileb://{}", layer.path)],
+    let content = match &layer.upload {
+        Upload::Direct => ["--zip-file".to_owned(), format!("fileb://{}", layer.path)],
         // A prefix has no character that this notation of the aws tool gives a meaning to.
-        Way::S3 { bucket, key } => ["--content".to_owned(), format!("S3Bucket={bucket},S3Key={key}")],
+        Upload::S3 { bucket, key } => ["--content".to_owned(), format!("S3Bucket={bucket},S3Key={key}")],
     };
     arguments.extend(content.iter().map(String::as_str));
     if !publishing.runtimes.is_empty() {
@@ -82,13 +82,13 @@ pub(super) fn publish_version(layer: &LayerToPublish, publishing: &Publishing) -
     let arch = publishing.arch.to_string();
     let description = layer.description();
     arguments.extend(["--compatible-architectures", &arch, "--description", &description]);
-    let license = publishing.wishes.license.as_deref().map(license);
+    let license = publishing.options.license.as_deref().map(license);
     arguments.extend(license.iter().flatten().map(String::as_str));
     arguments.extend(["--output", "json"]);
-    finish(&arguments, &publishing.wishes)
+    finish(&arguments, &publishing.options)
 }
 
-/// The licence as an option. The aws tool would open a URL that stands alone, and takes a hyphen for an option; inside of
+/// The license as an option. The aws tool would open a URL that stands alone, and takes a hyphen for an option; inside of
 /// JSON it looks for neither.
 fn license(license: &str) -> [String; 2] {
     if license.contains("://") || license.starts_with('-') {
@@ -100,7 +100,7 @@ fn license(license: &str) -> [String; 2] {
 }
 
 /// Gives a function these layers in place of those that it has.
-pub(super) fn attach(arns: &[String], wishes: &Wishes) -> Arguments {
+pub(super) fn attach(arns: &[String], options: &PublishOptions) -> Arguments {
     let mut arguments = vec![
         "lambda",
         "update-function-configuration",
@@ -109,12 +109,12 @@ pub(super) fn attach(arns: &[String], wishes: &Wishes) -> Arguments {
         "--layers",
     ];
     arguments.extend(arns.iter().map(String::as_str));
-    finish(&arguments, wishes)
+    finish(&arguments, options)
 }
 
-fn finish(arguments: &[&str], wishes: &Wishes) -> Arguments {
+fn finish(arguments: &[&str], options: &PublishOptions) -> Arguments {
     let mut arguments: Arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    for (option, value) in [("--region", &wishes.region), ("--profile", &wishes.profile)] {
+    for (option, value) in [("--region", &options.region), ("--profile", &options.profile)] {
         if let Some(value) = value {
             arguments.extend([option.to_owned(), value.clone()]);
         }
@@ -149,8 +149,8 @@ mod tests {
     #[test]
     fn a_layer_goes_into_the_request_or_through_s3() {
         let mut publishing = publishing(&["one"]);
-        publishing.wishes.region = Some("eu-west-1".to_owned());
-        publishing.wishes.profile = Some("my own".to_owned());
+        publishing.options.region = Some("eu-west-1".to_owned());
+        publishing.options.profile = Some("my own".to_owned());
         let layer = publishing.layers[0].clone();
         let sha256 = &layer.sha256;
         assert_eq!(
@@ -163,7 +163,7 @@ mod tests {
             )
         );
         let through_s3 = LayerToPublish {
-            way: Way::S3 {
+            upload: Upload::S3 {
                 bucket: "bucket".to_owned(),
                 key: "a=b/x.zip".to_owned(),
             },

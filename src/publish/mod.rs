@@ -2,19 +2,19 @@
 //!
 //! # How it is made
 //!
-//! [`Wishes`] are what the user asks for, a [`Manifest`] says what lies there; together they make [`Publishing`], in which every
-//! decision is taken that needs no answer of AWS. [`publish`] asks and acts, one layer after the other. What it says to
-//! AWS goes through [`Aws`] alone; [`CommandLine`] is the one that starts the aws tool.
+//! [`PublishOptions`] and a [`Manifest`] make a [`Publishing`], in which every decision is taken that needs no response of
+//! AWS. [`publish`] asks AWS and acts, one layer after the other. Every call goes through [`Aws`]; [`CommandLine`] is its
+//! implementation that starts the aws tool.
 
-mod answer;
 mod aws;
 mod command;
 mod data;
+mod options;
 mod read;
 mod record;
 mod refusal;
+mod response;
 mod snippet;
-mod wishes;
 
 use std::path::{Path, PathBuf};
 
@@ -22,11 +22,11 @@ use base64::Engine;
 use serde::{Deserialize, Serialize};
 
 pub use aws::{Aws, CallError, CommandLine};
+pub use options::{FieldError, PublishOptions};
 pub use read::manifest_in;
 pub use record::RECORD_NAME;
 pub use refusal::Refusal;
 pub use snippet::Snippet;
-pub use wishes::{FieldError, Wishes};
 
 use crate::finding::Finding;
 use crate::gate::Allowed;
@@ -35,21 +35,21 @@ use crate::manifest::Manifest;
 use crate::progress::{Progress, Stage};
 use crate::runtime::Arch;
 use crate::size::{Bytes, exact};
-use answer::Version;
 use data::DATA;
 use record::RecordFile;
+use response::Version;
 
-/// The version of the JSON document; it rises when a field changes its meaning.
+/// Version of the document's JSON schema; it rises when a field changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Why nothing was published.
+/// Error of [`publish`] before anything was published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// A name or field that AWS would refuse.
     #[error(transparent)]
     Field(#[from] FieldError),
     /// There is no manifest.
-    #[error("there is no {path}: make layers with `lambdar-prune pack` first, or give the folder that has them", path = .0.display())]
+    #[error("there is no {path}: make layers with `lambdar-prune pack` first, or give the directory that has them", path = .0.display())]
     NoManifest(PathBuf),
     /// The manifest is not one.
     #[error("cannot use {path}: {reason}; pack again", path = .path.display())]
@@ -63,9 +63,9 @@ pub enum PublishError {
     #[error("{path} is not the file that layers.json lists: it has changed since; pack again", path = .0.display())]
     Changed(PathBuf),
     /// The aws tool would not take the path as it is.
-    #[error("{path} has a character in its path that the aws tool gives a meaning to, or one that is not UTF-8; rename the folder", path = .0.display())]
+    #[error("{path} has a character in its path that the aws tool gives a meaning to, or one that is not UTF-8; rename the directory", path = .0.display())]
     Path(PathBuf),
-    /// A zip is too large for a request, and there is no other way.
+    /// A zip is too large for a request, and there is no other upload.
     #[error(
         "{file} has {bytes} bytes, and a request to AWS can carry {limit}: give --bucket BUCKET, to go through S3, \
          or pack again with a smaller --max",
@@ -89,13 +89,13 @@ pub enum PublishError {
     Call(#[from] CallError),
 }
 
-/// Everything that is decided before the first call.
+/// A publication as it is decided before the first call to AWS.
 #[derive(Debug, Clone)]
 pub struct Publishing {
     /// What the user asks for.
-    pub wishes: Wishes,
+    pub options: PublishOptions,
     /// Where the layers lie.
-    pub folder: PathBuf,
+    pub directory: PathBuf,
     /// The runtime that they were packed for.
     pub runtime: String,
     /// The architecture that they were packed for.
@@ -113,7 +113,7 @@ pub struct Publishing {
 pub struct LayerToPublish {
     /// Its name on AWS.
     pub name: String,
-    /// The zip's name in the folder.
+    /// The zip's name in the directory.
     pub file: String,
     /// The zip's path, as the aws tool takes it.
     pub path: String,
@@ -123,13 +123,13 @@ pub struct LayerToPublish {
     pub sha256: String,
     /// The same in base64, as AWS shows it.
     pub code_sha256: String,
-    /// How it comes to AWS.
-    pub way: Way,
+    /// How it is uploaded.
+    pub upload: Upload,
 }
 
-/// How a zip comes to AWS.
+/// How a zip is uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
+pub enum Upload {
     /// In the request.
     Direct,
     /// Through an object in a bucket.
@@ -144,17 +144,17 @@ pub enum Way {
 impl LayerToPublish {
     /// What AWS shows beside the version.
     pub fn description(&self) -> String {
-        answer::description(&self.sha256)
+        response::description(&self.sha256)
     }
 }
 
 impl Publishing {
     /// Takes the decisions. The zips are read, so that what is published is what was packed.
-    pub fn new(folder: &Path, packed: &Manifest, wishes: Wishes) -> Result<Self, PublishError> {
-        wishes.check(packed.layers.len())?;
+    pub fn new(directory: &Path, packed: &Manifest, options: PublishOptions) -> Result<Self, PublishError> {
+        options.check(packed.layers.len())?;
         let mut layers = Vec::new();
         for (number, layer) in packed.layers.iter().enumerate() {
-            let path = folder.join(&layer.file);
+            let path = directory.join(&layer.file);
             let (length, hash) = read::length_and_hash(&path)?;
             let (bytes, sha256) = (Bytes(length), base16ct::lower::encode_string(&hash));
             let code_sha256 = base64::engine::general_purpose::STANDARD.encode(hash);
@@ -162,9 +162,9 @@ impl Publishing {
                 return Err(PublishError::Changed(path));
             }
             layers.push(LayerToPublish {
-                name: wishes.layer(number + 1),
+                name: options.layer(number + 1),
                 path: path_for_aws(&path).ok_or(PublishError::Path(path))?,
-                way: way(bytes, &sha256, &wishes).ok_or_else(|| PublishError::TooLarge {
+                upload: upload(bytes, &sha256, &options).ok_or_else(|| PublishError::TooLarge {
                     file: layer.file.clone(),
                     bytes,
                 })?,
@@ -176,8 +176,8 @@ impl Publishing {
         }
         let (runtimes, warnings) = compatible_runtimes(&packed.runtime);
         Ok(Self {
-            wishes,
-            folder: folder.to_owned(),
+            options,
+            directory: directory.to_owned(),
             runtime: packed.runtime.clone(),
             arch: packed.arch,
             runtimes,
@@ -202,14 +202,14 @@ impl Publishing {
 /// A zip goes in the request where it fits, and through S3 where there is a bucket; `None` if there is no way for it.
 ///
 /// A zip that is close to the limit goes through S3 where it can: an older form of the limit would refuse it.
-fn way(bytes: Bytes, sha256: &str, wishes: &Wishes) -> Option<Way> {
-    match &wishes.bucket {
-        Some(bucket) if bytes.0 > limits::ZIPPED_BYTES_NEAR => Some(Way::S3 {
+fn upload(bytes: Bytes, sha256: &str, options: &PublishOptions) -> Option<Upload> {
+    match &options.bucket {
+        Some(bucket) if bytes.0 > limits::ZIPPED_BYTES_NEAR => Some(Upload::S3 {
             bucket: bucket.clone(),
-            key: wishes.key(sha256),
+            key: options.key(sha256),
         }),
         None if bytes.0 > limits::ZIPPED_BYTES => None,
-        _ => Some(Way::Direct),
+        _ => Some(Upload::Direct),
     }
 }
 
@@ -226,7 +226,7 @@ fn compatible_runtimes(runtime: &str) -> (Vec<String>, Vec<String>) {
     (Vec::new(), vec![warning])
 }
 
-/// A path in which the aws tool finds no option, no home folder and no variable.
+/// A path in which the aws tool finds no option, no home directory and no variable.
 fn path_for_aws(path: &Path) -> Option<String> {
     let text = path.to_str().filter(|text| !text.contains('$'))?;
     Some(if text.starts_with(['-', '~']) {
@@ -237,14 +237,14 @@ fn path_for_aws(path: &Path) -> Option<String> {
 }
 
 /// Of what check found, that which counts for publishing: a bucket lifts the limit on the request.
-pub fn findings_that_count(findings: Vec<Finding>, wishes: &Wishes) -> Vec<Finding> {
+pub fn findings_that_count(findings: Vec<Finding>, options: &PublishOptions) -> Vec<Finding> {
     findings
         .into_iter()
-        .filter(|finding| wishes.bucket.is_none() || !finding.code.is_about_request())
+        .filter(|finding| options.bucket.is_none() || !finding.code.is_about_request())
         .collect()
 }
 
-/// What has become of a layer.
+/// The state of a layer after a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -298,7 +298,7 @@ impl PublishedLayer {
             layer: layer.name.clone(),
             file: layer.file.clone(),
             zipped_bytes: layer.bytes,
-            through_s3: layer.way != Way::Direct,
+            through_s3: layer.upload != Upload::Direct,
             status: State::Pending,
             arn: None,
             version: None,
@@ -336,11 +336,11 @@ pub enum End {
     Unrecorded(String),
 }
 
-/// What `publish` answers.
+/// Report of `publish`.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Publication {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// Whether every layer has its version.
     pub ok: bool,
@@ -373,12 +373,17 @@ pub struct Publication {
 
 impl Publication {
     /// A run that check has stopped.
-    pub fn hindered(wishes: &Wishes, packed: &Manifest, findings: Vec<Finding>, allowed: Vec<Allowed>) -> Self {
+    pub fn hindered(
+        options: &PublishOptions,
+        packed: &Manifest,
+        findings: Vec<Finding>,
+        allowed: Vec<Allowed>,
+    ) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             ok: false,
             dry_run: false,
-            name: wishes.name.clone(),
+            name: options.name.clone(),
             runtime: packed.runtime.clone(),
             arch: packed.arch,
             layers: Vec::new(),
@@ -399,10 +404,10 @@ impl Publication {
             schema_version: SCHEMA_VERSION,
             ok: end == End::Complete,
             dry_run: false,
-            name: publishing.wishes.name.clone(),
+            name: publishing.options.name.clone(),
             runtime: publishing.runtime.clone(),
             arch: publishing.arch,
-            attach: (!arns.is_empty()).then(|| command::shell(&command::attach(&arns, &publishing.wishes))),
+            attach: (!arns.is_empty()).then(|| command::shell(&command::attach(&arns, &publishing.options))),
             arns,
             layers,
             snippet: None,
@@ -437,9 +442,9 @@ impl Publication {
 
 /// Publishes the layers that are not there yet, and records each. After the first that fails, the rest is left alone.
 ///
-/// An error says that nothing could be begun; a layer that fails is part of the answer.
+/// An error says that nothing could be begun; a layer that fails is part of the response.
 pub fn publish(publishing: &Publishing, aws: &dyn Aws, progress: &dyn Progress) -> Result<Publication, PublishError> {
-    let record = RecordFile::open(&publishing.folder)?;
+    let record = RecordFile::open(&publishing.directory)?;
     let work = progress.start(
         Stage::Publish,
         publishing.layers.iter().map(|layer| layer.bytes.0).sum(),
@@ -470,7 +475,7 @@ pub fn publish(publishing: &Publishing, aws: &dyn Aws, progress: &dyn Progress) 
             Err(error) => return Err(error.into()),
         }
         work.advance(layer.bytes.0);
-        if let Err(error) = record.write(&publishing.wishes.name, &layers) {
+        if let Err(error) = record.write(&publishing.options.name, &layers) {
             end = End::Unrecorded(error.to_string());
         }
         if end != End::Complete {
@@ -491,13 +496,13 @@ fn publish_layer(
     {
         return Ok((State::Unchanged, version));
     }
-    if let Way::S3 { bucket, key } = &layer.way
+    if let Upload::S3 { bucket, key } = &layer.upload
         && !is_in_bucket(layer, bucket, key, publishing, aws)?
     {
-        aws.call(&command::copy(&layer.path, bucket, key, &publishing.wishes))?;
+        aws.call(&command::copy(&layer.path, bucket, key, &publishing.options))?;
     }
-    let answer = aws.call(&command::publish_version(layer, publishing))?;
-    let version = Version::read(&answer, &layer.name).ok_or_else(|| unexpected("publish-layer-version"))?;
+    let response = aws.call(&command::publish_version(layer, publishing))?;
+    let version = Version::read(&response, &layer.name).ok_or_else(|| unexpected("publish-layer-version"))?;
     if version.holds(&layer.code_sha256) {
         Ok((State::Published, version))
     } else {
@@ -510,18 +515,18 @@ fn newest_version(
     publishing: &Publishing,
     aws: &dyn Aws,
 ) -> Result<Option<Version>, CallError> {
-    let wishes = &publishing.wishes;
-    let Some(answer) = unless_not_found(aws.call(&command::list_versions(&layer.name, wishes)))? else {
+    let options = &publishing.options;
+    let Some(response) = unless_not_found(aws.call(&command::list_versions(&layer.name, options)))? else {
         return Ok(None);
     };
-    let Some(number) = answer::newest(&answer).map_err(|_| unexpected("list-layer-versions"))? else {
+    let Some(number) = response::newest(&response).map_err(|_| unexpected("list-layer-versions"))? else {
         return Ok(None);
     };
     let number = number.to_string();
-    let Some(answer) = unless_not_found(aws.call(&command::get_version(&layer.name, &number, wishes)))? else {
+    let Some(response) = unless_not_found(aws.call(&command::get_version(&layer.name, &number, options)))? else {
         return Ok(None);
     };
-    let version = Version::read(&answer, &layer.name).ok_or_else(|| unexpected("get-layer-version"))?;
+    let version = Version::read(&response, &layer.name).ok_or_else(|| unexpected("get-layer-version"))?;
     Ok(Some(version))
 }
 
@@ -533,17 +538,17 @@ fn is_in_bucket(
     publishing: &Publishing,
     aws: &dyn Aws,
 ) -> Result<bool, CallError> {
-    match aws.call(&command::head_object(bucket, key, &publishing.wishes)) {
-        Ok(answer) => Ok(answer::object_length(&answer) == Some(layer.bytes.0)),
+    match aws.call(&command::head_object(bucket, key, &publishing.options)) {
+        Ok(response) => Ok(response::object_length(&response) == Some(layer.bytes.0)),
         Err(CallError::Refused(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// An answer, or `None` if AWS says that there is no such thing.
-fn unless_not_found(answer: Result<String, CallError>) -> Result<Option<String>, CallError> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
+/// A response, or `None` if AWS says that there is no such thing.
+fn unless_not_found(response: Result<String, CallError>) -> Result<Option<String>, CallError> {
+    match response {
+        Ok(response) => Ok(Some(response)),
         Err(CallError::Refused(refusal)) if refusal.code.as_deref() == Some("ResourceNotFoundException") => Ok(None),
         Err(error) => Err(error),
     }
@@ -551,8 +556,8 @@ fn unless_not_found(answer: Result<String, CallError>) -> Result<Option<String>,
 
 fn unexpected(operation: &str) -> CallError {
     CallError::Refused(Refusal::unexpected(
-        format!("the answer to {operation} is not what the aws tool documents"),
-        "see what `aws --version` says, and what the command answers by hand; --dry-run shows it".to_owned(),
+        format!("the response to {operation} is not what the aws tool documents"),
+        "see what `aws --version` says, and what the command prints when you run it; --dry-run shows it".to_owned(),
     ))
 }
 
@@ -561,12 +566,12 @@ fn other_content(layer: &LayerToPublish, version: &Version) -> Refusal {
         "do not attach it; delete it with `aws lambda delete-layer-version --layer-name {} --version-number {}`",
         layer.name, version.number
     );
-    if let Way::S3 { bucket, key } = &layer.way {
+    if let Upload::S3 { bucket, key } = &layer.upload {
         help += &format!(", and the object s3://{bucket}/{key}");
     }
     Refusal::unexpected(
         format!(
-            "AWS holds something else as {} than {}: the file changed on its way, or in the bucket",
+            "AWS holds something else as {} than {}: the file changed on its upload, or in the bucket",
             version.arn, layer.file
         ),
         help + ", then run this again",
@@ -575,31 +580,31 @@ fn other_content(layer: &LayerToPublish, version: &Version) -> Refusal {
 
 /// What would be run for a layer.
 fn planned(layer: &LayerToPublish, publishing: &Publishing) -> Vec<PlannedCommand> {
-    let wishes = &publishing.wishes;
+    let options = &publishing.options;
     let planned = |when, exact, arguments: &[String]| PlannedCommand {
         when,
         command: command::shell(arguments),
         exact,
     };
     let mut commands = vec![
-        planned("always", true, &command::list_versions(&layer.name, wishes)),
+        planned("always", true, &command::list_versions(&layer.name, options)),
         planned(
             "if there are versions; VERSION is the newest",
             false,
-            &command::get_version(&layer.name, "VERSION", wishes),
+            &command::get_version(&layer.name, "VERSION", options),
         ),
     ];
-    if let Way::S3 { bucket, key } = &layer.way {
+    if let Upload::S3 { bucket, key } = &layer.upload {
         commands.extend([
             planned(
                 "if there is none, or it is not the same",
                 true,
-                &command::head_object(bucket, key, wishes),
+                &command::head_object(bucket, key, options),
             ),
             planned(
                 "if the bucket does not have it yet",
                 true,
-                &command::copy(&layer.path, bucket, key, wishes),
+                &command::copy(&layer.path, bucket, key, options),
             ),
         ]);
     }

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use super::PublishError;
 use crate::manifest::{MANIFEST_NAME, Manifest, ManifestError};
 
-/// Reads the manifest in a folder, which has to list a layer.
-pub fn manifest_in(folder: &Path) -> Result<Manifest, PublishError> {
-    let path = folder.join(MANIFEST_NAME);
+/// Reads the manifest in a directory, which has to list a layer.
+pub fn manifest_in(directory: &Path) -> Result<Manifest, PublishError> {
+    let path = directory.join(MANIFEST_NAME);
     let broken = |reason: String| PublishError::Manifest {
         path: path.clone(),
         reason,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::PublishError;
-use super::answer::place;
+use super::response::place;
 use super::{PublishedLayer, State};
 
 /// The record's name beside the manifest.
@@ -81,14 +81,14 @@ pub(super) struct RecordFile {
 
 impl RecordFile {
     /// Reads what an earlier run has left, and makes sure that there can be a new record.
-    pub(super) fn open(folder: &Path) -> Result<Self, PublishError> {
-        let path = folder.join(RECORD_NAME);
+    pub(super) fn open(directory: &Path) -> Result<Self, PublishError> {
+        let path = directory.join(RECORD_NAME);
         let earlier = match fs_err::read_to_string(&path) {
             Ok(text) => Some(read(&text).ok_or_else(|| PublishError::Record(path.clone()))?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
-        let unfinished = folder.join(format!(".{RECORD_NAME}.new"));
+        let unfinished = directory.join(format!(".{RECORD_NAME}.new"));
         fs_err::write(&unfinished, "")?;
         fs_err::remove_file(&unfinished)?;
         Ok(Self {
@@ -158,18 +158,18 @@ mod tests {
 
     #[test]
     fn a_record_reads_back_and_a_foreign_one_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = RecordFile::open(folder.path()).unwrap();
-        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
+        let directory = tempfile::tempdir().unwrap();
+        let file = RecordFile::open(directory.path()).unwrap();
+        assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 0);
         file.write("r", &[layer(1, State::Published, Some("eu-west-1"))])
             .unwrap();
-        let again = RecordFile::open(folder.path()).unwrap();
+        let again = RecordFile::open(directory.path()).unwrap();
         assert_eq!(again.earlier.unwrap().layers[0].status, State::Published);
-        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 1);
 
         for text in ["", "{}", r#"{"schema_version": 2, "name": "r", "layers": []}"#] {
-            fs_err::write(folder.path().join(RECORD_NAME), text).unwrap();
-            let error = RecordFile::open(folder.path()).err().unwrap().to_string();
+            fs_err::write(directory.path().join(RECORD_NAME), text).unwrap();
+            let error = RecordFile::open(directory.path()).err().unwrap().to_string();
             assert!(error.contains("remove it"), "{error}");
         }
     }

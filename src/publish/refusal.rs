@@ -65,7 +65,7 @@ impl Refusal {
         }
     }
 
-    /// An answer that is not what was asked for.
+    /// A response that is not what was asked for.
     pub(super) fn unexpected(message: String, help: String) -> Self {
         Self {
             code: None,

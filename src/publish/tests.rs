@@ -11,7 +11,7 @@ use super::*;
 use crate::finding::Code;
 use crate::progress::{Interrupted, Silent, Work};
 
-/// Layers with these contents, packed into a folder that does not exist.
+/// Layers with these contents, packed into a directory that does not exist.
 pub(super) fn publishing(contents: &[&str]) -> Publishing {
     let layers = contents.iter().enumerate().map(|(index, content)| {
         let hash: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(content.as_bytes()).into();
@@ -22,15 +22,15 @@ pub(super) fn publishing(contents: &[&str]) -> Publishing {
             bytes: Bytes(content.len() as u64),
             sha256: base16ct::lower::encode_string(&hash),
             code_sha256: base64::engine::general_purpose::STANDARD.encode(hash),
-            way: Way::Direct,
+            upload: Upload::Direct,
         }
     });
     Publishing {
-        wishes: Wishes {
+        options: PublishOptions {
             name: "r".to_owned(),
-            ..Wishes::default()
+            ..PublishOptions::default()
         },
-        folder: PathBuf::from("layers"),
+        directory: PathBuf::from("layers"),
         runtime: "provided.al2023".to_owned(),
         arch: Arch::X86_64,
         runtimes: vec!["provided.al2023".to_owned()],
@@ -39,8 +39,8 @@ pub(super) fn publishing(contents: &[&str]) -> Publishing {
     }
 }
 
-/// AWS's answer about a version of a layer, with a link that nobody may see.
-pub(super) fn answer(layer: &LayerToPublish, publishing: &Publishing, version: u64) -> Value {
+/// AWS's response about a version of a layer, with a link that nobody may see.
+pub(super) fn response(layer: &LayerToPublish, publishing: &Publishing, version: u64) -> Value {
     json!({
         "Content": {
             "Location": "https://bucket.s3.amazonaws.com/x?X-Amz-Security-Token=SECRET",
@@ -133,7 +133,7 @@ impl Aws for Fake<'_> {
             }
             "publish-layer-version" => {
                 let layer = self.publishing.layers.iter().find(|layer| layer.name == name).unwrap();
-                let mut version = answer(layer, self.publishing, known.len() as u64 + 1);
+                let mut version = response(layer, self.publishing, known.len() as u64 + 1);
                 if let Some(hash) = self.hash.borrow().as_ref() {
                     version["Content"]["CodeSha256"] = hash.clone().into();
                 }
@@ -145,20 +145,20 @@ impl Aws for Fake<'_> {
     }
 }
 
-/// Publishing of these contents, with a folder for its record.
-fn in_folder(contents: &[&str]) -> (TempDir, Publishing) {
-    let folder = tempfile::tempdir().unwrap();
+/// Publishing of these contents, with a directory for its record.
+fn in_directory(contents: &[&str]) -> (TempDir, Publishing) {
+    let directory = tempfile::tempdir().unwrap();
     let mut publishing = publishing(contents);
-    publishing.folder = folder.path().to_owned();
-    (folder, publishing)
+    publishing.directory = directory.path().to_owned();
+    (directory, publishing)
 }
 
 fn states(publication: &Publication) -> Vec<State> {
     publication.layers.iter().map(|layer| layer.status).collect()
 }
 
-fn record(folder: &TempDir) -> Value {
-    let text = fs_err::read_to_string(folder.path().join(RECORD_NAME)).unwrap();
+fn record(directory: &TempDir) -> Value {
+    let text = fs_err::read_to_string(directory.path().join(RECORD_NAME)).unwrap();
     assert!(!text.contains("SECRET"), "{text}");
     serde_json::from_str(&text).unwrap()
 }
@@ -168,7 +168,7 @@ const STORAGE: &str = "An error occurred (CodeStorageExceededException) when cal
 
 #[test]
 fn a_second_run_publishes_nothing() {
-    let (folder, publishing) = in_folder(&["one", "two"]);
+    let (directory, publishing) = in_directory(&["one", "two"]);
     let aws = Fake::new(&publishing);
     let first = publish(&publishing, &aws, &Silent).unwrap();
     assert_eq!(states(&first), [State::Published, State::Published]);
@@ -190,12 +190,12 @@ fn a_second_run_publishes_nothing() {
         "aws lambda update-function-configuration --function-name FUNCTION --layers \
          arn:aws:lambda:eu-west-1:123456789012:layer:r-1:1 arn:aws:lambda:eu-west-1:123456789012:layer:r-2:1"
     );
-    assert_eq!(record(&folder)["layers"][1]["status"], "unchanged");
+    assert_eq!(record(&directory)["layers"][1]["status"], "unchanged");
 }
 
 #[test]
 fn a_changed_layer_alone_is_published() {
-    let (_folder, publishing) = in_folder(&["one", "two", "three"]);
+    let (_directory, publishing) = in_directory(&["one", "two", "three"]);
     let aws = Fake::new(&publishing);
     publish(&publishing, &aws, &Silent).unwrap();
     let changed = Publishing {
@@ -216,18 +216,18 @@ fn a_changed_layer_alone_is_published() {
 
 #[test]
 fn another_licence_is_another_version() {
-    let (_folder, mut publishing) = in_folder(&["one"]);
+    let (_directory, mut publishing) = in_directory(&["one"]);
     let before = publishing.clone();
     let aws = Fake::new(&before);
     publish(&publishing, &aws, &Silent).unwrap();
-    publishing.wishes.license = Some("MIT".to_owned());
+    publishing.options.license = Some("MIT".to_owned());
     let publication = publish(&publishing, &aws, &Silent).unwrap();
     assert_eq!(states(&publication), [State::Published]);
 }
 
 #[test]
 fn a_run_goes_on_where_another_one_failed() {
-    let (folder, publishing) = in_folder(&["one", "two", "three"]);
+    let (directory, publishing) = in_directory(&["one", "two", "three"]);
     let aws = Fake::new(&publishing);
     aws.fail("publish-layer-version r-2", STORAGE);
     let failed = publish(&publishing, &aws, &Silent).unwrap();
@@ -238,7 +238,7 @@ fn a_run_goes_on_where_another_one_failed() {
     assert_eq!(error.message, STORAGE);
     assert!(error.help.contains("delete-layer-version"), "{}", error.help);
     assert!(!aws.calls().iter().any(|call| call.ends_with("r-3")));
-    let written = record(&folder);
+    let written = record(&directory);
     assert_eq!(
         written["layers"][0]["arn"],
         "arn:aws:lambda:eu-west-1:123456789012:layer:r-1:1"
@@ -254,9 +254,9 @@ fn a_run_goes_on_where_another_one_failed() {
 
 #[test]
 fn through_s3_an_object_is_sent_once() {
-    let (_folder, mut publishing) = in_folder(&["one"]);
+    let (_directory, mut publishing) = in_directory(&["one"]);
     let key = format!("team/{}.zip", publishing.layers[0].sha256);
-    publishing.layers[0].way = Way::S3 {
+    publishing.layers[0].upload = Upload::S3 {
         bucket: "bucket".to_owned(),
         key: key.clone(),
     };
@@ -291,7 +291,7 @@ fn through_s3_an_object_is_sent_once() {
 
 #[test]
 fn what_aws_holds_is_compared_with_what_was_sent() {
-    let (folder, publishing) = in_folder(&["one"]);
+    let (directory, publishing) = in_directory(&["one"]);
     let aws = Fake::new(&publishing);
     *aws.hash.borrow_mut() = Some("other".to_owned());
     let publication = publish(&publishing, &aws, &Silent).unwrap();
@@ -299,7 +299,7 @@ fn what_aws_holds_is_compared_with_what_was_sent() {
     let error = publication.layers[0].error.clone().unwrap();
     assert!(error.message.contains("r-1:1 than layer-1.zip"), "{}", error.message);
     assert!(error.help.contains("--version-number 1`"), "{}", error.help);
-    assert_eq!(record(&folder)["layers"][0]["arn"], Value::Null);
+    assert_eq!(record(&directory)["layers"][0]["arn"], Value::Null);
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn answers_that_make_no_sense_are_not_shown() {
             Ok("SECRET".to_owned())
         }
     }
-    let (_folder, publishing) = in_folder(&["one"]);
+    let (_directory, publishing) = in_directory(&["one"]);
     let publication = publish(&publishing, &Nonsense, &Silent).unwrap();
     let text = crate::report::json(&publication);
     assert!(text.contains("list-layer-versions is not what"), "{text}");
@@ -325,26 +325,26 @@ fn without_the_aws_tool_nothing_is_recorded() {
             Err(CallError::Missing)
         }
     }
-    let (folder, publishing) = in_folder(&["one"]);
+    let (directory, publishing) = in_directory(&["one"]);
     let error = publish(&publishing, &None, &Silent).unwrap_err().to_string();
     assert!(error.contains("pip install awscli"), "{error}");
-    assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn a_version_that_could_not_be_recorded_is_told_all_the_same() {
-    /// Takes the folder away once there is a version.
+    /// Takes the directory away once there is a version.
     struct Vanishing<'a>(Fake<'a>);
     impl Aws for Vanishing<'_> {
         fn call(&self, arguments: &[String]) -> Result<String, CallError> {
-            let answer = self.0.call(arguments);
+            let response = self.0.call(arguments);
             if arguments[1] == "publish-layer-version" {
-                fs_err::remove_dir(&self.0.publishing.folder).unwrap();
+                fs_err::remove_dir(&self.0.publishing.directory).unwrap();
             }
-            answer
+            response
         }
     }
-    let (_folder, publishing) = in_folder(&["one", "two"]);
+    let (_directory, publishing) = in_directory(&["one", "two"]);
     let publication = publish(&publishing, &Vanishing(Fake::new(&publishing)), &Silent).unwrap();
     assert!(matches!(&publication.end, End::Unrecorded(error) if error.contains("published.json")));
     assert_eq!(states(&publication), [State::Published, State::Pending]);
@@ -369,36 +369,36 @@ fn a_stopped_run_tells_what_is_done() {
             }
         }
     }
-    let (folder, publishing) = in_folder(&["one", "two"]);
+    let (directory, publishing) = in_directory(&["one", "two"]);
     let aws = Fake::new(&publishing);
     let publication = publish(&publishing, &aws, &Stopping::default()).unwrap();
     assert_eq!(publication.end, End::Interrupted);
     assert_eq!(states(&publication), [State::Published, State::Pending]);
-    assert_eq!(record(&folder)["layers"][0]["status"], "published");
+    assert_eq!(record(&directory)["layers"][0]["status"], "published");
 }
 
 #[test]
 fn the_way_of_a_zip_follows_from_its_length() {
-    let with = Wishes {
+    let with = PublishOptions {
         bucket: Some("bucket".to_owned()),
         prefix: Some("p".to_owned()),
-        ..Wishes::default()
+        ..PublishOptions::default()
     };
-    let through = Some(Way::S3 {
+    let through = Some(Upload::S3 {
         bucket: "bucket".to_owned(),
         key: "p/abc.zip".to_owned(),
     });
-    let without = Wishes::default();
-    for (bytes, wishes, expected) in [
-        (1, &without, Some(Way::Direct)),
-        (52_428_799, &without, Some(Way::Direct)),
+    let without = PublishOptions::default();
+    for (bytes, options, expected) in [
+        (1, &without, Some(Upload::Direct)),
+        (52_428_799, &without, Some(Upload::Direct)),
         (52_428_800, &without, None),
-        (1, &with, Some(Way::Direct)),
-        (52_428_000, &with, Some(Way::Direct)),
+        (1, &with, Some(Upload::Direct)),
+        (52_428_000, &with, Some(Upload::Direct)),
         (52_428_001, &with, through.clone()),
         (200_000_000, &with, through),
     ] {
-        assert_eq!(way(Bytes(bytes), "abc", wishes), expected, "{bytes}");
+        assert_eq!(upload(Bytes(bytes), "abc", options), expected, "{bytes}");
     }
 }
 
@@ -438,17 +438,17 @@ fn a_bucket_lifts_the_limit_on_the_request_and_no_other() {
         Finding::new(Code::ZipNearLimit, &[]),
         Finding::new(Code::UnzippedTooLarge, &[]),
     ];
-    let mut wishes = Wishes::default();
-    assert_eq!(findings_that_count(findings.clone(), &wishes).len(), 3);
-    wishes.bucket = Some("bucket".to_owned());
-    let left = findings_that_count(findings, &wishes);
+    let mut options = PublishOptions::default();
+    assert_eq!(findings_that_count(findings.clone(), &options).len(), 3);
+    options.bucket = Some("bucket".to_owned());
+    let left = findings_that_count(findings, &options);
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].code, Code::UnzippedTooLarge);
 }
 
 #[test]
 fn a_dry_run_shows_every_command() {
-    let (folder, mut publishing) = in_folder(&["one"]);
+    let (directory, mut publishing) = in_directory(&["one"]);
     let commands = |publishing: &Publishing| {
         let publication = publishing.dry_run();
         assert!(publication.dry_run && publication.arns.is_empty());
@@ -456,7 +456,7 @@ fn a_dry_run_shows_every_command() {
     };
     let direct = commands(&publishing);
     assert_eq!(direct.len(), 3);
-    publishing.layers[0].way = Way::S3 {
+    publishing.layers[0].upload = Upload::S3 {
         bucket: "bucket".to_owned(),
         key: "k.zip".to_owned(),
     };
@@ -466,12 +466,12 @@ fn a_dry_run_shows_every_command() {
         through_s3[3].command,
         "aws s3 cp layers/layer-1.zip s3://bucket/k.zip --no-progress --only-show-errors"
     );
-    assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn a_zip_that_is_not_the_packed_one_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let listed = publishing(&["content"]);
     let layer = &listed.layers[0];
     let manifest = json!({
@@ -481,16 +481,16 @@ fn a_zip_that_is_not_the_packed_one_is_refused() {
         "layers": [{"file": layer.file, "sha256": layer.sha256, "code_sha256": layer.code_sha256}],
     });
     let new = || {
-        let packed = manifest_in(folder.path())?;
-        Publishing::new(folder.path(), &packed, listed.wishes.clone())
+        let packed = manifest_in(directory.path())?;
+        Publishing::new(directory.path(), &packed, listed.options.clone())
     };
     let error = new().unwrap_err().to_string();
     assert!(error.contains("lambdar-prune pack"), "{error}");
-    fs_err::write(folder.path().join("layers.json"), manifest.to_string()).unwrap();
-    fs_err::write(folder.path().join(&layer.file), "content").unwrap();
+    fs_err::write(directory.path().join("layers.json"), manifest.to_string()).unwrap();
+    fs_err::write(directory.path().join(&layer.file), "content").unwrap();
     let fine = new().unwrap();
     assert_eq!(fine.layers[0].code_sha256, layer.code_sha256);
-    fs_err::write(folder.path().join(&layer.file), "another").unwrap();
+    fs_err::write(directory.path().join(&layer.file), "another").unwrap();
     let error = new().unwrap_err().to_string();
     assert!(error.contains("layer-1.zip is not the file"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! What `analyze` answers.
+//! The report of `analyze`.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,11 @@ use crate::tree::component::{ComponentSize, Components};
 use crate::tree::scan::Scan;
 use crate::tree::{Entry, Totals, Tree, TreePath};
 
-/// The whole answer.
+/// The whole report.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Analysis {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// The runtime that the tree was looked at for.
     pub runtime: String,

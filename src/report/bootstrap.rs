@@ -1,4 +1,4 @@
-//! What `bootstrap` answers.
+//! The report of `bootstrap`.
 
 use serde::Serialize;
 
@@ -14,9 +14,9 @@ use crate::tree::TreePath;
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bootstrapped {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
-    /// The R that it starts, by its folder in the tree.
+    /// The R that it starts, by its directory in the tree.
     pub r_home: String,
     /// The files, sorted by path.
     pub files: Vec<BootstrapFile>,
@@ -37,7 +37,7 @@ pub struct BootstrapFile {
 }
 
 impl Bootstrapped {
-    /// The answer made from the files and whether each had to be written.
+    /// Makes the report from the files and whether each had to be written.
     pub fn new(home: &TreePath, files: &[MadeFile], written: &[bool], findings: Vec<Finding>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -56,7 +56,7 @@ impl Bootstrapped {
     }
 }
 
-/// The answer for people.
+/// The report as text.
 pub fn bootstrapped(answer: &Bootstrapped, tree: &str, render: RenderOptions) -> String {
     let rows = answer.files.iter().map(|file| {
         vec![

@@ -1,4 +1,4 @@
-//! What `diff` answers, as tables.
+//! The report of `diff` as tables.
 
 use super::table::{Column, RenderOptions, counted, long_table};
 use crate::diff::{Diff, Difference};
@@ -35,7 +35,7 @@ fn signed(bytes: i128) -> String {
     }
 }
 
-/// What `diff` answers.
+/// Report of `diff`.
 pub fn difference(diff: &Diff, render: RenderOptions) -> String {
     let mut text = String::new();
     let mut section = |title: &str, first: &'static str, rows: Vec<Vec<String>>| {
@@ -62,7 +62,7 @@ pub fn difference(diff: &Diff, render: RenderOptions) -> String {
     let counts = &diff.counts;
     if diff.files.is_empty() {
         return format!(
-            "{text}{} and {} hold the same: {}.\n",
+            "{text}{} and {} have the same contents: {}.\n",
             escaped(diff.old.as_bytes()),
             escaped(diff.new.as_bytes()),
             counted(counts.unchanged, "file"),
@@ -75,7 +75,7 @@ pub fn difference(diff: &Diff, render: RenderOptions) -> String {
         format!(" {} unzipped{zipped}.", signed(total.unzipped()))
     });
     text += &format!(
-        "\n{} added, {} removed, {} grew, {} shrank, {} changed, {} as before.{sum}\n",
+        "\n{} added, {} removed, {} grew, {} shrank, {} changed, {} unchanged.{sum}\n",
         counts.added, counts.removed, counts.grew, counts.shrank, counts.changed, counts.unchanged,
     );
     text.trim_start_matches('\n').to_owned()

@@ -1,4 +1,4 @@
-//! What `check --explain` answers: what is known of each kind of finding.
+//! The report of `check --explain`: what is known of each kind of finding.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::finding::{Code, Page};
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Explanations {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// The kinds, in the order of a report.
     pub findings: Vec<Explanation>,
@@ -59,7 +59,7 @@ pub fn codes(explanations: &Explanations, render: RenderOptions) -> String {
             explanation.page.title.clone(),
         ]
     });
-    render.table(&columns, rows.collect()) + "\n`lambdar-prune check --explain FINDING` says more.\n"
+    render.table(&columns, rows.collect()) + "\n`lambdar-prune check --explain FINDING` shows more.\n"
 }
 
 /// The page of each kind.

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Checked, place};
+use super::{Checked, location};
 use crate::finding::Severity;
 use crate::tree::path::escaped;
 
@@ -18,8 +18,8 @@ pub fn github(checked: &Checked) -> String {
         };
         text += &format!(
             "::{command} file={},title={}::{}\n",
-            property(&place::path(finding)),
-            property(&format!("{} ({})", finding.code, place::path(finding))),
+            property(&location::path(finding)),
+            property(&format!("{} ({})", finding.code, location::path(finding))),
             data(&format!(
                 "{}\nhelp: {}",
                 escaped(finding.message.as_bytes()),

@@ -23,7 +23,7 @@ const MB: u64 = 1 << 20;
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Invoked {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// Whether every event was answered.
     pub ok: bool,

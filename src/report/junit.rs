@@ -7,7 +7,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
-use super::{Checked, place};
+use super::{Checked, location};
 use crate::finding::{Code, Finding, Severity};
 use crate::tree::path::escaped;
 
@@ -55,7 +55,7 @@ pub fn junit(checked: &Checked) -> String {
                     }
                     for allowed in &checked.allowed {
                         let finding = &allowed.finding;
-                        let name = format!("{} at {}", finding.code, place::path(finding));
+                        let name = format!("{} at {}", finding.code, location::path(finding));
                         let reason = xml(allowed.reason.as_deref().unwrap_or("allowed"));
                         case(writer, layer_of(finding), &name).write_inner_content(|writer| {
                             let skipped = writer.create_element("skipped");
@@ -104,7 +104,7 @@ fn finding_case<W: io::Write>(
             format!(
                 "{}: {}: {}\n  help: {}",
                 finding.severity,
-                place::path(finding),
+                location::path(finding),
                 escaped(finding.message.as_bytes()),
                 escaped(finding.help.as_bytes())
             )

@@ -1,16 +1,16 @@
 //! GitHub Flavored Markdown, for the summary of a job.
 
-use super::text::{counts, growth_rows, state};
-use super::{Checked, place};
+use super::text::{counts, growth_rows};
+use super::{Checked, location};
 use crate::finding::Finding;
 use crate::size::exact;
 use crate::tree::path::escaped;
 
-/// A heading with the answer, a table of findings, and one of layers.
+/// A heading with the verdict, a table of findings, and one of layers.
 pub fn markdown(checked: &Checked) -> String {
     let mut text = format!(
         "### lambdar-prune check: {}\n\n{} for {} on {}, {} unzipped.\n",
-        state(checked.ok),
+        if checked.ok { "passed" } else { "failed" },
         counts(checked),
         plain(&checked.runtime),
         checked.arch,
@@ -25,7 +25,7 @@ pub fn markdown(checked: &Checked) -> String {
         let rows = checked.allowed.iter().map(|allowed| {
             vec![
                 code(&allowed.finding.code.to_string()),
-                code(&place::shown(&allowed.finding)),
+                code(&location::shown(&allowed.finding)),
                 plain(&allowed.finding.message),
                 plain(allowed.reason.as_deref().unwrap_or_default()),
             ]
@@ -61,7 +61,7 @@ fn finding_row(finding: &Finding) -> Vec<String> {
     vec![
         finding.severity.to_string(),
         code(&finding.code.to_string()),
-        code(&place::shown(finding)),
+        code(&location::shown(finding)),
         plain(&finding.message),
         plain(&finding.help),
     ]

@@ -1,16 +1,16 @@
-//! What a command answers, as plain data that serializes to the documented JSON, and as tables of the same data.
+//! The reports of the commands: plain data that serializes to the documented JSON, and tables of the same data.
 
 mod analysis;
 mod bootstrap;
+mod capacity;
 mod difference;
 mod explain;
 mod github;
 mod invocation;
 mod junit;
+mod location;
 mod markdown;
-mod misfit;
 mod packed;
-mod place;
 mod prune;
 mod publication;
 mod rules;
@@ -24,13 +24,13 @@ mod why;
 
 pub use analysis::{Analysis, analyze};
 pub use bootstrap::{BootstrapFile, Bootstrapped, bootstrapped};
+pub use capacity::over_capacity;
 pub use difference::difference;
 pub use explain::{Explanation, Explanations, codes, findings_document, pages};
 pub use github::{github, without_commands};
 pub use invocation::{Invoked, InvokedEvent, invocation, invoke_end, invoke_notes};
 pub use junit::junit;
 pub use markdown::markdown;
-pub use misfit::misfit;
 pub use packed::packed;
 pub use prune::{Outcome, Pruned, pruned};
 pub use publication::{arns, failure, publication};
@@ -51,11 +51,11 @@ use crate::size::Bytes;
 /// The version of the JSON documents; it rises when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What `check` answers.
+/// Report of `check`.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Checked {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// Whether there is no error.
     pub ok: bool,
@@ -88,7 +88,7 @@ pub struct CheckTotals {
 }
 
 impl Checked {
-    /// The answer made from what check found and what of it counts.
+    /// Makes the report from the result of `check` and the findings that count.
     pub fn new(report: Report, judged: Judged, runtime: &crate::runtime::Runtime) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,

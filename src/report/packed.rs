@@ -1,4 +1,4 @@
-//! What `pack` answers.
+//! The report of `pack`.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::pack::Packed;
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 
-/// What `pack` answers; `allowed` is what check found and the project allows.
+/// The report of `pack` as text; `allowed` are the findings that the project allows.
 pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: RenderOptions) -> String {
     let mut text = layers(&packed.manifest, output, render);
     if !packed.manifest.added.is_empty() {
-        text += &render.heading("Brought in");
+        text += &render.heading("Added from this machine");
         let rows = packed.manifest.added.iter().map(|added| {
             vec![
                 escaped(added.path.as_bytes()),
@@ -29,7 +29,7 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
         );
     }
     if !packed.manifest.dropped.is_empty() {
-        text += &render.heading("Left out");
+        text += &render.heading("Removed");
         let rows = packed.manifest.dropped.iter().map(|dropped| {
             vec![
                 dropped.rule.clone(),
@@ -110,7 +110,7 @@ fn layers(manifest: &Manifest, output: &str, render: RenderOptions) -> String {
         manifest.runtime,
         manifest.arch,
         if totals.optimal {
-            "No fewer layers are possible.".to_owned()
+            "This is the minimum number of layers.".to_owned()
         } else {
             format!("At least {} are needed.", totals.lower_bound)
         },

@@ -1,4 +1,4 @@
-//! What `prune` answers.
+//! The report of `prune`.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 use crate::tree::{Entry, Totals, Tree};
 
-/// The whole answer.
+/// The whole report.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pruned {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// The tree as it was named.
     pub tree: String,
@@ -45,17 +45,17 @@ pub enum Outcome {
     Planned,
     /// What goes was moved.
     Applied {
-        /// The folder where it is now.
+        /// The directory where it is now.
         trash: String,
     },
     /// What stays was copied.
     Copied {
-        /// The folder with the copy.
+        /// The directory with the copy.
         to: String,
     },
     /// What had been moved is where it was.
     Undone {
-        /// How many paths were moved back; a folder with all below it is one.
+        /// How many paths were moved back; a directory with all below it is one.
         moved: usize,
     },
 }
@@ -101,7 +101,7 @@ pub struct SparedPath {
 }
 
 /// What stands in the place of title and consequences where no rule took a file, but an option.
-const ASKED_FOR: &str = "it was asked for";
+const ASKED_FOR: &str = "requested by the user";
 
 impl Pruned {
     /// What there is to say of a plan and of what was done with it.
@@ -166,11 +166,11 @@ impl Pruned {
     }
 }
 
-/// What `prune` answers, for people.
+/// The report of `prune` as text.
 pub fn pruned(pruned: &Pruned, render: RenderOptions) -> String {
     if let Outcome::Undone { moved } = pruned.outcome {
         return format!(
-            "{}: everything is back where it was ({}).\n",
+            "{}: everything is restored ({}).\n",
             pruned.tree,
             counted(moved, "move")
         );
@@ -189,12 +189,12 @@ pub fn pruned(pruned: &Pruned, render: RenderOptions) -> String {
             Column::Left("Rule"),
             Column::Right("Files"),
             Column::Right("Size"),
-            Column::Left("What stops working"),
+            Column::Left("Lost without it"),
         ];
         text += &render.table(&columns, rows.collect());
     }
     if render.verbose && !pruned.files.is_empty() {
-        text += &render.heading("What goes");
+        text += &render.heading("Removed");
         let title = |id: &str| {
             let rule = pruned.rules.iter().find(|rule| rule.id == id);
             rule.map_or_else(String::new, |rule| rule.title.clone())
@@ -260,19 +260,19 @@ fn summary(pruned: &Pruned) -> String {
     let gone = files(*all) - files(*kept);
     let bytes = Bytes(all.unzipped_bytes.0.saturating_sub(kept.unzipped_bytes.0));
     let (go, stay, end) = match &pruned.outcome {
-        Outcome::Planned if gone == 0 => ("go", "stay", "Nothing is to be done.".to_owned()),
+        Outcome::Planned if gone == 0 => ("to remove", "to keep", "There is nothing to remove.".to_owned()),
         Outcome::Planned => (
-            "would go",
-            "would stay",
-            "Nothing was changed: --apply moves it out, --to DIR makes a pruned copy.".to_owned(),
+            "would be removed",
+            "would be kept",
+            "Nothing was changed: use --apply to prune the tree, or --to DIR to make a pruned copy.".to_owned(),
         ),
-        Outcome::Applied { .. } if gone == 0 => ("go", "stay", "Nothing was to be done.".to_owned()),
+        Outcome::Applied { .. } if gone == 0 => ("to remove", "to keep", "There was nothing to remove.".to_owned()),
         Outcome::Applied { trash } => (
-            "went",
-            "stay",
-            format!("What went is in {trash}; `prune --undo` puts it back."),
+            "removed",
+            "kept",
+            format!("The removed files are in {trash}; `prune --undo` restores them."),
         ),
-        Outcome::Copied { to } => ("are left out", "are copied", format!("The copy is in {to}.")),
+        Outcome::Copied { to } => ("left out", "copied", format!("The copy is in {to}.")),
         Outcome::Undone { .. } => ("", "", String::new()),
     };
     format!(

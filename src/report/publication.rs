@@ -1,12 +1,12 @@
-//! What `publish` answers, as text for people.
+//! The report of `publish` as text.
 
 use super::table::{Column, RenderOptions};
 use super::text::finding_lines;
 use crate::finding::{Finding, Severity};
 use crate::publish::{End, Publication, PublishedLayer, RECORD_NAME, State};
 
-/// The whole answer.
-pub fn publication(publication: &Publication, folder: &str, render: RenderOptions) -> String {
+/// The report of `publish` as text.
+pub fn publication(publication: &Publication, directory: &str, render: RenderOptions) -> String {
     if publication.end == End::Hindered {
         return finding_lines(&publication.findings, render);
     }
@@ -17,12 +17,12 @@ pub fn publication(publication: &Publication, folder: &str, render: RenderOption
         return comments + &commands(publication);
     }
     text += &table(publication, render);
-    text += &summary(publication, folder);
+    text += &summary(publication, directory);
     // ARNs and commands are copied from here: they are never folded or cut.
     if let Some(attach) = &publication.attach {
-        text += &render.heading("In the order in which to attach them");
+        text += &render.heading("Attach in this order");
         text += &arns(publication);
-        text += &render.heading("To attach them in place of the layers that FUNCTION has");
+        text += &render.heading("Attach them to FUNCTION (replaces its layers)");
         text += &format!("{attach}\n");
     }
     if let Some(snippet) = &publication.snippet {
@@ -42,7 +42,7 @@ fn table(publication: &Publication, render: RenderOptions) -> String {
         Column::Left("State"),
     ];
     if ways {
-        columns.push(Column::Left("Way"));
+        columns.push(Column::Left("Upload"));
     }
     let rows = publication.layers.iter().map(|layer| {
         let mut row = vec![
@@ -52,7 +52,7 @@ fn table(publication: &Publication, render: RenderOptions) -> String {
             layer.status.to_string(),
         ];
         if ways {
-            row.push(way(layer).to_owned());
+            row.push(upload(layer).to_owned());
         }
         row
     });
@@ -84,11 +84,11 @@ fn warnings(publication: &Publication, render: RenderOptions) -> String {
     finding_lines(worth, render)
 }
 
-fn way(layer: &PublishedLayer) -> &'static str {
+fn upload(layer: &PublishedLayer) -> &'static str {
     if layer.through_s3 { "through S3" } else { "direct" }
 }
 
-fn summary(publication: &Publication, folder: &str) -> String {
+fn summary(publication: &Publication, directory: &str) -> String {
     let counts: Vec<String> = [State::Published, State::Unchanged, State::Failed, State::Pending]
         .into_iter()
         .map(|state| (state, publication.count(state)))
@@ -98,7 +98,7 @@ fn summary(publication: &Publication, folder: &str) -> String {
     let recorded = if publication.layers.iter().all(|layer| layer.status == State::Pending) {
         String::new()
     } else {
-        format!(" Recorded in {folder}/{RECORD_NAME}.")
+        format!(" Recorded in {directory}/{RECORD_NAME}.")
     };
     format!("{}.{recorded}\n", counts.join(", "))
 }
@@ -112,7 +112,7 @@ fn commands(publication: &Publication) -> String {
             layer.layer,
             layer.file,
             layer.zipped_bytes,
-            way(layer)
+            upload(layer)
         );
         for command in &layer.commands {
             let hash = if command.exact { "" } else { "# " };

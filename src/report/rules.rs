@@ -1,4 +1,4 @@
-//! What `rules`, `rules show` and `rules test` answer.
+//! The reports of `rules`, `rules show` and `rules test`.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 use crate::tree::{Entry, Tree};
 
-/// What `rules` answers.
+/// Report of `rules`.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuleList {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// The rules in the order in which they apply.
     pub rules: Vec<ListedRule>,
@@ -93,7 +93,7 @@ impl RuleList {
     }
 }
 
-/// What `rules` answers, for people.
+/// The report of `rules` as text.
 pub fn rule_list(list: &RuleList, render: RenderOptions) -> String {
     let rows = list.rules.iter().map(|rule| {
         let state = match (rule.enabled, rule.enabled == rule.default) {
@@ -113,21 +113,21 @@ pub fn rule_list(list: &RuleList, render: RenderOptions) -> String {
         Column::Left("Rule"),
         Column::Left("Category"),
         Column::Left("State"),
-        Column::Left("What it takes"),
+        Column::Left("Removes"),
     ];
     let on = list.rules.iter().filter(|rule| rule.enabled).count();
     render.table(&columns, rows.collect())
         + &format!(
-            "\n{} rules, {on} of them on. --enable and --disable take a rule or a category; `rules show RULE` says more.\n",
+            "\n{} rules, {on} of them enabled. --enable and --disable take a rule or a category; `rules show RULE` shows more.\n",
             list.rules.len()
         )
 }
 
-/// What `rules show` answers.
+/// Report of `rules show`.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShownRules {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// The tree as it was named.
     pub tree: String,
@@ -204,7 +204,7 @@ impl ShownRules {
     }
 }
 
-/// What `rules show` answers, for people.
+/// The report of `rules show` as text.
 pub fn shown_rules(shown: &ShownRules, render: RenderOptions) -> String {
     /// How many paths are shown without `-v`.
     const PATHS: usize = 8;
@@ -288,11 +288,11 @@ pub fn shown_rules(shown: &ShownRules, render: RenderOptions) -> String {
     texts.join("\n")
 }
 
-/// What `rules test` answers.
+/// Report of `rules test`.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Linted {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// Whether nothing is the matter.
     pub ok: bool,
@@ -307,7 +307,7 @@ pub struct Linted {
 }
 
 impl Linted {
-    /// The answer made from what was found.
+    /// Makes the report from what was found.
     pub fn new(file: &Path, tree: &Path, rules: usize, lints: Vec<Lint>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -320,7 +320,7 @@ impl Linted {
     }
 }
 
-/// What `rules test` answers, for people.
+/// The report of `rules test` as text.
 pub fn linted(linted: &Linted, render: RenderOptions) -> String {
     let mut text = String::new();
     for lint in &linted.lints {

@@ -1,4 +1,4 @@
-//! What `runtimes` and `runtimes show` answer.
+//! The reports of `runtimes` and `runtimes show`.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use super::table::{Column, RenderOptions};
 use crate::runtime::{Arch, Runtime, Summary};
 use crate::tree::Entry;
 
-/// What `runtimes` answers.
+/// Report of `runtimes`.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuntimeList {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// The runtimes that are built in.
     pub runtimes: Vec<Summary>,
@@ -29,11 +29,11 @@ impl RuntimeList {
     }
 }
 
-/// What `runtimes show` answers.
+/// Report of `runtimes show`.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuntimeReport<'a> {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// The runtime's name.
     pub name: &'a str,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Checked, place};
+use super::{Checked, location};
 use crate::finding::{Code, Finding, Severity};
 use crate::tree::path::escaped;
 
@@ -67,7 +67,7 @@ fn result(finding: &Finding) -> Value {
         escaped(finding.message.as_bytes()),
         escaped(finding.help.as_bytes())
     );
-    let place = place::path(finding);
+    let place = location::path(finding);
     json!({
         "ruleId": finding.code,
         "level": level(finding.severity),
@@ -104,7 +104,7 @@ fn uri(path: &str) -> String {
 /// By which a tool knows a finding again in the next run.
 fn fingerprint(finding: &Finding) -> String {
     let mut hash = Sha256::new();
-    for part in [&finding.code.to_string(), &place::path(finding), &finding.message] {
+    for part in [&finding.code.to_string(), &location::path(finding), &finding.message] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::diff::Diff;
 use crate::manifest::Manifest;
-use crate::pack::Misfit;
+use crate::pack::CapacityReport;
 use crate::publish::Publication;
 
 /// The schema of every document by its name: that of the command, or of the file.
@@ -24,7 +24,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("explain", schema::<Explanations>()),
         ("invoke", schema::<Invoked>()),
         ("layers", schema::<Manifest>()),
-        ("misfit", schema::<Misfit>()),
+        ("over_capacity", schema::<CapacityReport>()),
         ("prune", schema::<Pruned>()),
         ("publish", schema::<Publication>()),
         ("rules", schema::<RuleList>()),
@@ -69,12 +69,12 @@ const REWRITE: &str = "LAMBDAR_PRUNE_REWRITE_SCHEMAS";
 
 #[test]
 fn the_schemas_in_the_repository_are_current() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
     for (name, schema) in schemas() {
         let text = super::json(&schema);
-        let file = folder.join(format!("{name}.json"));
+        let file = directory.join(format!("{name}.json"));
         if std::env::var_os(REWRITE).is_some() {
-            fs_err::create_dir_all(&folder).unwrap();
+            fs_err::create_dir_all(&directory).unwrap();
             fs_err::write(file, text).unwrap();
         } else {
             let there = fs_err::read_to_string(file).unwrap_or_default();
@@ -84,6 +84,6 @@ fn the_schemas_in_the_repository_are_current() {
             );
         }
     }
-    let there = fs_err::read_dir(folder).unwrap().count();
+    let there = fs_err::read_dir(directory).unwrap().count();
     assert_eq!(there, schemas().len(), "a schema of a document that there is not");
 }

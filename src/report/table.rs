@@ -12,7 +12,7 @@ pub(super) const ROWS: usize = 12;
 /// How text output looks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RenderOptions {
-    /// Whether there may be colour.
+    /// Whether there may be color.
     pub color: bool,
     /// The width to keep to; `None` in a pipe, where nothing is cut or folded.
     pub width: Option<u16>,
@@ -53,7 +53,7 @@ impl RenderOptions {
         format!("{}\n", table.trim_fmt())
     }
 
-    /// A severity, coloured where colour is wanted (ECMA-48, "Select Graphic Rendition").
+    /// A severity, colored where color is wanted (ECMA-48, "Select Graphic Rendition").
     pub(super) fn severity(self, severity: Severity) -> String {
         if !self.color {
             return severity.to_string();

@@ -1,16 +1,16 @@
-//! The answers as text for people.
+//! The reports of `analyze` and `check` as text.
 
 use super::analysis::{Analysis, Resolution};
 use super::difference::{CHANGE_COLUMNS, change_cells};
 use super::table::{Column, RenderOptions, counted, long_table, some_of};
-use super::{Checked, place, table};
-use crate::finding::{Finding, Severity};
+use super::{Checked, location, table};
+use crate::finding::{Code, Finding, Severity};
 use crate::gate::{Allowed, Growth};
 use crate::limits;
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 
-/// What `analyze` answers.
+/// The report of `analyze` as text.
 pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> String {
     let Analysis { totals, kept, .. } = analysis;
     let mut text = format!(
@@ -23,7 +23,7 @@ pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> Strin
         exact(kept.files as u64),
         kept.unzipped_bytes,
     );
-    text += &render.heading("What is big");
+    text += &render.heading("Largest components");
     let rows = analysis.components.iter().map(|component| {
         vec![
             escaped(component.name.as_bytes()),
@@ -37,7 +37,7 @@ pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> Strin
         rows.collect(),
     );
 
-    text += &render.heading("What may go");
+    text += &render.heading("Removable");
     let mut rules: Vec<_> = analysis.rules.iter().filter(|rule| rule.files > 0).collect();
     rules.sort_by(|a, b| {
         b.enabled
@@ -59,7 +59,7 @@ pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> Strin
         Column::Left("State"),
         Column::Right("Files"),
         Column::Right("Size"),
-        Column::Left("What stops working"),
+        Column::Left("Lost without it"),
     ];
     text += &render.table(&columns, rows.collect());
 
@@ -99,7 +99,7 @@ fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
             &[
                 Column::Left("Missing"),
                 Column::Left("Needed by"),
-                Column::Left("On this machine (pack brings it in)"),
+                Column::Left("On this machine (pack adds it)"),
             ],
             rows.collect(),
         );
@@ -115,9 +115,9 @@ fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
         });
         text += &render.table(
             &[
-                Column::Left("Never loaded"),
+                Column::Left("Shadowed"),
                 Column::Right("Size"),
-                Column::Left("The runtime's own comes first"),
+                Column::Left("The runtime's own copy is found first"),
             ],
             rows.collect(),
         );
@@ -125,11 +125,11 @@ fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
     let copies: Vec<String> = libraries.duplicates.iter().map(|copy| copy.paths.join(" = ")).collect();
     for (what, paths) in [
         (
-            "Needed by nothing by name (something may open them all the same)",
+            "Needed by no other object (but a program may open them with dlopen)",
             &libraries.unneeded,
         ),
         ("The same content more than once", &copies),
-        ("Links for linkers alone", &libraries.development_links),
+        ("Links that only a linker needs", &libraries.development_links),
     ] {
         if !paths.is_empty() {
             let shown = if render.verbose {
@@ -169,7 +169,7 @@ fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
     text
 }
 
-/// What `check` answers.
+/// Report of `check`.
 pub fn checked(checked: &Checked, render: RenderOptions) -> String {
     let mut text = finding_lines(&checked.findings, render);
     text += &allowed_lines(&checked.allowed, render);
@@ -203,20 +203,42 @@ pub fn checked(checked: &Checked, render: RenderOptions) -> String {
     }
     let left = limits::UNZIPPED_BYTES.saturating_sub(checked.totals.unzipped_bytes.0 + 1);
     let sum = format!(
-        "{}: {} for {} on {}. {} unzipped, which leaves {} for the function.",
-        state(checked.ok),
-        counts(checked),
-        checked.runtime,
-        checked.arch,
+        "{}. {} unzipped, which leaves {} for the function.",
+        verdict(checked),
         checked.totals.unzipped_bytes,
         Bytes(left),
     );
     text + &render.folded("", &sum)
 }
 
-/// The answer in a word or two.
-pub(super) fn state(ok: bool) -> &'static str {
-    if ok { "fine" } else { "not fine" }
+/// The verdict with the number of findings, as one sentence without its period.
+pub(super) fn verdict(checked: &Checked) -> String {
+    let Checked { runtime, arch, .. } = checked;
+    let counts = counts(checked);
+    if checked.ok {
+        return format!("OK: {counts}, for {runtime} on {arch}");
+    }
+    let what = if checked.layers.is_empty() {
+        "this tree"
+    } else {
+        "these layers"
+    };
+    let errors = || {
+        checked
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+    };
+    // A budget or a denied warning fails the check of layers that would run.
+    let own = |finding: &Finding| {
+        let is_budget = matches!(finding.code, Code::OverBudget | Code::GrownTooMuch);
+        is_budget || finding.code.page().is_some_and(|page| page.severity != Severity::Error)
+    };
+    if errors().all(own) {
+        format!("{counts}: {what} did not pass the project's own policy, for {runtime} on {arch}")
+    } else {
+        format!("{counts}: {what} will not run on {runtime} ({arch})")
+    }
 }
 
 /// How many findings there are of each kind.
@@ -270,7 +292,7 @@ pub fn finding_lines<'a>(findings: impl IntoIterator<Item = &'a Finding>, render
 pub fn allowed_lines(allowed: &[Allowed], render: RenderOptions) -> String {
     let mut text = String::new();
     for Allowed { finding, reason } in allowed.iter().filter(|_| render.verbose) {
-        let place = place::shown(finding);
+        let place = location::shown(finding);
         text += format!("allowed[{}] {place}", finding.code).trim_end();
         text.push('\n');
         text += &render.folded("  ", &escaped(finding.message.as_bytes()));

@@ -18,11 +18,11 @@ use crate::runtime::Runtime;
 use crate::tree::path::{LAYER_ROOT, escaped};
 use crate::tree::{Entry, Tree, TreePath};
 
-/// The whole answer.
+/// The whole report.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Why {
-    /// The version of this form.
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// What was asked for.
     pub what: String,

@@ -181,6 +181,9 @@ impl RuleSelection {
     }
 }
 
+/// Names that rules and categories had in earlier versions, each with its present one: projects may still use them.
+const FORMER_NAMES: [(&str, &str); 2] = [("unix-licences", "unix-licenses"), ("licences", "licenses")];
+
 /// Every rule that is known, in the order in which they apply, each with whether it is on.
 #[derive(Debug, Clone)]
 pub struct RuleSet {
@@ -243,13 +246,19 @@ impl RuleSet {
         Ok(())
     }
 
-    /// The numbers of the rule with that name, or of all rules of that category.
+    /// The numbers of the rule with that name, or of all rules of that category. A former name stands for the present one.
     pub fn named(&self, name: &str, from: &str) -> Result<Vec<usize>, RuleError> {
+        let renamed = FORMER_NAMES.iter().find(|(former, _)| *former == name);
+        let present = renamed.map_or(name, |(_, present)| *present);
         let numbers: Vec<usize> = self
             .rules
             .iter()
             .enumerate()
-            .filter(|(_, (rule, _))| rule.id == name || rule.category == name)
+            .filter(|(_, (rule, _))| {
+                [rule.id.as_str(), &rule.category]
+                    .iter()
+                    .any(|known| [name, present].contains(known))
+            })
             .map(|(number, _)| number)
             .collect();
         if !numbers.is_empty() {

@@ -66,10 +66,20 @@ fn built_in_rules_explain_themselves() {
             assert!(!text.ends_with('.') && text.len() > 3, "{}: {text}", rule.id);
         }
     }
-    // Nobody loses licence texts, data, time zones or whole packages without asking for it.
+    // Nobody loses license texts, data, time zones or whole packages without asking for it.
     for (rule, on) in rules.iter() {
-        let asked_for = ["licences", "data", "time-zones", "recommended", "aws-sdk", "installers"];
+        let asked_for = ["licenses", "data", "time-zones", "recommended", "aws-sdk", "installers"];
         assert!(!(on && asked_for.contains(&rule.category.as_str())), "{}", rule.id);
+    }
+}
+
+#[test]
+fn former_names_are_understood() {
+    for name in ["unix-licences", "licences", "unix-licenses", "licenses"] {
+        let mut rules = RuleSet::built_in().unwrap();
+        rules.switch(name, true, "--enable").unwrap();
+        let (_, on) = rules.iter().find(|(rule, _)| rule.id == "unix-licenses").unwrap();
+        assert!(on, "{name}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! A tree of files as plain data: what lies where, how large it is and what it is.
 //!
-//! A [`Tree`] may come from a folder on disk ([`scan`]) or from the entries of zips; nothing in it says which, so that
+//! A [`Tree`] may come from a directory on disk ([`scan`]) or from the entries of zips; nothing in it says which, so that
 //! every question about a tree has one answer for both.
 
 pub mod component;
@@ -22,7 +22,7 @@ use crate::size::Bytes;
 /// What one path of a tree is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// A folder.
+    /// A directory.
     Directory(Mode),
     /// A regular file.
     File(File),
@@ -46,8 +46,8 @@ pub struct File {
 pub struct Mode(u16);
 
 impl Mode {
-    /// What a folder has in a layer.
-    pub const FOLDER: Self = Self(0o755);
+    /// What a directory has in a layer.
+    pub const DIRECTORY: Self = Self(0o755);
     /// What a program or script has in a layer.
     pub const EXECUTABLE: Self = Self(0o755);
     /// What any other file has in a layer.
@@ -73,7 +73,7 @@ impl Mode {
     /// What a file has in a layer: 0755 if anyone may execute it, else 0644.
     ///
     /// On Lambda nobody is the owner of /opt, so what counts is what others may do; AWS's documentation asks for
-    /// 644 for files and 755 for folders and executables.
+    /// 644 for files and 755 for directories and executables.
     pub fn in_layer(self) -> Self {
         if self.is_executable() {
             Self::EXECUTABLE
@@ -85,7 +85,7 @@ impl Mode {
 
 impl Entry {
     /// How much this entry counts towards Lambda's unzipped limit: a file its length, a link the length of its target,
-    /// a folder nothing.
+    /// a directory nothing.
     ///
     /// AWS documents no rule; this is how the sum of a zip's entries comes out, and the sizes in AWS's error messages
     /// are no multiples of a disk block.
@@ -98,7 +98,7 @@ impl Entry {
     }
 }
 
-/// Files, folders and links by their path. Every entry's parent folders are entries, too, up to the root, which is not.
+/// Files, directories and links by their path. Every entry's parent directories are entries, too, up to the root, which is not.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tree {
     entries: BTreeMap<TreePath, Entry>,
@@ -119,7 +119,7 @@ impl IntoIterator for Tree {
 pub struct Totals {
     /// Regular files.
     pub files: usize,
-    /// Folders, the root not counted.
+    /// Directories, the root not counted.
     pub directories: usize,
     /// Symbolic links.
     pub symlinks: usize,
@@ -128,12 +128,12 @@ pub struct Totals {
 }
 
 impl Tree {
-    /// Puts an entry at a path, with the folders above it where they are not there yet, and returns what it replaces.
+    /// Puts an entry at a path, with the directories above it where they are not there yet, and returns what it replaces.
     pub fn insert(&mut self, path: TreePath, entry: Entry) -> Option<Entry> {
-        let missing = |(folder, _): &(&str, &str)| !folder.is_empty() && !self.entries.contains_key(*folder);
+        let missing = |(directory, _): &(&str, &str)| !directory.is_empty() && !self.entries.contains_key(*directory);
         let missing = path.splits().take_while(missing).count();
-        for folder in path.ancestors().take(missing) {
-            self.entries.insert(folder, Entry::Directory(Mode::FOLDER));
+        for directory in path.ancestors().take(missing) {
+            self.entries.insert(directory, Entry::Directory(Mode::DIRECTORY));
         }
         self.entries.insert(path, entry)
     }
@@ -190,18 +190,20 @@ impl Tree {
             .filter_map(|(path, file)| Some((path, file.content.object()?)))
     }
 
-    /// The entries below a folder, the folder itself not among them.
-    pub fn below<'a>(&'a self, folder: &'a TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Entry)> {
+    /// The entries below a directory, the directory itself not among them.
+    pub fn below<'a>(&'a self, directory: &'a TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Entry)> {
         // Sorted as text, `a-b` lies between `a` and `a/b`: the run from `a/` on is what lies below `a`.
-        let start = if folder.is_root() {
+        let start = if directory.is_root() {
             Bound::Unbounded
         } else {
-            Bound::Excluded(folder.clone())
+            Bound::Excluded(directory.clone())
         };
         self.entries
             .range((start, Bound::Unbounded))
-            .skip_while(move |(path, _)| path.below(folder).is_none() && path.as_str().starts_with(folder.as_str()))
-            .take_while(move |(path, _)| path.below(folder).is_some())
+            .skip_while(move |(path, _)| {
+                path.below(directory).is_none() && path.as_str().starts_with(directory.as_str())
+            })
+            .take_while(move |(path, _)| path.below(directory).is_some())
     }
 
     /// Counts and sizes over all entries.
@@ -233,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn below_gives_exactly_what_lies_in_a_folder() {
+    fn below_gives_exactly_what_lies_in_a_directory() {
         let mut tree = Tree::default();
         for text in ["a/x", "a/y/z", "a-b/x", "a.c", "ab", "b"] {
             tree.insert(path(text), Entry::Symlink("t".into()));
         }
         let below =
-            |folder: TreePath| -> Vec<String> { tree.below(&folder).map(|(path, _)| path.to_string()).collect() };
+            |directory: TreePath| -> Vec<String> { tree.below(&directory).map(|(path, _)| path.to_string()).collect() };
         assert_eq!(below(path("a")), ["a/x", "a/y", "a/y/z"]);
         assert_eq!(below(path("a/y")), ["a/y/z"]);
         assert_eq!(below(path("b")), [""; 0]);

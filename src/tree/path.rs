@@ -79,7 +79,7 @@ impl TreePath {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The folder that this path lies in; `None` for the root.
+    /// The directory that this path lies in; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         if self.is_root() {
             return None;
@@ -114,7 +114,7 @@ impl TreePath {
         }
     }
 
-    /// The folders above this path as text, from its parent up to the root, each with the part of the path below it.
+    /// The directories above this path as text, from its parent up to the root, each with the part of the path below it.
     pub fn splits(&self) -> impl Iterator<Item = (&str, &str)> {
         let inner = self
             .0
@@ -123,7 +123,7 @@ impl TreePath {
         inner.chain((!self.is_root()).then_some(("", self.0.as_str())))
     }
 
-    /// The folders above this path, from its parent up to the root.
+    /// The directories above this path, from its parent up to the root.
     pub fn ancestors(&self) -> impl Iterator<Item = Self> {
         std::iter::successors(self.parent(), Self::parent)
     }

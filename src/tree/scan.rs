@@ -1,4 +1,4 @@
-//! Reads a folder on disk into a [`Tree`].
+//! Reads a directory on disk into a [`Tree`].
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -25,7 +25,7 @@ pub struct Scan {
     pub problems: Vec<Problem>,
 }
 
-/// Something in the folder that is not in the [`Tree`].
+/// Something in the directory that is not in the [`Tree`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The path inside the tree, escaped by [`escaped`] where it cannot be shown as it is.
@@ -45,11 +45,11 @@ pub enum ProblemKind {
     Special(&'static str),
 }
 
-/// Why a folder cannot be scanned at all.
+/// Why a directory cannot be scanned at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
     /// There is nothing at the path, or it cannot be looked at.
-    #[error("cannot open the tree {path}: {reason}; give the folder in which the runtime was built, such as /opt", path = path.display())]
+    #[error("cannot open the tree {path}: {reason}; give the directory in which the runtime was built, such as /opt", path = path.display())]
     Unreachable {
         /// The path as given.
         path: PathBuf,
@@ -57,9 +57,9 @@ pub enum ScanError {
         reason: std::io::Error,
     },
     /// The path is a file or something else.
-    #[error("{path} is not a folder; give the folder in which the runtime was built, such as /opt", path = .0.display())]
+    #[error("{path} is not a directory; give the directory in which the runtime was built, such as /opt", path = .0.display())]
     NotADirectory(PathBuf),
-    /// The folder has nothing in it.
+    /// The directory has nothing in it.
     #[error("the tree {path} is empty: there is nothing to pack in it; is the runtime built elsewhere?", path = .0.display())]
     Empty(PathBuf),
     /// The user stopped the run.
@@ -67,7 +67,7 @@ pub enum ScanError {
     Interrupted(#[from] Interrupted),
 }
 
-/// Reads the folder: every path, mode and link, and of the files whose content matters the content.
+/// Reads the directory: every path, mode and link, and of the files whose content matters the content.
 ///
 /// Nothing is changed, links are not followed, and sockets, FIFOs and devices are never opened. What cannot be read is
 /// listed and does not stop the scan.
@@ -110,7 +110,7 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
     Ok(Scan { tree, problems })
 }
 
-/// Opens files of a folder by their path in the tree; `None` for what cannot be opened.
+/// Opens files of a directory by their path in the tree; `None` for what cannot be opened.
 pub fn opener(root: &Path) -> impl Fn(&TreePath) -> Option<Box<dyn Read>> + Sync {
     |path| Some(Box::new(fs_err::File::open(root.join(path.as_str())).ok()?))
 }

@@ -74,7 +74,7 @@ fn the_plan_is_shown_and_nothing_is_changed() {
     assert!(
         shown.stdout.ends_with(
             "opt: 2 of 3 files, 8 B, would go; 1, 1 B, would stay. \
-             Nothing was changed: --apply moves it out, --to DIR makes a pruned copy.\n"
+             Nothing was changed: use --apply to prune the tree, or --to DIR to make a pruned copy.\n"
         ),
         "{shown:#?}"
     );
@@ -263,7 +263,7 @@ fn apply_and_undo_leave_the_tree_as_it_was() {
         b"header"
     );
     let again = sandbox.run(["prune", "opt", "--apply"]).expect_status(0);
-    assert!(again.stdout.ends_with("Nothing was to be done.\n"), "{again:#?}");
+    assert!(again.stdout.ends_with("There was nothing to remove.\n"), "{again:#?}");
     let undone = sandbox
         .run(["prune", "opt", "--undo", "--format", "json"])
         .expect_status(0)

@@ -851,7 +851,7 @@ __asm__(".pushsection .note.dlopen,\"a\",@note\n"
 "#;
 
 struct Workshop {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Workshop {
@@ -862,12 +862,12 @@ impl Workshop {
             .output()
             .is_ok_and(|it| it.status.success());
         works.then(|| Self {
-            folder: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir().unwrap(),
         })
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     /// None if the compiler or the C library lacks an option, such as static linking.
@@ -878,7 +878,7 @@ impl Workshop {
             .arg("source.c")
             .args(options)
             .args(["-o", "built"])
-            .current_dir(self.folder.path());
+            .current_dir(self.directory.path());
         let built = command.output().unwrap().status.success();
         built.then(|| fs_err::read(self.path("built")).unwrap())
     }
@@ -887,7 +887,10 @@ impl Workshop {
     fn rewrite(&self, bytes: &[u8], tool: &str, arguments: &[&str]) -> Option<Vec<u8>> {
         self.write("rewritten", bytes);
         let mut command = Command::new(tool);
-        command.args(arguments).arg("rewritten").current_dir(self.folder.path());
+        command
+            .args(arguments)
+            .arg("rewritten")
+            .current_dir(self.directory.path());
         let done = command.output().is_ok_and(|output| output.status.success());
         done.then(|| fs_err::read(self.path("rewritten")).unwrap())
     }

@@ -70,8 +70,8 @@ fn bound_l2(ascending: &[u64], capacity: u64) -> usize {
         }
         let alone_from = ascending.partition_point(|&weight| weight <= capacity - threshold);
         let shared = (alone_from - heavy_from) as u128 * whole;
-        let room = shared.saturating_sub(sums[alone_from] - sums[heavy_from]);
-        let overflow = (sums[heavy_from] - sums[lightest]).saturating_sub(room);
+        let free = shared.saturating_sub(sums[alone_from] - sums[heavy_from]);
+        let overflow = (sums[heavy_from] - sums[lightest]).saturating_sub(free);
         // Never more than one bin for each item, hence the conversion always succeeds.
         let additional = usize::try_from(overflow.div_ceil(whole)).unwrap_or(0);
         bound = bound.max(heavy + additional);

@@ -1,6 +1,6 @@
 //! A search that finds a packing into a given number of bins or proves that there is none.
 
-use super::fit::{Element, Fit, Room, Scale, Size};
+use super::fit::{Element, FreeSpace, Placement, Scale, Size};
 
 /// The search decides on this many of the largest elements, the others follow by best fit.
 ///
@@ -13,7 +13,7 @@ const COST_OF_PLACING: u64 = 16;
 /// What the search found out.
 pub(super) enum Search {
     /// A packing into at most as many bins as asked for.
-    Found(Fit),
+    Found(Placement),
     /// No such packing exists.
     Impossible,
     /// The budget is spent, or the small elements did not fit.
@@ -165,8 +165,8 @@ impl Completion<'_> {
         if !self.spend(self.rest.len() as u64 * COST_OF_PLACING) {
             return Verdict::OutOfBudget;
         }
-        let mut room = Room::new(self.scale, self.bins, self.free.clone());
-        let placed: Option<_> = self.rest.iter().map(|one| room.take_best(one.size)).collect();
+        let mut free = FreeSpace::new(self.scale, self.bins, self.free.clone());
+        let placed: Option<_> = self.rest.iter().map(|one| free.take_best(one.size)).collect();
         if let Some(bins) = placed {
             self.rest_bins = bins;
             Verdict::Done

@@ -101,12 +101,12 @@ pub(super) fn sort_decreasing(elements: &mut [Element], scale: &Scale) {
 }
 
 /// The bin of each element, and the number of bins.
-pub(super) struct Fit {
+pub(super) struct Placement {
     pub bin_of: Vec<usize>,
     pub bins: usize,
 }
 
-impl From<Vec<usize>> for Fit {
+impl From<Vec<usize>> for Placement {
     fn from(bin_of: Vec<usize>) -> Self {
         let bins = bin_of.iter().max().map_or(0, |last| last + 1);
         Self { bin_of, bins }
@@ -116,23 +116,23 @@ impl From<Vec<usize>> for Fit {
 /// The better one of best fit and first fit for elements in decreasing order.
 ///
 /// First fit is left out when best fit already needs no more bins than `enough`.
-pub(super) fn fit_decreasing(elements: &[Element], scale: Scale, enough: usize) -> Fit {
-    let mut room = Room::new(scale, elements.len(), Vec::new());
+pub(super) fn fit_decreasing(elements: &[Element], scale: Scale, enough: usize) -> Placement {
+    let mut free = FreeSpace::new(scale, elements.len(), Vec::new());
     // One bin for each element is always allowed, so that nothing is left out here.
-    let best = Fit::from(
+    let best = Placement::from(
         elements
             .iter()
-            .filter_map(|one| room.take_best(one.size))
+            .filter_map(|one| free.take_best(one.size))
             .collect::<Vec<_>>(),
     );
     if best.bins <= enough {
         return best;
     }
-    first_fit(elements, scale.capacity, best.bins - 1).map_or(best, Fit::from)
+    first_fit(elements, scale.capacity, best.bins - 1).map_or(best, Placement::from)
 }
 
 /// The free space of bins, for best fit.
-pub(super) struct Room {
+pub(super) struct FreeSpace {
     scale: Scale,
     limit: usize,
     free: Vec<Size>,
@@ -140,7 +140,7 @@ pub(super) struct Room {
     by_space: BTreeSet<(u64, usize)>,
 }
 
-impl Room {
+impl FreeSpace {
     /// Bins with this free space, to which others are added until there are `limit`.
     pub fn new(scale: Scale, limit: usize, free: Vec<Size>) -> Self {
         let usable = free.iter().enumerate().filter(|(_, free)| free.items > 0);

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::bound::lower_bound;
 use super::exact::{Search, search};
-use super::fit::{Element, Fit, Room, Scale, Size, fit_decreasing, sort_decreasing};
+use super::fit::{Element, FreeSpace, Placement, Scale, Size, fit_decreasing, sort_decreasing};
 use super::{Capacity, GroupId, Item};
 
 /// Steps of exact search for cutting all groups above the capacity into pieces.
@@ -283,11 +283,11 @@ impl<'a> Problem<'a> {
     /// Places the blocks by best fit, and fills the gaps with the grains and with the items of
     /// blocks that did not fit.
     fn pour(&self, blocks: &[Element], mut grains: Vec<Element>, bins: usize) -> Option<Plan> {
-        let mut room = Room::new(self.scale, bins, Vec::new());
+        let mut free = FreeSpace::new(self.scale, bins, Vec::new());
         let mut elements = Vec::with_capacity(blocks.len() + grains.len());
         let mut bin_of = Vec::with_capacity(blocks.len() + grains.len());
         for &block in blocks {
-            if let Some(bin) = room.take_best(block.size) {
+            if let Some(bin) = free.take_best(block.size) {
                 elements.push(block);
                 bin_of.push(bin);
             } else {
@@ -296,7 +296,7 @@ impl<'a> Problem<'a> {
         }
         sort_decreasing(&mut grains, &self.scale);
         for grain in grains {
-            bin_of.push(room.take_best(grain.size)?);
+            bin_of.push(free.take_best(grain.size)?);
             elements.push(grain);
         }
         Some(self.plan(&elements, &bin_of))
@@ -352,7 +352,7 @@ impl<'a> Problem<'a> {
 }
 
 /// The fewest bins for elements in decreasing order, and whether fewer are proven impossible.
-fn fewest_bins(elements: &[Element], scale: Scale, lower_bound: usize, budget: &mut u64) -> (Fit, bool) {
+fn fewest_bins(elements: &[Element], scale: Scale, lower_bound: usize, budget: &mut u64) -> (Placement, bool) {
     let mut best = fit_decreasing(elements, scale, lower_bound);
     while best.bins > lower_bound {
         match search(elements, scale, best.bins - 1, budget) {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fit::{Room, Size};
+use super::fit::{FreeSpace, Size};
 use super::groups::{Group, Plan, Problem};
 
 /// How many times the number of dissolved bins is raised; it doubles each time.
@@ -130,8 +130,8 @@ impl History {
                 }
             }
         }
-        let mut room = Room::new(problem.scale, limit + dissolved, free);
-        settle(problem, &mut place, &mut room)?;
+        let mut free = FreeSpace::new(problem.scale, limit + dissolved, free);
+        settle(problem, &mut place, &mut free)?;
         Some(Plan {
             bin_of: place.into_iter().collect::<Option<_>>()?,
         })
@@ -190,7 +190,7 @@ impl History {
 
 /// Gives all items without a place one: with the others of their group, or else where they fit
 /// best, and together if possible.
-fn settle(problem: &Problem, place: &mut [Option<usize>], room: &mut Room) -> Option<()> {
+fn settle(problem: &Problem, place: &mut [Option<usize>], free: &mut FreeSpace) -> Option<()> {
     let mut parties: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
     for group in &problem.groups {
         let members = problem.members(group);
@@ -203,8 +203,8 @@ fn settle(problem: &Problem, place: &mut [Option<usize>], room: &mut Room) -> Op
     parties.sort_by_cached_key(|(_, items)| Reverse(problem.share_of(items)));
     parties.retain(|(homes, items)| {
         let bin = problem.size_of_all(items).and_then(|size| match homes[..] {
-            [] => room.take_best(size),
-            _ => homes.iter().copied().find(|&bin| room.take(bin, size)),
+            [] => free.take_best(size),
+            _ => homes.iter().copied().find(|&bin| free.take(bin, size)),
         });
         for &item in items {
             place[item] = bin;
@@ -215,8 +215,8 @@ fn settle(problem: &Problem, place: &mut [Option<usize>], room: &mut Room) -> Op
         items.sort_by_key(|&item| Reverse(problem.size_of(item).weight));
         for item in items {
             let size = problem.size_of(item);
-            let home = homes.iter().copied().find(|&bin| room.take(bin, size));
-            let bin = home.or_else(|| room.take_best(size))?;
+            let home = homes.iter().copied().find(|&bin| free.take(bin, size));
+            let bin = home.or_else(|| free.take_best(size))?;
             if home.is_none() && homes.len() < MOST_HOMES {
                 homes.push(bin);
             }

@@ -120,8 +120,8 @@ fn bound_l2(items: &[Item], capacity: u64) -> usize {
         let light: u64 = weights()
             .filter(|&weight| 2 * weight <= capacity && weight >= threshold)
             .sum();
-        let room = heavy.len() as u64 * capacity - heavy.iter().sum::<u64>();
-        let more = light.saturating_sub(room).div_ceil(capacity);
+        let free = heavy.len() as u64 * capacity - heavy.iter().sum::<u64>();
+        let more = light.saturating_sub(free).div_ceil(capacity);
         alone + heavy.len() + usize::try_from(more).unwrap()
     };
     (0..=capacity / 2).map(bound).max().unwrap_or(0)

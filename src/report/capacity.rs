@@ -1,25 +1,28 @@
-//! What `pack` answers where the layers would be refused.
+//! The report of `pack` if the layers exceed the limits.
 
 use super::table::{Column, RenderOptions, long_table};
-use crate::pack::{Misfit, Part};
+use crate::pack::{CapacityReport, SizeEntry};
 use crate::size::exact;
 use crate::tree::path::escaped;
 
 /// Why it does not fit, what would help, and what is large.
-pub fn misfit(misfit: &Misfit, render: RenderOptions) -> String {
-    let mut text = format!("It does not fit for {} on {}:\n", misfit.runtime, misfit.arch);
-    for reason in &misfit.reasons {
+pub fn over_capacity(over_capacity: &CapacityReport, render: RenderOptions) -> String {
+    let mut text = format!(
+        "The layers exceed the limits for {} on {}:\n",
+        over_capacity.runtime, over_capacity.arch
+    );
+    for reason in &over_capacity.reasons {
         text += &render.folded("  ", &escaped(reason.as_bytes()));
     }
     text += &format!(
-        "All of it has {} zipped, {} unzipped. Nothing was written.\n",
-        misfit.totals.zipped_bytes, misfit.totals.unzipped_bytes
+        "In total {} zipped, {} unzipped. Nothing was written.\n",
+        over_capacity.totals.zipped_bytes, over_capacity.totals.unzipped_bytes
     );
-    text += &render.heading("What would make it fit");
-    for way in &misfit.ways {
+    text += &render.heading("What makes it fit");
+    for way in &over_capacity.ways {
         text += &format!("  {}: {}\n", way.option, counted(way.layers));
     }
-    for file in &misfit.too_large {
+    for file in &over_capacity.too_large {
         if let Some(stripped) = file.stripped_bytes {
             let path = escaped(file.path.as_bytes());
             text += &format!(
@@ -28,13 +31,13 @@ pub fn misfit(misfit: &Misfit, render: RenderOptions) -> String {
             );
         }
     }
-    for rule in misfit.rules_off.iter().filter(|rule| rule.fits) {
+    for rule in over_capacity.rules_off.iter().filter(|rule| rule.fits) {
         text += &format!("  --enable {}: saves up to {} zipped\n", rule.id, rule.zipped_bytes);
     }
-    text += "  leaving out what is large with --drop; a container image may have 10 GB\n";
-    if !misfit.rules_off.is_empty() {
-        text += &render.heading("Rules that are off and would take some of it");
-        let rows = misfit.rules_off.iter().map(|rule| {
+    text += "  --drop GLOB for large files; a container image may have 10 GB\n";
+    if !over_capacity.rules_off.is_empty() {
+        text += &render.heading("Disabled rules that would remove some of it");
+        let rows = over_capacity.rules_off.iter().map(|rule| {
             vec![
                 rule.id.clone(),
                 exact(rule.files as u64),
@@ -49,15 +52,15 @@ pub fn misfit(misfit: &Misfit, render: RenderOptions) -> String {
             Column::Right("Files"),
             Column::Right("Zipped"),
             Column::Right("Unzipped"),
-            Column::Left("Fits then"),
-            Column::Left("What stops working"),
+            Column::Left("Fits"),
+            Column::Left("Lost without it"),
         ];
         text += &render.table(&columns, rows.collect());
     }
-    text += &render.heading("What is large");
-    text += &parts("Component", &misfit.components, render);
+    text += &render.heading("Largest files and components");
+    text += &parts("Component", &over_capacity.components, render);
     text.push('\n');
-    text + &parts("File", &misfit.files, render)
+    text + &parts("File", &over_capacity.files, render)
 }
 
 fn counted(layers: usize) -> String {
@@ -68,7 +71,7 @@ fn counted(layers: usize) -> String {
     }
 }
 
-fn parts(title: &'static str, parts: &[Part], render: RenderOptions) -> String {
+fn parts(title: &'static str, parts: &[SizeEntry], render: RenderOptions) -> String {
     let rows = parts.iter().map(|part| {
         vec![
             escaped(part.name.as_bytes()),

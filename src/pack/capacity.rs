@@ -1,4 +1,4 @@
-//! Whether what is to be packed fits on Lambda, and if not, what would make it fit. Pure.
+//! Checks packed entries against Lambda's limits on layers, and finds options that keep to them. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,22 +8,22 @@ use serde::Serialize;
 use super::bins::{self, Capacity, Item, Packing};
 use super::zip::END_SIZE;
 use crate::limits;
-use crate::manifest::Via;
+use crate::manifest::UploadRoute;
 use crate::runtime::{Arch, Runtime};
 use crate::size::{Bytes, exact};
 use crate::tree::TreePath;
 use crate::tree::path::escaped;
 
-/// The version of the document that says why layers do not fit.
+/// Version of the schema of [`CapacityReport`].
 const SCHEMA_VERSION: u32 = 1;
 
-/// How many files the answer lists, the largest first.
+/// How many files the report lists, the largest first.
 const FILES: usize = 20;
 
 /// The option with which only the unzipped size is limited.
 const THROUGH_S3: &str = "--via s3";
 
-/// What has to be kept to.
+/// Limits on the layers: Lambda's own, or stricter ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The largest zip.
@@ -33,7 +33,7 @@ pub struct Limits {
     /// The most that all layers together may have unzipped.
     pub unzipped: Bytes,
     /// How the layers get to AWS.
-    pub via: Via,
+    pub via: UploadRoute,
 }
 
 impl Limits {
@@ -42,7 +42,7 @@ impl Limits {
         max: Bytes(50_000_000),
         layers: limits::LAYERS,
         unzipped: Bytes(limits::UNZIPPED_BYTES - 1),
-        via: Via::Direct,
+        via: UploadRoute::Direct,
     };
 
     pub(super) fn capacity(&self) -> Capacity {
@@ -59,7 +59,7 @@ fn capacity(max: Bytes) -> Capacity {
 
 /// One entry with its exact sizes.
 #[derive(Debug, Clone)]
-pub(super) struct Piece<'a> {
+pub(super) struct Candidate<'a> {
     pub(super) path: &'a TreePath,
     pub(super) component: &'a str,
     /// What it adds to a zip, and what it should share one with.
@@ -69,19 +69,19 @@ pub(super) struct Piece<'a> {
     pub(super) stripped: Option<Bytes>,
 }
 
-/// What is known of the rules that are off. It is asked for only where something does not fit.
-pub(super) struct Off<'a> {
+/// Queries on the rules that are disabled, used only if the limits are exceeded.
+pub(super) struct DisabledRules<'a> {
     /// Those that would take a path.
     pub(super) taking: &'a dyn Fn(&TreePath) -> Vec<&'a str>,
     /// What stops working without what one takes.
     pub(super) breaks: &'a dyn Fn(&str) -> String,
 }
 
-/// Why the layers would be refused, with what would help.
+/// Report on layers that exceed the limits, with options that would make them fit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Misfit {
-    /// The version of this form.
+pub struct CapacityReport {
+    /// Version of this document's schema.
     pub schema_version: u32,
     /// Always false: nothing was written.
     pub ok: bool,
@@ -96,26 +96,26 @@ pub struct Misfit {
     /// What was allowed unzipped.
     pub max_unzipped_bytes: Bytes,
     /// How the layers were to get to AWS.
-    pub via: Via,
+    pub via: UploadRoute,
     /// What it comes to.
-    pub totals: MisfitTotals,
+    pub totals: CapacityTotals,
     /// Each limit that is exceeded, in words.
     pub reasons: Vec<String>,
     /// Files that do not fit into a zip even alone.
     pub too_large: Vec<TooLarge>,
     /// What would make it fit, the least first.
-    pub ways: Vec<Way>,
+    pub ways: Vec<Alternative>,
     /// Rules that are off and would take something of it, the one that saves most first.
     pub rules_off: Vec<Saving>,
     /// What there is, the largest first.
-    pub components: Vec<Part>,
+    pub components: Vec<SizeEntry>,
     /// The largest files.
-    pub files: Vec<Part>,
+    pub files: Vec<SizeEntry>,
 }
 
-impl std::error::Error for Misfit {}
+impl std::error::Error for CapacityReport {}
 
-impl fmt::Display for Misfit {
+impl fmt::Display for CapacityReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "it does not fit: {}.", escaped(self.reasons.join("; ").as_bytes()))?;
         if !self.ways.is_empty() {
@@ -128,10 +128,10 @@ impl fmt::Display for Misfit {
     }
 }
 
-/// What the contents come to.
+/// Sizes of everything that was to be packed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct MisfitTotals {
+pub struct CapacityTotals {
     /// The fewest layers that were found; `None` where a file is too large for any.
     pub layers: Option<usize>,
     /// Fewer layers than this are impossible.
@@ -156,17 +156,17 @@ pub struct TooLarge {
     pub rules: Vec<String>,
 }
 
-/// Another choice with which all limits are kept.
+/// A command-line option with which all limits are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Way {
+pub struct Alternative {
     /// The option, as it is to be added to the command line.
     pub option: String,
     /// How many layers it comes to.
     pub layers: usize,
 }
 
-/// What a rule that is off would save.
+/// What a disabled rule would save.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Saving {
@@ -184,10 +184,10 @@ pub struct Saving {
     pub breaks: String,
 }
 
-/// A component or a file.
+/// The sizes of a component or of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Part {
+pub struct SizeEntry {
     /// Its name or path.
     pub name: String,
     /// Files and links.
@@ -199,16 +199,16 @@ pub struct Part {
 }
 
 /// Why `packing`, which is `None` where a file is too large, does not keep to the limits; `None` if it does.
-pub(super) fn misfit(
-    pieces: &[Piece<'_>],
+pub(super) fn over_capacity(
+    candidates: &[Candidate<'_>],
     packing: Option<&Packing>,
     limits: &Limits,
-    off: &Off<'_>,
+    disabled: &DisabledRules<'_>,
     runtime: &Runtime,
-) -> Option<Misfit> {
-    let all: Vec<&Piece<'_>> = pieces.iter().collect();
+) -> Option<CapacityReport> {
+    let all: Vec<&Candidate<'_>> = candidates.iter().collect();
     let unzipped: Bytes = unzipped(&all);
-    let too_large = too_large(pieces, limits, off);
+    let too_large = too_large(candidates, limits, disabled);
     let mut reasons = Vec::new();
     for file in &too_large {
         reasons.push(format!(
@@ -241,7 +241,7 @@ pub(super) fn misfit(
     if reasons.is_empty() {
         return None;
     }
-    Some(Misfit {
+    Some(CapacityReport {
         schema_version: SCHEMA_VERSION,
         ok: false,
         runtime: runtime.name.clone(),
@@ -250,64 +250,67 @@ pub(super) fn misfit(
         max_layers: limits.layers,
         max_unzipped_bytes: limits.unzipped,
         via: limits.via,
-        totals: MisfitTotals {
+        totals: CapacityTotals {
             layers: packing.map(|packing| packing.bins.len()),
             lower_bound: packing.map(|packing| packing.lower_bound),
-            zipped_bytes: pieces.iter().map(|piece| Bytes(piece.item.weight)).sum(),
+            zipped_bytes: candidates.iter().map(|candidate| Bytes(candidate.item.weight)).sum(),
             unzipped_bytes: unzipped,
         },
         reasons,
         too_large,
         ways: ways(&all, limits),
-        rules_off: savings(pieces, limits, off),
-        components: parts(pieces, |piece| piece.component, usize::MAX),
-        files: parts(pieces, |piece| piece.path.as_str(), FILES),
+        rules_off: savings(candidates, limits, disabled),
+        components: parts(candidates, |candidate| candidate.component, usize::MAX),
+        files: parts(candidates, |candidate| candidate.path.as_str(), FILES),
     })
 }
 
 /// How many layers there would be with the largest zips that a request can carry, where that is fewer than `layers`.
-pub(super) fn layers_at_limit(pieces: &[Piece<'_>], layers: usize, limits: &Limits) -> Option<usize> {
+pub(super) fn layers_at_limit(candidates: &[Candidate<'_>], layers: usize, limits: &Limits) -> Option<usize> {
     let most = Bytes(limits::ZIPPED_BYTES);
-    if layers < 2 || limits.via == Via::S3 || limits.max >= most {
+    if layers < 2 || limits.via == UploadRoute::S3 || limits.max >= most {
         return None;
     }
-    let all: Vec<&Piece<'_>> = pieces.iter().collect();
+    let all: Vec<&Candidate<'_>> = candidates.iter().collect();
     needed(&all, most).filter(|needed| *needed < layers)
 }
 
-fn too_large(pieces: &[Piece<'_>], limits: &Limits, off: &Off<'_>) -> Vec<TooLarge> {
-    pieces
+fn too_large(candidates: &[Candidate<'_>], limits: &Limits, disabled: &DisabledRules<'_>) -> Vec<TooLarge> {
+    candidates
         .iter()
-        .filter(|piece| piece.item.weight > limits.capacity().weight)
-        .map(|piece| TooLarge {
-            path: piece.path.to_string(),
-            zipped_bytes: Bytes(piece.item.weight + END_SIZE),
-            stripped_bytes: piece.stripped.map(|stripped| Bytes(stripped.0 + END_SIZE)),
-            rules: (off.taking)(piece.path).into_iter().map(ToOwned::to_owned).collect(),
+        .filter(|candidate| candidate.item.weight > limits.capacity().weight)
+        .map(|candidate| TooLarge {
+            path: candidate.path.to_string(),
+            zipped_bytes: Bytes(candidate.item.weight + END_SIZE),
+            stripped_bytes: candidate.stripped.map(|stripped| Bytes(stripped.0 + END_SIZE)),
+            rules: (disabled.taking)(candidate.path)
+                .into_iter()
+                .map(ToOwned::to_owned)
+                .collect(),
         })
         .collect()
 }
 
-/// The number of zips of at most `max` bytes that pieces need, as far as is found; `None` where one is too large.
-fn needed(pieces: &[&Piece<'_>], max: Bytes) -> Option<usize> {
-    let items: Vec<Item> = pieces.iter().map(|piece| piece.item).collect();
+/// The number of zips of at most `max` bytes that candidates need, as far as is found; `None` where one is too large.
+fn needed(candidates: &[&Candidate<'_>], max: Bytes) -> Option<usize> {
+    let items: Vec<Item> = candidates.iter().map(|candidate| candidate.item).collect();
     let packing = bins::pack(&items, capacity(max), &[]).ok()?;
     Some(packing.bins.len())
 }
 
-fn unzipped(pieces: &[&Piece<'_>]) -> Bytes {
-    pieces.iter().map(|piece| piece.unzipped).sum()
+fn unzipped(candidates: &[&Candidate<'_>]) -> Bytes {
+    candidates.iter().map(|candidate| candidate.unzipped).sum()
 }
 
 /// The number of layers, where all limits are kept with zips of at most `max` bytes.
-fn fitting(pieces: &[&Piece<'_>], limits: &Limits, max: Bytes) -> Option<usize> {
-    let fits = unzipped(pieces) <= limits.unzipped;
-    needed(pieces, max).filter(|layers| fits && *layers <= limits.layers)
+fn fitting(candidates: &[&Candidate<'_>], limits: &Limits, max: Bytes) -> Option<usize> {
+    let fits = unzipped(candidates) <= limits.unzipped;
+    needed(candidates, max).filter(|layers| fits && *layers <= limits.layers)
 }
 
 /// Larger zips: as large as a request can carry, and as large as they can be in a bucket.
-fn ways(pieces: &[&Piece<'_>], limits: &Limits) -> Vec<Way> {
-    if limits.via == Via::S3 {
+fn ways(candidates: &[&Candidate<'_>], limits: &Limits) -> Vec<Alternative> {
+    if limits.via == UploadRoute::S3 {
         return Vec::new();
     }
     let larger = [
@@ -318,30 +321,33 @@ fn ways(pieces: &[&Piece<'_>], limits: &Limits) -> Vec<Way> {
         .into_iter()
         .filter(|(max, _)| *max > limits.max.0)
         .filter_map(|(max, option)| {
-            let layers = fitting(pieces, limits, Bytes(max))?;
-            Some(Way { option, layers })
+            let layers = fitting(candidates, limits, Bytes(max))?;
+            Some(Alternative { option, layers })
         })
         .collect()
 }
 
-fn savings(pieces: &[Piece<'_>], limits: &Limits, off: &Off<'_>) -> Vec<Saving> {
-    let takers: Vec<Vec<&str>> = pieces.iter().map(|piece| (off.taking)(piece.path)).collect();
+fn savings(candidates: &[Candidate<'_>], limits: &Limits, disabled: &DisabledRules<'_>) -> Vec<Saving> {
+    let takers: Vec<Vec<&str>> = candidates
+        .iter()
+        .map(|candidate| (disabled.taking)(candidate.path))
+        .collect();
     let ids: BTreeSet<&str> = takers.iter().flatten().copied().collect();
     let mut savings: Vec<Saving> = ids
         .into_iter()
         .map(|id| {
             let (mut taken, mut left) = (Vec::new(), Vec::new());
-            for (piece, takers) in pieces.iter().zip(&takers) {
+            for (candidate, takers) in candidates.iter().zip(&takers) {
                 let side = if takers.contains(&id) { &mut taken } else { &mut left };
-                side.push(piece);
+                side.push(candidate);
             }
             Saving {
                 id: id.to_owned(),
                 files: taken.len(),
-                zipped_bytes: taken.iter().map(|piece| Bytes(piece.item.weight)).sum(),
+                zipped_bytes: taken.iter().map(|candidate| Bytes(candidate.item.weight)).sum(),
                 unzipped_bytes: unzipped(&taken),
                 fits: fitting(&left, limits, limits.max).is_some(),
-                breaks: (off.breaks)(id),
+                breaks: (disabled.breaks)(id),
             }
         })
         .collect();
@@ -350,17 +356,21 @@ fn savings(pieces: &[Piece<'_>], limits: &Limits, off: &Off<'_>) -> Vec<Saving> 
 }
 
 /// The sizes by name, the largest first.
-fn parts<'a>(pieces: &'a [Piece<'a>], name: impl Fn(&'a Piece<'a>) -> &'a str, most: usize) -> Vec<Part> {
+fn parts<'a>(
+    candidates: &'a [Candidate<'a>],
+    name: impl Fn(&'a Candidate<'a>) -> &'a str,
+    most: usize,
+) -> Vec<SizeEntry> {
     let mut sums: BTreeMap<&str, (usize, Bytes, Bytes)> = BTreeMap::new();
-    for piece in pieces {
-        let (files, zipped, unzipped) = sums.entry(name(piece)).or_default();
+    for candidate in candidates {
+        let (files, zipped, unzipped) = sums.entry(name(candidate)).or_default();
         *files += 1;
-        *zipped += Bytes(piece.item.weight);
-        *unzipped += piece.unzipped;
+        *zipped += Bytes(candidate.item.weight);
+        *unzipped += candidate.unzipped;
     }
-    let mut parts: Vec<Part> = sums
+    let mut parts: Vec<SizeEntry> = sums
         .into_iter()
-        .map(|(name, (files, zipped_bytes, unzipped_bytes))| Part {
+        .map(|(name, (files, zipped_bytes, unzipped_bytes))| SizeEntry {
             name: name.to_owned(),
             files,
             zipped_bytes,
@@ -378,12 +388,12 @@ mod tests {
     use super::*;
     use crate::runtime::DEFAULT;
 
-    fn answer(sizes: &[(&str, u64, u64, &'static str)], limits: Limits) -> (Option<Misfit>, Option<usize>) {
+    fn answer(sizes: &[(&str, u64, u64, &'static str)], limits: Limits) -> (Option<CapacityReport>, Option<usize>) {
         let paths: Vec<TreePath> = sizes.iter().map(|(path, ..)| TreePath::new(path).unwrap()).collect();
-        let pieces: Vec<Piece<'_>> = sizes
+        let candidates: Vec<Candidate<'_>> = sizes
             .iter()
             .zip(&paths)
-            .map(|((_, zipped, unzipped, _), path)| Piece {
+            .map(|((_, zipped, unzipped, _), path)| Candidate {
                 path,
                 component: path.names().next().unwrap_or_default(),
                 item: Item {
@@ -394,11 +404,11 @@ mod tests {
                 stripped: None,
             })
             .collect();
-        let items: Vec<Item> = pieces.iter().map(|piece| piece.item).collect();
+        let items: Vec<Item> = candidates.iter().map(|candidate| candidate.item).collect();
         let packing = bins::pack(&items, limits.capacity(), &[]).ok();
         let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
         let layers = packing.as_ref().map_or(0, |packing| packing.bins.len());
-        let off = Off {
+        let disabled = DisabledRules {
             taking: &|path| {
                 let of = |(name, ..): &&(&str, u64, u64, &'static str)| *name == path.as_str();
                 let rules = sizes.iter().find(of).map_or("", |(.., rules)| *rules);
@@ -407,8 +417,8 @@ mod tests {
             breaks: &str::to_owned,
         };
         (
-            misfit(&pieces, packing.as_ref(), &limits, &off, &runtime),
-            layers_at_limit(&pieces, layers, &limits),
+            over_capacity(&candidates, packing.as_ref(), &limits, &disabled, &runtime),
+            layers_at_limit(&candidates, layers, &limits),
         )
     }
 
@@ -416,15 +426,15 @@ mod tests {
     fn what_keeps_to_the_limits_is_no_misfit() {
         let limits = Limits::DEFAULT;
         assert_eq!(answer(&[("a/x", 40_000_000, 262_143_999, "")], limits).0, None);
-        let (misfit, _) = answer(&[("a/x", 40_000_000, 262_144_000, "unix-man")], limits);
-        let misfit = misfit.unwrap();
+        let (over_capacity, _) = answer(&[("a/x", 40_000_000, 262_144_000, "unix-man")], limits);
+        let over_capacity = over_capacity.unwrap();
         assert_eq!(
-            misfit.reasons,
+            over_capacity.reasons,
             ["262,144,000 bytes unzipped are more than the 262,143,999 allowed"]
         );
         // Larger zips are no help; leaving it out is.
-        assert_eq!(misfit.ways, []);
-        assert!(misfit.rules_off[0].fits && misfit.rules_off[0].id == "unix-man");
+        assert_eq!(over_capacity.ways, []);
+        assert!(over_capacity.rules_off[0].fits && over_capacity.rules_off[0].id == "unix-man");
     }
 
     #[test]
@@ -436,57 +446,57 @@ mod tests {
             layers: 4,
             ..Limits::DEFAULT
         };
-        let misfit = answer(&large, limits).0.unwrap();
-        assert_eq!(misfit.reasons, ["5 layers are needed, more than the 4 allowed"]);
-        let ways: Vec<_> = misfit
+        let over_capacity = answer(&large, limits).0.unwrap();
+        assert_eq!(over_capacity.reasons, ["5 layers are needed, more than the 4 allowed"]);
+        let ways: Vec<_> = over_capacity
             .ways
             .iter()
             .map(|way| (way.option.as_str(), way.layers))
             .collect();
         assert_eq!(ways, [("--via s3", 1)]);
-        assert_eq!(misfit.components[0].name, "a");
-        assert_eq!(misfit.components[0].zipped_bytes, Bytes(80_000_000));
+        assert_eq!(over_capacity.components[0].name, "a");
+        assert_eq!(over_capacity.components[0].zipped_bytes, Bytes(80_000_000));
         let mut with_rules = large;
         with_rules[4].3 = "r-recommended unix-man";
-        with_rules.push(("c/2", 10, 10, "unix-licences"));
-        let misfit = answer(&with_rules, limits).0.unwrap();
-        let off: Vec<_> = misfit
+        with_rules.push(("c/2", 10, 10, "unix-licenses"));
+        let over_capacity = answer(&with_rules, limits).0.unwrap();
+        let disabled: Vec<_> = over_capacity
             .rules_off
             .iter()
             .map(|rule| (rule.id.as_str(), rule.fits))
             .collect();
         assert_eq!(
-            off,
-            [("r-recommended", true), ("unix-man", true), ("unix-licences", false)]
+            disabled,
+            [("r-recommended", true), ("unix-man", true), ("unix-licenses", false)]
         );
     }
 
     #[test]
     fn a_file_that_is_too_large_alone() {
-        let misfit = answer(
+        let over_capacity = answer(
             &[("large", 51_000_000, 60_000_000, ""), ("small", 7, 7, "")],
             Limits::DEFAULT,
         );
-        let misfit = misfit.0.unwrap();
+        let over_capacity = over_capacity.0.unwrap();
         assert_eq!(
-            misfit.reasons,
+            over_capacity.reasons,
             ["large alone makes a zip of 51,000,022 bytes, more than the 50,000,000 allowed"]
         );
-        let ways: Vec<_> = misfit.ways.iter().map(|way| way.option.as_str()).collect();
+        let ways: Vec<_> = over_capacity.ways.iter().map(|way| way.option.as_str()).collect();
         assert_eq!(ways, ["--max 52428799", "--via s3"]);
-        assert_eq!(misfit.totals.layers, None);
+        assert_eq!(over_capacity.totals.layers, None);
     }
 
     #[test]
     fn mebibytes_are_proposed_where_they_save_a_layer() {
-        let pieces = |zipped| [("a", zipped, 1, ""), ("b", 26_000_000, 1, "")];
-        assert_eq!(answer(&pieces(26_000_000), Limits::DEFAULT).1, Some(1));
-        assert_eq!(answer(&pieces(24_000_000 - 22), Limits::DEFAULT).1, None);
-        assert_eq!(answer(&pieces(27_000_000), Limits::DEFAULT).1, None);
+        let candidates = |zipped| [("a", zipped, 1, ""), ("b", 26_000_000, 1, "")];
+        assert_eq!(answer(&candidates(26_000_000), Limits::DEFAULT).1, Some(1));
+        assert_eq!(answer(&candidates(24_000_000 - 22), Limits::DEFAULT).1, None);
+        assert_eq!(answer(&candidates(27_000_000), Limits::DEFAULT).1, None);
         let s3 = Limits {
-            via: Via::S3,
+            via: UploadRoute::S3,
             ..Limits::DEFAULT
         };
-        assert_eq!(answer(&pieces(26_000_000), s3).1, None);
+        assert_eq!(answer(&candidates(26_000_000), s3).1, None);
     }
 }

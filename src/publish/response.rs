@@ -1,4 +1,4 @@
-//! What AWS answers, as far as it is needed. Nothing else of an answer is kept: it holds signed links as well.
+//! Responses of the aws command, as far as they are needed. Nothing else of one is kept: it holds signed links as well.
 
 use std::collections::BTreeSet;
 
@@ -28,9 +28,9 @@ struct Content {
 }
 
 impl Version {
-    /// Reads an answer; `None` if it is not a version of this layer. Why not is not said: the words could hold a secret.
-    pub(super) fn read(answer: &str, layer: &str) -> Option<Self> {
-        let version: Self = serde_json::from_str(answer).ok()?;
+    /// Reads a response; `None` if it is not a version of this layer. Why not is not said: the words could hold a secret.
+    pub(super) fn read(response: &str, layer: &str) -> Option<Self> {
+        let version: Self = serde_json::from_str(response).ok()?;
         is_arn_of(&version.arn, layer, version.number).then_some(version)
     }
 
@@ -45,7 +45,7 @@ impl Version {
         let set = |names: &Option<Vec<String>>| names.iter().flatten().cloned().collect::<BTreeSet<String>>();
         self.holds(&layer.code_sha256)
             && same_description(&text(&self.description), &layer.description())
-            && text(&self.license_info) == text(&publishing.wishes.license)
+            && text(&self.license_info) == text(&publishing.options.license)
             && set(&self.compatible_runtimes) == publishing.runtimes.iter().cloned().collect()
             && set(&self.compatible_architectures) == BTreeSet::from([publishing.arch.to_string()])
     }
@@ -70,7 +70,7 @@ fn same_description(a: &str, b: &str) -> bool {
 }
 
 /// The newest of a layer's versions; `None` if it has none.
-pub(super) fn newest(answer: &str) -> Result<Option<u64>, serde_json::Error> {
+pub(super) fn newest(response: &str) -> Result<Option<u64>, serde_json::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Versions {
@@ -82,22 +82,22 @@ pub(super) fn newest(answer: &str) -> Result<Option<u64>, serde_json::Error> {
     struct Listed {
         version: u64,
     }
-    if answer.trim().is_empty() {
-        // So the aws tool prints an answer without any field.
+    if response.trim().is_empty() {
+        // So the aws tool prints a response without any field.
         return Ok(None);
     }
-    let versions: Versions = serde_json::from_str(answer)?;
+    let versions: Versions = serde_json::from_str(response)?;
     Ok(versions.layer_versions.into_iter().map(|listed| listed.version).max())
 }
 
 /// The length of an object in a bucket.
-pub(super) fn object_length(answer: &str) -> Option<u64> {
+pub(super) fn object_length(response: &str) -> Option<u64> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Object {
         content_length: u64,
     }
-    Some(serde_json::from_str::<Object>(answer).ok()?.content_length)
+    Some(serde_json::from_str::<Object>(response).ok()?.content_length)
 }
 
 /// Whether an ARN is that of a version of this layer.
@@ -124,7 +124,7 @@ pub(super) fn place(arn: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::tests::{answer, publishing};
+    use crate::publish::tests::{publishing, response};
 
     #[test]
     fn the_newest_version_is_the_one_with_the_highest_number() {
@@ -167,15 +167,15 @@ mod tests {
     fn one_other_attribute_makes_another_version() {
         let publishing = publishing(&["one"]);
         let layer = &publishing.layers[0];
-        let same = answer(layer, &publishing, 3);
-        let is = |answer: &serde_json::Value| {
-            Version::read(&answer.to_string(), "r-1").is_some_and(|version| version.is(layer, &publishing))
+        let same = response(layer, &publishing, 3);
+        let is = |response: &serde_json::Value| {
+            Version::read(&response.to_string(), "r-1").is_some_and(|version| version.is(layer, &publishing))
         };
         assert!(is(&same));
         let with = |field: &str, value: serde_json::Value| {
-            let mut answer = same.clone();
-            answer[field] = value;
-            answer
+            let mut response = same.clone();
+            response[field] = value;
+            response
         };
         assert!(is(&with("LicenseInfo", "".into())), "an empty text is none");
         let older = format!("lambdar-prune 0.0.1, SHA-256 {}", layer.sha256);

@@ -2,7 +2,7 @@
 
 /// The names and fields as they stand on the command line.
 #[derive(Debug, Clone, Default)]
-pub struct Wishes {
+pub struct PublishOptions {
     /// The layers are called this, with `-1`, `-2`, … behind it.
     pub name: String,
     /// The region, if it is not to be the aws tool's own choice.
@@ -13,7 +13,7 @@ pub struct Wishes {
     pub bucket: Option<String>,
     /// What the keys in the bucket begin with.
     pub prefix: Option<String>,
-    /// The licence: an SPDX identifier, a URL or a text.
+    /// The license: an SPDX identifier, a URL or a text.
     pub license: Option<String>,
 }
 
@@ -33,14 +33,14 @@ const NAME: usize = 64;
 /// Lengths of a bucket's name and of a key (AWS Lambda API reference, LayerVersionContentInput).
 const BUCKET: std::ops::RangeInclusive<usize> = 3..=63;
 const KEY: usize = 1024;
-/// The longest licence (AWS Lambda API reference, PublishLayerVersion).
+/// The longest license (AWS Lambda API reference, PublishLayerVersion).
 const LICENSE: usize = 512;
 /// Longer than any region that there is; the longest label of a host name (RFC 1035, section 2.3.4).
 const REGION: usize = 63;
 /// A SHA-256 in hexadecimal digits.
 const SHA256: usize = 64;
 
-impl Wishes {
+impl PublishOptions {
     /// Whether AWS can take these names and fields for so many layers.
     pub fn check(&self, layers: usize) -> Result<(), FieldError> {
         let error = |option, reason: Option<String>| match reason {
@@ -62,12 +62,12 @@ impl Wishes {
 
     /// The key of a zip in the bucket. It names the content, so that the same zip is never sent twice.
     pub fn key(&self, sha256: &str) -> String {
-        format!("{}{sha256}.zip", folder(self.prefix.as_deref().unwrap_or_default()))
+        format!("{}{sha256}.zip", directory(self.prefix.as_deref().unwrap_or_default()))
     }
 }
 
 /// A prefix with the slash that keeps it apart from the name behind it.
-fn folder(prefix: &str) -> String {
+fn directory(prefix: &str) -> String {
     if prefix.is_empty() || prefix.ends_with('/') {
         prefix.to_owned()
     } else {
@@ -98,14 +98,14 @@ fn name_fault(name: &str, layers: usize) -> Option<String> {
 fn region_fault(region: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if region.is_empty() || region.len() > REGION || region.starts_with('-') || !region.chars().all(plain) {
-        return Some("it is no region; one is eu-central-1".to_owned());
+        return Some("it is not a region; an example is eu-central-1".to_owned());
     }
     None
 }
 
 fn profile_fault(profile: &str) -> Option<String> {
     if profile.is_empty() || profile.starts_with('-') || profile.chars().any(char::is_control) {
-        return Some("it is no profile; `aws configure list-profiles` shows those that there are".to_owned());
+        return Some("it is not a profile; `aws configure list-profiles` lists them".to_owned());
     }
     None
 }
@@ -121,7 +121,7 @@ fn bucket_fault(bucket: &str) -> Option<String> {
     }
     if let Some(wrong) = first_other(bucket, |c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
         let hint = if bucket.starts_with("s3:") {
-            "; give the name alone, and the folder with --prefix"
+            "; give the name alone, and the directory with --prefix"
         } else {
             ""
         };
@@ -143,7 +143,7 @@ fn prefix_fault(prefix: &str) -> Option<String> {
     if !prefix.is_empty() && parts.into_iter().any(|part| ["", ".", ".."].contains(&part)) {
         return Some("it has an empty part, or one of dots; write it as in team/layers".to_owned());
     }
-    let length = folder(prefix).len() + SHA256 + ".zip".len();
+    let length = directory(prefix).len() + SHA256 + ".zip".len();
     (length > KEY).then(|| format!("the key would have {length} characters; S3 takes {KEY}"))
 }
 
@@ -260,23 +260,23 @@ mod tests {
 
     #[test]
     fn the_option_at_fault_is_named() {
-        let wishes = Wishes {
+        let options = PublishOptions {
             name: "r".to_owned(),
             region: Some("nowhere at all".to_owned()),
-            ..Wishes::default()
+            ..PublishOptions::default()
         };
-        let error = wishes.check(2).unwrap_err().to_string();
-        assert_eq!(error, "--region: it is no region; one is eu-central-1");
-        assert_eq!(wishes.layer(2), "r-2");
+        let error = options.check(2).unwrap_err().to_string();
+        assert_eq!(error, "--region: it is not a region; an example is eu-central-1");
+        assert_eq!(options.layer(2), "r-2");
     }
 
     #[test]
     fn keys_name_the_content() {
-        let mut wishes = Wishes::default();
-        assert_eq!(wishes.key("abc"), "abc.zip");
+        let mut options = PublishOptions::default();
+        assert_eq!(options.key("abc"), "abc.zip");
         for prefix in ["layers", "layers/"] {
-            wishes.prefix = Some(prefix.to_owned());
-            assert_eq!(wishes.key("abc"), "layers/abc.zip");
+            options.prefix = Some(prefix.to_owned());
+            assert_eq!(options.key("abc"), "layers/abc.zip");
         }
     }
 }
