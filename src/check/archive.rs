@@ -269,32 +269,39 @@ fn end(file: &File, length: u64) -> Result<End, NoArchive> {
         after: (tail.len() - end) as u64,
         zip64: false,
     };
-    let mut locator = [0; ZIP64_LOCATOR_LENGTH];
-    let locator_at = result.at.checked_sub(ZIP64_LOCATOR_LENGTH as u64);
-    if let Some(locator_at) = locator_at
-        && file.read_exact_at(&mut locator, locator_at).is_ok()
-        && locator.starts_with(ZIP64_LOCATOR)
-    {
-        // Behind other bytes the record does not lie where the locator says, but right before it.
-        let places = [
-            Some(u64_at(&locator, 8)),
-            locator_at.checked_sub(ZIP64_END_LENGTH as u64),
-        ];
-        let mut record = [0; ZIP64_END_LENGTH];
-        let place = places
-            .into_iter()
-            .flatten()
-            .find(|place| file.read_exact_at(&mut record, *place).is_ok() && record.starts_with(ZIP64_END));
-        let Some(place) = place else {
-            return unreadable("its ZIP64 record is not where it should be");
-        };
-        result.at = place;
+    if let Some((at, record)) = zip64_end(file, result.at)? {
+        result.at = at;
         result.entries = u64_at(&record, 32);
         result.size = u64_at(&record, 40);
         result.offset = u64_at(&record, 48);
         result.zip64 = true;
     }
     Ok(result)
+}
+
+/// The ZIP64 end record, if its locator lies before the end record, and where it is.
+fn zip64_end(file: &File, end: u64) -> Result<Option<(u64, [u8; ZIP64_END_LENGTH])>, NoArchive> {
+    let mut locator = [0; ZIP64_LOCATOR_LENGTH];
+    let Some(locator_at) = end.checked_sub(ZIP64_LOCATOR_LENGTH as u64) else {
+        return Ok(None);
+    };
+    if file.read_exact_at(&mut locator, locator_at).is_err() || !locator.starts_with(ZIP64_LOCATOR) {
+        return Ok(None);
+    }
+    // Behind other bytes the record does not lie where the locator says, but right before it.
+    let places = [
+        Some(u64_at(&locator, 8)),
+        locator_at.checked_sub(ZIP64_END_LENGTH as u64),
+    ];
+    let mut record = [0; ZIP64_END_LENGTH];
+    let place = places
+        .into_iter()
+        .flatten()
+        .find(|place| file.read_exact_at(&mut record, *place).is_ok() && record.starts_with(ZIP64_END));
+    match place {
+        Some(place) => Ok(Some((place, record))),
+        None => unreadable("its ZIP64 record is not where it should be"),
+    }
 }
 
 fn headers(directory: &[u8], count: u64, before: u64) -> Result<Vec<Header>, NoArchive> {
@@ -449,34 +456,10 @@ impl Unpacker {
                 }
                 continue;
             }
-            let mut input = &input[..];
-            loop {
-                let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
-                let status = self
-                    .inflate
-                    .decompress(input, &mut self.output, FlushDecompress::None)
-                    .map_err(|error| error.to_string())?;
-                let read = usize::try_from(self.inflate.total_in() - before_in).unwrap_or(input.len());
-                let unpacked = self.inflate.total_out() - before_out;
-                input = input.get(read..).unwrap_or_default();
-                left = left
-                    .checked_sub(unpacked)
-                    .ok_or("it unpacks to more than the zip announces")?;
-                let output = &self.output[..usize::try_from(unpacked).unwrap_or_default()];
-                if !output.is_empty()
-                    && let Flow::Stop = sink(output)
-                {
-                    return Ok(());
-                }
-                ended = matches!(status, Status::StreamEnd);
-                if ended || (input.is_empty() && output.len() < self.output.len()) {
-                    break;
-                }
-                if read == 0 && output.is_empty() {
-                    return Err("it cannot be unpacked any further".to_owned());
-                }
-            }
-            if ended && (!input.is_empty() || place < content.end) {
+            let (ends, rest) = inflate(&mut self.inflate, input, &mut self.output, &mut left, sink)?;
+            let Some(rest) = rest else { return Ok(()) };
+            ended = ends;
+            if ended && (rest > 0 || place < content.end) {
                 return Err("its compressed content ends before its length is reached".to_owned());
             }
         }
@@ -487,5 +470,41 @@ impl Unpacker {
             return Err(format!("it unpacks to {left} bytes less than the zip announces"));
         }
         Ok(())
+    }
+}
+
+/// Inflates one piece of a content and hands on what comes of it. Gives whether the content ends in the piece, and how many
+/// bytes of it are left over; `None` if the sink wants no more.
+fn inflate(
+    state: &mut Decompress,
+    mut input: &[u8],
+    buffer: &mut [u8],
+    left: &mut u64,
+    sink: &mut dyn FnMut(&[u8]) -> Flow,
+) -> Result<(bool, Option<usize>), String> {
+    loop {
+        let (before_in, before_out) = (state.total_in(), state.total_out());
+        let status = state
+            .decompress(input, buffer, FlushDecompress::None)
+            .map_err(|error| error.to_string())?;
+        let read = usize::try_from(state.total_in() - before_in).unwrap_or(input.len());
+        let unpacked = state.total_out() - before_out;
+        input = input.get(read..).unwrap_or_default();
+        *left = left
+            .checked_sub(unpacked)
+            .ok_or("it unpacks to more than the zip announces")?;
+        let output = &buffer[..usize::try_from(unpacked).unwrap_or_default()];
+        if !output.is_empty()
+            && let Flow::Stop = sink(output)
+        {
+            return Ok((false, None));
+        }
+        let ended = matches!(status, Status::StreamEnd);
+        if ended || (input.is_empty() && output.len() < buffer.len()) {
+            return Ok((ended, Some(input.len())));
+        }
+        if read == 0 && output.is_empty() {
+            return Err("it cannot be unpacked any further".to_owned());
+        }
     }
 }

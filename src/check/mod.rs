@@ -237,11 +237,61 @@ fn as_packed(tree: Tree) -> Tree {
 
 /// Judges layers that are attached in this order. `reserve` is what is to be left of Lambda's limit for the function's code.
 pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
-    let mut findings = Vec::new();
-    let mut sizes = Vec::new();
-    let mut unzipped = Bytes(0);
-    let mut merged = Tree::default();
-    let mut origins = Origins::default();
+    let Merged {
+        sizes,
+        unzipped,
+        tree: merged,
+        origins,
+        mut findings,
+    } = merge(layers);
+    if sizes.len() > limits::LAYERS {
+        let count = sizes.len().to_string();
+        findings.push(Finding::new(Code::TooManyLayers, &[("count", &count)]));
+    }
+    findings.extend(unzipped_size(unzipped, reserve));
+    let root = Root { tree: &merged, runtime };
+    let graph = graph(root);
+    let mut together = link_findings(root);
+    together.extend(links_between(root, &origins));
+    together.extend(covered_paths(&merged));
+    together.extend(names_differ_in_case(&merged));
+    together.extend(object_findings(&merged, runtime));
+    together.extend(loader_findings(root, &graph));
+    together.extend(start::start_findings(root));
+    findings.extend(together.into_iter().map(|finding| {
+        let layer = finding.path.as_deref().and_then(|path| origins.layer_of(path));
+        finding.in_layer(layer)
+    }));
+    findings.sort();
+    Report {
+        layers: sizes,
+        unzipped_bytes: unzipped,
+        findings: limited(findings),
+        merged,
+        graph,
+    }
+}
+
+/// Layers laid over one another.
+#[derive(Default)]
+struct Merged {
+    sizes: Vec<LayerSize>,
+    unzipped: Bytes,
+    tree: Tree,
+    origins: Origins,
+    /// What is wrong with single layers, and where two have something else at one path.
+    findings: Vec<Finding>,
+}
+
+/// Lays layers over one another: of two at one path the later one counts, as on Lambda.
+fn merge(layers: Vec<Layer>) -> Merged {
+    let Merged {
+        mut sizes,
+        mut unzipped,
+        tree: mut merged,
+        mut origins,
+        mut findings,
+    } = Merged::default();
     for (number, layer) in layers.into_iter().enumerate() {
         unzipped += layer.unzipped_bytes;
         let name = layer.zip_bytes.map(|_| layer.file.as_str());
@@ -272,31 +322,12 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
             }
         }
     }
-    if sizes.len() > limits::LAYERS {
-        let count = sizes.len().to_string();
-        findings.push(Finding::new(Code::TooManyLayers, &[("count", &count)]));
-    }
-    findings.extend(unzipped_size(unzipped, reserve));
-    let root = Root { tree: &merged, runtime };
-    let graph = graph(root);
-    let mut together = link_findings(root);
-    together.extend(links_between(root, &origins));
-    together.extend(covered_paths(&merged));
-    together.extend(names_differ_in_case(&merged));
-    together.extend(object_findings(&merged, runtime));
-    together.extend(loader_findings(root, &graph));
-    together.extend(start::start_findings(root));
-    findings.extend(together.into_iter().map(|finding| {
-        let layer = finding.path.as_deref().and_then(|path| origins.layer_of(path));
-        finding.in_layer(layer)
-    }));
-    findings.sort();
-    Report {
-        layers: sizes,
-        unzipped_bytes: unzipped,
-        findings: limited(findings),
-        merged,
-        graph,
+    Merged {
+        sizes,
+        unzipped,
+        tree: merged,
+        origins,
+        findings,
     }
 }
 

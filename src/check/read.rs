@@ -135,8 +135,19 @@ fn read_zip(path: &Path, max_unzipped: Bytes, progress: &dyn Progress, work: &dy
         layer.findings.push(Finding::new(Code::UnpacksTooFar, &words));
         return Ok(layer);
     }
+    read_entries(&archive, &mut layer, progress, work)?;
+    Ok(layer)
+}
+
+/// Reads all entries into the layer, a batch at a time.
+fn read_entries(
+    archive: &Archive,
+    layer: &mut Layer,
+    progress: &dyn Progress,
+    work: &dyn Work,
+) -> Result<(), Interrupted> {
     let reader = Reader {
-        archive: &archive,
+        archive,
         progress,
         large: Mutex::new(()),
     };
@@ -176,12 +187,12 @@ fn read_zip(path: &Path, max_unzipped: Bytes, progress: &dyn Progress, work: &dy
             }
         }
     }
-    layer.findings.extend(overlaps(&archive, occupied));
+    layer.findings.extend(overlaps(archive, occupied));
     let duplicates = names.into_iter().filter(|(_, count)| *count > 1);
     layer.findings.extend(duplicates.map(|(path, count)| {
         Finding::new(Code::DuplicateName, &[("count", &count.to_string())]).at(escaped(path.as_str().as_bytes()))
     }));
-    Ok(layer)
+    Ok(())
 }
 
 /// Runs of entries of which no more is looked at together than memory has room for.
@@ -393,6 +404,27 @@ impl Reader<'_> {
                 return result;
             }
         };
+        self.read_content(
+            header,
+            content,
+            (path, is_directory_name),
+            &shown,
+            unpacker,
+            &mut result,
+        );
+        result
+    }
+
+    /// Reads what an entry with a proper name holds: a directory, a link or a file.
+    fn read_content(
+        &self,
+        header: &Header,
+        content: Range<u64>,
+        (path, is_directory_name): (TreePath, bool),
+        shown: &str,
+        unpacker: &mut Unpacker,
+        result: &mut ReadEntry,
+    ) {
         let mode = header.mode();
         let permissions = Mode::new(mode.unwrap_or(0o644));
         let octal = format!("{:04o}", permissions.bits());
@@ -404,28 +436,28 @@ impl Reader<'_> {
                 _ => Some("enter"),
             };
             if let (Some(what), Some(_)) = (what, mode) {
-                result.find(&shown, Code::FolderNotSearchable, &[("mode", &octal), ("what", what)]);
+                result.find(shown, Code::FolderNotSearchable, &[("mode", &octal), ("what", what)]);
             }
             let permissions = if mode.is_some() { permissions } else { Mode::DIRECTORY };
             result.value = (!path.is_root()).then_some((path, Entry::Directory(permissions)));
-            return result;
+            return;
         }
         if kind == LINK {
             match self.target(header, content, unpacker) {
                 Ok(target) => result.value = Some((path, Entry::Symlink(target))),
                 Err(finding) => result.findings.push(finding.at(shown)),
             }
-            return result;
+            return;
         }
         if kind != 0 && kind != REGULAR {
-            result.find(&shown, Code::SpecialFile, &[("kind", "device, FIFO or socket")]);
-            return result;
+            result.find(shown, Code::SpecialFile, &[("kind", "device, FIFO or socket")]);
+            return;
         }
         if permissions.bits() & 0o004 == 0 {
-            result.find(&shown, Code::FileNotReadable, &[("mode", &octal)]);
+            result.find(shown, Code::FileNotReadable, &[("mode", &octal)]);
         }
         if permissions.bits() & SETUID != 0 {
-            result.find(&shown, Code::SetuidFile, &[("mode", &octal)]);
+            result.find(shown, Code::SetuidFile, &[("mode", &octal)]);
         }
         let content = match self.content(header, content, path.file_name(), unpacker) {
             Ok(content) => {
@@ -443,7 +475,6 @@ impl Reader<'_> {
             content,
         };
         result.value = Some((path, Entry::File(file)));
-        result
     }
 
     /// What a link leads to.

@@ -40,6 +40,16 @@ pub enum Machine {
     Other(u16),
 }
 
+impl From<u16> for Machine {
+    fn from(e_machine: u16) -> Self {
+        match e_machine {
+            header::EM_X86_64 => Self::X86_64,
+            header::EM_AARCH64 => Self::Aarch64,
+            other => Self::Other(other),
+        }
+    }
+}
+
 impl std::fmt::Display for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -144,11 +154,7 @@ pub fn parse(source: &dyn Source) -> Result<Option<Object>, ElfError> {
             Container::Little => Class::Elf32,
             Container::Big => Class::Elf64,
         },
-        machine: match header.e_machine {
-            header::EM_X86_64 => Machine::X86_64,
-            header::EM_AARCH64 => Machine::Aarch64,
-            other => Machine::Other(other),
-        },
+        machine: Machine::from(header.e_machine),
         kind: if header.e_type == header::ET_EXEC || interpreter.is_some() {
             Kind::Executable
         } else {
@@ -164,23 +170,30 @@ pub fn parse(source: &dyn Source) -> Result<Option<Object>, ElfError> {
         versions: Some(Vec::new()),
         dlopen_notes: notes::dlopen_notes(&image),
     };
-    if let Some(segment) = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) {
-        if segment.p_filesz > LONGEST_DYNAMIC {
-            return Err(ElfError(
-                "its dynamic section is longer than any linker makes it".into(),
-            ));
-        }
-        let length = usize::try_from(segment.p_filesz).unwrap_or(usize::MAX);
-        let bytes = source.read(segment.p_offset, length).ok_or_else(outside)?;
-        let alone = ProgramHeader {
-            p_offset: 0,
-            ..segment.clone()
-        };
-        if let Some(dynamic) = Dynamic::parse(&bytes, &[alone], context).map_err(broken)? {
-            read_dynamic(&mut object, &image, &dynamic)?;
-        }
+    if let Some(dynamic) = dynamic_section(&image)? {
+        read_dynamic(&mut object, &image, &dynamic)?;
     }
     Ok(Some(object))
+}
+
+/// The dynamic section, by its segment; `None` for a static executable.
+fn dynamic_section(image: &Image<'_>) -> Result<Option<Dynamic>, ElfError> {
+    let Some(segment) = image.segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) else {
+        return Ok(None);
+    };
+    if segment.p_filesz > LONGEST_DYNAMIC {
+        return Err(ElfError(
+            "its dynamic section is longer than any linker makes it".into(),
+        ));
+    }
+    let length = usize::try_from(segment.p_filesz).unwrap_or(usize::MAX);
+    let bytes = image.source.read(segment.p_offset, length);
+    let bytes = bytes.ok_or_else(|| ElfError("it is cut off".into()))?;
+    let alone = ProgramHeader {
+        p_offset: 0,
+        ..segment.clone()
+    };
+    Dynamic::parse(&bytes, &[alone], image.context).map_err(|error| ElfError(error.to_string()))
 }
 
 /// Whether a file that begins as ELF does is the memory of a process that crashed.

@@ -204,26 +204,7 @@ impl<'data> Object<'data> {
         let (header, context) = Elf::parse_header(bytes)
             .and_then(|header| Ok((header, Ctx::new(header.container()?, header.endianness()?))))
             .map_err(unreadable)?;
-        match header.e_type {
-            header::ET_EXEC | header::ET_DYN => {}
-            header::ET_REL => return Err(Reason::Relocatable),
-            _ => return Err(unsupported("neither an executable nor a shared object")),
-        }
-        // GPU code and Guile's compiled modules are ELF too, and their readers want the section table.
-        if !matches!(
-            header.e_ident[header::EI_OSABI],
-            header::ELFOSABI_SYSV | header::ELFOSABI_GNU
-        ) {
-            return Err(unsupported("not made for Linux"));
-        }
-        if header.e_shoff == 0 && header.e_shnum == 0 {
-            return Err(Reason::NothingToRemove);
-        }
-        // gABI, "ELF Header": numbers that do not fit are in the first section header.
-        let names_index = u32::from(header.e_shstrndx);
-        if header.e_shnum == 0 || header.e_phnum == u16::MAX || names_index == SHN_XINDEX {
-            return Err(unsupported("extended numbering of sections or segments"));
-        }
+        accept(&header)?;
         let sizes = [
             Header::size(context),
             ProgramHeader::size(context),
@@ -320,13 +301,7 @@ impl<'data> Object<'data> {
     /// Completes the image with the sections that move, new names and a new section table.
     fn write_sections(&self, fates: &[Fate], output: &mut Output) -> Result<(), Reason> {
         let last_loaded = self.sections.iter().rposition(is_loaded);
-        let mut new_indices = Vec::with_capacity(fates.len());
-        let mut count = 0_u32;
-        for (index, fate) in fates.iter().enumerate() {
-            let kept = matches!(fate, Fate::Stays | Fate::Moves);
-            new_indices.push(kept.then_some(count));
-            count = count.saturating_add(u32::from(kept || Some(index) <= last_loaded));
-        }
+        let new_indices = new_indices(fates, last_loaded);
         let renumber = |section: &SectionHeader, reference: u32| {
             let index = usize::try_from(reference).ok().and_then(|index| new_indices.get(index));
             match index.ok_or(malformed("a section refers to one that does not exist"))? {
@@ -377,7 +352,11 @@ impl<'data> Object<'data> {
             sh_addralign: 1,
             ..SectionHeader::default()
         });
+        self.write_table(sections, output)
+    }
 
+    /// Writes the section table and the header that refers to it. The last section holds the names of all.
+    fn write_table(&self, sections: Vec<SectionHeader>, output: &mut Output) -> Result<(), Reason> {
         let count = u16::try_from(sections.len()).ok();
         let count = count.filter(|count| u32::from(*count) < SHN_LORESERVE);
         let count = count.ok_or(unsupported("too many sections"))?;
@@ -398,6 +377,44 @@ impl<'data> Object<'data> {
             .map_err(unreadable)?;
         Ok(())
     }
+}
+
+/// The index of each section in the new table; `None` for one that goes. Up to the last loaded one, sections that go leave
+/// an empty header behind.
+fn new_indices(fates: &[Fate], last_loaded: Option<usize>) -> Vec<Option<u32>> {
+    let mut new_indices = Vec::with_capacity(fates.len());
+    let mut count = 0_u32;
+    for (index, fate) in fates.iter().enumerate() {
+        let kept = matches!(fate, Fate::Stays | Fate::Moves);
+        new_indices.push(kept.then_some(count));
+        count = count.saturating_add(u32::from(kept || Some(index) <= last_loaded));
+    }
+    new_indices
+}
+
+/// Fails for a file that its header shows to be nothing that can be stripped.
+fn accept(header: &Header) -> Result<(), Reason> {
+    match header.e_type {
+        header::ET_EXEC | header::ET_DYN => {}
+        header::ET_REL => return Err(Reason::Relocatable),
+        _ => return Err(unsupported("neither an executable nor a shared object")),
+    }
+    // GPU code and Guile's compiled modules are ELF too, and their readers want the section table.
+    if !matches!(
+        header.e_ident[header::EI_OSABI],
+        header::ELFOSABI_SYSV | header::ELFOSABI_GNU
+    ) {
+        return Err(unsupported("not made for Linux"));
+    }
+    if header.e_shoff == 0 && header.e_shnum == 0 {
+        return Err(Reason::NothingToRemove);
+    }
+    // gABI, "ELF Header": numbers that do not fit are in the first section header.
+    let names_index = u32::from(header.e_shstrndx);
+    if header.e_shnum == 0 || header.e_phnum == u16::MAX || names_index == SHN_XINDEX {
+        return Err(unsupported("extended numbering of sections or segments"));
+    }
+    Ok(())
 }
 
 /// A stripped file in the making.

@@ -209,8 +209,38 @@ pub(super) fn over_capacity(
     let all: Vec<&Candidate<'_>> = candidates.iter().collect();
     let unzipped: Bytes = unzipped(&all);
     let too_large = too_large(candidates, limits, disabled);
+    let reasons = reasons(&too_large, packing, unzipped, limits);
+    if reasons.is_empty() {
+        return None;
+    }
+    Some(CapacityReport {
+        schema_version: SCHEMA_VERSION,
+        ok: false,
+        runtime: runtime.name.clone(),
+        arch: runtime.arch,
+        max_bytes: limits.max,
+        max_layers: limits.layers,
+        max_unzipped_bytes: limits.unzipped,
+        via: limits.via,
+        totals: CapacityTotals {
+            layers: packing.map(|packing| packing.bins.len()),
+            lower_bound: packing.map(|packing| packing.lower_bound),
+            zipped_bytes: candidates.iter().map(|candidate| Bytes(candidate.item.weight)).sum(),
+            unzipped_bytes: unzipped,
+        },
+        reasons,
+        too_large,
+        ways: ways(&all, limits),
+        rules_off: savings(candidates, limits, disabled),
+        components: parts(candidates, |candidate| candidate.component, usize::MAX),
+        files: parts(candidates, |candidate| candidate.path.as_str(), FILES),
+    })
+}
+
+/// Each limit that is exceeded, as a sentence.
+fn reasons(too_large: &[TooLarge], packing: Option<&Packing>, unzipped: Bytes, limits: &Limits) -> Vec<String> {
     let mut reasons = Vec::new();
-    for file in &too_large {
+    for file in too_large {
         reasons.push(format!(
             "{} alone makes a zip of {} bytes, more than the {} allowed",
             file.path,
@@ -238,31 +268,7 @@ pub(super) fn over_capacity(
             exact(limits.unzipped.0)
         ));
     }
-    if reasons.is_empty() {
-        return None;
-    }
-    Some(CapacityReport {
-        schema_version: SCHEMA_VERSION,
-        ok: false,
-        runtime: runtime.name.clone(),
-        arch: runtime.arch,
-        max_bytes: limits.max,
-        max_layers: limits.layers,
-        max_unzipped_bytes: limits.unzipped,
-        via: limits.via,
-        totals: CapacityTotals {
-            layers: packing.map(|packing| packing.bins.len()),
-            lower_bound: packing.map(|packing| packing.lower_bound),
-            zipped_bytes: candidates.iter().map(|candidate| Bytes(candidate.item.weight)).sum(),
-            unzipped_bytes: unzipped,
-        },
-        reasons,
-        too_large,
-        ways: ways(&all, limits),
-        rules_off: savings(candidates, limits, disabled),
-        components: parts(candidates, |candidate| candidate.component, usize::MAX),
-        files: parts(candidates, |candidate| candidate.path.as_str(), FILES),
-    })
+    reasons
 }
 
 /// How many layers there would be with the largest zips that a request can carry, where that is fewer than `layers`.

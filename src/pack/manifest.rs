@@ -51,27 +51,9 @@ pub(super) fn manifest(
                 by: library.by.clone(),
             })
             .collect(),
-        added: plan
-            .added
-            .iter()
-            .map(|added| AddedFile {
-                path: added.path.to_string(),
-                from: added.from.to_string(),
-                soname: added.soname.clone(),
-                needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
-            })
-            .collect(),
+        added: added(plan),
         changed: changed(plan, ready),
-        not_stripped: ready
-            .iter()
-            .filter_map(|ready| match &ready.change {
-                Change::NotStripped(reason) => Some(UntouchedFile {
-                    path: ready.path.to_string(),
-                    reason: reason.clone(),
-                }),
-                _ => None,
-            })
-            .collect(),
+        not_stripped: not_stripped(ready),
         recompressed: distribution.recompressed,
         removed_layers: Vec::new(),
     }
@@ -97,4 +79,31 @@ fn changed(plan: &Plan, ready: &[Ready]) -> Vec<ChangedFile> {
     let mut changed: Vec<_> = planned.chain(stripped).collect();
     changed.sort_by(|a, b| a.path.cmp(&b.path));
     changed
+}
+
+/// What the plan adds to the tree.
+fn added(plan: &Plan) -> Vec<AddedFile> {
+    plan.added
+        .iter()
+        .map(|added| AddedFile {
+            path: added.path.to_string(),
+            from: added.from.to_string(),
+            soname: added.soname.clone(),
+            needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
+        })
+        .collect()
+}
+
+/// The objects that could not be stripped, each with the reason.
+fn not_stripped(ready: &[Ready]) -> Vec<UntouchedFile> {
+    ready
+        .iter()
+        .filter_map(|ready| match &ready.change {
+            Change::NotStripped(reason) => Some(UntouchedFile {
+                path: ready.path.to_string(),
+                reason: reason.clone(),
+            }),
+            _ => None,
+        })
+        .collect()
 }

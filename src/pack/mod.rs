@@ -22,7 +22,7 @@ pub use compress::Method;
 pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
-use bins::{GroupId, Item, Packing};
+use bins::{Capacity, GroupId, Item, Packing};
 use cache::Cache;
 use capacity::{Candidate, DisabledRules};
 use prepare::{Preparation, Ready};
@@ -317,14 +317,7 @@ fn distribute(
     if preparation.effort == Effort::Best {
         recompressed.extend(last_bytes::fit_alone(preparation, ready, capacity.weight)?);
     }
-    let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
-    let groups: Vec<GroupId> = ready
-        .iter()
-        .map(|ready| {
-            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
-            *groups.entry(components.group(&ready.path)).or_insert(next)
-        })
-        .collect();
+    let groups = groups_of(ready, components);
     let previous = history.layers_of(ready);
     let pack = |weights: &[u64]| {
         let items: Vec<Item> = groups
@@ -350,10 +343,51 @@ fn distribute(
         recompressed.extend(more);
     }
     recompressed.sort_by(|a, b| a.path.cmp(&b.path));
-    let candidates: Vec<Candidate<'_>> = ready
+    let candidates = candidates(preparation, components, ready, &groups, capacity);
+    let disabled = DisabledRules {
+        taking: &|path| matcher.off_but_matching(path).collect(),
+        breaks: &|id| matcher.breaks(id).to_owned(),
+    };
+    let report = capacity::over_capacity(&candidates, packing.as_ref(), limits, &disabled, runtime);
+    match (report, packing) {
+        (Some(report), _) => Err(PackError::OverCapacity(Box::new(report))),
+        (None, Some(packing)) => Ok(Distribution {
+            layers_at_limit: capacity::layers_at_limit(&candidates, packing.bins.len(), limits),
+            packing,
+            recompressed,
+        }),
+        // What is too large for any zip is over capacity.
+        (None, None) => Err(PackError::Verification {
+            file: "the packing".to_owned(),
+            reason: "it has no zips".to_owned(),
+        }),
+    }
+}
+
+/// The group of each entry: what belongs together should share a zip.
+fn groups_of(ready: &[Ready], components: &Components) -> Vec<GroupId> {
+    let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
+    ready
+        .iter()
+        .map(|ready| {
+            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
+            *groups.entry(components.group(&ready.path)).or_insert(next)
+        })
+        .collect()
+}
+
+/// The entries with what their distribution over zips depends on.
+fn candidates<'a>(
+    preparation: &Preparation<'_>,
+    components: &'a Components,
+    ready: &'a [Ready],
+    groups: &[GroupId],
+    capacity: Capacity,
+) -> Vec<Candidate<'a>> {
+    ready
         .iter()
         .zip(groups)
-        .map(|(ready, group)| {
+        .map(|(ready, &group)| {
             let weight = ready.weight();
             Candidate {
                 path: &ready.path,
@@ -367,27 +401,7 @@ fn distribute(
                 },
             }
         })
-        .collect();
-    let disabled = DisabledRules {
-        taking: &|path| matcher.off_but_matching(path).collect(),
-        breaks: &|id| matcher.breaks(id).to_owned(),
-    };
-    match (
-        capacity::over_capacity(&candidates, packing.as_ref(), limits, &disabled, runtime),
-        packing,
-    ) {
-        (Some(over_capacity), _) => Err(PackError::OverCapacity(Box::new(over_capacity))),
-        (None, Some(packing)) => Ok(Distribution {
-            layers_at_limit: capacity::layers_at_limit(&candidates, packing.bins.len(), limits),
-            packing,
-            recompressed,
-        }),
-        // What is too large for any zip makes a over_capacity.
-        (None, None) => Err(PackError::Verification {
-            file: "the packing".to_owned(),
-            reason: "it has no zips".to_owned(),
-        }),
-    }
+        .collect()
 }
 
 /// Moves the finished files into the output directory. What an earlier run left there goes first, so that no moment shows

@@ -341,6 +341,29 @@ fn library_report(
             .filter(|(soname, resolution)| **resolution == wanted && !brought_in(soname))
             .count()
     };
+    LibraryReport {
+        needed: names.len(),
+        bundled: count(Resolution::Bundled),
+        provided: count(Resolution::Provided),
+        missing: missing_libraries(plan, libraries, runtime),
+        shadowed: plan
+            .shadowed
+            .iter()
+            .map(|shadowed| ShadowedLibrary {
+                path: shadowed.path.to_string(),
+                soname: shadowed.soname.clone(),
+                by: shadowed.by.clone(),
+                bytes: tree.file(&shadowed.path).map_or(Bytes(0), |file| file.bytes),
+            })
+            .collect(),
+        unneeded: plan.graph.unneeded.iter().map(ToString::to_string).collect(),
+        duplicates: duplicates(copies, kept),
+        development_links: development_links(Root { tree: kept, runtime }, &names),
+    }
+}
+
+/// The libraries that the tree lacks, whether they are added or not.
+fn missing_libraries(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) -> Vec<MissingLibrary> {
     let mut missing: Vec<MissingLibrary> = plan
         .added
         .iter()
@@ -362,25 +385,7 @@ fn library_report(
         }
     }));
     missing.sort_by(|a, b| a.soname.cmp(&b.soname));
-    LibraryReport {
-        needed: names.len(),
-        bundled: count(Resolution::Bundled),
-        provided: count(Resolution::Provided),
-        missing,
-        shadowed: plan
-            .shadowed
-            .iter()
-            .map(|shadowed| ShadowedLibrary {
-                path: shadowed.path.to_string(),
-                soname: shadowed.soname.clone(),
-                by: shadowed.by.clone(),
-                bytes: tree.file(&shadowed.path).map_or(Bytes(0), |file| file.bytes),
-            })
-            .collect(),
-        unneeded: plan.graph.unneeded.iter().map(ToString::to_string).collect(),
-        duplicates: duplicates(copies, kept),
-        development_links: development_links(Root { tree: kept, runtime }, &names),
-    }
+    missing
 }
 
 fn duplicates(copies: &[Vec<TreePath>], kept: &Tree) -> Vec<Duplicate> {

@@ -6,7 +6,7 @@ use super::table::{Column, RenderOptions, counted, long_table, some_of};
 use super::text::{allowed_lines, finding_lines};
 use crate::gate::Allowed;
 use crate::limits;
-use crate::manifest::{LayerChange, Manifest, Recompressed};
+use crate::manifest::{ChangedFile, LayerChange, Manifest, Recompressed};
 use crate::pack::Packed;
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
@@ -43,26 +43,9 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
             rows.collect(),
         );
     }
-    let changed = &packed.manifest.changed;
-    if !changed.is_empty() {
-        let mut sums: BTreeMap<&str, (u64, Bytes, Bytes)> = BTreeMap::new();
-        for file in changed {
-            let (files, before, after) = sums.entry(&file.by).or_default();
-            *files += 1;
-            *before += file.before_bytes;
-            *after += file.after_bytes;
-        }
+    if !packed.manifest.changed.is_empty() {
         text += &render.heading("Changed");
-        let rows = sums.into_iter().map(|(by, (files, before, after))| {
-            vec![by.to_owned(), exact(files), before.to_string(), after.to_string()]
-        });
-        let columns = [
-            Column::Left("By"),
-            Column::Right("Files"),
-            Column::Right("Before"),
-            Column::Right("After"),
-        ];
-        text += &render.table(&columns, rows.collect());
+        text += &changed_table(&packed.manifest.changed, render);
     }
     for file in &packed.manifest.not_stripped {
         let path = escaped(file.path.as_bytes());
@@ -74,6 +57,27 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
         text += &findings;
     }
     text
+}
+
+/// What changed files on their way into the layers, with sums.
+fn changed_table(changed: &[ChangedFile], render: RenderOptions) -> String {
+    let mut sums: BTreeMap<&str, (u64, Bytes, Bytes)> = BTreeMap::new();
+    for file in changed {
+        let (files, before, after) = sums.entry(&file.by).or_default();
+        *files += 1;
+        *before += file.before_bytes;
+        *after += file.after_bytes;
+    }
+    let rows = sums
+        .into_iter()
+        .map(|(by, (files, before, after))| vec![by.to_owned(), exact(files), before.to_string(), after.to_string()]);
+    let columns = [
+        Column::Left("By"),
+        Column::Right("Files"),
+        Column::Right("Before"),
+        Column::Right("After"),
+    ];
+    render.table(&columns, rows.collect())
 }
 
 /// The layers that were packed, how many there are and what became of those before.
@@ -100,11 +104,7 @@ fn layers(manifest: &Manifest, output: &str, render: RenderOptions) -> String {
     let mut text = render.table(&columns, rows.collect());
     let sum = format!(
         "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}",
-        if totals.layers == 1 {
-            "1 layer".to_owned()
-        } else {
-            format!("{} layers", totals.layers)
-        },
+        counted(totals.layers, "layer"),
         totals.zipped_bytes,
         totals.unzipped_bytes,
         manifest.runtime,

@@ -204,70 +204,70 @@ impl ShownRules {
     }
 }
 
+/// What is known of a rule, line by line: a label and a text.
+fn rule_lines(rule: &ListedRule, effect: Option<&Effect>, tree: &str) -> Vec<(&'static str, String)> {
+    let state = if rule.enabled { "on" } else { "off" };
+    let default = if rule.default { "on" } else { "off" };
+    let mut lines = vec![
+        ("takes", rule.title.clone()),
+        (
+            "state",
+            format!(
+                "{state}; {default} by default, category {}, from {}",
+                rule.category, rule.pack
+            ),
+        ),
+        ("breaks", rule.breaks.clone()),
+        (
+            "paths",
+            format!("{}, below {}", rule.paths.join(" "), rule.anchor.describe()),
+        ),
+    ];
+    if let Some(library) = &rule.when_shadowed {
+        lines.push((
+            "only if",
+            format!("the tree has a {library}, and the runtime has its own in front of each of these"),
+        ));
+    }
+    if !rule.except.is_empty() {
+        lines.push(("except", rule.except.join(" ")));
+    }
+    lines.push(("source", rule.source.clone()));
+    if let Some(effect) = effect {
+        lines.push((
+            if rule.enabled { "takes" } else { "would take" },
+            format!("{} files, {} in {}", exact(effect.files as u64), effect.bytes, tree),
+        ));
+        if effect.needed > 0 {
+            lines.push((
+                "leaves",
+                format!(
+                    "{} that something kept needs; `prune` says what",
+                    counted(effect.needed, "file")
+                ),
+            ));
+        }
+        if effect.decided_by_others > 0 {
+            lines.push((
+                "leaves",
+                format!(
+                    "{} to other rules, --keep or --drop",
+                    counted(effect.decided_by_others, "file")
+                ),
+            ));
+        }
+    }
+    lines
+}
+
 /// The report of `rules show` as text.
 pub fn shown_rules(shown: &ShownRules, render: RenderOptions) -> String {
     /// How many paths are shown without `-v`.
     const PATHS: usize = 8;
     let mut texts = Vec::new();
     for ShownRule { rule, effect } in &shown.rules {
-        let state = if rule.enabled { "on" } else { "off" };
-        let default = if rule.default { "on" } else { "off" };
-        let mut lines = vec![
-            ("takes", rule.title.clone()),
-            (
-                "state",
-                format!(
-                    "{state}; {default} by default, category {}, from {}",
-                    rule.category, rule.pack
-                ),
-            ),
-            ("breaks", rule.breaks.clone()),
-            (
-                "paths",
-                format!("{}, below {}", rule.paths.join(" "), rule.anchor.describe()),
-            ),
-        ];
-        if let Some(library) = &rule.when_shadowed {
-            lines.push((
-                "only if",
-                format!("the tree has a {library}, and the runtime has its own in front of each of these"),
-            ));
-        }
-        if !rule.except.is_empty() {
-            lines.push(("except", rule.except.join(" ")));
-        }
-        lines.push(("source", rule.source.clone()));
-        if let Some(effect) = effect {
-            lines.push((
-                if rule.enabled { "takes" } else { "would take" },
-                format!(
-                    "{} files, {} in {}",
-                    exact(effect.files as u64),
-                    effect.bytes,
-                    shown.tree
-                ),
-            ));
-            if effect.needed > 0 {
-                lines.push((
-                    "leaves",
-                    format!(
-                        "{} that something kept needs; `prune` says what",
-                        counted(effect.needed, "file")
-                    ),
-                ));
-            }
-            if effect.decided_by_others > 0 {
-                lines.push((
-                    "leaves",
-                    format!(
-                        "{} to other rules, --keep or --drop",
-                        counted(effect.decided_by_others, "file")
-                    ),
-                ));
-            }
-        }
         let mut text = render.title(&rule.id);
-        for (name, value) in lines {
+        for (name, value) in rule_lines(rule, effect.as_ref(), &shown.tree) {
             text += &render.folded(&format!("  {name:<11}"), &value);
         }
         if let Some(effect) = effect {

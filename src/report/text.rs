@@ -1,6 +1,6 @@
 //! The reports of `analyze` and `check` as text.
 
-use super::analysis::{Analysis, Resolution};
+use super::analysis::{Analysis, MissingLibrary, Resolution};
 use super::difference::{CHANGE_COLUMNS, change_cells};
 use super::table::{Column, RenderOptions, counted, long_table, some_of};
 use super::{Checked, location, table};
@@ -38,6 +38,24 @@ pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> Strin
     );
 
     text += &render.heading("Removable");
+    text += &rule_table(analysis, render);
+
+    text += &render.heading("Shared libraries");
+    text += &libraries(analysis, render);
+    let findings: Vec<&Finding> = analysis
+        .findings
+        .iter()
+        .filter(|finding| finding.severity != Severity::Note || render.verbose)
+        .collect();
+    if !findings.is_empty() {
+        text += &render.heading("Findings");
+        text += &finding_lines(findings, render);
+    }
+    text
+}
+
+/// The rules that match something, those that are on first, then the largest first.
+fn rule_table(analysis: &Analysis, render: RenderOptions) -> String {
     let mut rules: Vec<_> = analysis.rules.iter().filter(|rule| rule.files > 0).collect();
     rules.sort_by(|a, b| {
         b.enabled
@@ -61,20 +79,7 @@ pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> Strin
         Column::Right("Size"),
         Column::Left("Lost without it"),
     ];
-    text += &render.table(&columns, rows.collect());
-
-    text += &render.heading("Shared libraries");
-    text += &libraries(analysis, render);
-    let findings: Vec<&Finding> = analysis
-        .findings
-        .iter()
-        .filter(|finding| finding.severity != Severity::Note || render.verbose)
-        .collect();
-    if !findings.is_empty() {
-        text += &render.heading("Findings");
-        text += &finding_lines(findings, render);
-    }
-    text
+    render.table(&columns, rows.collect())
 }
 
 fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
@@ -88,21 +93,7 @@ fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
         libraries.missing.len(),
     );
     if !libraries.missing.is_empty() {
-        let rows = libraries.missing.iter().map(|missing| {
-            vec![
-                escaped(missing.soname.as_bytes()),
-                some_of(&missing.needed_by),
-                missing.host_path.clone().unwrap_or_else(|| "not found".to_owned()),
-            ]
-        });
-        text += &render.table(
-            &[
-                Column::Left("Missing"),
-                Column::Left("Needed by"),
-                Column::Left("On this machine (pack adds it)"),
-            ],
-            rows.collect(),
-        );
+        text += &missing_table(&libraries.missing, render);
         text.push('\n');
     }
     if !libraries.shadowed.is_empty() {
@@ -141,32 +132,53 @@ fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
         }
     }
     if render.verbose {
-        let rows = analysis.objects.iter().flat_map(|object| {
-            object.needed.iter().map(|need| {
-                vec![
-                    escaped(object.path.as_bytes()),
-                    escaped(need.soname.as_bytes()),
-                    match need.resolution {
-                        Resolution::Bundled => "bundled",
-                        Resolution::Provided => "provided",
-                        Resolution::Missing => "missing",
-                    }
-                    .to_owned(),
-                    need.path.clone().unwrap_or_default(),
-                    need.via.unwrap_or_default().to_owned(),
-                ]
-            })
-        });
-        let columns = [
-            Column::Left("Object"),
-            Column::Left("Needs"),
-            Column::Left("Is"),
-            Column::Left("Found at"),
-            Column::Left("By"),
-        ];
-        text += &render.table(&columns, rows.collect());
+        text += &object_table(analysis, render);
     }
     text
+}
+
+fn missing_table(missing: &[MissingLibrary], render: RenderOptions) -> String {
+    let rows = missing.iter().map(|missing| {
+        vec![
+            escaped(missing.soname.as_bytes()),
+            some_of(&missing.needed_by),
+            missing.host_path.clone().unwrap_or_else(|| "not found".to_owned()),
+        ]
+    });
+    let columns = [
+        Column::Left("Missing"),
+        Column::Left("Needed by"),
+        Column::Left("On this machine (pack adds it)"),
+    ];
+    render.table(&columns, rows.collect())
+}
+
+/// Every object with what it needs and where the loader finds that.
+fn object_table(analysis: &Analysis, render: RenderOptions) -> String {
+    let rows = analysis.objects.iter().flat_map(|object| {
+        object.needed.iter().map(|need| {
+            let resolution = match need.resolution {
+                Resolution::Bundled => "bundled",
+                Resolution::Provided => "provided",
+                Resolution::Missing => "missing",
+            };
+            vec![
+                escaped(object.path.as_bytes()),
+                escaped(need.soname.as_bytes()),
+                resolution.to_owned(),
+                need.path.clone().unwrap_or_default(),
+                need.via.unwrap_or_default().to_owned(),
+            ]
+        })
+    });
+    let columns = [
+        Column::Left("Object"),
+        Column::Left("Needs"),
+        Column::Left("Resolution"),
+        Column::Left("Found at"),
+        Column::Left("By"),
+    ];
+    render.table(&columns, rows.collect())
 }
 
 /// Report of `check`.
