@@ -317,7 +317,7 @@ impl Default for Bounds {
     }
 }
 
-/// Reads what lies at some paths, and judges it as the project policy.
+/// Reads what lies at some paths, and judges it by the policy.
 pub(super) fn checked(
     paths: &[PathBuf],
     policy: Policy,

@@ -163,7 +163,7 @@ struct Choosing {
 struct Planning {
     #[command(flatten)]
     choosing: Choosing,
-    /// RenderOptions for missing libraries here before the folders of this machine
+    /// Look for missing libraries here before the folders of this machine
     #[arg(long, value_name = "DIR")]
     library_dir: Vec<PathBuf>,
     /// Bring no library in from this machine

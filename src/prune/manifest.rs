@@ -19,6 +19,7 @@ pub(super) struct Manifest {
     /// What is moved, in this order: relative to the tree and, under `files`, to the trash.
     pub(super) moves: Vec<String>,
     /// The directories in which something is moved, and those that are, as they were before.
+    #[serde(rename = "folders")]
     pub(super) directories: Vec<Directory>,
     /// Every file and link that goes, with the rule that takes it: for people.
     pub(super) files: Vec<Taken>,
