@@ -37,7 +37,7 @@ enum Command {
         #[command(flatten)]
         choosing: Choosing,
     },
-    /// RenderOptions for mistakes in a rule file or a lambdar-prune.toml: rules that take nothing, what others take, or what is needed
+    /// Look for mistakes in a rule file or a lambdar-prune.toml: rules that take nothing, what others take, or what is needed
     ///
     /// Exit status: 0 if there is none, 1 if there are some, 2 if something went wrong.
     Test {
