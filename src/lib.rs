@@ -24,6 +24,8 @@
 
 pub mod bootstrap;
 pub mod check;
+#[doc(hidden)]
+pub mod cli;
 pub mod config;
 pub mod diff;
 pub mod elf;

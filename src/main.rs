@@ -1,7 +1,5 @@
-//! The command `lambdar-prune`; everything but the command line is in the library.
-
-mod cli;
+//! The command `lambdar-prune`: its command line is in the library, next to what it runs.
 
 fn main() -> std::process::ExitCode {
-    cli::run()
+    lambdar_prune::cli::run()
 }

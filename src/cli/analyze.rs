@@ -2,56 +2,44 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use lambdar_prune::plan::Symlinks;
-use lambdar_prune::report;
-use lambdar_prune::tree::scan::{ScanError, copies, scan};
+use crate::plan::Symlinks;
+use crate::report;
+use crate::tree::scan::{copies, scan};
 
+use super::arguments::{Global, PlanOptions};
+use super::output::{Failure, Output};
 use super::progress::Terminal;
-use super::{Answer, Failure, Format, Global, Planning, Status};
 
-/// Say what is big in a tree, what may go, and which libraries Lambda lacks
+/// Show what is large in a tree, what can be removed, and which libraries are missing on Lambda
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The folder in which the runtime was built
+    /// Directory in which the runtime was built
     #[arg(default_value = "/opt")]
     tree: PathBuf,
     #[command(flatten)]
-    planning: Planning,
-}
-
-impl From<ScanError> for Failure {
-    fn from(error: ScanError) -> Self {
-        match error {
-            ScanError::Interrupted(_) => Self::Interrupted,
-            error => Self::Error(error.to_string()),
-        }
-    }
+    planning: PlanOptions,
 }
 
 impl Arguments {
-    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
-        let chosen = self.planning.choosing.chosen(global)?;
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+        let selected = self.planning.rules.select(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime(&scan.tree)?;
         let (plan, matcher) = self
             .planning
-            .plan(&self.tree, &scan.tree, &runtime, &chosen, Symlinks::Keep)?;
+            .plan(&self.tree, &scan.tree, &runtime, &selected, Symlinks::Keep)?;
         let host = self.planning.host();
         let analysis = report::analyze(
             &scan,
             &copies(&self.tree, &scan.tree, |_, file| file.content.object().is_some()),
             &plan,
-            &chosen.rules,
+            &selected.rules,
             &matcher,
             &runtime,
             &host,
         );
-        Ok(Answer {
-            text: match global.format {
-                Format::Json => report::json(&analysis),
-                Format::Table => report::analysis(&analysis, &self.tree.display().to_string(), global.look()),
-            },
-            status: Status::Fine,
-        })
+        Ok(Output::ok(global.render(&analysis, |options| {
+            report::analysis(&analysis, &self.tree.display().to_string(), options)
+        })))
     }
 }

@@ -1,31 +1,31 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Answer, Failure, Status};
+use super::output::{Failure, Output};
 
-/// Print what a shell needs to complete this program's words
+/// Generate shell completions
 ///
 /// For bash, for example: lambdar-prune completions bash > /etc/bash_completion.d/lambdar-prune
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The shell
+    /// Shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
 impl Arguments {
-    pub(super) fn run(&self) -> Answer {
-        let mut command = super::Arguments::command();
+    pub(super) fn run(&self) -> Output {
+        let mut command = super::arguments::Arguments::command();
         let name = command.get_name().to_owned();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, name, &mut script);
-        fine(&script)
+        text(&script)
     }
 }
 
-/// The manual page: the program's, and behind it those of its commands, which `man -l` shows one after the other.
-pub(super) fn manual() -> Result<Answer, Failure> {
-    let mut command = super::Arguments::command();
+/// The manual page of the program followed by those of its commands, which `man -l` shows one after the other.
+pub(super) fn manual() -> Result<Output, Failure> {
+    let mut command = super::arguments::Arguments::command();
     command.build();
     let mut page = Vec::new();
     let mut all = vec![command];
@@ -41,12 +41,9 @@ pub(super) fn manual() -> Result<Answer, Failure> {
             .render(&mut page)
             .map_err(|error| Failure::Error(error.to_string()))?;
     }
-    Ok(fine(&page))
+    Ok(text(&page))
 }
 
-fn fine(text: &[u8]) -> Answer {
-    Answer {
-        text: String::from_utf8_lossy(text).into_owned(),
-        status: Status::Fine,
-    }
+fn text(bytes: &[u8]) -> Output {
+    Output::ok(String::from_utf8_lossy(bytes).into_owned())
 }

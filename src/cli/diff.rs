@@ -2,37 +2,29 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use lambdar_prune::check::CheckError;
-use lambdar_prune::diff::{Diff, compare};
-use lambdar_prune::inventory::{InventoryError, read_inventory};
-use lambdar_prune::report;
+use crate::diff::{Diff, compare};
+use crate::inventory::read_inventory;
+use crate::report;
 
+use super::arguments::Global;
+use super::output::{Failure, Output};
 use super::progress::Terminal;
-use super::{Answer, Failure, Format, Global, Status};
 
-/// Say what has changed between two builds: what was added, removed, grew or shrank
+/// Show what has changed between two builds: what was added, removed, grew or shrank
 ///
-/// Each of the two may be a layers.json, a zip, a folder with zips, or a tree. Exit status: 0, whatever has changed; 2 if
-/// something went wrong.
+/// Each of the two can be a layers.json, a zip, a directory of zips, or a tree.
+///
+/// Exit status: 0, whatever has changed; 2 if something went wrong.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// What it was
+    /// The old build
     old: PathBuf,
-    /// What it is
+    /// The new build
     new: PathBuf,
 }
 
-impl From<InventoryError> for Failure {
-    fn from(error: InventoryError) -> Self {
-        match error {
-            InventoryError::Check(CheckError::Interrupted(_)) => Self::Interrupted,
-            error => Self::Error(error.to_string()),
-        }
-    }
-}
-
 impl Arguments {
-    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let comparison = compare(
             &read_inventory(&self.old, progress)?,
             &read_inventory(&self.new, progress)?,
@@ -42,12 +34,8 @@ impl Arguments {
             self.new.display().to_string(),
             comparison,
         );
-        Ok(Answer {
-            text: match global.format {
-                Format::Json => report::json(&diff),
-                Format::Table => report::difference(&diff, global.look()),
-            },
-            status: Status::Fine,
-        })
+        Ok(Output::ok(
+            global.render(&diff, |options| report::difference(&diff, options)),
+        ))
     }
 }

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use lambdar_prune::check::{Input, MAX_UNZIPPED, inputs, judge, read};
-use lambdar_prune::finding::Finding;
-use lambdar_prune::host::HostDirectories;
-use lambdar_prune::invoke::{
-    Event, Invocation, InvokeError, LayError, Listener, Wishes, hindering, inside, launch, prepare, shell, too_large,
-};
-use lambdar_prune::report::{self, Invoked, RenderOptions};
-use lambdar_prune::size::Bytes;
+use crate::check::{Input, MAX_UNZIPPED, inputs, judge, read};
+use crate::finding::Finding;
+use crate::host::HostDirectories;
+use crate::invoke::{Event, Invocation, Listener, Wishes, hindering, inside, launch, prepare, shell, too_large};
+use crate::report::{self, Invoked, RenderOptions};
+use crate::size::Bytes;
 
+use super::arguments::{Format, Global};
+use super::layers::runtime_of;
+use super::output::{Failure, Output, Status, complain};
 use super::progress::Terminal;
-use super::{Answer, Failure, Format, Global, Status, check, complain};
 
 /// Run a handler on layers as Lambda would: in a sandbox that has what the runtime has, with events of yours
 ///
@@ -98,7 +98,7 @@ impl InsideArguments {
                 as_nobody,
                 arguments,
             } => Err(launch(join, *as_nobody, arguments)),
-            Step::Serve { switch_user } => inside(*switch_user).map(|()| Status::Fine.into()),
+            Step::Serve { switch_user } => inside(*switch_user).map(|()| Status::Ok.into()),
             Step::Shell { switch_user, command } => {
                 shell(*switch_user, command).map(|status| u8::try_from(status).unwrap_or(1).into())
             }
@@ -131,24 +131,15 @@ fn variable(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-impl From<InvokeError> for Failure {
-    fn from(error: InvokeError) -> Self {
-        match error {
-            InvokeError::Interrupted(_) | InvokeError::Lay(LayError::Interrupted(_)) => Self::Interrupted,
-            error => Self::Error(error.to_string()),
-        }
-    }
-}
-
 impl Arguments {
-    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let events = self.events()?;
         let layers = inputs(&self.layers)?;
         let mut task = inputs(self.task.as_slice())?;
         // A function may have no code of its own.
         task.retain(|input| !matches!(input, Input::Tree(folder) if is_empty(folder)));
         let read_layers = read(&layers, MAX_UNZIPPED, progress)?;
-        let runtime = check::runtime(&self.layers, global, &read_layers)?;
+        let runtime = runtime_of(&self.layers, global, &read_layers)?;
         let own_code = read(&task, MAX_UNZIPPED, progress)?;
         // The function's code lies elsewhere and is no layer; what can be unpacked and how large all is concerns it, too.
         let of_task: Vec<Finding> = own_code.iter().flat_map(|code| code.findings.clone()).collect();
@@ -163,7 +154,7 @@ impl Arguments {
         if !hindered.is_empty() {
             return Err(Failure::No(format!(
                 "AWS would not take these layers:\n{}",
-                report::finding_lines(hindered, stderr_look(global)).trim_end()
+                report::finding_lines(hindered, stderr_options(global)).trim_end()
             )));
         }
         let wishes = Wishes {
@@ -188,9 +179,9 @@ impl Arguments {
         }
         if self.shell {
             let status = prepared.shell(&wishes)?;
-            return Ok(Answer {
+            return Ok(Output {
                 text: String::new(),
-                status: if status.success() { Status::Fine } else { Status::No },
+                status: Status::yes_or_no(status.success()),
             });
         }
         let teller = Teller {
@@ -198,7 +189,7 @@ impl Arguments {
             print_responses: global.format == Format::Table,
             memory_mb: self.memory,
             findings: &findings,
-            render: stderr_look(global),
+            options: stderr_options(global),
         };
         let invocations = prepared.run(&wishes, &events, &teller, progress)?;
         if let Some(end) = report::invoke_end(&invocations, &findings).filter(|_| !global.quiet) {
@@ -212,12 +203,12 @@ impl Arguments {
             &invocations,
             &findings,
         );
-        Ok(Answer {
+        Ok(Output {
             text: match global.format {
                 Format::Json => report::json(&invoked),
                 Format::Table => String::new(),
             },
-            status: if invoked.ok { Status::Fine } else { Status::No },
+            status: Status::yes_or_no(invoked.ok),
         })
     }
 
@@ -269,11 +260,11 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 /// How what goes to stderr looks.
-fn stderr_look(global: &Global) -> RenderOptions {
+fn stderr_options(global: &Global) -> RenderOptions {
     RenderOptions {
         width: None,
-        color: global.look().color && std::io::IsTerminal::is_terminal(&std::io::stderr()),
-        ..global.look()
+        color: global.render_options().color && std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        ..global.render_options()
     }
 }
 
@@ -283,7 +274,7 @@ struct Teller<'a> {
     print_responses: bool,
     memory_mb: u64,
     findings: &'a [Finding],
-    render: RenderOptions,
+    options: RenderOptions,
 }
 
 impl Listener for Teller<'_> {
@@ -317,7 +308,7 @@ impl Listener for Teller<'_> {
             if self.quiet {
                 let _ = std::io::stderr().write_all(&invocation.log_tail);
             }
-            let text = report::invocation(invocation, self.memory_mb, self.findings, self.render);
+            let text = report::invocation(invocation, self.memory_mb, self.findings, self.options);
             let _ = std::io::stderr().write_all(text.as_bytes());
         }
     }

@@ -2,97 +2,98 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use lambdar_prune::bootstrap;
-use lambdar_prune::finding::any_error;
-use lambdar_prune::limits;
-use lambdar_prune::manifest::{Effort, UploadRoute};
-use lambdar_prune::pack::{CacheDirectory, Limits, Options, PackError, Previous, Timestamp, pack};
-use lambdar_prune::plan::{Symlinks, dedupe, may_be_shared};
-use lambdar_prune::report;
-use lambdar_prune::size::Bytes;
-use lambdar_prune::tree::scan::{copies, scan};
+use crate::bootstrap;
+use crate::finding::any_error;
+use crate::limits;
+use crate::manifest::{Effort, UploadRoute};
+use crate::pack::{CacheDirectory, Limits, Options, PackError, Previous, Timestamp, pack};
+use crate::plan::{Symlinks, dedupe, may_be_shared};
+use crate::report;
+use crate::size::Bytes;
+use crate::tree::scan::{copies, scan};
 
+use super::arguments::{Format, Global, PlanOptions};
+use super::output::{Failure, Output, Status, complain};
 use super::progress::Terminal;
-use super::{Answer, Failure, Format, Global, Planning, Status, complain};
 
-/// Prune a tree, bring in what Lambda lacks, and pack it into the fewest zips
+/// Prune a tree, add the libraries that are missing on Lambda, and pack it into the fewest zips
 ///
-/// The tree itself is never changed. Exit status: 0 if the layers will run, 1 if they will not or do not fit, 2 if
-/// something went wrong.
+/// The tree itself is never changed.
+///
+/// Exit status: 0 if the layers will run, 1 if they will not or do not fit, 2 if something went wrong.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The folder in which the runtime was built
+    /// Directory in which the runtime was built
     #[arg(default_value = "/opt")]
     tree: PathBuf,
-    /// The largest zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800 [default: 50MB; with --via s3, none but that of all
-    /// layers unzipped]
+    /// Maximum size of a zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800 [default: 50MB; no limit with --via s3]
     #[arg(long, value_name = "SIZE")]
     max: Option<Bytes>,
-    /// The most layers
+    /// Maximum number of layers
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     max_layers: u16,
-    /// The most that all layers may have unzipped [default: 262143999 bytes, Lambda's limit]
+    /// Maximum unzipped size of all layers together [default: 262143999 bytes, Lambda's limit]
     #[arg(long, value_name = "SIZE")]
     max_unzipped: Option<Bytes>,
-    /// What the function and its other layers need of that, unzipped [default: 0]
+    /// Unzipped size to reserve for the function and its other layers [default: 0]
     #[arg(long, value_name = "SIZE")]
     reserve: Option<Bytes>,
-    /// How the layers get to AWS
-    #[arg(long, value_enum, default_value_t = Way::Direct, value_name = "WAY")]
-    via: Way,
-    /// The folder for layer-1.zip, layer-2.zip, … and layers.json
+    /// How the layers are uploaded to AWS
+    #[arg(long, value_enum, default_value_t = Upload::Direct, value_name = "HOW")]
+    via: Upload,
+    /// Directory for layer-1.zip, layer-2.zip, … and layers.json
     #[arg(short, long, value_name = "DIR", default_value = "layers")]
     output: PathBuf,
-    /// What to do with symbolic links
+    /// How to pack symbolic links
     #[arg(long, value_enum, default_value_t = Links::Keep, value_name = "HOW")]
     symlinks: Links,
-    /// Leave debug information and static symbol tables in programs and libraries
+    /// Keep debug information and static symbol tables in programs and libraries
     #[arg(long)]
     no_strip: bool,
-    /// Pack files with the same content as they are; unless given, those in one folder become links to one of them
+    /// Keep files with the same content; by default, those in one directory become links to one of them
     #[arg(long)]
     no_dedupe: bool,
     /// How hard to compress
     #[arg(long, value_enum, default_value_t = Level::Best, value_name = "LEVEL")]
     effort: Level,
-    /// Keep files in the layers that this layers.json has them in, where that costs no layer, so that layers stay the same;
-    /// `none` packs afresh [default: the layers.json in the output folder]
+    /// Keep each file in the layer that this layers.json has it in, unless that needs another layer, so that layers stay the
+    /// same; `none` ignores earlier layers [default: layers.json in the output directory]
     #[arg(long, value_name = "FILE|none")]
     previous: Option<PathBuf>,
-    /// Add what `lambdar-prune bootstrap` writes, which makes a Lambda runtime of R; the tree stays as it is
+    /// Add the files of `lambdar-prune bootstrap`, which make R a Lambda runtime; the tree is not changed
     #[arg(long)]
     with_bootstrap: bool,
-    /// The folder of the R to start, where the tree has several: R/lib/R or /opt/R/lib/R
+    /// R_HOME of the R to start if the tree has several, such as R/lib/R or /opt/R/lib/R
     #[arg(long, value_name = "DIR", requires = "with_bootstrap")]
     r_home: Option<String>,
     #[command(flatten)]
-    caching: Caching,
+    cache: CacheOptions,
     #[command(flatten)]
-    planning: Planning,
+    planning: PlanOptions,
 }
 
-/// Where compressed files are kept.
+/// The options of the cache of compressed files.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Compressed files, kept for the next run")]
-struct Caching {
-    /// Keep them in this folder [default: lambdar-prune in the user's cache folder]
+#[command(next_help_heading = "Cache of compressed files")]
+struct CacheOptions {
+    /// Directory of the cache [default: lambdar-prune in the user's cache directory]
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     cache: Option<PathBuf>,
-    /// Keep no more than this; what was used longest ago goes first
+    /// Maximum size of the cache; the least recently used files are removed first
     #[arg(long, value_name = "SIZE", default_value = "1GB", conflicts_with = "no_cache")]
     cache_size: Bytes,
-    /// Compress everything anew and keep nothing
+    /// Do not use a cache
     #[arg(long)]
     no_cache: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Level {
-    /// In a fraction of the time, a little larger
+    /// A fraction of the time, slightly larger
     Fast,
-    /// As hard as pays; as hard as possible where that saves a layer
+    /// A good balance; like max if that saves a layer
     Best,
-    /// As hard as possible, which takes minutes
+    /// The smallest result; takes minutes
     Max,
 }
 
@@ -106,9 +107,9 @@ impl From<Level> for Effort {
     }
 }
 
-impl Caching {
-    /// The folder for the cache: the one that is named, else that of the user (XDG Base Directory Specification).
-    fn folder(&self) -> Option<CacheDirectory> {
+impl CacheOptions {
+    /// The directory of the cache: the one that is named, else that of the user (XDG Base Directory Specification).
+    fn directory(&self) -> Option<CacheDirectory> {
         if self.no_cache {
             return None;
         }
@@ -127,32 +128,22 @@ impl Caching {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Links {
-    /// They stay links
+    /// Keep them as links
     Keep,
-    /// Each becomes a copy of what it leads to
+    /// Replace each with a copy of its target
     Follow,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Way {
-    /// In the request itself, which takes zips of less than 50MiB
+enum Upload {
+    /// In the request itself, which accepts zips of less than 50MiB
     Direct,
-    /// Through a bucket, where only the unzipped size is limited
+    /// Through an S3 bucket, where only the unzipped size is limited
     S3,
 }
 
-impl From<PackError> for Failure {
-    fn from(error: PackError) -> Self {
-        match error {
-            PackError::Interrupted(_) => Self::Interrupted,
-            PackError::OverCapacity(_) | PackError::Huge(_) => Self::No(error.to_string()),
-            error => Self::Error(error.to_string()),
-        }
-    }
-}
-
 impl Arguments {
-    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let options = Options {
             limits: self.limits()?,
             output: self.output.clone(),
@@ -164,9 +155,9 @@ impl Arguments {
                 Some(path) if path.as_os_str() == "none" => Previous::Afresh,
                 Some(path) => Previous::File(path.clone()),
             },
-            cache: self.caching.folder(),
+            cache: self.cache.directory(),
         };
-        let chosen = self.planning.choosing.chosen(global)?;
+        let selected = self.planning.rules.select(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime(&scan.tree)?;
         let symlinks = match self.symlinks {
@@ -175,11 +166,11 @@ impl Arguments {
         };
         let (mut plan, matcher) = self
             .planning
-            .plan(&self.tree, &scan.tree, &runtime, &chosen, symlinks)?;
+            .plan(&self.tree, &scan.tree, &runtime, &selected, symlinks)?;
         if self.with_bootstrap {
             bootstrap::add(&mut plan, self.r_home.as_deref())?;
         }
-        let policy = global.config()?.policy.levels;
+        let levels = global.config()?.policy.levels;
         if !self.no_dedupe && symlinks == Symlinks::Keep {
             let same = copies(&self.tree, &plan.kept, |path, file| may_be_shared(&plan, path, file));
             dedupe(&mut plan, &scan.tree, &runtime, &same);
@@ -187,49 +178,45 @@ impl Arguments {
         let mut packed = match pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress) {
             Err(PackError::OverCapacity(over_capacity)) => {
                 complain(&over_capacity.to_string());
-                return Ok(Answer {
-                    text: match global.format {
-                        Format::Json => report::json(&over_capacity),
-                        Format::Table => report::over_capacity(&over_capacity, global.look()),
-                    },
+                return Ok(Output {
+                    text: global.render(&over_capacity, |options| report::over_capacity(&over_capacity, options)),
                     status: Status::No,
                 });
             }
             packed => packed?,
         };
-        let (findings, allowed) = policy.apply(packed.findings);
+        let (findings, allowed) = levels.apply(packed.findings);
         packed.findings = findings;
-        // One that the user did not ask for by name is not missed.
+        // A cache that the user did not ask for is not missed.
         let cache_note = packed.cache_note.as_ref();
-        let cache_note = cache_note.filter(|_| global.verbose || self.caching.cache.is_some());
+        let cache_note = cache_note.filter(|_| global.verbose || self.cache.cache.is_some());
         for note in packed.previous_note.iter().chain(cache_note) {
             global.note(note);
         }
-        Ok(Answer {
+        Ok(Output {
             text: match global.format {
                 Format::Json => packed.manifest.to_json(),
-                Format::Table => report::packed(&packed, &allowed, &self.output.display().to_string(), global.look()),
+                Format::Table => report::packed(
+                    &packed,
+                    &allowed,
+                    &self.output.display().to_string(),
+                    global.render_options(),
+                ),
             },
-            status: if any_error(&packed.findings) {
-                Status::No
-            } else {
-                Status::Fine
-            },
+            status: Status::yes_or_no(!any_error(&packed.findings)),
         })
     }
-}
 
-impl Arguments {
     fn limits(&self) -> Result<Limits, Failure> {
         let via = match self.via {
-            Way::Direct => UploadRoute::Direct,
-            Way::S3 => UploadRoute::S3,
+            Upload::Direct => UploadRoute::Direct,
+            Upload::S3 => UploadRoute::S3,
         };
         let all = self.max_unzipped.unwrap_or(Limits::DEFAULT.unzipped);
         let reserve = self.reserve.unwrap_or_default();
         let unzipped = all.0.checked_sub(reserve.0).filter(|left| *left > 0).ok_or_else(|| {
             Failure::Error(format!(
-                "--reserve {reserve} leaves nothing of the {all} that are allowed unzipped; reserve less"
+                "--reserve {reserve} leaves nothing of the unzipped limit of {all}; reserve less"
             ))
         })?;
         Ok(Limits {
@@ -244,14 +231,14 @@ impl Arguments {
     }
 }
 
-/// The time of every entry: `SOURCE_DATE_EPOCH` where it is set.
+/// The time of every entry: `SOURCE_DATE_EPOCH` if it is set.
 fn timestamp() -> Result<Timestamp, Failure> {
     let variable = "SOURCE_DATE_EPOCH";
     match std::env::var(variable) {
         Err(_) => Ok(Timestamp::EARLIEST),
         Ok(text) => text.trim().parse().map(Timestamp::from_unix).map_err(|_| {
             Failure::Error(format!(
-                "{variable} is '{text}', which is no number of seconds since 1970; unset it or correct it"
+                "{variable} is '{text}', which is not a number of seconds since 1970; correct it or unset it"
             ))
         }),
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use lambdar_prune::progress::{Interrupted, Progress, Stage, Work};
+use crate::progress::{Interrupted, Progress, Stage, Work};
 
 /// How a stage is drawn that is counted in bytes.
 const BYTES: &str = "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}";

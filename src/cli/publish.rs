@@ -2,49 +2,53 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use lambdar_prune::finding::any_error;
-use lambdar_prune::publish::{
+use crate::finding::any_error;
+use crate::publish::{
     CommandLine, End, Publication, PublishError, PublishOptions, Publishing, Snippet, findings_that_count, manifest_in,
     publish,
 };
-use lambdar_prune::report;
+use crate::report;
 
+use super::arguments::Global;
+use super::format::FormatOption;
+use super::layers::{Bounds, checked};
+use super::output::{Failure, Output, Status, complain};
 use super::progress::Terminal;
-use super::{Answer, Failure, FormOption, Global, Status, check, complain};
 
 /// Publish layers with your own aws tool, each only if it has changed
 ///
-/// Check runs first. What became of each layer is recorded in published.json beside the zips. Exit status: 0 if every
-/// layer has its version, 1 if check found errors or a layer failed, 2 if something went wrong.
+/// The layers are checked first. The result for each layer is recorded in published.json next to the zips.
+///
+/// Exit status: 0 if every layer has its version, 1 if check found errors or a layer failed, 2 if something went wrong.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The folder with layers.json
+    /// Directory with layers.json
     #[arg(default_value = "layers", value_name = "DIR")]
     folder: PathBuf,
-    /// What the layers are called: NAME-1, NAME-2, …
+    /// Name of the layers: NAME-1, NAME-2, …
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// The AWS region, unless the aws tool's own choice is right
+    /// AWS region [default: that of the aws tool]
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
-    /// The aws tool's profile, unless its own choice is right
+    /// Profile of the aws tool [default: that of the aws tool]
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
-    /// The bucket through which zips go that are too large for a request
+    /// S3 bucket for zips that are too large for a request
     #[arg(long, value_name = "BUCKET")]
     bucket: Option<String>,
-    /// The folder in the bucket
+    /// Prefix of the objects in the bucket
     #[arg(long, value_name = "PREFIX", requires = "bucket")]
     prefix: Option<String>,
-    /// The license of what is in the layers: an SPDX identifier, a URL or a text
+    /// License of the layers: an SPDX identifier, a URL or a text
     #[arg(long, value_name = "TEXT")]
     license: Option<String>,
-    /// Print the commands, quoted for a shell, and run none
+    /// Print the commands, quoted for a shell, without running them
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    form: FormOption<Form>,
-    /// Add the lines that attach the layers in a template
+    format: FormatOption<Form>,
+    /// Print the lines of a template that attach the layers
     #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "dry_run")]
     snippet: Option<Tool>,
 }
@@ -69,33 +73,24 @@ impl From<Tool> for Snippet {
     }
 }
 
-/// The forms of the response.
+/// The formats of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
     /// Tables for people
     Table,
     /// One JSON document
     Json,
-    /// The ARNs alone, one in a line, if there are all
+    /// Only the ARNs, one per line, if every layer has one
     Arns,
-}
-
-impl From<PublishError> for Failure {
-    fn from(error: PublishError) -> Self {
-        match error {
-            PublishError::TooLarge { .. } => Self::No(error.to_string()),
-            error => Self::Error(error.to_string()),
-        }
-    }
 }
 
 impl Arguments {
     fn form(&self) -> Form {
-        self.form.given().unwrap_or(Form::Table)
+        self.format.given().unwrap_or(Form::Table)
     }
 
-    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
-        self.refuse_what_cannot_be()?;
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+        self.validate()?;
         let options = PublishOptions {
             name: self.name.clone(),
             region: self.region.clone(),
@@ -107,16 +102,11 @@ impl Arguments {
         let packed = manifest_in(&self.folder)?;
         options.check(packed.layers.len()).map_err(PublishError::from)?;
         let policy = global.config()?.policy;
-        let checked = check::checked(
-            std::slice::from_ref(&self.folder),
-            policy,
-            check::Bounds::default(),
-            global,
-            progress,
-        )?;
+        let paths = std::slice::from_ref(&self.folder);
+        let checked = checked(paths, policy, Bounds::default(), global, progress)?;
         if checked.runtime != packed.runtime || checked.arch != packed.arch {
             return Err(Failure::Error(format!(
-                "the layers were packed for {} on {}: leave out --runtime and --arch, or pack again with them",
+                "the layers were packed for {} on {}: omit --runtime and --arch, or pack again with them",
                 packed.runtime, packed.arch
             )));
         }
@@ -130,7 +120,7 @@ impl Arguments {
                 dry_run: self.dry_run,
                 ..Publication::hindered(&options, &packed, findings, checked.allowed)
             };
-            return Ok(self.response(&publication, global));
+            return Ok(self.output(&publication, global));
         }
         let publishing = publishing?;
         let publication = if self.dry_run {
@@ -141,20 +131,20 @@ impl Arguments {
         let publication = publication
             .with_findings(findings, checked.allowed)
             .with_snippet(self.snippet.map(Snippet::from), &publishing);
-        Ok(self.response(&publication, global))
+        Ok(self.output(&publication, global))
     }
 
-    fn refuse_what_cannot_be(&self) -> Result<(), Failure> {
+    fn validate(&self) -> Result<(), Failure> {
         let reason = match self.form() {
-            Form::Arns if self.dry_run => "there are no ARNs without publishing: leave out --dry-run or --format arns",
-            Form::Arns if self.snippet.is_some() => "--format arns prints nothing else: leave it out, or --snippet",
+            Form::Arns if self.dry_run => "there are no ARNs without publishing: omit --dry-run or --format arns",
+            Form::Arns if self.snippet.is_some() => "--format arns prints only the ARNs: omit it or --snippet",
             _ => return Ok(()),
         };
         Err(Failure::Error(reason.to_owned()))
     }
 
-    /// What goes to stdout and the exit status; what else there is to say goes to stderr here.
-    fn response(&self, publication: &Publication, global: &Global) -> Answer {
+    /// The output for stdout; warnings and errors go to stderr here.
+    fn output(&self, publication: &Publication, global: &Global) -> Output {
         if !global.quiet {
             for warning in &publication.warnings {
                 complain(&format!("warning: {warning}"));
@@ -167,23 +157,25 @@ impl Arguments {
             End::Complete | End::Failed => {}
             End::Hindered => {
                 if self.form() == Form::Arns {
-                    complain(report::finding_lines(&publication.findings, global.look()).trim_end());
+                    complain(report::finding_lines(&publication.findings, global.render_options()).trim_end());
                 }
-                complain("check found errors, and nothing was published");
+                complain("check found errors; nothing was published");
             }
-            End::Interrupted => complain("interrupted; run the same command again, and it goes on from there"),
+            End::Interrupted => complain("interrupted; run the same command again to continue"),
             End::Unrecorded(error) => complain(&format!(
-                "the last layer is on AWS but not in the record: {error}; run the same command again when that is mended"
+                "the last layer is published but not recorded: {error}; fix that and run the same command again"
             )),
         }
-        Answer {
+        Output {
             text: match self.form() {
                 Form::Json => report::json(publication),
                 Form::Arns => report::arns(publication),
-                Form::Table => report::publication(publication, &self.folder.display().to_string(), global.look()),
+                Form::Table => {
+                    report::publication(publication, &self.folder.display().to_string(), global.render_options())
+                }
             },
             status: match publication.end {
-                End::Complete => Status::Fine,
+                End::Complete => Status::Ok,
                 End::Hindered | End::Failed => Status::No,
                 End::Interrupted => Status::Interrupted,
                 End::Unrecorded(_) => Status::Failed,
@@ -197,11 +189,11 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     use super::*;
-    use crate::cli::{Command, Format};
+    use crate::cli::arguments::{self, Command, Format};
 
     fn parse(arguments: &[&str]) -> Result<(Form, Format), clap::Error> {
         let all = ["lambdar-prune"].iter().chain(arguments);
-        let parsed = crate::cli::Arguments::try_parse_from(all)?;
+        let parsed = arguments::Arguments::try_parse_from(all)?;
         let Command::Publish(publish) = parsed.command else {
             panic!("{arguments:?}");
         };
@@ -210,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_format_has_one_form_more_here() {
-        crate::cli::Arguments::command().debug_assert();
+        arguments::Arguments::command().debug_assert();
         for (arguments, expected) in [
             (["publish", "--name", "r"].as_slice(), Form::Table),
             (&["publish", "--name", "r", "--format", "arns"], Form::Arns),
@@ -222,7 +214,7 @@ mod tests {
             assert_eq!(shared == Format::Json, form == Form::Json);
         }
         assert!(parse(&["publish", "--name", "r", "--format", "yaml"]).is_err());
-        assert!(crate::cli::Arguments::try_parse_from(["lambdar-prune", "check", "--format", "arns"]).is_err());
+        assert!(arguments::Arguments::try_parse_from(["lambdar-prune", "check", "--format", "arns"]).is_err());
         assert!(parse(&["publish"]).is_err(), "a name is needed");
     }
 }

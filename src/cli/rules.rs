@@ -2,73 +2,68 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use lambdar_prune::config::Config;
-use lambdar_prune::lint::lint;
-use lambdar_prune::report::{self, Linted, RuleList, ShownRules};
-use lambdar_prune::rules::{RuleError, RuleSelection, RuleSet, read_rules};
-use lambdar_prune::toml_file::TomlError;
-use lambdar_prune::tree::scan::{Scan, ScanError, scan};
+use crate::config::Config;
+use crate::lint::lint;
+use crate::report::{self, Linted, RuleList, ShownRules};
+use crate::rules::{RuleError, RuleSelection, read_rules};
+use crate::toml_file::TomlError;
+use crate::tree::scan::{Scan, ScanError, scan};
 
+use super::arguments::{Global, RuleOptions};
+use super::inputs::SelectedRules;
+use super::output::{Failure, Output, Status, complain};
 use super::progress::Terminal;
-use super::prune::planned;
-use super::{Answer, Choosing, Chosen, Failure, Format, Global, Status, complain};
 
-/// Where the tree is looked for where none is given.
+/// The tree if none is given.
 const TREE: &str = "/opt";
 
-/// List the rules, show one with what it takes, or test rules of your own
+/// List the rules, show what one removes, or test your own rules
+///
+/// Exit status: 0, or 2 if something went wrong; `rules test` ends with 1 if it finds mistakes.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    choosing: Choosing,
+    rules: RuleOptions,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print a rule, or all of a category: what it takes in a tree, and what then stops working
+    /// Show a rule, or all rules of a category: what it removes from a tree, and what is lost without that
     Show {
-        /// The name of a rule or a category
+        /// Rule or category
         id: String,
-        /// The tree [default: /opt, if it is there]
+        /// Tree [default: /opt, if it exists]
         tree: Option<PathBuf>,
         #[command(flatten)]
-        choosing: Choosing,
+        rules: RuleOptions,
     },
-    /// Look for mistakes in a rule file or a lambdar-prune.toml: rules that take nothing, what others take, or what is needed
+    /// Check a rule file or a lambdar-prune.toml for rules that match nothing, match what others match, or match what is needed
     ///
-    /// Exit status: 0 if there is none, 1 if there are some, 2 if something went wrong.
+    /// Exit status: 0 if there are no mistakes, 1 if there are some, 2 if something went wrong.
     Test {
-        /// The file
+        /// Rule file or configuration
         file: PathBuf,
-        /// The tree
+        /// Tree
         #[arg(default_value = TREE)]
         tree: PathBuf,
     },
 }
 
 impl Arguments {
-    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         match &self.command {
             None => {
-                let list = RuleList::new(&self.choosing.chosen(global)?.rules);
-                Ok(fine(match global.format {
-                    Format::Json => report::json(&list),
-                    Format::Table => report::rule_list(&list, global.look()),
-                }))
+                let list = RuleList::new(&self.rules.select(global)?.rules);
+                Ok(Output::ok(
+                    global.render(&list, |options| report::rule_list(&list, options)),
+                ))
             }
-            Some(Command::Show { id, tree, choosing }) => show(id, tree.as_deref(), choosing, global, progress),
+            Some(Command::Show { id, tree, rules }) => show(id, tree.as_deref(), rules, global, progress),
             Some(Command::Test { file, tree }) => test(file, tree, global, progress),
         }
-    }
-}
-
-fn fine(text: String) -> Answer {
-    Answer {
-        text,
-        status: Status::Fine,
     }
 }
 
@@ -76,61 +71,53 @@ fn fine(text: String) -> Answer {
 fn show(
     name: &str,
     tree: Option<&Path>,
-    choosing: &Choosing,
+    rules: &RuleOptions,
     global: &Global,
     progress: &Terminal,
-) -> Result<Answer, Failure> {
-    let mut chosen = choosing.chosen(global)?;
-    let numbers = chosen.rules.named(name, "rules show")?;
-    let listed = RuleList::of(&chosen.rules, &numbers);
-    let folder = tree.unwrap_or(Path::new(TREE));
-    let scanned = match (scan(folder, progress), tree) {
+) -> Result<Output, Failure> {
+    let mut selected = rules.select(global)?;
+    let numbers = selected.rules.named(name, "rules show")?;
+    let listed = RuleList::of(&selected.rules, &numbers);
+    let directory = tree.unwrap_or(Path::new(TREE));
+    let scanned = match (scan(directory, progress), tree) {
         (Ok(scan), _) => Some(scan),
         (Err(ScanError::Unreachable { .. } | ScanError::Empty(_)), None) => {
             complain(&format!(
-                "there is no tree at {TREE}, so what the rule takes is not shown; name one as in `rules show {name} TREE`"
+                "there is no tree at {TREE}, so what the rule removes is not shown; name a tree, as in `rules show {name} TREE`"
             ));
             None
         }
         (Err(error), _) => return Err(error.into()),
     };
-    let mut shown = ShownRules::new(listed, folder);
+    let mut shown = ShownRules::new(listed, directory);
     if let Some(Scan { tree, .. }) = &scanned {
-        chosen.rules.switch(name, true, "rules show")?;
-        let (plan, matcher) = planned(global, folder, tree, &chosen)?;
+        selected.rules.switch(name, true, "rules show")?;
+        let (plan, matcher) = selected.plan(global, directory, tree)?;
         shown.add_effects(tree, &plan, &matcher);
     }
-    Ok(fine(match global.format {
-        Format::Json => report::json(&shown),
-        Format::Table => report::shown_rules(&shown, global.look()),
-    }))
+    Ok(Output::ok(
+        global.render(&shown, |options| report::shown_rules(&shown, options)),
+    ))
 }
 
-/// Judges someone's own rules, all of them on.
-fn test(file: &Path, tree: &Path, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
-    let mut own = own_choices(file)?;
+/// Checks the user's own rules, all of them enabled.
+fn test(file: &Path, tree: &Path, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+    let mut own = own_selection(file)?;
     own.enable.extend(own.rules.iter().map(|rule| rule.id.clone()));
-    let choices = vec![own];
-    let chosen = Chosen {
-        rules: RuleSet::chosen(&choices)?,
-        choices,
-    };
+    let selected = SelectedRules::new(vec![own])?;
     let scan = scan(tree, progress)?;
-    let (plan, matcher) = planned(global, tree, &scan.tree, &chosen)?;
-    let own = &chosen.choices[0].rules;
-    let lints = lint(own, &scan.tree, &chosen.rules, &matcher, &plan);
+    let (plan, matcher) = selected.plan(global, tree, &scan.tree)?;
+    let own = &selected.selections[0].rules;
+    let lints = lint(own, &scan.tree, &selected.rules, &matcher, &plan);
     let linted = Linted::new(file, tree, own.len(), lints);
-    Ok(Answer {
-        text: match global.format {
-            Format::Json => report::json(&linted),
-            Format::Table => report::linted(&linted, global.look()),
-        },
-        status: if linted.ok { Status::Fine } else { Status::No },
+    Ok(Output {
+        text: global.render(&linted, |options| report::linted(&linted, options)),
+        status: Status::yes_or_no(linted.ok),
     })
 }
 
-/// What a file says, be it a rule file or a configuration. That it cannot be understood is an answer, too: no.
-fn own_choices(file: &Path) -> Result<RuleSelection, Failure> {
+/// The selection of a rule file or a configuration. A file that cannot be understood has a mistake: the answer is no.
+fn own_selection(file: &Path) -> Result<RuleSelection, Failure> {
     let name = file.display().to_string();
     let text = fs_err::read_to_string(file).map_err(|error| Failure::Error(error.to_string()))?;
     let no = |error: TomlError| Failure::No(error.to_string());

@@ -2,14 +2,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use lambdar_prune::report;
-use lambdar_prune::runtime::{Arch, CaptureError, Runtime, built_in, capture};
-use lambdar_prune::tree::scan::ScanError;
+use crate::report;
+use crate::runtime::{Arch, Runtime, built_in, capture};
 
+use super::arguments::Global;
+use super::output::{Failure, Output};
 use super::progress::Terminal;
-use super::{Answer, Failure, Format, Global, Status};
 
-/// List the Lambda runtimes that are built in, show one, or make one from an unpacked image
+/// List the built-in Lambda runtimes, show one, or capture one from an unpacked image
+///
+/// Exit status: 0, or 2 if something went wrong.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
@@ -19,55 +21,42 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what a runtime has
+    /// Show the libraries, commands and environment of a runtime
     Show {
-        /// The runtime's name, or a file
+        /// Name of a runtime, or a file
         #[arg(value_name = "NAME|FILE")]
         name: String,
     },
-    /// Make a runtime file from the root of an unpacked image
+    /// Write a runtime file from the root of an unpacked image
     Capture {
-        /// The folder that is / in the image
+        /// Directory that is / in the image
         root: PathBuf,
-        /// The file to write; stdout unless given
+        /// File to write [default: stdout]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// The name of the runtime; that of the folder unless given
+        /// Name of the runtime [default: that of the directory]
         #[arg(long)]
         name: Option<String>,
     },
 }
 
-impl From<CaptureError> for Failure {
-    fn from(error: CaptureError) -> Self {
-        match error {
-            CaptureError::Scan(ScanError::Interrupted(_)) => Self::Interrupted,
-            error => Self::Error(error.to_string()),
-        }
-    }
-}
-
 impl Arguments {
-    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let text = match &self.command {
             None => {
                 let list = report::RuntimeList::new(built_in()?);
-                match global.format {
-                    Format::Json => report::json(&list),
-                    Format::Table => report::runtimes(&list, global.look()),
-                }
+                global.render(&list, |options| report::runtimes(&list, options))
             }
             Some(Command::Show { name }) => {
                 let runtime = Runtime::load(name, global.arch.unwrap_or(Arch::X86_64))?;
-                match global.format {
-                    Format::Json => report::json(&report::RuntimeReport::of(&runtime)),
-                    Format::Table => report::runtime(&runtime, global.look()),
-                }
+                global.render(&report::RuntimeReport::of(&runtime), |options| {
+                    report::runtime(&runtime, options)
+                })
             }
             Some(Command::Capture { root, output, name }) => {
-                let folder = root.canonicalize().unwrap_or_else(|_| root.clone());
-                let of_folder = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-                let name = name.clone().or(of_folder).unwrap_or_else(|| "captured".to_owned());
+                let directory = root.canonicalize().unwrap_or_else(|_| root.clone());
+                let of_directory = directory.file_name().map(|name| name.to_string_lossy().into_owned());
+                let name = name.clone().or(of_directory).unwrap_or_else(|| "captured".to_owned());
                 let text = capture(root, &name, progress)?;
                 match output {
                     None => text,
@@ -78,9 +67,6 @@ impl Arguments {
                 }
             }
         };
-        Ok(Answer {
-            text,
-            status: Status::Fine,
-        })
+        Ok(Output::ok(text))
     }
 }

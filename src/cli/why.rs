@@ -2,49 +2,48 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use lambdar_prune::plan::Symlinks;
-use lambdar_prune::report;
-use lambdar_prune::tree::scan::scan;
+use crate::plan::Symlinks;
+use crate::report;
+use crate::tree::scan::scan;
 
+use super::arguments::{Global, PlanOptions};
+use super::output::{Failure, Output};
 use super::progress::Terminal;
-use super::{Answer, Failure, Format, Global, Planning, Status};
 
-/// Say who needs a file or library, how the loader finds it or where it looks in vain, and which rule takes it
+/// Explain who needs a file or library, how the loader finds it or where it searches for it, and which rule removes it
+///
+/// Exit status: 0 if something is known of it, 1 if it is not in the tree and nothing needs it, 2 if something went wrong.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A path in the tree, or the name of a library
+    /// Path in the tree, or soname of a library
     #[arg(value_name = "PATH|SONAME")]
     what: String,
-    /// The folder in which the runtime was built
+    /// Directory in which the runtime was built
     #[arg(long, default_value = "/opt", value_name = "TREE")]
     tree: PathBuf,
     #[command(flatten)]
-    planning: Planning,
+    planning: PlanOptions,
 }
 
 impl Arguments {
-    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Answer, Failure> {
-        let chosen = self.planning.choosing.chosen(global)?;
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+        let selected = self.planning.rules.select(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime(&scan.tree)?;
         let (plan, _) = self
             .planning
-            .plan(&self.tree, &scan.tree, &runtime, &chosen, Symlinks::Keep)?;
+            .plan(&self.tree, &scan.tree, &runtime, &selected, Symlinks::Keep)?;
         let what = report::inside_tree(&self.what, &self.tree.to_string_lossy());
         let host = self.planning.host();
         let Some(why) = report::why(&what, &scan.tree, &plan, &runtime, &host) else {
             return Err(Failure::No(format!(
-                "{} is not in {}, and nothing there asks for it",
+                "{} is not in {}, and nothing there needs it",
                 self.what,
                 self.tree.display()
             )));
         };
-        Ok(Answer {
-            text: match global.format {
-                Format::Json => report::json(&why),
-                Format::Table => report::explained(&why, global.look()),
-            },
-            status: Status::Fine,
-        })
+        Ok(Output::ok(
+            global.render(&why, |options| report::explained(&why, options)),
+        ))
     }
 }

@@ -126,7 +126,7 @@ fn it_says_what_it_needs() {
         json["findings"][0]["message"]
             .as_str()
             .unwrap()
-            .contains("may call curl"),
+            .contains("may run curl"),
         "{json}"
     );
 }

@@ -420,11 +420,11 @@ fn several_forms_in_one_run() {
     let file = sandbox.run(["check", "opt", "-o", "json=x.json"]);
     assert_eq!(file.stdout, alone("table").stdout);
     for (output, words) in [
-        ("yaml=x", "'yaml' is no form"),
+        ("yaml=x", "'yaml' is not a format"),
         ("json=", "there is no file behind the '='"),
         (
             "x.json",
-            "'x.json' is no form; write one of table, json, github, junit, sarif, markdown",
+            "'x.json' is not a format; use one of table, json, github, junit, sarif, markdown",
         ),
     ] {
         let ran = sandbox.run(["check", "opt", "--output", output]).expect_status(2);

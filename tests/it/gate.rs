@@ -350,7 +350,7 @@ fn growth_needs_percent_and_bytes_to_fail() {
         .json();
     let help = report["findings"][0]["help"].as_str().unwrap();
     // The ten that grew most, the largest first.
-    assert!(help.contains("grown most: c11 by 110, c10 by 100, "), "{help}");
+    assert!(help.contains("these grew most: c11 by 110, c10 by 100, "), "{help}");
     assert!(help.contains("c02 by 20;") && !help.contains("c01"), "{help}");
     assert!(
         report["findings"]

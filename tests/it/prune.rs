@@ -290,7 +290,7 @@ fn a_run_that_was_cut_short_is_told_of_and_finished() {
     )
     .unwrap();
     let shown = sandbox.run(["prune", "opt"]).expect_status(0);
-    assert!(shown.stderr.contains("cut short"), "{shown:#?}");
+    assert!(shown.stderr.contains("interrupted"), "{shown:#?}");
     let applied = sandbox.run(["prune", "opt", "--apply"]).expect_status(0);
     assert!(
         applied.stderr.contains("moved what it had left, 1 path"),

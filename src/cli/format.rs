@@ -1,41 +1,41 @@
-//! `--format` of a command that has more forms than the others.
+//! `--format` of a command that has more formats than the others.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, FromArgMatches, ValueEnum};
 
-use super::Format;
+use super::arguments::Format;
 
-/// The name of the option, which is that of every command; here it takes the place of the shared one.
+/// The name of the option; it replaces the global one.
 const FORMAT: &str = "format";
 
-/// The form that was asked for, one of `F`, which has `table` and `json` as every command.
+/// The requested format, one of `F`, which has at least `table` and `json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FormOption<F> {
-    /// The form; `None` unless it was given.
+pub(super) struct FormatOption<F> {
+    /// `None` unless the option was given.
     given: Option<F>,
 }
 
-impl<F: ValueEnum> FormOption<F> {
-    /// The form that was asked for, if one was.
+impl<F: ValueEnum> FormatOption<F> {
+    /// The format that was asked for, if one was.
     pub(super) fn given(&self) -> Option<F> {
         self.given.clone()
     }
 }
 
-impl<F: ValueEnum> Args for FormOption<F> {
+impl<F: ValueEnum> Args for FormatOption<F> {
     fn augment_args(command: clap::Command) -> clap::Command {
-        let forms = F::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        // The value is of the shared option's type, for clap hands it on to that; the form is read from the text.
+        let formats = F::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        // The value has the type of the global option, because clap hands it on to that; the format is read from the text.
         let parser =
-            PossibleValuesParser::new(forms).map(|text| Format::from_str(&text, false).unwrap_or(Format::Table));
+            PossibleValuesParser::new(formats).map(|text| Format::from_str(&text, false).unwrap_or(Format::Table));
         command.arg(
             Arg::new(FORMAT)
                 .long(FORMAT)
-                .value_name("FORM")
+                .value_name("FORMAT")
                 .default_value("table")
                 .value_parser(parser)
-                .help("Which form the answer has"),
+                .help("Output format"),
         )
     }
 
@@ -44,7 +44,7 @@ impl<F: ValueEnum> Args for FormOption<F> {
     }
 }
 
-impl<F: ValueEnum> FromArgMatches for FormOption<F> {
+impl<F: ValueEnum> FromArgMatches for FormatOption<F> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let is_given = matches.value_source(FORMAT) == Some(ValueSource::CommandLine);
         let text = matches.get_raw(FORMAT).and_then(Iterator::last);

@@ -1,0 +1,127 @@
+//! What the user may write: the commands, the global options, and the options that several commands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::runtime::Arch;
+
+use super::{analyze, bootstrap, check, completions, diff, invoke, pack, prune, publish, rules, runtimes, why};
+
+/// Prune a runtime built under /opt, pack it into the fewest AWS Lambda layers, and check that they will run.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, propagate_version = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) global: Global,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Analyze(analyze::Arguments),
+    Pack(pack::Arguments),
+    Check(check::Arguments),
+    Diff(diff::Arguments),
+    Prune(prune::Arguments),
+    Bootstrap(bootstrap::Arguments),
+    Rules(rules::Arguments),
+    Publish(publish::Arguments),
+    Invoke(invoke::Arguments),
+    Why(why::Arguments),
+    Runtimes(runtimes::Arguments),
+    #[command(hide = true)]
+    Inside(invoke::InsideArguments),
+    Completions(completions::Arguments),
+    /// Print the manual page in troff
+    Man,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Global {
+    /// Output format
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(super) format: Format,
+    /// When to use color; never if NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub(super) color: ColorChoice,
+    /// Print only the result and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Show complete lists
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+    /// Number of threads; the result does not depend on it [default: the number of processors]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) threads: Option<u16>,
+    /// Lambda runtime that the layers are for, by name or as a file [default: provided.al2023]
+    #[arg(long, global = true, value_name = "NAME|FILE")]
+    pub(super) runtime: Option<String>,
+    /// Architecture, x86_64 or arm64 [default: that of most files in the tree]
+    #[arg(long, global = true, value_name = "ARCH")]
+    pub(super) arch: Option<Arch>,
+    /// Configuration of the project [default: lambdar-prune.toml, if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Tables for people
+    Table,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorChoice {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The options that select what is removed from a tree.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pruning and imports")]
+pub(super) struct RuleOptions {
+    /// Enable a rule or a category of rules
+    #[arg(long, value_name = "ID")]
+    pub(super) enable: Vec<String>,
+    /// Disable a rule or a category of rules
+    #[arg(long, value_name = "ID")]
+    pub(super) disable: Vec<String>,
+    /// Keep matching files, whatever the rules say; relative to the tree, as in 'share/doc/**'
+    #[arg(long, value_name = "GLOB")]
+    pub(super) keep: Vec<String>,
+    /// Remove matching files, even without a rule
+    #[arg(long, value_name = "GLOB")]
+    pub(super) drop: Vec<String>,
+    /// Keep only these R packages, the packages that they need, and those that R itself needs
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub(super) r_packages: Option<Vec<String>>,
+    /// Add the rules of a file
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Vec<PathBuf>,
+}
+
+/// The options that select what is removed from a tree and what is added to it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pruning and imports")]
+pub(super) struct PlanOptions {
+    #[command(flatten)]
+    pub(super) rules: RuleOptions,
+    /// RenderOptions for missing libraries in this directory before those of this machine
+    #[arg(long, value_name = "DIR")]
+    pub(super) library_dir: Vec<PathBuf>,
+    /// Do not add libraries from this machine
+    #[arg(long)]
+    pub(super) no_import: bool,
+    /// Leave R unchanged if it runs a `which` that the runtime does not have
+    #[arg(long)]
+    pub(super) no_fix: bool,
+}

@@ -1,0 +1,144 @@
+//! Options as the library takes them: how to render, the configuration, the runtime, the rules and the plan for a tree.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::config::{Config, ConfigError};
+use crate::host::{HostDirectories, Libraries, NoLibraries};
+use crate::plan::{Plan, PlanError, Symlinks, plan};
+use crate::report::{self, RenderOptions};
+use crate::root::Root;
+use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
+use crate::runtime::{self, Arch, Runtime, RuntimeError};
+use crate::tree::Tree;
+use crate::tree::scan::opener;
+
+use super::arguments::{ColorChoice, Format, Global, PlanOptions, RuleOptions};
+use super::output::{Failure, complain};
+use super::progress;
+
+impl Global {
+    /// How text for stdout is rendered.
+    pub(super) fn render_options(&self) -> RenderOptions {
+        let terminal = std::io::stdout().is_terminal();
+        let allowed = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        RenderOptions {
+            color: match self.color {
+                ColorChoice::Always => true,
+                ColorChoice::Never => false,
+                ColorChoice::Auto => terminal && allowed && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+            },
+            width: terminal.then(progress::width),
+            verbose: self.verbose,
+        }
+    }
+
+    /// A document in the format of `--format`: JSON, or the tables that `table` makes.
+    pub(super) fn render(&self, document: &impl Serialize, table: impl FnOnce(RenderOptions) -> String) -> String {
+        match self.format {
+            Format::Json => report::json(document),
+            Format::Table => table(self.render_options()),
+        }
+    }
+
+    /// Prints a note to stderr unless `--quiet` is given.
+    pub(super) fn note(&self, note: &str) {
+        if !self.quiet {
+            complain(&format!("note: {note}"));
+        }
+    }
+
+    /// The configuration of the project.
+    pub(super) fn config(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref())
+    }
+
+    /// The runtime for a tree: the architecture is the one that most of its objects are for, unless it is given.
+    pub(super) fn runtime(&self, tree: &Tree) -> Result<Runtime, RuntimeError> {
+        let of_tree = Arch::of_most(tree.objects().map(|(_, object)| object));
+        let arch = self.arch.or(of_tree).unwrap_or(Arch::X86_64);
+        Runtime::load(self.runtime.as_deref().unwrap_or(runtime::DEFAULT), arch)
+    }
+}
+
+/// The rules, each on or off, and the selections that name single paths and packages.
+pub(super) struct SelectedRules {
+    pub(super) rules: RuleSet,
+    pub(super) selections: Vec<RuleSelection>,
+}
+
+impl RuleOptions {
+    /// The selection of the configuration, and then that of the command line, which overrides it.
+    pub(super) fn select(&self, global: &Global) -> Result<SelectedRules, Failure> {
+        let mut own = Vec::new();
+        for file in &self.rules {
+            own.extend(read_rules(file)?);
+        }
+        let command_line = RuleSelection {
+            file: None,
+            rules: own,
+            enable: self.enable.clone(),
+            disable: self.disable.clone(),
+            keep: self.keep.clone(),
+            drop: self.drop.clone(),
+            r_packages: self.r_packages.clone(),
+        };
+        SelectedRules::new(vec![global.config()?.selection, command_line])
+    }
+}
+
+impl SelectedRules {
+    /// The built-in rules with selections applied; a later one overrides an earlier one.
+    pub(super) fn new(selections: Vec<RuleSelection>) -> Result<Self, Failure> {
+        Ok(Self {
+            rules: RuleSet::chosen(&selections)?,
+            selections,
+        })
+    }
+
+    /// The plan for a tree as it is: nothing is added.
+    pub(super) fn plan(&self, global: &Global, directory: &Path, tree: &Tree) -> Result<(Plan, Matcher), Failure> {
+        let runtime = global.runtime(tree)?;
+        Ok(self.plan_with(directory, tree, &runtime, Symlinks::Keep, &NoLibraries)?)
+    }
+
+    fn plan_with(
+        &self,
+        directory: &Path,
+        tree: &Tree,
+        runtime: &Runtime,
+        symlinks: Symlinks,
+        libraries: &dyn Libraries,
+    ) -> Result<(Plan, Matcher), PlanError> {
+        let matcher = Matcher::new(&self.rules, &self.selections, Root { tree, runtime })?;
+        let plan = plan(tree, runtime, &matcher, symlinks, libraries, &opener(directory))?;
+        Ok((plan, matcher))
+    }
+}
+
+impl PlanOptions {
+    /// The libraries of this machine, to look at.
+    pub(super) fn host(&self) -> HostDirectories {
+        HostDirectories::new(&self.library_dir)
+    }
+
+    /// The plan for a tree, with what is added and repaired.
+    pub(super) fn plan(
+        &self,
+        directory: &Path,
+        tree: &Tree,
+        runtime: &Runtime,
+        selected: &SelectedRules,
+        symlinks: Symlinks,
+    ) -> Result<(Plan, Matcher), PlanError> {
+        let host = self.host();
+        let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
+        let (mut plan, matcher) = selected.plan_with(directory, tree, runtime, symlinks, libraries)?;
+        if !self.no_fix {
+            plan.repair(runtime);
+        }
+        Ok((plan, matcher))
+    }
+}

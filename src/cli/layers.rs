@@ -1,0 +1,109 @@
+//! Layers as `check`, `publish` and `invoke` take them: the runtime that they are for, and the policy of the project.
+
+use std::path::{Path, PathBuf};
+
+use crate::check::{Layer, MAX_UNZIPPED, inputs, judge, packed_for, read};
+use crate::gate::{BaselineFile, Gate, Policy};
+use crate::inventory::{Inventory, read_inventory};
+use crate::manifest::{MANIFEST_NAME, UploadRoute};
+use crate::report::Checked;
+use crate::runtime::{self, Arch, Runtime, RuntimeError};
+use crate::size::Bytes;
+
+use super::arguments::Global;
+use super::output::Failure;
+use super::progress::Terminal;
+
+/// The limits that layers are checked against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Unzipped bytes that are reserved for the function's own code.
+    pub(super) reserve: Bytes,
+    /// A zip that announces more unzipped bytes is not unpacked.
+    pub(super) max_unzipped: Bytes,
+    /// How the layers are uploaded.
+    pub(super) via: UploadRoute,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            reserve: Bytes::default(),
+            max_unzipped: MAX_UNZIPPED,
+            via: UploadRoute::Direct,
+        }
+    }
+}
+
+/// Reads the layers at some paths and checks them against the policy of the project.
+pub(super) fn checked(
+    paths: &[PathBuf],
+    policy: Policy,
+    bounds: Bounds,
+    global: &Global,
+    progress: &Terminal,
+) -> Result<Checked, Failure> {
+    let gate = Gate {
+        levels: policy.levels,
+        budgets: policy.budgets,
+        baseline: match policy.baseline {
+            Some(file) => baseline(&file, paths, progress)?,
+            None => None,
+        },
+    };
+    let layers = read(&inputs(paths)?, bounds.max_unzipped, progress)?;
+    let runtime = runtime_of(paths, global, &layers)?;
+    let inventory = if gate.asks_for_sizes() {
+        Inventory::of_layers(&layers)
+    } else {
+        Inventory::default()
+    };
+    let mut report = judge(layers, &runtime, bounds.reserve);
+    if bounds.via == UploadRoute::S3 {
+        report.findings.retain(|finding| !finding.code.is_about_request());
+    }
+    let judged = gate.judge(std::mem::take(&mut report.findings), &inventory);
+    Ok(Checked::new(report, judged, &runtime))
+}
+
+/// The baseline and its name; `None` if it does not exist yet and need not.
+fn baseline(
+    file: &BaselineFile,
+    paths: &[PathBuf],
+    progress: &Terminal,
+) -> Result<Option<(String, Inventory)>, Failure> {
+    let path = &file.path;
+    if file.may_be_absent && !path.exists() {
+        return Ok(None);
+    }
+    let real = |path: &Path| path.canonicalize().ok();
+    let own = paths.iter().flat_map(|path| [path.clone(), path.join(MANIFEST_NAME)]);
+    if real(path).is_some() && own.into_iter().any(|own| real(&own) == real(path)) {
+        return Err(Failure::Error(format!(
+            "the baseline {} belongs to the layers to be checked, so it would never differ; keep a copy elsewhere",
+            path.display()
+        )));
+    }
+    let inventory = read_inventory(path, progress)?;
+    Ok(Some((path.display().to_string(), inventory)))
+}
+
+/// The runtime of the command line, else the one that the layers were packed for, else the default.
+pub(super) fn runtime_of(paths: &[PathBuf], global: &Global, layers: &[Layer]) -> Result<Runtime, Failure> {
+    let packed_for = paths.iter().find_map(|path| packed_for(path));
+    let of_objects = Arch::of_most(
+        layers
+            .iter()
+            .flat_map(|layer| layer.tree.objects().map(|(_, object)| object)),
+    );
+    let name = packed_for.as_ref().map(|packed| packed.runtime.as_str());
+    let name = global.runtime.as_deref().or(name).unwrap_or(runtime::DEFAULT);
+    let arch = packed_for.as_ref().map(|packed| packed.arch);
+    let arch = global.arch.or(arch).or(of_objects).unwrap_or(Arch::X86_64);
+    Runtime::load(name, arch).map_err(|error| match error {
+        RuntimeError::Unknown { name } if global.runtime.is_none() => Failure::Error(format!(
+            "the layers were packed for runtime {name}, which is not built in; give its file with --runtime"
+        )),
+        error => error.into(),
+    })
+}

@@ -1,0 +1,159 @@
+//! What a command gives back: the text for stdout and the exit status, or the reason why there is none.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::bootstrap::BootstrapError;
+use crate::check::CheckError;
+use crate::config::ConfigError;
+use crate::inventory::InventoryError;
+use crate::invoke::{InvokeError, LayError};
+use crate::pack::PackError;
+use crate::plan::PlanError;
+use crate::progress::Interrupted;
+use crate::prune::PruneError;
+use crate::publish::PublishError;
+use crate::rules::RuleError;
+use crate::runtime::{CaptureError, RuntimeError};
+use crate::tree::scan::ScanError;
+
+/// The exit status of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    /// 0: the command succeeded.
+    Ok,
+    /// 1: the answer is no: findings of severity error, or something does not fit.
+    No,
+    /// 2: wrong arguments, or something could not be read or written.
+    Failed,
+    /// 130: stopped by the user, as shells have it (128 + SIGINT).
+    Interrupted,
+}
+
+impl Status {
+    /// 0 for yes, 1 for no.
+    pub(super) fn yes_or_no(is_yes: bool) -> Self {
+        if is_yes { Self::Ok } else { Self::No }
+    }
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(match status {
+            Status::Ok => 0,
+            Status::No => 1,
+            Status::Failed => 2,
+            Status::Interrupted => 130,
+        })
+    }
+}
+
+/// What a command prints to stdout, and its exit status.
+pub(super) struct Output {
+    pub(super) text: String,
+    pub(super) status: Status,
+}
+
+impl Output {
+    /// The output of a command that succeeded.
+    pub(super) fn ok(text: String) -> Self {
+        Self {
+            text,
+            status: Status::Ok,
+        }
+    }
+}
+
+/// Why a command has no output, with a message for people.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Stopped by the user before anything was changed.
+    Interrupted,
+    /// Stopped by the user after something was changed.
+    Stopped(String),
+    /// The answer is no, and nothing was made.
+    No(String),
+    /// Something could not be read, written or understood.
+    Error(String),
+}
+
+impl Failure {
+    pub(super) fn message(&self) -> &str {
+        match self {
+            Self::Interrupted => "interrupted; nothing was changed",
+            Self::Stopped(message) | Self::No(message) | Self::Error(message) => message,
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        match self {
+            Self::Interrupted | Self::Stopped(_) => Status::Interrupted,
+            Self::No(_) => Status::No,
+            Self::Error(_) => Status::Failed,
+        }
+    }
+}
+
+impl From<Interrupted> for Failure {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
+}
+
+/// Errors of the library: each pattern is what has its own way out; all else is [`Failure::Error`] with the error's text.
+macro_rules! failures {
+    ($($error:ty { $($pattern:pat => $failure:expr),* $(,)? })*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                let message = error.to_string();
+                #[allow(clippy::match_single_binding, reason = "most errors have no way out of their own")]
+                match error {
+                    $($pattern => $failure(message),)*
+                    _ => Self::Error(message),
+                }
+            }
+        })*
+    };
+}
+
+/// For errors whose text says nothing that the user does not know: it was the user who interrupted.
+fn interrupted(_: String) -> Failure {
+    Failure::Interrupted
+}
+
+failures! {
+    BootstrapError {}
+    CaptureError { CaptureError::Scan(ScanError::Interrupted(_)) => interrupted }
+    CheckError { CheckError::Interrupted(_) => interrupted }
+    ConfigError {}
+    InventoryError { InventoryError::Check(CheckError::Interrupted(_)) => interrupted }
+    InvokeError { InvokeError::Interrupted(_) | InvokeError::Lay(LayError::Interrupted(_)) => interrupted }
+    PackError {
+        PackError::Interrupted(_) => interrupted,
+        PackError::OverCapacity(_) | PackError::Huge(_) => Self::No,
+    }
+    PlanError {}
+    PruneError {
+        PruneError::Interrupted(_) => interrupted,
+        PruneError::Unfinished { .. } => Self::Stopped,
+    }
+    PublishError { PublishError::TooLarge { .. } => Self::No }
+    RuleError {}
+    RuntimeError {}
+    ScanError { ScanError::Interrupted(_) => interrupted }
+}
+
+/// Prints to stdout. The reader may stop reading: `lambdar-prune analyze | head` is not an error.
+pub(super) fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Prints a message to stderr.
+pub(super) fn complain(message: &str) {
+    // If even stderr is closed, there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "lambdar-prune: {message}");
+}
