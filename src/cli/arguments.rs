@@ -1,42 +1,10 @@
-//! What the user may write: the commands, the global options, and the options that several commands share.
+//! The global options, and the options that several commands share.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use crate::runtime::Arch;
-
-use super::{analyze, bootstrap, check, completions, diff, invoke, pack, prune, publish, rules, runtimes, why};
-
-/// Prune a runtime built under /opt, pack it into the fewest AWS Lambda layers, and check that they will run.
-#[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, propagate_version = true)]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    pub(super) command: Command,
-    #[command(flatten)]
-    pub(super) global: Global,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    Analyze(analyze::Arguments),
-    Pack(pack::Arguments),
-    Check(check::Arguments),
-    Diff(diff::Arguments),
-    Prune(prune::Arguments),
-    Bootstrap(bootstrap::Arguments),
-    Rules(rules::Arguments),
-    Publish(publish::Arguments),
-    Invoke(invoke::Arguments),
-    Why(why::Arguments),
-    Runtimes(runtimes::Arguments),
-    #[command(hide = true)]
-    Inside(invoke::InsideArguments),
-    Completions(completions::Arguments),
-    /// Print the manual page in troff
-    Man,
-}
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]

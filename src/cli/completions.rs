@@ -15,7 +15,7 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self) -> Output {
-        let mut command = super::arguments::Arguments::command();
+        let mut command = super::Arguments::command();
         let name = command.get_name().to_owned();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, name, &mut script);
@@ -25,7 +25,7 @@ impl Arguments {
 
 /// The manual page of the program followed by those of its commands, which `man -l` shows one after the other.
 pub(super) fn manual() -> Result<Output, Failure> {
-    let mut command = super::arguments::Arguments::command();
+    let mut command = super::Arguments::command();
     command.build();
     let mut page = Vec::new();
     let mut all = vec![command];

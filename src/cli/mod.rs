@@ -1,8 +1,8 @@
 //! The command line: arguments become options, options a call into the library, and its result is printed here and nowhere
 //! else.
 //!
-//! [`arguments`] has what the user may write, [`inputs`] and [`layers`] make from it what the library takes, [`output`] has
-//! what a command gives back, and each command has a file of its own.
+//! Each command has a file of its own. [`arguments`] has the options that they share, [`inputs`] and [`layers`] turn options
+//! into what the library takes, and [`output`] has what a command gives back.
 
 mod analyze;
 mod arguments;
@@ -25,11 +25,41 @@ mod why;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-use arguments::{Arguments, Command};
+use arguments::Global;
 use output::{Failure, Output, Status, complain, print};
 use progress::Terminal;
+
+/// Prune a runtime built under /opt, pack it into the fewest AWS Lambda layers, and check that they will run.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Analyze(analyze::Arguments),
+    Pack(pack::Arguments),
+    Check(check::Arguments),
+    Diff(diff::Arguments),
+    Prune(prune::Arguments),
+    Bootstrap(bootstrap::Arguments),
+    Rules(rules::Arguments),
+    Publish(publish::Arguments),
+    Invoke(invoke::Arguments),
+    Why(why::Arguments),
+    Runtimes(runtimes::Arguments),
+    #[command(hide = true)]
+    Inside(invoke::InsideArguments),
+    Completions(completions::Arguments),
+    /// Print the manual page in troff
+    Man,
+}
 
 /// Parses the arguments, runs the command, prints, and gives the exit status.
 pub fn run() -> ExitCode {

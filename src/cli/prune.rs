@@ -86,8 +86,9 @@ impl Arguments {
         };
         if self.apply {
             let done = changing(root, || prune::finish(root, progress))?;
+            let paths = if done.moved == 1 { "path" } else { "paths" };
             complain(&format!(
-                "an earlier --apply was interrupted; moved the remaining {} paths to {}",
+                "an earlier --apply was interrupted; moved the remaining {} {paths} to {}",
                 done.moved,
                 done.trash.display()
             ));

@@ -189,11 +189,12 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     use super::*;
-    use crate::cli::arguments::{self, Command, Format};
+    use crate::cli::Command;
+    use crate::cli::arguments::Format;
 
     fn parse(arguments: &[&str]) -> Result<(Form, Format), clap::Error> {
         let all = ["lambdar-prune"].iter().chain(arguments);
-        let parsed = arguments::Arguments::try_parse_from(all)?;
+        let parsed = crate::cli::Arguments::try_parse_from(all)?;
         let Command::Publish(publish) = parsed.command else {
             panic!("{arguments:?}");
         };
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_format_has_one_form_more_here() {
-        arguments::Arguments::command().debug_assert();
+        crate::cli::Arguments::command().debug_assert();
         for (arguments, expected) in [
             (["publish", "--name", "r"].as_slice(), Form::Table),
             (&["publish", "--name", "r", "--format", "arns"], Form::Arns),
@@ -214,7 +215,7 @@ mod tests {
             assert_eq!(shared == Format::Json, form == Form::Json);
         }
         assert!(parse(&["publish", "--name", "r", "--format", "yaml"]).is_err());
-        assert!(arguments::Arguments::try_parse_from(["lambdar-prune", "check", "--format", "arns"]).is_err());
+        assert!(crate::cli::Arguments::try_parse_from(["lambdar-prune", "check", "--format", "arns"]).is_err());
         assert!(parse(&["publish"]).is_err(), "a name is needed");
     }
 }

@@ -200,7 +200,7 @@ pub fn explaining<'a>(findings: &'a [Finding], failure: &Failure, log: &str) -> 
                 || finding.code == Code::MissingInterpreter && finding.message.contains("bootstrap");
             let command = finding
                 .message
-                .split(" may call ")
+                .split(" may run ")
                 .nth(1)
                 .and_then(|rest| rest.split(',').next());
             let not_found = |command: &str| {

@@ -82,7 +82,7 @@ mod tests {
   Function:
     Type: AWS::Serverless::Function
     Properties:
-      # beside the function's code, handler and the like:
+      # next to the function's code, handler and so on:
       Runtime: provided.al2023
       Architectures: [x86_64]
       Layers:

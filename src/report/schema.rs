@@ -65,7 +65,7 @@ impl Transform for Closed {
 }
 
 /// Set to anything, the schemas are written anew instead of compared.
-const REWRITE: &str = "LAMBDAR_PRUNE_REWRITE_SCHEMAS";
+const REWRITE: &str = "LAMBDAR_PRUNE_REWRITE";
 
 #[test]
 fn the_schemas_in_the_repository_are_current() {

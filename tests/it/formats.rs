@@ -421,7 +421,7 @@ fn several_forms_in_one_run() {
     assert_eq!(file.stdout, alone("table").stdout);
     for (output, words) in [
         ("yaml=x", "'yaml' is not a format"),
-        ("json=", "there is no file behind the '='"),
+        ("json=", "the file after '=' is missing"),
         (
             "x.json",
             "'x.json' is not a format; use one of table, json, github, junit, sarif, markdown",
