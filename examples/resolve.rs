@@ -8,7 +8,7 @@ use lambdar_prune::loader::{Resolution, graph};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
 use lambdar_prune::runtime::{Arch, DEFAULT, Runtime};
-use lambdar_prune::tree::scan::scan;
+use lambdar_prune::scan::scan;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder: PathBuf = std::env::args_os().nth(1).ok_or("usage: resolve FOLDER")?.into();

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 pub use read::{InventoryError, read_inventory};
 
 use crate::check::{Layer, LayerSize};
+use crate::languages::components::Components;
 use crate::manifest::Manifest;
 use crate::size::Bytes;
-use crate::tree::component::Components;
 use crate::tree::{Entry, Tree, TreePath};
 
 /// Files, links and empty directories of one or more layers.

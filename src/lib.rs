@@ -1,7 +1,7 @@
 //! lambdar-prune: from a runtime built under /opt to AWS Lambda layers that fit and run.
 //!
 //! ```text
-//! folder ─tree::scan→ Tree ─loader→ Graph ─rules→ plan::Plan ─pack→ zips + layers.json
+//! folder ─scan→ Tree ─loader→ Graph ─rules→ plan::Plan ─pack→ zips + layers.json
 //!                                                             check ← zips or a folder
 //! ```
 //!
@@ -14,7 +14,7 @@
 //! [`report`] turns results into tables and JSON. [`languages`] has a room for each language, and [`bootstrap`] makes a Lambda runtime of R.
 //!
 //! What holds everywhere:
-//! * Only [`tree::scan`], [`host`], [`pack`], [`check`], [`inventory`], [`prune`], [`bootstrap`], [`publish`], [`invoke`] and the
+//! * Only [`scan`], [`host`], [`pack`], [`check`], [`inventory`], [`prune`], [`bootstrap`], [`publish`], [`invoke`] and the
 //!   readers of rules, runtimes and configurations touch files, and [`prune`] and [`bootstrap`] alone change a tree.
 //!   Everything between them is a pure function over plain data.
 //! * The library never prints; how far it is goes through [`progress`].
@@ -50,6 +50,7 @@ pub mod report;
 pub mod root;
 pub mod rules;
 pub mod runtime;
+pub mod scan;
 pub mod shell;
 pub mod size;
 pub mod toml_file;

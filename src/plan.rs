@@ -14,12 +14,13 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::host::Libraries;
+use crate::languages::inspector;
 use crate::loader::{Graph, Idle, Shadowed, graph};
 use crate::root::{Location, Root, link_target};
 use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
-use crate::tree::{Entry, File, Mode, Tree, TreePath, content};
+use crate::tree::{Entry, File, GeneratedFile, Mode, Tree, TreePath};
 
 pub use dedupe::{dedupe, may_be_shared};
 use needs::Needed;
@@ -127,28 +128,6 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A file that this program writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MadeFile {
-    /// Its path in the tree or the layers.
-    pub path: TreePath,
-    /// Its permissions.
-    pub mode: Mode,
-    /// What is in it.
-    pub text: String,
-}
-
-impl MadeFile {
-    /// The file as an entry of a tree.
-    pub fn entry(&self) -> Entry {
-        Entry::File(File {
-            bytes: Bytes(self.text.len() as u64),
-            mode: self.mode,
-            content: content::inspect(self.path.file_name(), self.text.as_bytes()),
-        })
-    }
-}
-
 /// What to do with symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Symlinks {
@@ -247,9 +226,9 @@ pub fn plan(
 
 impl Plan {
     /// Brings a file of this program in, where nothing is.
-    pub fn add(&mut self, file: &MadeFile, needed_by: Vec<TreePath>) {
+    pub fn add(&mut self, file: &GeneratedFile, needed_by: Vec<TreePath>) {
         let from = Origin::Made(file.text.as_bytes().into());
-        self.kept.insert(file.path.clone(), file.entry());
+        self.kept.insert(file.path.clone(), file.entry(inspector()));
         self.origins.insert(file.path.clone(), from.clone());
         self.added.push(Added {
             path: file.path.clone(),
@@ -265,12 +244,12 @@ impl Plan {
     pub fn change(&mut self, path: &TreePath, by: &'static str, text: &str) {
         let Some(file) = self.kept.file(path) else { return };
         let before = file.bytes;
-        let made = MadeFile {
+        let made = GeneratedFile {
             path: path.clone(),
             mode: file.mode,
             text: text.to_owned(),
         };
-        self.kept.insert(path.clone(), made.entry());
+        self.kept.insert(path.clone(), made.entry(inspector()));
         self.origins.insert(path.clone(), Origin::Made(text.as_bytes().into()));
         self.changed.push(Changed {
             path: path.clone(),

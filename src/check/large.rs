@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use crate::elf::Source;
-use crate::tree::{Content, content};
+use crate::languages::inspector;
+use crate::tree::Content;
 
 /// What is kept at once, in bytes.
 const BLOCK: u64 = 64 << 10;
@@ -96,7 +97,7 @@ pub(super) fn inspect(
         missing: RefCell::new(BTreeSet::new()),
     };
     for _ in 0..MOST_PASSES {
-        let found = content::inspect_object(file_name, &object);
+        let found = inspector().inspect_object(file_name, &object);
         let missing = object.missing.take();
         if missing.is_empty() {
             return found;

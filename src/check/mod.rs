@@ -22,9 +22,9 @@ use crate::manifest::{MANIFEST_NAME, Manifest, UploadRoute};
 use crate::progress::{Interrupted, Progress};
 use crate::root::{Location, Root, Unresolved, link_target};
 use crate::runtime::{Arch, Runtime};
+use crate::scan::{Problem, ProblemKind, ScanError, scan};
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
-use crate::tree::scan::{Problem, ProblemKind, ScanError, scan};
 use crate::tree::{Content, Entry, Mode, Tree, TreePath};
 
 /// Error of [`inputs`] and [`read`].
@@ -513,7 +513,9 @@ pub fn object_findings(tree: &Tree, runtime: &Runtime) -> Vec<Finding> {
     tree.files()
         .filter_map(|(path, file)| {
             let finding = match &file.content {
-                Content::Object(object) | Content::Rscript(object, _) if object.machine != runtime.arch.machine() => {
+                Content::Object(object) | Content::ObjectFact(object, _)
+                    if object.machine != runtime.arch.machine() =>
+                {
                     Finding::new(
                         Code::WrongMachine,
                         &[
@@ -614,5 +616,5 @@ pub fn names(paths: &[&TreePath]) -> String {
 }
 
 fn shown(path: &TreePath) -> String {
-    escaped(path.to_string().as_bytes())
+    path.shown()
 }

@@ -1,11 +1,11 @@
-//! What must be there besides libraries for programs to start: interpreters, commands, and what R calls by its path.
+//! What must be there besides libraries for programs to start: interpreters, commands, and what languages call by its path.
 
 use std::collections::BTreeMap;
 
 use super::{names, shown};
 use crate::elf::Priority;
 use crate::finding::{Code, Finding};
-use crate::languages::r::which;
+use crate::languages::BUILT_IN;
 use crate::loader::{Finder, Processes};
 use crate::root::Root;
 use crate::shell;
@@ -16,16 +16,15 @@ use crate::tree::{Content, TreePath};
 pub fn program_findings(root: Root<'_>) -> Vec<Finding> {
     let mut findings = interpreters(root);
     findings.extend(commands(root));
-    findings.extend(which_of_r(root));
+    findings.extend(BUILT_IN.iter().flat_map(|language| language.findings(root)));
     findings.extend(dlopen_notes(root));
     findings
 }
 
-/// Whether a start of the function comes through this file: the bootstrap, R's start scripts, and extensions.
+/// Whether a start of the function comes through this file: the bootstrap, start scripts of languages, and extensions.
 fn is_on_start_path(path: &TreePath) -> bool {
     path.as_str() == "bootstrap"
-        || path.as_str() == "bin/R"
-        || path.as_str().ends_with("/bin/R")
+        || BUILT_IN.iter().any(|language| language.is_on_start_path(path))
         || path.parent().is_some_and(|folder| folder.as_str() == "extensions")
 }
 
@@ -34,7 +33,7 @@ fn interpreters(root: Root<'_>) -> Vec<Finding> {
     let mut missing: BTreeMap<(bool, String), Vec<&TreePath>> = BTreeMap::new();
     for (path, file) in root.tree.files() {
         let (wanted, needed_at_start) = match &file.content {
-            Content::Object(object) | Content::Rscript(object, _) => (object.interpreter.as_deref(), true),
+            Content::Object(object) | Content::ObjectFact(object, _) => (object.interpreter.as_deref(), true),
             Content::Text(text) if file.mode.is_executable() => {
                 (script_interpreter(root, text), is_on_start_path(path))
             }
@@ -115,20 +114,6 @@ fn commands(root: Root<'_>) -> Vec<Finding> {
                 ],
             )
             .at(scripts.first().map(|path| shown(path)).unwrap_or_default())
-        })
-        .collect()
-}
-
-/// An R that runs a `which` that is not there, and does not know its way round that.
-fn which_of_r(root: Root<'_>) -> Vec<Finding> {
-    which::traps(root)
-        .into_iter()
-        .map(|trap| {
-            let words = [
-                ("which", &*escaped(trap.which.as_bytes())),
-                ("runtime", &root.runtime.name),
-            ];
-            Finding::new(Code::RWhichMissing, &words).at(shown(&trap.database))
         })
         .collect()
 }

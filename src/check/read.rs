@@ -15,6 +15,7 @@ use super::LayerSize;
 use super::archive::{Archive, Flow, Header, Method, NoArchive, Unpacker};
 use super::large;
 use crate::finding::{Code, Finding};
+use crate::languages::inspector;
 use crate::limits;
 use crate::progress::{Interrupted, Progress, Stage, Work};
 use crate::size::{Bytes, exact};
@@ -314,7 +315,7 @@ impl Keeping {
                 mode,
                 content: match content {
                     Content::Text(text) => Content::Text(text.lines().next().unwrap_or_default().to_owned()),
-                    Content::Object(_) | Content::Rscript(..) => {
+                    Content::Object(_) | Content::ObjectFact(..) => {
                         Content::BrokenObject("the zip has more names of libraries and symbols than any layer".into())
                     }
                     other => other,
@@ -336,7 +337,7 @@ fn weight(entry: &Entry) -> u64 {
         Entry::Symlink(target) => target.len(),
         Entry::File(file) => match &file.content {
             Content::Text(text) => text.len(),
-            Content::Object(object) | Content::Rscript(object, _) => object.names_bytes(),
+            Content::Object(object) | Content::ObjectFact(object, _) => object.names_bytes(),
             _ => 0,
         },
     };
@@ -508,13 +509,13 @@ impl Reader<'_> {
                 held.extend_from_slice(taken);
                 piece = rest;
                 if held.len() == content::HEAD {
-                    wanted = content::wanted(file_name, &held).unwrap_or(HELD).min(HELD);
+                    wanted = inspector().wanted(file_name, &held).unwrap_or(HELD).min(HELD);
                 }
             }
         })?;
         let is_whole = held.len() as u64 == header.uncompressed;
-        if is_whole || content::wanted(file_name, &held).is_some() {
-            return Ok(content::inspect(file_name, &held));
+        if is_whole || inspector().wanted(file_name, &held).is_some() {
+            return Ok(inspector().inspect(file_name, &held));
         }
         let _alone = self.large.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(large::inspect(file_name, held, header.uncompressed, |sink| {

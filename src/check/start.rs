@@ -1,23 +1,19 @@
-//! What a function is started through: bootstrap, extensions, R's scripts and programs, and whether they can start.
+//! What a function is started through: bootstrap and extensions, and whether they and other programs they can start.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{names, shown};
 use crate::elf::Kind;
 use crate::finding::{Code, Finding};
-use crate::languages::r::RHome;
+use crate::languages;
 use crate::root::{Location, Root};
-use crate::shell;
 use crate::size::exact;
-use crate::tree::path::escaped;
-use crate::tree::{Content, Entry, File, Mode, TreePath};
+use crate::tree::{Content, Entry, File, TreePath};
 
 /// What Lambda starts in the layers of a runtime without a language.
 const BOOTSTRAP: &str = "bootstrap";
 /// What Lambda starts beside it.
 const EXTENSIONS: &str = "extensions";
-/// The right of others to execute: on Lambda nobody is the owner of /opt.
-const EXECUTE: u32 = 0o001;
 
 /// Everything of this kind that is wrong.
 pub(super) fn start_findings(root: Root<'_>) -> Vec<Finding> {
@@ -39,8 +35,9 @@ pub(super) fn start_findings(root: Root<'_>) -> Vec<Finding> {
             findings.extend(started(file).into_iter().map(|finding| finding.at(shown(path))));
         }
     }
-    findings.extend(r_programs(root, &mut judged));
-    findings.extend(r_homes(root));
+    for language in languages::BUILT_IN {
+        judged.extend(language.start_files(root.tree));
+    }
     findings.extend(other_programs(root, &judged));
     findings
 }
@@ -81,21 +78,17 @@ fn extensions(root: Root<'_>) -> Vec<TreePath> {
         .collect()
 }
 
-fn octal(mode: Mode) -> String {
-    format!("{:04o}", mode.bits())
-}
-
 /// What keeps the kernel from starting a file.
 fn started(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if file.mode.bits() & EXECUTE == 0 {
+    if !file.mode.others_may_execute() {
         findings.push(Finding::new(
             Code::BootstrapNotExecutable,
-            &[("mode", &octal(file.mode))],
+            &[("mode", &file.mode.to_string())],
         ));
     }
     let text = match &file.content {
-        Content::Object(_) | Content::Rscript(..) | Content::BrokenObject(_) => return findings,
+        Content::Object(_) | Content::ObjectFact(..) | Content::BrokenObject(_) => return findings,
         Content::Text(text) => text.as_str(),
         _ => "",
     };
@@ -122,107 +115,15 @@ fn started(file: &File) -> Vec<Finding> {
     findings
 }
 
-/// R's start script and program must be executable. Notes what was judged.
-fn r_programs(root: Root<'_>, judged: &mut BTreeSet<TreePath>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut paths: BTreeSet<TreePath> = start_scripts(root).map(|(path, _)| path.clone()).collect();
-    let homes = RHome::all(root.tree);
-    paths.extend(homes.iter().filter_map(|home| home.path.join("bin/exec/R")));
-    for path in paths {
-        let Some(file) = root.tree.file(&path) else { continue };
-        if file.mode.bits() & EXECUTE == 0 {
-            findings.push(Finding::new(Code::RNotExecutable, &[("mode", &octal(file.mode))]).at(shown(&path)));
-        }
-        judged.insert(path);
-    }
-    findings
-}
-
-/// The scripts by which R is started: they say where it lies.
-fn start_scripts(root: Root<'_>) -> impl Iterator<Item = (&TreePath, &str)> {
-    root.tree
-        .files()
-        .filter(|(path, _)| path.file_name() == "R")
-        .filter_map(|(path, file)| Some((path, file.content.text()?)))
-        .filter(|(_, text)| text.starts_with("#!") && text.contains("R_HOME_DIR="))
-}
-
-/// Places where R's folder is named, and R is not there.
-fn r_homes(root: Root<'_>) -> Vec<Finding> {
-    let homes: Vec<TreePath> = RHome::all(root.tree).into_iter().map(|home| home.path).collect();
-    let mut named: Vec<(&TreePath, &str, String)> = Vec::new();
-    for (path, text) in start_scripts(root) {
-        named.extend(assigned(text, &["R_HOME_DIR"], "").map(|(name, value)| (path, name, value)));
-    }
-    let bootstrap = TreePath::new(BOOTSTRAP);
-    let settings = homes
-        .iter()
-        .flat_map(|home| ["etc/ldpaths", "etc/Renviron"].map(|file| (home.join(file), home.on_lambda())))
-        .chain([(bootstrap, String::new())]);
-    for (path, home) in settings {
-        let entry = path.and_then(|path| root.tree.iter().find(|(known, _)| **known == path));
-        if let Some((path, Entry::File(file))) = entry
-            && let Some(text) = file.content.text()
-        {
-            named.extend(assigned(text, &["R_HOME", "RHOME"], &home).map(|(name, value)| (path, name, value)));
-        }
-    }
-    for (path, file) in root.tree.files() {
-        if let Content::Rscript(_, Some(home)) = &file.content {
-            named.push((path, "the path that is compiled in", home.clone()));
-        }
-    }
-    let lies = match homes.first() {
-        Some(home) => format!("R lies in {}", escaped(home.on_lambda().as_bytes())),
-        None => "there is no R in the layers".to_owned(),
-    };
-    named
-        .into_iter()
-        .filter(|(_, _, value)| !is_home(root, &homes, value))
-        .map(|(path, what, value)| {
-            let value = escaped(value.as_bytes());
-            let words = [("what", what), ("value", value.as_str()), ("where", lies.as_str())];
-            Finding::new(Code::RHomeElsewhere, &words).at(shown(path))
-        })
-        .collect()
-}
-
-/// Of these variables, those that a script sets to an absolute path. `home` is what they have before.
-fn assigned<'n>(text: &str, names: &[&'n str], home: &str) -> impl Iterator<Item = (&'n str, String)> {
-    let mut environment: BTreeMap<String, String> =
-        names.iter().map(|name| ((*name).to_owned(), home.to_owned())).collect();
-    shell::source(text, &mut environment);
-    let set: Vec<_> = names
-        .iter()
-        .filter_map(|name| Some((*name, environment.remove(*name)?)))
-        // What depends on a command or on variables that are not known here cannot be judged.
-        .filter(|(_, value)| value.starts_with('/') && value != home && !value.contains(['`', '$', '(', ' ']))
-        .collect();
-    set.into_iter()
-}
-
-/// Whether R finds itself at a path: its folder, or one whose `bin/R` starts it. R's script tries `lib` and `lib64`.
-fn is_home(root: Root<'_>, homes: &[TreePath], value: &str) -> bool {
-    let value = value.trim_end_matches('/');
-    let other = match value.strip_suffix("/lib/R") {
-        Some(prefix) => Some(format!("{prefix}/lib64/R")),
-        None => value.strip_suffix("/lib64/R").map(|prefix| format!("{prefix}/lib/R")),
-    };
-    [Some(value.to_owned()), other].into_iter().flatten().any(|path| {
-        let is_home = matches!(root.resolve(&path), Ok(Location::Tree(path)) if homes.contains(&path));
-        is_home || matches!(root.resolve(&format!("{path}/bin/R")), Ok(Location::Tree(_)))
-    })
-}
-
 /// Programs that are not executable, and scripts whose interpreter has a carriage return in its name.
 fn other_programs(root: Root<'_>, judged: &BTreeSet<TreePath>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut closed: Vec<&TreePath> = Vec::new();
     for (path, file) in root.tree.files().filter(|(path, _)| !judged.contains(*path)) {
         match &file.content {
-            Content::Object(object) | Content::Rscript(object, _) => {
+            Content::Object(object) | Content::ObjectFact(object, _) => {
                 let is_program = object.kind == Kind::Executable && object.soname.is_none();
-                if is_program && file.mode.bits() & EXECUTE == 0 {
+                if is_program && !file.mode.others_may_execute() {
                     closed.push(path);
                 }
             }
@@ -233,7 +134,7 @@ fn other_programs(root: Root<'_>, judged: &BTreeSet<TreePath>) -> Vec<Finding> {
         }
     }
     if let Some(first) = closed.first().and_then(|path| root.tree.file(path)) {
-        let (count, mode, paths) = (exact(closed.len() as u64), octal(first.mode), names(&closed));
+        let (count, mode, paths) = (exact(closed.len() as u64), first.mode.to_string(), names(&closed));
         let words = [("count", count.as_str()), ("mode", &mode), ("files", &paths)];
         findings.push(Finding::new(Code::ProgramNotExecutable, &words).at(shown(closed[0])));
     }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::plan::Symlinks;
 use crate::report;
-use crate::tree::scan::{copies, scan};
+use crate::scan::{copies, scan};
 
 use super::arguments::{Global, PlanOptions};
 use super::output::{Failure, Output};

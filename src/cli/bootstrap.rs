@@ -2,11 +2,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::bootstrap::{files, home, write};
+use crate::bootstrap::{find, write};
 use crate::check::program_findings;
+use crate::languages::{Bootstrap, inspector};
 use crate::report::{self, Bootstrapped};
 use crate::root::Root;
-use crate::tree::scan::scan;
+use crate::scan::scan;
 
 use super::arguments::Global;
 use super::output::{Failure, Output};
@@ -37,11 +38,10 @@ impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let mut tree = scan(&self.tree, progress)?.tree;
         let runtime = global.runtime(&tree)?;
-        let home = home(&tree, self.r_home.as_deref())?;
-        let files = files(&home);
+        let Bootstrap { home, files } = find(&tree, self.r_home.as_deref())?;
         let written = write(&self.tree, &files, self.force)?;
         for file in &files {
-            tree.insert(file.path.clone(), file.entry());
+            tree.insert(file.path.clone(), file.entry(inspector()));
         }
         let root = Root {
             tree: &tree,

@@ -12,8 +12,8 @@ use crate::report::{self, RenderOptions};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
 use crate::runtime::{self, Arch, Runtime, RuntimeError};
+use crate::scan::opener;
 use crate::tree::Tree;
-use crate::tree::scan::opener;
 
 use super::arguments::{ColorChoice, Format, Global, PlanOptions, RuleOptions};
 use super::output::{Failure, complain};

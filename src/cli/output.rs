@@ -15,7 +15,7 @@ use crate::prune::PruneError;
 use crate::publish::PublishError;
 use crate::rules::RuleError;
 use crate::runtime::{CaptureError, RuntimeError};
-use crate::tree::scan::ScanError;
+use crate::scan::ScanError;
 
 /// The exit status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

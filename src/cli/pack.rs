@@ -9,8 +9,8 @@ use crate::manifest::{Effort, UploadRoute};
 use crate::pack::{CacheDirectory, Limits, Options, PackError, Previous, Timestamp, pack};
 use crate::plan::{Symlinks, dedupe, may_be_shared};
 use crate::report;
+use crate::scan::{copies, scan};
 use crate::size::Bytes;
-use crate::tree::scan::{copies, scan};
 
 use super::arguments::{Format, Global, PlanOptions};
 use super::output::{Failure, Output, Status, complain};

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::prune::{self, How, Protected, PruneError, State, checked_tree};
 use crate::report::{self, Outcome, Pruned};
-use crate::tree::scan::{ProblemKind, Scan, scan};
+use crate::scan::{ProblemKind, Scan, scan};
 
 use super::arguments::{Global, RuleOptions};
 use super::output::{Failure, Output, complain};

@@ -6,8 +6,8 @@ use crate::config::Config;
 use crate::lint::lint;
 use crate::report::{self, Linted, RuleList, ShownRules};
 use crate::rules::{RuleError, RuleSelection, read_rules};
+use crate::scan::{Scan, ScanError, scan};
 use crate::toml_file::TomlError;
-use crate::tree::scan::{Scan, ScanError, scan};
 
 use super::arguments::{Global, RuleOptions};
 use super::inputs::SelectedRules;

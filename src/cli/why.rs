@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::plan::Symlinks;
 use crate::report;
-use crate::tree::scan::scan;
+use crate::scan::scan;
 
 use super::arguments::{Global, PlanOptions};
 use super::output::{Failure, Output};

@@ -297,7 +297,7 @@ mod tests {
             Code::MissingLibrary,
             &[
                 ("soname", "libgfortran.so.5"),
-                ("needed_by", "R/lib/libRlapack.so"),
+                ("needed_by", "R/modules/lapack.so"),
                 ("runtime", "provided.al2023"),
             ],
         );

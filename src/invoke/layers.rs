@@ -16,7 +16,7 @@ use crate::check::{Input, plain_name};
 use crate::finding::{Code, Finding};
 use crate::limits;
 use crate::progress::{Interrupted, Progress, Stage};
-use crate::tree::scan::{ScanError, scan};
+use crate::scan::{ScanError, scan};
 use crate::tree::{Entry, Mode, TreePath};
 
 /// Why layers cannot be laid out.

@@ -12,8 +12,8 @@ use super::data::DATA;
 use super::sandbox::Bound;
 use crate::elf::{Object, hidden_name, hide_libraries};
 use crate::host::Libraries;
+use crate::languages::inspector;
 use crate::runtime::{Runtime, directories_in};
-use crate::tree::content::inspect;
 use crate::tree::{Content, Entry};
 
 /// The folder of commands that a machine has beside those of `PATH`.
@@ -399,7 +399,7 @@ impl Machine for ThisMachine<'_> {
             let Ok(bytes) = fs_err::read(&file) else {
                 continue;
             };
-            let content = inspect("", &bytes);
+            let content = inspector().inspect("", &bytes);
             let runs = match &content {
                 // Another loader than the runtime's is not in the root.
                 Content::Object(object) => {

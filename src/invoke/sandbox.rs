@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use super::data::DATA;
 use super::launch::Identity;
 use crate::elf;
+use crate::languages::inspector;
 use crate::tree::Content;
-use crate::tree::content::inspect;
 
 /// The program that makes the sandbox.
 const PROGRAM: &str = "bwrap";
@@ -303,7 +303,7 @@ impl Own {
                 continue;
             }
             let bytes = fs_err::read(&file)?;
-            if let Content::Object(object) = inspect("", &bytes)
+            if let Content::Object(object) = inspector().inspect("", &bytes)
                 && let Some(name) = object.soname
             {
                 own.files.push((file, format!("{OWN_FOLDER}/lib/{name}")));

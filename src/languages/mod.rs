@@ -1,4 +1,259 @@
-//! What is known of languages: a room for each, and the processes that they start.
+//! What is known of languages: a room for each, behind the one trait [`Language`].
+//!
+//! A room says as plain data what of a tree is its language's, how processes of it load native modules, and what can be
+//! wrong with it. The rest of the program asks the list [`BUILT_IN`] and names no language. A further language is a file
+//! here and a line in that list.
 
+pub mod components;
+mod node;
 pub mod process;
+mod python;
 pub mod r;
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::LazyLock;
+
+use crate::finding::Finding;
+use crate::root::Root;
+use crate::shell;
+use crate::tree::content::{Inspector, KeptFile};
+use crate::tree::{GeneratedFile, Tree, TreePath};
+
+/// Every language that is known.
+pub const BUILT_IN: &[&dyn Language] = &[&r::R, &python::Python, &node::Node];
+
+/// The environment variables of a process.
+pub type Environment = BTreeMap<String, String>;
+
+/// What is known of one language. A method left out says that there is nothing of the kind.
+pub trait Language: Sync {
+    /// Files of which a scan keeps more than their kind, because an answer below depends on it.
+    fn kept_files(&self) -> &'static [KeptFile] {
+        &[]
+    }
+
+    /// Interpreters of this language in the tree, each with the standard library that it brings, sorted by path.
+    fn interpreters(&self, _tree: &Tree) -> Vec<Interpreter> {
+        Vec::new()
+    }
+
+    /// What package managers of this language have installed in the tree, sorted by path.
+    fn packages(&self, _tree: &Tree) -> Vec<Package> {
+        Vec::new()
+    }
+
+    /// Objects that the language opens by their place in the tree, whichever interpreter runs.
+    fn native_modules(&self, _tree: &Tree) -> BTreeSet<TreePath> {
+        BTreeSet::new()
+    }
+
+    /// Kinds of directories in which rules can be anchored.
+    fn anchors(&self) -> &'static [LanguageAnchor] {
+        &[]
+    }
+
+    /// Scripts and programs of the tree by which the language is started. They must be executable, and the language itself
+    /// reports those that are not.
+    fn start_files(&self, _tree: &Tree) -> BTreeSet<TreePath> {
+        BTreeSet::new()
+    }
+
+    /// Whether a start of the function comes through a file at this path, if there is one.
+    fn is_on_start_path(&self, _path: &TreePath) -> bool {
+        false
+    }
+
+    /// What keeps the language from working on a runtime, apart from libraries.
+    fn findings(&self, _root: Root<'_>) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    /// What can be done about some of these findings when layers are packed.
+    fn repairs(&self, _root: Root<'_>) -> Vec<Repair> {
+        Vec::new()
+    }
+
+    /// How handlers in this language are started on a runtime without a language; `None` if this program has nothing for
+    /// that. `asked` is the directory of the interpreter, if the user names it.
+    fn bootstrap(&self, _tree: &Tree, _asked: Option<&str>) -> Option<Result<Bootstrap, NoInterpreter>> {
+        None
+    }
+}
+
+/// An interpreter that is in a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// Its name as a component: that of the language.
+    pub name: String,
+    /// The directory that holds it and its standard library.
+    pub directory: TreePath,
+    /// The file that starts it. Where that is kept, so is what the interpreter opens to start.
+    pub start: Option<TreePath>,
+    /// Its program, if that is an ELF object of the tree.
+    pub program: Option<TreePath>,
+    /// The library that opens native modules; the program itself if it is `None`.
+    pub module_loader: Option<TreePath>,
+    /// Directories whose objects run with its environment.
+    pub object_directories: Vec<TreePath>,
+    /// Variables that its processes have whatever they inherit.
+    pub variables: Vec<(&'static str, String)>,
+    /// The shell script that it sources when it starts, which may set more of them.
+    pub settings: Option<TreePath>,
+    /// The native modules that its processes open.
+    pub native_modules: Vec<TreePath>,
+    /// The files that it opens to start.
+    pub loaded: Vec<TreePath>,
+}
+
+impl Interpreter {
+    /// The environment of its processes.
+    pub fn environment(&self, tree: &Tree, inherited: &Environment) -> Environment {
+        let mut environment = inherited.clone();
+        for (name, value) in &self.variables {
+            environment.insert((*name).to_owned(), value.clone());
+        }
+        if let Some(script) = self.settings.as_ref().and_then(|path| tree.text(path)) {
+            shell::source(script, &mut environment);
+        }
+        environment
+    }
+
+    /// Whether an object runs with this environment.
+    pub fn runs(&self, object: &TreePath) -> bool {
+        let mut directories = self.object_directories.iter();
+        directories.any(|directory| object.below(directory).is_some())
+    }
+}
+
+/// What a package manager has installed in a tree as one unit: an R package, a Python distribution, a Node package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// The language that it is for; names are unique in one language alone.
+    pub language: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its directory; if its files lie in shared directories, that of its metadata.
+    pub directory: TreePath,
+    /// The file without which it is not installed.
+    pub manifest: TreePath,
+    /// Further directories that are its alone.
+    pub owned: Vec<TreePath>,
+    /// Its files outside of `directory`, if a list names them.
+    pub listed: Vec<TreePath>,
+    /// The names of packages of its language without which it does not load.
+    pub requires: Vec<String>,
+    /// Its own files without which it does not load.
+    pub loaded: Vec<TreePath>,
+}
+
+impl Package {
+    /// A package whose directory holds all its files.
+    pub fn new(language: &'static str, name: String, directory: TreePath, manifest: TreePath) -> Self {
+        Self {
+            language,
+            name,
+            directory,
+            manifest,
+            owned: Vec::new(),
+            listed: Vec::new(),
+            requires: Vec::new(),
+            loaded: Vec::new(),
+        }
+    }
+}
+
+/// A kind of directory in which rules can be anchored.
+#[derive(Debug)]
+pub struct LanguageAnchor {
+    /// Its name in rule files.
+    pub name: &'static str,
+    /// What the directories are, for people.
+    pub title: &'static str,
+    /// The directories of a tree.
+    pub directories: fn(&Tree) -> BTreeSet<TreePath>,
+}
+
+/// Names tell anchors apart.
+impl PartialEq for LanguageAnchor {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for LanguageAnchor {}
+
+impl PartialOrd for LanguageAnchor {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for LanguageAnchor {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(other.name)
+    }
+}
+
+/// What packing can do about something that does not work on a runtime: one file gets another text, and files come in that
+/// this text relies on.
+#[derive(Debug, Clone)]
+pub struct Repair {
+    /// The name that the manifest has for it.
+    pub by: &'static str,
+    /// The file that changes.
+    pub path: TreePath,
+    /// Its new text.
+    pub text: String,
+    /// Files that come in if they are not there.
+    pub added: Vec<GeneratedFile>,
+    /// What needs the added files.
+    pub needed_by: TreePath,
+    /// What says that it is repaired.
+    pub finding: Finding,
+}
+
+/// Files that make a runtime of an interpreter in the tree.
+#[derive(Debug, Clone)]
+pub struct Bootstrap {
+    /// The directory of the interpreter.
+    pub home: TreePath,
+    /// The files, the start script first.
+    pub files: Vec<GeneratedFile>,
+}
+
+/// Why there is no interpreter for a bootstrap to start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoInterpreter(pub String);
+
+/// Keeps of files what the built-in languages ask for.
+pub fn inspector() -> &'static Inspector {
+    static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| inspector_for(BUILT_IN));
+    &INSPECTOR
+}
+
+/// An inspector that keeps of files what these languages ask for.
+pub fn inspector_for(languages: &[&dyn Language]) -> Inspector {
+    Inspector::new(languages.iter().flat_map(|language| language.kept_files()).copied())
+}
+
+/// The anchors of all built-in languages.
+pub fn anchors() -> impl Iterator<Item = &'static LanguageAnchor> {
+    BUILT_IN.iter().flat_map(|language| language.anchors())
+}
+
+/// What packing can do for a tree on a runtime, by all built-in languages.
+pub fn repairs(root: Root<'_>) -> Vec<Repair> {
+    BUILT_IN.iter().flat_map(|language| language.repairs(root)).collect()
+}
+
+impl fmt::Debug for dyn Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Language")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,9 @@
-//! The processes that a tree can become: what starts, what it loads as plugins, and with which environment.
+//! The processes that a tree can become: what starts, what it loads as native modules, and with which environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::{BUILT_IN, Environment, Interpreter, Language};
 use crate::elf::Kind;
-use crate::languages::r::RHome;
 use crate::root::Root;
 use crate::shell;
 use crate::tree::TreePath;
@@ -29,40 +29,61 @@ pub struct Process {
 #[derive(Debug)]
 pub struct Processes<'a> {
     root: Root<'a>,
-    environment: BTreeMap<String, String>,
-    homes: Vec<RHome>,
+    environment: Environment,
+    interpreters: Vec<Interpreter>,
+    native_modules: BTreeSet<TreePath>,
 }
 
 impl<'a> Processes<'a> {
-    /// Looks through a tree for R and for a bootstrap that sets variables.
+    /// Looks through a tree for interpreters and for a bootstrap that sets variables.
     pub fn of(root: Root<'a>) -> Self {
+        Self::with(root, BUILT_IN)
+    }
+
+    /// As [`Processes::of`], for these languages alone.
+    pub fn with(root: Root<'a>, languages: &[&dyn Language]) -> Self {
         let mut environment = root.runtime.environment.clone();
         if let Some(script) = TreePath::new(BOOTSTRAP).and_then(|path| root.tree.text(&path)) {
             shell::source(script, &mut environment);
         }
+        let in_tree = |language: &&dyn Language| language.interpreters(root.tree);
+        let interpreters: Vec<Interpreter> = languages.iter().flat_map(in_tree).collect();
+        let native_modules = languages
+            .iter()
+            .flat_map(|language| language.native_modules(root.tree))
+            .chain(
+                interpreters
+                    .iter()
+                    .flat_map(|interpreter| interpreter.native_modules.clone()),
+            )
+            .collect();
         Self {
             root,
             environment,
-            homes: RHome::all(root.tree),
+            interpreters,
+            native_modules,
         }
     }
 
-    /// The processes that start from executables of the tree, and R with each of its plugins.
+    /// The tree and the runtime.
+    pub fn root(&self) -> Root<'a> {
+        self.root
+    }
+
+    /// The processes that start from executables of the tree, and each interpreter with each of its native modules.
     pub fn all(&self) -> Vec<Process> {
-        let tree = self.root.tree;
         let mut processes = Vec::new();
-        for home in &self.homes {
-            let program = home.path.join("bin/exec/R").filter(|path| tree.object(path).is_some());
-            for plugin in home.plugins(tree) {
+        for interpreter in &self.interpreters {
+            for module in &interpreter.native_modules {
                 processes.push(Process {
-                    program: program.as_ref().map(TreePath::on_lambda),
-                    plugins: vec![plugin.on_lambda()],
-                    plugin_loader: home.path.join("lib/libR.so").map(|path| path.on_lambda()),
-                    library_path: self.library_path(Some(home)),
+                    program: interpreter.program.as_ref().map(TreePath::on_lambda),
+                    plugins: vec![module.on_lambda()],
+                    plugin_loader: interpreter.module_loader.as_ref().map(TreePath::on_lambda),
+                    library_path: self.library_path(Some(interpreter)),
                 });
             }
         }
-        for (path, object) in tree.objects() {
+        for (path, object) in self.root.tree.objects() {
             if object.kind == Kind::Executable && object.soname.is_none() {
                 processes.push(self.alone(path));
             }
@@ -76,37 +97,18 @@ impl<'a> Processes<'a> {
             program: Some(path.on_lambda()),
             plugins: Vec::new(),
             plugin_loader: None,
-            library_path: self.library_path(self.homes.iter().find(|home| home.runs(path))),
+            library_path: self.library_path(self.interpreters.iter().find(|interpreter| interpreter.runs(path))),
         }
     }
 
-    /// The objects that something opens by their place in the tree, though nothing needs them by name: R's plugins, and
-    /// Python's extension modules.
-    pub fn plugins(&self) -> BTreeSet<TreePath> {
-        let tree = self.root.tree;
-        let mut plugins: BTreeSet<TreePath> = self.homes.iter().flat_map(|home| home.plugins(tree)).collect();
-        plugins.extend(
-            tree.objects()
-                .map(|(path, _)| path)
-                .filter(|path| is_python_extension(path))
-                .cloned(),
-        );
-        plugins
+    /// The objects that a language opens by their place in the tree, though nothing needs them by name.
+    pub fn native_modules(&self) -> &BTreeSet<TreePath> {
+        &self.native_modules
     }
 
-    fn library_path(&self, home: Option<&RHome>) -> String {
-        let of_home = home.map(|home| home.environment(&self.environment));
-        let environment = of_home.as_ref().unwrap_or(&self.environment);
+    fn library_path(&self, interpreter: Option<&Interpreter>) -> String {
+        let changed = interpreter.map(|interpreter| interpreter.environment(self.root.tree, &self.environment));
+        let environment = changed.as_ref().unwrap_or(&self.environment);
         environment.get("LD_LIBRARY_PATH").cloned().unwrap_or_default()
     }
-}
-
-/// A module that Python imports: by the tag in its name (PEP 3149, PEP 384), or by its place.
-fn is_python_extension(path: &TreePath) -> bool {
-    let name = path.file_name();
-    name.strip_suffix(".so").is_some_and(|stem| {
-        stem.contains(".cpython-")
-            || stem.strip_suffix(".abi3").is_some()
-            || path.names().any(|name| name == "lib-dynload")
-    })
 }

@@ -120,7 +120,7 @@ pub struct Followed<'a> {
 /// Why a process is followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// An executable, or R with one of its plugins.
+    /// An executable, or an interpreter with one of its native modules.
     Program,
     /// A library that no program reaches; something may open it at run time all the same.
     Alone,
@@ -129,11 +129,15 @@ pub enum Start {
     Shadowed(Shadowed),
 }
 
-/// Follows every process that the tree can become: the executables and R's plugins, then the libraries that none of them
+/// Follows every process that the tree can become: the executables and the native modules of interpreters, then the libraries that none of them
 /// reaches, each as a process of its own. Among these last, one that another one needs is part of that one's process.
 pub fn follow_all(root: Root<'_>) -> Vec<Followed<'_>> {
-    let processes = Processes::of(root);
-    let plugins = processes.plugins();
+    follow_processes(&Processes::of(root))
+}
+
+fn follow_processes<'a>(processes: &Processes<'a>) -> Vec<Followed<'a>> {
+    let root = processes.root();
+    let plugins = processes.native_modules();
     let finder = Finder::new(root);
     let mut reached = BTreeSet::new();
     let mut followed: Vec<Followed<'_>> = Vec::new();
@@ -194,9 +198,14 @@ pub fn follow_all(root: Root<'_>) -> Vec<Followed<'_>> {
 
 /// Merges what all processes find.
 pub fn graph(root: Root<'_>) -> Graph {
-    let plugins = Processes::of(root).plugins();
+    graph_of(&Processes::of(root))
+}
+
+/// As [`graph`], with the processes of chosen languages.
+pub fn graph_of(processes: &Processes<'_>) -> Graph {
+    let plugins = processes.native_modules();
     let mut graph = Graph::default();
-    for Followed { loaded, start, .. } in follow_all(root) {
+    for Followed { loaded, start, .. } in follow_processes(processes) {
         let first = loaded.first().map(|object| &object.found.place);
         match (start, first) {
             (Start::Alone, Some(Location::Tree(path))) if !plugins.contains(path) => graph.unneeded.push(path.clone()),

@@ -11,7 +11,7 @@ mod search;
 mod versions;
 
 pub use crate::languages::process::{BOOTSTRAP, Process, Processes};
-pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph};
+pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph, graph_of};
 pub use idle::{Idle, idle, wanted};
 pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};
 pub use versions::{Grade, VersionProblem, version_problems};

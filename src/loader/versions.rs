@@ -95,9 +95,9 @@ fn numbers(version: &str) -> Option<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::languages::inspector;
     use crate::loader::graph;
     use crate::runtime::{Arch, Runtime};
-    use crate::tree::content::inspect;
     use crate::tree::{Entry, File, Mode, Tree};
 
     /// The reported versions of this test program, taken for a tree, on a runtime whose glibc is as old as `highest`.
@@ -109,7 +109,7 @@ mod tests {
             Entry::File(File {
                 bytes: crate::size::Bytes(bytes.len() as u64),
                 mode: Mode::new(0o755),
-                content: inspect("test", &bytes),
+                content: inspector().inspect("test", &bytes),
             }),
         );
         let arch = if cfg!(target_arch = "x86_64") {

@@ -8,8 +8,8 @@ use crate::manifest::{
 };
 use crate::plan::Plan;
 use crate::runtime::Runtime;
+use crate::scan::Scan;
 use crate::size::Bytes;
-use crate::tree::scan::Scan;
 
 pub(super) fn manifest(
     scan: &Scan,

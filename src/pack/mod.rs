@@ -31,16 +31,16 @@ use spool::Spool;
 use write::Writer;
 
 use crate::finding::Finding;
+use crate::languages::components::Components;
 use crate::limits;
 use crate::manifest::{Effort, MANIFEST_NAME, Manifest, ManifestError, Recompressed, UploadRoute};
 use crate::plan::Plan;
 use crate::progress::{Interrupted, Progress};
 use crate::rules::Matcher;
 use crate::runtime::Runtime;
+use crate::scan::{Problem, ProblemKind, Scan};
 use crate::size::Bytes;
 use crate::tree::TreePath;
-use crate::tree::component::Components;
-use crate::tree::scan::{Problem, ProblemKind, Scan};
 
 /// Options of [`pack`].
 #[derive(Debug, Clone)]

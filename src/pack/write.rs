@@ -12,11 +12,11 @@ use super::zip::{END_SIZE, EntryKind, ZipWriter};
 use super::{Options, PackError};
 use crate::check::{self, Layer};
 use crate::finding::Finding;
+use crate::languages::components::Components;
 use crate::manifest::{LayerSummary, PackedEntry};
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
-use crate::tree::component::Components;
 use crate::tree::{Entry, Tree};
 
 /// What is read or written at once, in bytes.

@@ -18,11 +18,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Changed, Plan, same};
 use crate::elf::Kind;
+use crate::languages::components::Components;
 use crate::loader::graph;
 use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::size::Bytes;
-use crate::tree::component::Components;
 use crate::tree::{Content, Entry, File, Tree, TreePath};
 
 /// Shorter contents stay: deflated, they are hardly longer than a link's target.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::mention::{Mention, Mentions, Used};
 use super::{NeededBy, Open, Spared};
-use crate::languages::r::{self, RHome, RPackage};
+use crate::languages::{BUILT_IN, Interpreter, Package};
 use crate::loader::{BOOTSTRAP, Graph, Idle, Resolution, Resolved, wanted};
 use crate::root::{Location, Root, link_target};
 use crate::rules::Matcher;
@@ -38,7 +38,10 @@ pub(super) fn spare(
     open: &Open<'_>,
     dropped: &mut BTreeMap<TreePath, String>,
 ) -> Needed {
-    let packages = r::packages(root.tree);
+    let packages: Vec<Package> = BUILT_IN
+        .iter()
+        .flat_map(|language| language.packages(root.tree))
+        .collect();
     let (graph, idle) = (matcher.graph(), matcher.idle());
     let going = Going::all(matcher, dropped);
     let used = going.iter().map(|going| Used {
@@ -52,13 +55,14 @@ pub(super) fn spare(
         mentions: Mentions::of(root, used.collect()),
         wanted: wanted(root, graph, idle),
         graph,
-        homes: RHome::all(root.tree)
-            .into_iter()
-            .filter_map(|home| Some((home.path.join("bin/R")?, home.path)))
-            .collect(),
-        descriptions: packages
+        interpreters: BUILT_IN
             .iter()
-            .filter_map(|package| Some((package.path.join("DESCRIPTION")?, package)))
+            .flat_map(|language| language.interpreters(root.tree))
+            .filter_map(|interpreter| Some((interpreter.start.clone()?, interpreter)))
+            .collect(),
+        manifests: packages
+            .iter()
+            .map(|package| (package.manifest.clone(), package))
             .collect(),
         packages: &packages,
         pending: root
@@ -107,11 +111,11 @@ struct Search<'a> {
     graph: &'a Graph,
     /// By what they may be loaded all the same.
     wanted: BTreeMap<TreePath, BTreeSet<TreePath>>,
-    /// By `bin/R`, which stands for the whole R.
-    homes: BTreeMap<TreePath, TreePath>,
-    packages: &'a [RPackage],
-    /// The packages by their DESCRIPTION, which stands for the whole package.
-    descriptions: BTreeMap<TreePath, &'a RPackage>,
+    /// By the file that starts them, which stands for the whole interpreter.
+    interpreters: BTreeMap<TreePath, Interpreter>,
+    packages: &'a [Package],
+    /// The packages by their manifest, which stands for the whole package.
+    manifests: BTreeMap<TreePath, &'a Package>,
     dropped: &'a mut BTreeMap<TreePath, String>,
     pending: Vec<TreePath>,
     needed: Needed,
@@ -154,8 +158,8 @@ impl Search<'_> {
     }
 
     fn spare_package(&mut self, package: &TreePath, by: &NeededBy) {
-        if let Some(description) = package.join("DESCRIPTION") {
-            self.spare_whole(package, &description, by);
+        if let Some(package) = self.packages.iter().find(|other| other.directory == *package) {
+            self.spare_whole(&package.directory, &package.manifest, by);
         }
     }
 
@@ -194,12 +198,12 @@ impl Search<'_> {
                         self.spare_place(&program, &by);
                     }
                 }
-                if let Some(package) = self.descriptions.get(path).copied() {
+                if let Some(package) = self.manifests.get(path).copied() {
                     self.follow_package(package);
                 }
-                if let Some(home) = self.homes.get(path).cloned() {
-                    for file in r::loaded_by_home(&home, self.root.tree) {
-                        self.spare(&file, &by);
+                if let Some(interpreter) = self.interpreters.get(path).cloned() {
+                    for file in &interpreter.loaded {
+                        self.spare(file, &by);
                     }
                 }
             }
@@ -227,9 +231,9 @@ impl Search<'_> {
     /// bootstrap whose assignments were understood.
     fn is_search_path_known(&self, path: &TreePath, text: &str) -> bool {
         if self
-            .homes
+            .interpreters
             .values()
-            .any(|home| home.join("etc/ldpaths").as_ref() == Some(path))
+            .any(|interpreter| interpreter.settings.as_ref() == Some(path))
         {
             return true;
         }
@@ -310,26 +314,27 @@ impl Search<'_> {
         }
     }
 
-    fn follow_package(&mut self, package: &RPackage) {
-        let by = NeededBy::Path(package.path.clone());
-        for file in r::loaded_by_package(package, self.root.tree) {
-            self.spare(&file, &by);
+    fn follow_package(&mut self, package: &Package) {
+        let by = NeededBy::Path(package.directory.clone());
+        for file in &package.loaded {
+            self.spare(file, &by);
         }
-        for name in &package.needs {
-            let candidates: Vec<&RPackage> = self.packages.iter().filter(|other| other.name == *name).collect();
-            let is_kept = |other: &&RPackage| {
-                let description = other.path.join("DESCRIPTION");
-                description.is_some_and(|path| !self.dropped.contains_key(&path))
-            };
+        for name in &package.requires {
+            let candidates: Vec<&Package> = self
+                .packages
+                .iter()
+                .filter(|other| other.language == package.language && other.name == *name)
+                .collect();
+            let is_kept = |other: &&Package| !self.dropped.contains_key(&other.manifest);
             if candidates.iter().any(is_kept) {
                 continue;
             }
             // R looks through its libraries in order; the one that the package itself lies in is one of them.
             let beside = candidates
                 .iter()
-                .find(|other| other.path.parent() == package.path.parent());
+                .find(|other| other.directory.parent() == package.directory.parent());
             if let Some(other) = beside.or(candidates.first()) {
-                self.spare_package(&other.path, &by);
+                self.spare_package(&other.directory, &by);
             }
         }
     }

@@ -11,8 +11,8 @@ use crate::progress::{Interrupted, Progress, Silent, Stage, Work};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSelection, RuleSet};
 use crate::runtime::{Arch, DEFAULT, Runtime};
+use crate::scan::scan;
 use crate::tree::Tree;
-use crate::tree::scan::scan;
 
 /// Stops at one of the moments at which a run asks whether it shall go on: before each step that changes something.
 /// What a run leaves behind then is what it would leave behind if it were killed there.

@@ -8,15 +8,15 @@ use super::SCHEMA_VERSION;
 use crate::check;
 use crate::finding::{Code, Finding};
 use crate::host::Libraries;
-use crate::languages::r::which;
+use crate::languages::components::{ComponentSize, Components};
+use crate::languages::{self, Repair};
 use crate::loader::{self, graph};
 use crate::plan::Plan;
 use crate::root::{Location, Root, link_target};
 use crate::rules::{Matcher, RuleSet};
 use crate::runtime::{Arch, Runtime};
+use crate::scan::Scan;
 use crate::size::Bytes;
-use crate::tree::component::{ComponentSize, Components};
-use crate::tree::scan::Scan;
 use crate::tree::{Entry, Totals, Tree, TreePath};
 
 /// The whole report.
@@ -227,22 +227,13 @@ pub fn analyze(
 
 /// What the plan repairs: it would be an error if it did not.
 fn repairs(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<Finding> {
-    let traps = which::traps(Root {
+    let root = Root {
         tree: &scan.tree,
         runtime,
-    });
-    traps
-        .into_iter()
-        .filter(|trap| plan.changed.iter().any(|changed| changed.path == trap.profile))
-        .map(|trap| {
-            let words = [
-                ("which", trap.which.as_str()),
-                ("runtime", &runtime.name),
-                ("stand_in", which::STAND_IN),
-            ];
-            Finding::new(Code::RWhichRepaired, &words).at(trap.profile.to_string())
-        })
-        .collect()
+    };
+    let is_done = |repair: &Repair| plan.changed.iter().any(|changed| changed.path == repair.path);
+    let repairs = languages::repairs(root).into_iter().filter(is_done);
+    repairs.map(|repair| repair.finding).collect()
 }
 
 fn rule_effects(scan: &Scan, plan: &Plan, rules: &RuleSet, matcher: &Matcher) -> Vec<RuleEffect> {

@@ -6,8 +6,8 @@ use super::SCHEMA_VERSION;
 use super::table::{Column, RenderOptions};
 use super::text::finding_lines;
 use crate::finding::Finding;
-use crate::plan::MadeFile;
 use crate::size::Bytes;
+use crate::tree::GeneratedFile;
 use crate::tree::TreePath;
 
 /// What was written for which R.
@@ -38,7 +38,7 @@ pub struct BootstrapFile {
 
 impl Bootstrapped {
     /// Makes the report from the files and whether each had to be written.
-    pub fn new(home: &TreePath, files: &[MadeFile], written: &[bool], findings: Vec<Finding>) -> Self {
+    pub fn new(home: &TreePath, files: &[GeneratedFile], written: &[bool], findings: Vec<Finding>) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             r_home: home.to_string(),

@@ -6,7 +6,7 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::{Anchor, Rule, RuleError, RuleSelection, RuleSet};
-use crate::languages::r::{self, RHome};
+use crate::languages::{Language, r};
 use crate::loader::{Graph, Idle, graph, idle};
 use crate::root::Root;
 use crate::tree::{Tree, TreePath};
@@ -284,14 +284,7 @@ impl Globs {
 fn folders(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
     match anchor {
         Anchor::Tree | Anchor::Shadowed | Anchor::ShadowedCommand => BTreeSet::from([TreePath::root()]),
-        Anchor::RHome => RHome::all(tree).into_iter().map(|home| home.path).collect(),
-        Anchor::RPackage => r::packages(tree).into_iter().map(|package| package.path).collect(),
-        Anchor::SitePackages => {
-            let mut folders = named(tree, &["site-packages", "dist-packages"]);
-            folders.extend(target_folders(tree));
-            folders
-        }
-        Anchor::NodeModules => named(tree, &["node_modules"]),
+        Anchor::Language(anchor) => (anchor.directories)(tree),
     }
 }
 
@@ -300,24 +293,8 @@ fn among(anchor: Anchor, idle: &[Idle]) -> Option<BTreeSet<TreePath>> {
     match anchor {
         Anchor::Shadowed => Some(idle.iter().flat_map(Idle::paths).cloned().collect()),
         Anchor::ShadowedCommand => Some(idle.iter().flat_map(|idle| &idle.commands).cloned().collect()),
-        Anchor::Tree | Anchor::RHome | Anchor::RPackage | Anchor::SitePackages | Anchor::NodeModules => None,
+        Anchor::Tree | Anchor::Language(_) => None,
     }
-}
-
-fn named(tree: &Tree, names: &[&str]) -> BTreeSet<TreePath> {
-    tree.iter()
-        .filter(|(path, entry)| matches!(entry, crate::tree::Entry::Directory(_)) && names.contains(&path.file_name()))
-        .map(|(path, _)| path.clone())
-        .collect()
-}
-
-/// The folders that `pip install --target` wrote to: they hold a distribution's metadata (PEP 376, PEP 427).
-fn target_folders(tree: &Tree) -> impl Iterator<Item = TreePath> {
-    tree.files()
-        .filter(|(path, _)| path.file_name() == "METADATA")
-        .filter_map(|(path, _)| path.parent())
-        .filter(|folder| folder.file_name().ends_with(".dist-info"))
-        .filter_map(|folder| folder.parent())
 }
 
 fn packages(choices: &[RuleSelection], tree: &Tree) -> Result<Option<Packages>, RuleError> {
@@ -329,14 +306,14 @@ fn packages(choices: &[RuleSelection], tree: &Tree) -> Result<Option<Packages>, 
     else {
         return Ok(None);
     };
-    let all = r::packages(tree);
+    let all = r::R.packages(tree);
     let selected = r::select(&all, names).map_err(|reason| RuleError::Packages {
         from: choice.place(key),
         reason,
     })?;
     let others = all
         .into_iter()
-        .map(|package| package.path)
+        .map(|package| package.directory)
         .filter(|path| !selected.contains(path))
         .collect();
     Ok(Some(Packages {

@@ -12,6 +12,7 @@ pub use matcher::Matcher;
 pub(crate) use matcher::set_of as path_globs;
 
 use crate::languages::r::SelectionError;
+use crate::languages::{self, LanguageAnchor};
 use crate::nearest::suggestion;
 use crate::toml_file::TomlError;
 
@@ -26,42 +27,82 @@ const BUILT_IN: [(&str, &str); 5] = [
 
 /// Where the paths of a rule begin. A rule does nothing in a tree that has no such place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum Anchor {
     /// The root of the tree.
     #[default]
     Tree,
-    /// Each folder that R calls `R_HOME`.
-    RHome,
-    /// The folder of each installed R package.
-    RPackage,
-    /// Each folder that Python's modules are installed into.
-    SitePackages,
-    /// Each folder that Node's packages are installed into.
-    NodeModules,
     /// Libraries on the runtime's search path that it has in front of them, and links to these. Paths begin at the root of
     /// the tree.
     Shadowed,
     /// Programs that need such a library, and links to them, where the runtime has a command of that name in front of them
     /// on `PATH`. Paths begin at the root of the tree.
     ShadowedCommand,
+    /// Each directory of a kind that a language knows.
+    Language(&'static LanguageAnchor),
 }
 
 impl Anchor {
+    /// Every anchor that a rule may have.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Tree, Self::Shadowed, Self::ShadowedCommand]
+            .into_iter()
+            .chain(languages::anchors().map(Self::Language))
+    }
+
+    /// Its name in rule files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tree => "tree",
+            Self::Shadowed => "shadowed",
+            Self::ShadowedCommand => "shadowed-command",
+            Self::Language(anchor) => anchor.name,
+        }
+    }
+
     /// What the place is, for people.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Tree => "the root of the tree",
-            Self::RHome => "each R_HOME",
-            Self::RPackage => "each installed R package",
-            Self::SitePackages => "each folder of installed Python modules",
-            Self::NodeModules => "each node_modules",
+            Self::Language(anchor) => anchor.title,
             Self::Shadowed => "the root of the tree, among the libraries that the runtime has in front of them",
             Self::ShadowedCommand => {
                 "the root of the tree, among the commands that the runtime has in front of them, with the libraries that they need"
             }
         }
+    }
+}
+
+impl From<Anchor> for &'static str {
+    fn from(anchor: Anchor) -> Self {
+        anchor.name()
+    }
+}
+
+impl TryFrom<String> for Anchor {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::all().find(|anchor| anchor.name() == name).ok_or_else(|| {
+            let names: Vec<String> = Self::all().map(|anchor| format!("`{}`", anchor.name())).collect();
+            format!("unknown variant `{name}`, expected one of {}", names.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Anchor {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Anchor".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<&str> = Self::all().map(Self::name).collect();
+        schemars::json_schema!({
+            "description": "Where the paths of a rule begin. A rule does nothing in a tree that has no such place.",
+            "type": "string",
+            "enum": names,
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use super::data::{self, ArchData, Data, ObjectData, Source};
 use super::{Arch, RuntimeError};
 use crate::elf::Kind;
 use crate::progress::Progress;
-use crate::tree::scan::{ScanError, scan};
+use crate::scan::{ScanError, scan};
 use crate::tree::{Content, Entry, TreePath};
 
 /// What is not part of a runtime: what the function and its layers bring, and what the kernel does.

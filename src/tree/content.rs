@@ -1,7 +1,6 @@
 //! What a file is, as far as the rest of the program asks: an ELF object, a script, a text that is read, or data.
 
 use crate::elf::{self, Object, Source};
-use crate::languages::r::{lazyload, rscript};
 
 /// How much of a text known by name is read: no start script or package description comes near it.
 pub const TEXT_LIMIT: usize = 1 << 20;
@@ -9,33 +8,38 @@ pub const TEXT_LIMIT: usize = 1 << 20;
 /// How much of any other script is read: its first line counts, and no start script is longer.
 const SCRIPT_LIMIT: usize = 64 << 10;
 
-/// The database of package base has less than a fifth of this.
-const DATABASE_LIMIT: usize = 8 << 20;
-
-/// How many leading bytes tell how much of a file has to be read; see [`wanted`].
+/// How many leading bytes tell how much of a file has to be read; see [`Inspector::wanted`].
 pub const HEAD: usize = 4;
 
 /// Before and after the kind of key, as in `-----BEGIN RSA PRIVATE KEY-----` (RFC 7468, section 10 and 11).
 const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 const PEM_PRIVATE: &[u8] = b"PRIVATE KEY-----";
 
-/// Files whose text is kept whatever they begin with, because a decision depends on it:
-/// `ldpaths` and `Renviron` hold R's environment (R Installation and Administration, section 2.8 and 8),
-/// `DESCRIPTION` the packages that an R package needs (Writing R Extensions, section 1.1.1), `NAMESPACE` its libraries.
-/// The database of package base holds the path of `which`, and R's system profile, `Rprofile`, may hold the way round it;
-/// see [`lazyload`] and [`crate::languages::r::which`]. Start scripts are read whole. `RECORD` lists the files of a Python
-/// distribution.
-const WANTED_NAMES: [&str; 9] = [
-    "ldpaths",
-    "Renviron",
-    "DESCRIPTION",
-    "NAMESPACE",
-    "bootstrap",
-    "R",
-    "RECORD",
-    "Rprofile",
-    lazyload::BASE_DATABASE,
-];
+/// The start script of a runtime without a language, which is read whole (AWS Lambda developer guide, "Building a custom
+/// runtime").
+const START_SCRIPT: &str = "bootstrap";
+
+/// A file of which more is kept than its kind, because a decision depends on it.
+#[derive(Debug, Clone, Copy)]
+pub struct KeptFile {
+    /// The name of the file.
+    pub name: &'static str,
+    /// How many bytes of it are read at most.
+    pub limit: usize,
+    /// What is kept of it.
+    pub keep: Keep,
+}
+
+/// What is kept of a file.
+#[derive(Debug, Clone, Copy)]
+pub enum Keep {
+    /// Its text.
+    Text,
+    /// What a function finds in its first bytes.
+    Fact(fn(&[u8]) -> Option<String>),
+    /// What a function finds in an ELF object, beside the object itself.
+    ObjectFact(fn(&dyn Source) -> Option<String>),
+}
 
 /// The content of a regular file, reduced to what is asked of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,10 +50,10 @@ pub enum Content {
     BrokenObject(String),
     /// A text that is read: a script (it begins with `#!`) or one of the files known by name.
     Text(String),
-    /// The functions of R's package base, with the path of `which` that they call, if they call one.
-    RBase(Option<String>),
-    /// R's program for scripts, with the folder of R that is compiled into it, if one is.
-    Rscript(Box<Object>, Option<String>),
+    /// Data of which one fact is kept, for a language to understand.
+    Fact(String),
+    /// An ELF object of which a fact is kept beside what every object has.
+    ObjectFact(Box<Object>, String),
     /// The memory of a process that crashed.
     CoreDump,
     /// A private key, alone or among certificates.
@@ -62,7 +66,15 @@ impl Content {
     /// The ELF object, if it is one.
     pub fn object(&self) -> Option<&Object> {
         match self {
-            Self::Object(object) | Self::Rscript(object, _) => Some(object),
+            Self::Object(object) | Self::ObjectFact(object, _) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The fact that is kept of it, if one is.
+    pub fn fact(&self) -> Option<&str> {
+        match self {
+            Self::Fact(fact) | Self::ObjectFact(_, fact) => Some(fact),
             _ => None,
         }
     }
@@ -76,59 +88,102 @@ impl Content {
     }
 }
 
-/// How much of the beginning of a file [`inspect`] needs, judged by its name and its first [`HEAD`] bytes; `None` for all of
-/// it, as far as an ELF object is read.
-pub fn wanted(file_name: &str, head: &[u8]) -> Option<usize> {
-    if head.starts_with(elf::MAGIC) {
-        None
-    } else if file_name == lazyload::BASE_DATABASE {
-        Some(DATABASE_LIMIT)
-    } else if WANTED_NAMES.contains(&file_name) || may_hold_key(file_name, head) {
-        Some(TEXT_LIMIT)
-    } else if head.starts_with(b"#!") {
-        Some(SCRIPT_LIMIT)
-    } else {
-        Some(HEAD)
-    }
+/// Tells what files are, by their names and their bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Inspector {
+    kept: Vec<KeptFile>,
 }
 
-/// What a file is, by its name and its bytes, of which no more are needed than [`wanted`] says.
-pub fn inspect(file_name: &str, bytes: &[u8]) -> Content {
-    let Some(limit) = wanted(file_name, bytes) else {
-        return inspect_object(file_name, bytes);
-    };
-    let bytes = &bytes[..bytes.len().min(limit)];
-    if file_name == lazyload::BASE_DATABASE {
-        return Content::RBase(lazyload::which_command(bytes));
+impl Inspector {
+    /// An inspector that keeps more than the kind of these files.
+    pub fn new(kept: impl IntoIterator<Item = KeptFile>) -> Self {
+        Self {
+            kept: kept.into_iter().collect(),
+        }
     }
-    if may_hold_key(file_name, bytes) {
-        return if holds_key(bytes) {
-            Content::PrivateKey
-        } else {
-            Content::Data
+
+    fn kept(&self, file_name: &str) -> impl Iterator<Item = &KeptFile> {
+        self.kept.iter().filter(move |kept| kept.name == file_name)
+    }
+
+    fn fact_finder(&self, file_name: &str) -> Option<(usize, fn(&[u8]) -> Option<String>)> {
+        self.kept(file_name).find_map(|kept| match kept.keep {
+            Keep::Fact(find) => Some((kept.limit, find)),
+            _ => None,
+        })
+    }
+
+    /// How much of a text known by its name is read; `None` for any other file.
+    fn text_limit(&self, file_name: &str) -> Option<usize> {
+        if file_name == START_SCRIPT {
+            return Some(TEXT_LIMIT);
+        }
+        let mut kept = self.kept(file_name);
+        kept.find_map(|kept| matches!(kept.keep, Keep::Text).then_some(kept.limit))
+    }
+
+    /// How much of the beginning of a file [`Inspector::inspect`] needs, judged by its name and its first [`HEAD`] bytes;
+    /// `None` for all of it, as far as an ELF object is read.
+    pub fn wanted(&self, file_name: &str, head: &[u8]) -> Option<usize> {
+        if head.starts_with(elf::MAGIC) {
+            return None;
+        }
+        let known = self.fact_finder(file_name).map(|(limit, _)| limit);
+        Some(match known.or_else(|| self.text_limit(file_name)) {
+            Some(limit) => limit,
+            None if may_hold_key(file_name, head) => TEXT_LIMIT,
+            None if head.starts_with(b"#!") => SCRIPT_LIMIT,
+            None => HEAD,
+        })
+    }
+
+    /// What a file is, by its name and its bytes, of which no more are needed than [`Inspector::wanted`] says.
+    pub fn inspect(&self, file_name: &str, bytes: &[u8]) -> Content {
+        let Some(limit) = self.wanted(file_name, bytes) else {
+            return self.inspect_object(file_name, bytes);
         };
+        let bytes = &bytes[..bytes.len().min(limit)];
+        if let Some((_, find)) = self.fact_finder(file_name) {
+            return find(bytes).map_or(Content::Data, Content::Fact);
+        }
+        if may_hold_key(file_name, bytes) {
+            return if holds_key(bytes) {
+                Content::PrivateKey
+            } else {
+                Content::Data
+            };
+        }
+        if self.text_limit(file_name).is_none() && !bytes.starts_with(b"#!") {
+            return Content::Data;
+        }
+        // Of a text that is longer, only whole lines count.
+        let whole = if bytes.len() == limit {
+            bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(limit)
+        } else {
+            bytes.len()
+        };
+        // A stray Latin-1 byte in a comment must not hide a script from every check.
+        Content::Text(String::from_utf8_lossy(&bytes[..whole]).into_owned())
     }
-    if !WANTED_NAMES.contains(&file_name) && !bytes.starts_with(b"#!") {
-        return Content::Data;
-    }
-    // Of a text that is longer, only whole lines count.
-    let whole = if bytes.len() == limit {
-        bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(limit)
-    } else {
-        bytes.len()
-    };
-    // A stray Latin-1 byte in a comment must not hide a script from every check.
-    Content::Text(String::from_utf8_lossy(&bytes[..whole]).into_owned())
-}
 
-/// What a file is that begins as ELF does. Of a file on disk no more is read than the loader reads.
-pub fn inspect_object(file_name: &str, source: &(impl Source + ?Sized)) -> Content {
-    match elf::parse(&source) {
-        Ok(Some(object)) if file_name == rscript::NAME => Content::Rscript(Box::new(object), rscript::home(&source)),
-        Ok(Some(object)) => Content::Object(Box::new(object)),
-        Ok(None) if elf::is_core(&source) => Content::CoreDump,
-        Ok(None) => Content::Data,
-        Err(error) => Content::BrokenObject(error.to_string()),
+    /// What a file is that begins as ELF does. Of a file on disk no more is read than the loader reads.
+    pub fn inspect_object(&self, file_name: &str, source: &(impl Source + ?Sized)) -> Content {
+        match elf::parse(&source) {
+            Ok(Some(object)) => {
+                let object = Box::new(object);
+                let fact = self.kept(file_name).find_map(|kept| match kept.keep {
+                    Keep::ObjectFact(find) => find(&source),
+                    _ => None,
+                });
+                match fact {
+                    Some(fact) => Content::ObjectFact(object, fact),
+                    None => Content::Object(object),
+                }
+            }
+            Ok(None) if elf::is_core(&source) => Content::CoreDump,
+            Ok(None) => Content::Data,
+            Err(error) => Content::BrokenObject(error.to_string()),
+        }
     }
 }
 
@@ -160,14 +215,14 @@ mod tests {
             ("notes", format!("how to make one:\n{key}"), Content::Data),
             ("a.key", "PRIVATE KEY-----".to_owned(), Content::Data),
         ] {
-            assert_eq!(inspect(name, text.as_bytes()), expected, "{name}");
+            assert_eq!(Inspector::default().inspect(name, text.as_bytes()), expected, "{name}");
         }
     }
 
     #[test]
     fn long_scripts_are_cut_after_a_line() {
         let script = format!("#!/bin/sh\n{}", "true\n".repeat(SCRIPT_LIMIT));
-        let Content::Text(text) = inspect("x", script.as_bytes()) else {
+        let Content::Text(text) = Inspector::default().inspect("x", script.as_bytes()) else {
             panic!("no text");
         };
         assert!(text.len() <= SCRIPT_LIMIT && text.ends_with("\ntrue"));

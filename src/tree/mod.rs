@@ -1,19 +1,20 @@
 //! A tree of files as plain data: what lies where, how large it is and what it is.
 //!
-//! A [`Tree`] may come from a directory on disk ([`scan`]) or from the entries of zips; nothing in it says which, so that
+//! A [`Tree`] may come from a directory on disk ([`crate::scan`]) or from the entries of zips; nothing in it says which, so that
 //! every question about a tree has one answer for both.
 
-pub mod component;
 pub mod content;
+mod generated;
 pub mod path;
-pub mod scan;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 
 use serde::Serialize;
 
 pub use content::Content;
+pub use generated::GeneratedFile;
 pub use path::TreePath;
 
 use crate::elf::Object;
@@ -70,6 +71,11 @@ impl Mode {
         self.0 & 0o111 != 0
     }
 
+    /// Whether others may execute the file: on Lambda nobody is the owner of /opt.
+    pub fn others_may_execute(self) -> bool {
+        self.0 & 0o001 != 0
+    }
+
     /// What a file has in a layer: 0755 if anyone may execute it, else 0644.
     ///
     /// On Lambda nobody is the owner of /opt, so what counts is what others may do; AWS's documentation asks for
@@ -80,6 +86,13 @@ impl Mode {
         } else {
             Self::FILE
         }
+    }
+}
+
+/// Four octal digits, as chmod(1) reads them.
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{:04o}", self.0))
     }
 }
 
@@ -161,7 +174,7 @@ impl Tree {
         }
     }
 
-    /// The text of a file whose content is kept as text; see [`content::inspect`].
+    /// The text of a file whose content is kept as text; see [`content::Inspector::inspect`].
     pub fn text(&self, path: &TreePath) -> Option<&str> {
         self.file(path).and_then(|file| file.content.text())
     }
@@ -188,6 +201,13 @@ impl Tree {
     pub fn objects(&self) -> impl Iterator<Item = (&TreePath, &Object)> {
         self.files()
             .filter_map(|(path, file)| Some((path, file.content.object()?)))
+    }
+
+    /// The directories that have one of these names, sorted by path.
+    pub fn directories_named<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = TreePath> + 'a {
+        self.iter()
+            .filter(|(path, entry)| matches!(entry, Entry::Directory(_)) && names.contains(&path.file_name()))
+            .map(|(path, _)| path.clone())
     }
 
     /// The entries below a directory, the directory itself not among them.

@@ -64,6 +64,11 @@ impl TreePath {
         &self.0
     }
 
+    /// The path as it may be shown; see [`escaped`].
+    pub fn shown(&self) -> String {
+        escaped(self.to_string().as_bytes())
+    }
+
     /// Whether this is the root of the tree.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()

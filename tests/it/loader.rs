@@ -12,7 +12,7 @@ use lambdar_prune::loader::{Finder, Process, Provided};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
 use lambdar_prune::runtime::{Arch, Runtime, capture};
-use lambdar_prune::tree::scan::scan;
+use lambdar_prune::scan::scan;
 use lambdar_prune::tree::{Tree, TreePath};
 
 use crate::support::{Sandbox, output, testdata};

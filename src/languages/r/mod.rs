@@ -1,124 +1,183 @@
-//! R's own ways: where R lies in a tree, how it sets the library path, and which packages need which.
+//! R: where it lies in a tree, how it sets the library path, which packages need which, and what it lacks on Lambda.
 
-pub mod description;
-pub mod lazyload;
+mod bootstrap;
+mod description;
+mod findings;
+mod lazyload;
 mod needs;
-pub mod rscript;
-pub mod which;
+mod rscript;
+mod which;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-pub use needs::{SelectionError, loaded_by_home, loaded_by_package, select};
+pub use needs::{SelectionError, select};
 
-use crate::shell;
+use super::{Bootstrap, Interpreter, Language, LanguageAnchor, NoInterpreter, Package, Repair};
+use crate::finding::Finding;
+use crate::root::Root;
+use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
 
-/// The folder that R calls `R_HOME`, found by its files, wherever it lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RHome {
-    /// The folder.
-    pub path: TreePath,
-    ldpaths: Option<String>,
+/// The database of package base has less than a fifth of this, in bytes.
+const DATABASE_LIMIT: usize = 8 << 20;
+
+/// The file that says what a package is and needs (Writing R Extensions, section 1.1.1).
+const DESCRIPTION: &str = "DESCRIPTION";
+
+const fn text(name: &'static str) -> KeptFile {
+    KeptFile {
+        name,
+        limit: TEXT_LIMIT,
+        keep: Keep::Text,
+    }
 }
 
-/// An installed R package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RPackage {
-    /// Its name: that of its folder.
-    pub name: String,
-    /// Its folder.
-    pub path: TreePath,
-    /// The packages without which it does not load: Depends and Imports, R itself left out.
-    pub needs: Vec<String>,
-}
+/// `ldpaths` and `Renviron` hold R's environment (R Installation and Administration, section 2.8 and 8), `DESCRIPTION` the
+/// packages that a package needs, `NAMESPACE` its libraries (Writing R Extensions, section 1.5). The system profile,
+/// `Rprofile`, may hold the way round a missing `which`; see [`which`]. The start script `R` is read whole.
+const KEPT: &[KeptFile] = &[
+    text("ldpaths"),
+    text("Renviron"),
+    text(DESCRIPTION),
+    text("NAMESPACE"),
+    text("R"),
+    text("Rprofile"),
+    KeptFile {
+        name: lazyload::BASE_DATABASE,
+        limit: DATABASE_LIMIT,
+        keep: Keep::Fact(lazyload::which_command),
+    },
+    KeptFile {
+        name: rscript::NAME,
+        limit: 0,
+        keep: Keep::ObjectFact(rscript::home),
+    },
+];
 
-impl RHome {
-    /// Every R in the tree: a folder that has package base in `library` and R's start script or program in `bin`.
-    pub fn all(tree: &Tree) -> Vec<Self> {
-        tree.files()
-            .filter(|(path, _)| path.file_name() == "DESCRIPTION")
-            .filter_map(|(path, _)| {
-                let home = path.as_str().strip_suffix("library/base/DESCRIPTION")?;
-                let home = match home.strip_suffix('/') {
-                    None if home.is_empty() => TreePath::root(),
-                    None => return None,
-                    Some(home) => TreePath::new(home)?,
-                };
-                let has = |below: &str| home.join(below).is_some_and(|path| tree.contains(&path));
-                (has("bin/R") || has("bin/exec/R")).then(|| Self {
-                    ldpaths: home
-                        .join("etc/ldpaths")
-                        .and_then(|path| tree.text(&path))
-                        .map(ToOwned::to_owned),
-                    path: home,
-                })
+/// R.
+#[derive(Debug)]
+pub struct R;
+
+impl Language for R {
+    fn kept_files(&self) -> &'static [KeptFile] {
+        KEPT
+    }
+
+    fn interpreters(&self, tree: &Tree) -> Vec<Interpreter> {
+        homes(tree)
+            .into_iter()
+            .map(|home| {
+                let at = |below: &str| home.join(below);
+                Interpreter {
+                    name: "R".to_owned(),
+                    start: at("bin/R"),
+                    program: at("bin/exec/R").filter(|path| tree.object(path).is_some()),
+                    module_loader: at("lib/libR.so"),
+                    object_directories: ["bin/exec", "lib"].into_iter().filter_map(at).collect(),
+                    variables: vec![("R_HOME", home.on_lambda()), ("R_ARCH", String::new())],
+                    // It puts R's own directories first in LD_LIBRARY_PATH; bin/R sources it.
+                    settings: at("etc/ldpaths"),
+                    native_modules: native_modules(&home, tree),
+                    loaded: needs::loaded_by_home(&home, tree),
+                    directory: home,
+                }
             })
             .collect()
     }
 
-    /// The environment of an R process: `etc/ldpaths`, which `bin/R` sources, puts R's own folders first in
-    /// `LD_LIBRARY_PATH`.
-    pub fn environment(&self, inherited: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut environment = inherited.clone();
-        environment.insert("R_HOME".to_owned(), self.path.on_lambda());
-        environment.insert("R_ARCH".to_owned(), String::new());
-        if let Some(ldpaths) = &self.ldpaths {
-            shell::source(ldpaths, &mut environment);
-        }
-        environment
-    }
-
-    /// What R loads as plugins: its own modules, and the shared objects of every package in the tree.
-    pub fn plugins(&self, tree: &Tree) -> Vec<TreePath> {
-        tree.objects()
-            .map(|(path, _)| path)
-            .filter(|path| {
-                self.path
-                    .join("modules")
-                    .is_some_and(|modules| path.below(&modules).is_some())
-                    || package_of_plugin(path, tree).is_some()
+    fn packages(&self, tree: &Tree) -> Vec<Package> {
+        let manifests = tree.files().map(|(path, _)| path);
+        manifests
+            .filter(|path| path.file_name() == DESCRIPTION)
+            .filter_map(|manifest| {
+                let directory = manifest.parent().filter(|directory| is_package(directory, tree))?;
+                let mut package = Package::new("r", directory.file_name().to_owned(), directory, manifest.clone());
+                package.requires = description::needs(tree.text(manifest)?);
+                package.loaded = needs::loaded_by_package(&package.directory, tree);
+                Some(package)
             })
-            .cloned()
             .collect()
     }
 
-    /// Whether an object runs with this R's environment: R's program and the libraries beside it.
-    pub fn runs(&self, path: &TreePath) -> bool {
-        ["bin/exec", "lib"]
-            .iter()
-            .filter_map(|folder| self.path.join(folder))
-            .any(|folder| path.below(&folder).is_some())
+    fn anchors(&self) -> &'static [LanguageAnchor] {
+        &[
+            LanguageAnchor {
+                name: "r-home",
+                title: "each R_HOME",
+                directories: |tree| homes(tree).into_iter().collect(),
+            },
+            LanguageAnchor {
+                name: "r-package",
+                title: "each installed R package",
+                directories: |tree| R.packages(tree).into_iter().map(|package| package.directory).collect(),
+            },
+        ]
+    }
+
+    fn start_files(&self, tree: &Tree) -> BTreeSet<TreePath> {
+        findings::start_files(tree)
+    }
+
+    fn is_on_start_path(&self, path: &TreePath) -> bool {
+        path.as_str() == "bin/R" || path.as_str().ends_with("/bin/R")
+    }
+
+    fn findings(&self, root: Root<'_>) -> Vec<Finding> {
+        findings::findings(root)
+    }
+
+    fn repairs(&self, root: Root<'_>) -> Vec<Repair> {
+        which::repairs(root)
+    }
+
+    fn bootstrap(&self, tree: &Tree, asked: Option<&str>) -> Option<Result<Bootstrap, NoInterpreter>> {
+        Some(bootstrap::bootstrap(tree, asked))
     }
 }
 
-/// The folder of the package that a shared object in `PACKAGE/libs` belongs to.
-fn package_of_plugin(path: &TreePath, tree: &Tree) -> Option<TreePath> {
-    path.ancestors()
-        .take(2)
-        .find(|folder| folder.file_name() == "libs")
-        .and_then(|libs| libs.parent())
-        .filter(|package| is_package(package, tree))
-}
-
-fn is_package(folder: &TreePath, tree: &Tree) -> bool {
-    // Only an installed package has `Built`, as R CMD INSTALL writes it (Writing R Extensions, section 1.1.1).
-    folder
-        .join("DESCRIPTION")
-        .and_then(|path| tree.text(&path))
-        .is_some_and(|text| description::field(text, "Built").is_some())
-}
-
-/// Every installed R package of the tree, sorted by path.
-pub fn packages(tree: &Tree) -> Vec<RPackage> {
-    tree.files()
-        .filter(|(path, _)| path.file_name() == "DESCRIPTION")
-        .filter_map(|(path, _)| {
-            let folder = path.parent().filter(|folder| is_package(folder, tree))?;
-            Some(RPackage {
-                name: folder.file_name().to_owned(),
-                needs: description::needs(tree.text(path)?),
-                path: folder,
-            })
+/// Every directory that R calls `R_HOME`, found by its files, wherever it lies: it has package base in `library` and R's start
+/// script or program in `bin`.
+fn homes(tree: &Tree) -> Vec<TreePath> {
+    let manifests = tree.files().map(|(path, _)| path);
+    manifests
+        .filter(|path| path.file_name() == DESCRIPTION)
+        .filter_map(|path| {
+            let home = path.as_str().strip_suffix("library/base/DESCRIPTION")?;
+            let home = match home.strip_suffix('/') {
+                None if home.is_empty() => TreePath::root(),
+                None => return None,
+                Some(home) => TreePath::new(home)?,
+            };
+            let has = |below: &str| home.join(below).is_some_and(|path| tree.contains(&path));
+            (has("bin/R") || has("bin/exec/R")).then_some(home)
         })
         .collect()
+}
+
+/// What an R opens with dlopen: its own modules, and the shared objects of every package in the tree.
+fn native_modules(home: &TreePath, tree: &Tree) -> Vec<TreePath> {
+    let modules = home.join("modules");
+    let is_own = |path: &TreePath| modules.as_ref().is_some_and(|modules| path.below(modules).is_some());
+    let objects = tree.objects().map(|(path, _)| path);
+    objects
+        .filter(|path| is_own(path) || is_of_package(path, tree))
+        .cloned()
+        .collect()
+}
+
+/// Whether a shared object lies in `PACKAGE/libs` or one directory below.
+fn is_of_package(object: &TreePath, tree: &Tree) -> bool {
+    let mut directories = object.ancestors().take(2);
+    directories
+        .find(|directory| directory.file_name() == "libs")
+        .and_then(|libs| libs.parent())
+        .is_some_and(|package| is_package(&package, tree))
+}
+
+fn is_package(directory: &TreePath, tree: &Tree) -> bool {
+    // Only an installed package has `Built`, as R CMD INSTALL writes it (Writing R Extensions, section 1.1.1).
+    directory
+        .join(DESCRIPTION)
+        .and_then(|path| tree.text(&path))
+        .is_some_and(|text| description::field(text, "Built").is_some())
 }

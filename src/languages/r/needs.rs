@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
-use super::RPackage;
+use super::Package;
 use crate::nearest::suggestion;
 use crate::tree::{Tree, TreePath};
 
@@ -81,11 +81,11 @@ pub enum SelectionError {
 }
 
 /// The folders of the named packages, of all that they need, and of those that R needs itself.
-pub fn select(packages: &[RPackage], names: &[String]) -> Result<BTreeSet<TreePath>, SelectionError> {
+pub fn select(packages: &[Package], names: &[String]) -> Result<BTreeSet<TreePath>, SelectionError> {
     if packages.is_empty() {
         return Err(SelectionError::NoPackages);
     }
-    let mut by_name: BTreeMap<&str, Vec<&RPackage>> = BTreeMap::new();
+    let mut by_name: BTreeMap<&str, Vec<&Package>> = BTreeMap::new();
     for package in packages {
         by_name.entry(&package.name).or_default().push(package);
     }
@@ -100,8 +100,8 @@ pub fn select(packages: &[RPackage], names: &[String]) -> Result<BTreeSet<TreePa
     let mut pending: Vec<&str> = names.iter().chain(&KNOWN.always).map(String::as_str).collect();
     while let Some(name) = pending.pop() {
         for package in by_name.get(name).into_iter().flatten() {
-            if selected.insert(package.path.clone()) {
-                pending.extend(package.needs.iter().map(String::as_str));
+            if selected.insert(package.directory.clone()) {
+                pending.extend(package.requires.iter().map(String::as_str));
             }
         }
     }
@@ -109,16 +109,15 @@ pub fn select(packages: &[RPackage], names: &[String]) -> Result<BTreeSet<TreePa
 }
 
 /// The files of a package that R opens to load it: its code, its metadata, and its shared objects.
-pub fn loaded_by_package(package: &RPackage, tree: &Tree) -> Vec<TreePath> {
+pub(super) fn loaded_by_package(package: &TreePath, tree: &Tree) -> Vec<TreePath> {
     let registered: Vec<String> = package
-        .path
         .join("NAMESPACE")
         .and_then(|path| tree.text(&path))
         .map(dynamic_libraries)
         .unwrap_or_default();
-    tree.below(&package.path)
+    tree.below(package)
         .filter(|(path, _)| {
-            path.below(&package.path).is_some_and(|below| {
+            path.below(package).is_some_and(|below| {
                 let library = below.strip_prefix("libs/").and_then(|name| name.strip_suffix(".so"));
                 KNOWN.package.is_match(below)
                     // A package that registers none loads what it has by library.dynam().
@@ -130,7 +129,7 @@ pub fn loaded_by_package(package: &RPackage, tree: &Tree) -> Vec<TreePath> {
 }
 
 /// The files that R opens to start.
-pub fn loaded_by_home(home: &TreePath, tree: &Tree) -> Vec<TreePath> {
+pub(super) fn loaded_by_home(home: &TreePath, tree: &Tree) -> Vec<TreePath> {
     tree.below(home)
         .filter(|(path, _)| path.below(home).is_some_and(|below| KNOWN.home.is_match(below)))
         .map(|(path, _)| path.clone())
@@ -162,12 +161,12 @@ fn dynamic_libraries(namespace: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn package(name: &str, needs: &[&str]) -> RPackage {
-        RPackage {
-            name: name.to_owned(),
-            path: TreePath::new(&format!("library/{name}")).unwrap(),
-            needs: needs.iter().map(ToString::to_string).collect(),
-        }
+    fn package(name: &str, needs: &[&str]) -> Package {
+        let directory = TreePath::new(&format!("library/{name}")).unwrap();
+        let manifest = directory.join("DESCRIPTION").unwrap();
+        let mut package = Package::new("r", name.to_owned(), directory, manifest);
+        package.requires = needs.iter().map(ToString::to_string).collect();
+        package
     }
 
     #[test]

@@ -2,46 +2,90 @@
 //! is loaded, and Lambda has no `which`. What helps is one of our own, and lines in R's system profile that point
 //! `Sys.which` at it.
 
-use super::RHome;
+use super::homes;
+use crate::finding::{Code, Finding};
+use crate::languages::Repair;
 use crate::root::{Location, Root};
-use crate::tree::{Content, TreePath};
+use crate::tree::{GeneratedFile, Mode, TreePath};
+
+/// The name under which the manifest has what is changed.
+const R_WHICH: &str = "r-which";
 
 /// Where the stand-in lies: `/opt/bin` is on every runtime's `PATH`, so that scripts find it, too.
-pub const STAND_IN: &str = "bin/which";
+const STAND_IN: &str = "bin/which";
 
 /// The stand-in, a shell script.
-pub const SCRIPT: &str = include_str!("../../../rules/r-which/which");
+const SCRIPT: &str = include_str!("../../../rules/r-which/which");
 
 const PROFILE_LINES: &str = include_str!("../../../rules/r-which/Rprofile");
 
 /// An R whose `Sys.which` does not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trap {
+pub(super) struct Trap {
     /// The database of package base.
-    pub database: TreePath,
+    pub(super) database: TreePath,
     /// R's system profile, which R reads however it is started (`?Startup`); whether it is there is not said.
-    pub profile: TreePath,
+    profile: TreePath,
     /// The path that `Sys.which` runs, where nothing is.
-    pub which: String,
+    pub(super) which: String,
 }
 
 /// Every R of the tree that runs a `which` that is neither in the tree nor in the runtime.
-pub fn traps(root: Root<'_>) -> Vec<Trap> {
-    RHome::all(root.tree)
+pub(super) fn traps(root: Root<'_>) -> Vec<Trap> {
+    homes(root.tree)
         .iter()
         .filter_map(|home| {
-            let database = home.path.join("library/base/R/base.rdb")?;
-            let Content::RBase(Some(which)) = &root.tree.file(&database)?.content else {
-                return None;
-            };
+            let database = home.join("library/base/R/base.rdb")?;
+            let which = root.tree.file(&database)?.content.fact()?;
             let trap = Trap {
-                profile: home.path.join("library/base/R/Rprofile")?,
-                which: which.clone(),
+                profile: home.join("library/base/R/Rprofile")?,
+                which: which.to_owned(),
                 database,
             };
             (root.resolve(which).is_err() && !trap.is_defused(root)).then_some(trap)
         })
         .collect()
+}
+
+/// Makes `Sys.which` work: the stand-in comes in, and R's system profile points at it. An R whose profile is not there or
+/// cannot be read as text is left as it is, and so is one where something else lies in the place of the stand-in.
+pub(super) fn repairs(root: Root<'_>) -> Vec<Repair> {
+    let Some(stand_in) = TreePath::new(STAND_IN) else {
+        return Vec::new();
+    };
+    let added = if has_stand_in(root) {
+        Vec::new()
+    } else if root.tree.contains(&stand_in) {
+        return Vec::new();
+    } else {
+        vec![GeneratedFile {
+            path: stand_in,
+            mode: Mode::EXECUTABLE,
+            text: SCRIPT.to_owned(),
+        }]
+    };
+    let repair = |trap: Trap| {
+        let profile = root.tree.file(&trap.profile)?;
+        // A text of another length than the file had bytes that are not UTF-8: written back it would not be the same.
+        let text = profile
+            .content
+            .text()
+            .filter(|text| text.len() as u64 == profile.bytes.0)?;
+        let words = [
+            ("which", trap.which.as_str()),
+            ("runtime", &root.runtime.name),
+            ("stand_in", STAND_IN),
+        ];
+        Some(Repair {
+            by: R_WHICH,
+            text: trap.defused(text)?,
+            added: added.clone(),
+            finding: Finding::new(Code::RWhichRepaired, &words).at(trap.profile.to_string()),
+            path: trap.profile,
+            needed_by: trap.database,
+        })
+    };
+    traps(root).into_iter().filter_map(repair).collect()
 }
 
 impl Trap {
@@ -66,7 +110,7 @@ impl Trap {
 
     /// The system profile with the lines that point `Sys.which` at the stand-in where what it runs is not there. `None` for
     /// a path that cannot stand in a string of R as it is.
-    pub fn defused(&self, profile: &str) -> Option<String> {
+    fn defused(&self, profile: &str) -> Option<String> {
         let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
         self.which.chars().all(plain).then(|| {
             let lines = PROFILE_LINES
@@ -79,7 +123,7 @@ impl Trap {
 }
 
 /// Whether something that can be run lies where the stand-in belongs.
-pub fn has_stand_in(root: Root<'_>) -> bool {
+fn has_stand_in(root: Root<'_>) -> bool {
     match root.resolve(&stand_in()) {
         Ok(Location::Tree(path)) => root.tree.file(&path).is_some_and(|file| file.mode.is_executable()),
         Ok(Location::Runtime(_)) => true,

@@ -10,11 +10,12 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
-use super::path::escaped;
-use super::{Content, Entry, File, Mode, Tree, TreePath, content};
 use crate::elf::FileSource;
+use crate::languages::inspector;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::size::Bytes;
+use crate::tree::path::escaped;
+use crate::tree::{Content, Entry, File, Mode, Tree, TreePath, content};
 
 /// A tree and what could not be taken into it.
 #[derive(Debug)]
@@ -206,15 +207,13 @@ fn read_content(file_name: &str, disk: &Path, length: u64) -> std::io::Result<Co
     let mut file = fs_err::File::open(disk)?;
     let mut bytes = Vec::with_capacity(content::HEAD);
     (&mut file).take(content::HEAD as u64).read_to_end(&mut bytes)?;
-    match content::wanted(file_name, &bytes) {
-        None => Ok(content::inspect_object(
-            file_name,
-            &FileSource::new(file.file(), length),
-        )),
+    let inspector = inspector();
+    match inspector.wanted(file_name, &bytes) {
+        None => Ok(inspector.inspect_object(file_name, &FileSource::new(file.file(), length))),
         Some(wanted) => {
             let rest = wanted.saturating_sub(bytes.len());
             file.take(rest as u64).read_to_end(&mut bytes)?;
-            Ok(content::inspect(file_name, &bytes))
+            Ok(inspector.inspect(file_name, &bytes))
         }
     }
 }
