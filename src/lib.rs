@@ -55,3 +55,4 @@ pub mod shell;
 pub mod size;
 pub mod toml_file;
 pub mod tree;
+pub mod uses;

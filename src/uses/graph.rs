@@ -1,0 +1,160 @@
+//! The graph itself: follows uses from what is kept, and answers who uses a path.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use rayon::prelude::*;
+
+use super::{FindUses, Source, Use, Used};
+use crate::tree::{Tree, TreePath};
+
+/// Opens a file of the tree, `None` if it cannot be read.
+pub type Contents<'a> = dyn Fn(&TreePath) -> Option<Box<dyn Read>> + Sync + 'a;
+
+/// What everything that is kept uses.
+#[derive(Debug, Clone, Default)]
+pub struct Uses {
+    edges: Vec<Use>,
+    /// The edges that lead to a path, by the path that they name.
+    to: BTreeMap<TreePath, Vec<usize>>,
+    /// For each path that was reached and not a start, the edge by which it was reached first.
+    first: BTreeMap<TreePath, usize>,
+}
+
+impl Uses {
+    /// Follows uses from the paths in `kept`, and from those that the user chose, until nothing new is reached.
+    ///
+    /// `reached` says which of the paths that are not in `kept` an edge leads to. The finders are asked about each path
+    /// once, those of one distance from the start in parallel and in order of their paths, so that the result is always
+    /// the same.
+    pub fn follow(
+        tree: &Tree,
+        kept: BTreeSet<TreePath>,
+        chosen: Vec<Use>,
+        finders: &[Box<dyn FindUses + '_>],
+        contents: &Contents<'_>,
+        reached: &dyn Fn(&Used) -> Vec<TreePath>,
+    ) -> Self {
+        let mut uses = Self::default();
+        let mut pending: Vec<TreePath> = kept.iter().cloned().collect();
+        let mut seen = kept;
+        uses.add(chosen, &mut seen, &mut pending, reached);
+        while !pending.is_empty() {
+            let asked = std::mem::take(&mut pending);
+            let found: Vec<Vec<Use>> = asked
+                .par_iter()
+                .map(|path| uses_of(tree, path, finders, contents))
+                .collect();
+            for edges in found {
+                uses.add(edges, &mut seen, &mut pending, reached);
+            }
+        }
+        uses
+    }
+
+    fn add(
+        &mut self,
+        edges: Vec<Use>,
+        seen: &mut BTreeSet<TreePath>,
+        pending: &mut Vec<TreePath>,
+        reached: &dyn Fn(&Used) -> Vec<TreePath>,
+    ) {
+        for edge in edges {
+            let number = self.edges.len();
+            for path in reached(&edge.to) {
+                if seen.insert(path.clone()) {
+                    self.first.insert(path.clone(), number);
+                    pending.push(path);
+                }
+            }
+            self.to.entry(edge.to.path().clone()).or_default().push(number);
+            self.edges.push(edge);
+        }
+    }
+
+    /// Every edge, in the order in which they were found.
+    pub fn all(&self) -> &[Use] {
+        &self.edges
+    }
+
+    /// The edges that lead to a path itself.
+    pub fn of<'a>(&'a self, path: &TreePath) -> impl Iterator<Item = &'a Use> {
+        let numbers = self.to.get(path).into_iter().flatten();
+        numbers.filter_map(|number| self.edges.get(*number))
+    }
+
+    /// The paths that only uses lead to, each with the first edge that did, sorted by path.
+    pub fn reached(&self) -> impl Iterator<Item = (&TreePath, &Use)> {
+        let first = self.first.iter();
+        first.filter_map(|(path, number)| Some((path, self.edges.get(*number)?)))
+    }
+}
+
+/// What all finders say of one path.
+fn uses_of(tree: &Tree, path: &TreePath, finders: &[Box<dyn FindUses + '_>], contents: &Contents<'_>) -> Vec<Use> {
+    let Some(entry) = tree.get(path) else { return Vec::new() };
+    let content = finders
+        .iter()
+        .any(|finder| finder.reads(path, entry))
+        .then(|| read(path, contents))
+        .flatten();
+    let source = Source {
+        path,
+        entry,
+        content: content.as_deref(),
+    };
+    finders.iter().flat_map(|finder| finder.uses(&source)).collect()
+}
+
+fn read(path: &TreePath, contents: &Contents<'_>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    contents(path)?.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Evidence, UseKind};
+    use super::*;
+    use crate::tree::{Entry, Mode};
+
+    /// `a-b-c` uses `b-c`, which uses `c`.
+    struct Chain;
+
+    impl FindUses for Chain {
+        fn uses(&self, source: &Source<'_>) -> Vec<Use> {
+            let next = source
+                .path
+                .as_str()
+                .split_once('-')
+                .and_then(|(_, rest)| TreePath::new(rest));
+            next.into_iter()
+                .map(|next| source.uses(Used::Path(next), UseKind::Path, Evidence::of("x")))
+                .collect()
+        }
+    }
+
+    #[test]
+    fn uses_are_followed_from_what_is_kept_alone() {
+        let path = |text: &str| TreePath::new(text).unwrap();
+        let mut tree = Tree::default();
+        for name in ["a-b-c", "b-c", "c", "d-e", "e"] {
+            tree.insert(path(name), Entry::Directory(Mode::FOLDER));
+        }
+        let uses = Uses::follow(
+            &tree,
+            BTreeSet::from([path("a-b-c")]),
+            Vec::new(),
+            &[Box::new(Chain)],
+            &|_| None,
+            &|used| vec![used.path().clone()],
+        );
+        let reached: Vec<String> = uses
+            .reached()
+            .map(|(path, by)| format!("{path} by {}", by.from))
+            .collect();
+        assert_eq!(reached, ["b-c by a-b-c", "c by b-c"]);
+        assert_eq!(uses.of(&path("c")).count(), 1);
+        assert_eq!(uses.of(&path("e")).count(), 0);
+    }
+}
