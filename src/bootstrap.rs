@@ -6,7 +6,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::languages::{BUILT_IN, Bootstrap, NoInterpreter, inspector};
-use crate::plan::Plan;
 use crate::tree::{GeneratedFile, Tree, TreePath};
 
 /// Why there is no bootstrap.
@@ -43,27 +42,24 @@ pub fn find(tree: &Tree, asked: Option<&str>) -> Result<Bootstrap, BootstrapErro
     Ok(found.next().unwrap_or_else(none)?)
 }
 
-/// Brings the bootstrap into a plan. One that is in the tree already, because it was written there, is left as it is.
-pub fn add(plan: &mut Plan, asked: Option<&str>) -> Result<(), BootstrapError> {
+/// The files of the bootstrap that a tree lacks. One that is there already, because it was written there, is left as it is.
+pub fn missing_files(tree: &Tree, asked: Option<&str>) -> Result<Vec<GeneratedFile>, BootstrapError> {
     let mut missing = Vec::new();
-    for file in find(&plan.kept, asked)?.files {
-        match plan.kept.get(&file.path) {
+    for file in find(tree, asked)?.files {
+        match tree.get(&file.path) {
             None => missing.push(file),
             // The text is known of the start script alone.
             Some(there)
-                if there.unzipped() == file.entry(inspector()).unzipped() && plan.kept.file(&file.path).is_some() =>
+                if there.unzipped() == file.entry(inspector()).unzipped() && tree.file(&file.path).is_some() =>
             {
-                if plan.kept.text(&file.path).is_some_and(|text| text != file.text) {
+                if tree.text(&file.path).is_some_and(|text| text != file.text) {
                     return Err(BootstrapError::InTree { path: file.path });
                 }
             }
             Some(_) => return Err(BootstrapError::InTree { path: file.path }),
         }
     }
-    for file in missing {
-        plan.add(&file, Vec::new());
-    }
-    Ok(())
+    Ok(missing)
 }
 
 /// Writes files into a tree on disk and says of each whether that was necessary. Nothing is written if a file that differs

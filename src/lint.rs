@@ -131,18 +131,18 @@ fn shadows(id: &str, files: usize, common: &Common<'_>) -> Vec<Lint> {
 }
 
 fn takes_needed(id: &str, plan: &Plan) -> Option<Lint> {
-    let mut spared = plan.spared.iter().filter(|spared| spared.rule == id);
-    let first = spared.next()?;
-    let files = 1 + spared.count();
+    let mut retained = plan.retained.iter().filter(|retained| retained.rule == id);
+    let first = retained.next()?;
+    let files = 1 + retained.count();
     Some(Lint {
         rule: id.to_owned(),
         kind: Kind::TakesNeeded,
         files,
         example: Some(first.path.to_string()),
-        other: Some(first.needed_by.to_string()),
+        other: Some(first.because.from.to_string()),
         message: format!(
             "{files} of the paths that it matches stay, because something kept needs them; {} needs {}",
-            first.needed_by, first.path
+            first.because.from, first.path
         ),
         help: "list them in `except`, or take what needs them as well".to_owned(),
     })

@@ -1,10 +1,21 @@
-//! The plan: what of a tree is kept, dropped and added, each with its reason. Pure; analyze shows it, pack carries it out.
+//! The plan: what of a tree is kept, removed, changed and added, each with its reason. Pure; analyze shows it, pack carries
+//! it out.
+//!
+//! [`plan`] goes through its phases in this order, and each only looks at the results of those before it:
+//!
+//! 1. match the rules: which paths could go;
+//! 2. find the uses: what everything that stays uses, directly or not;
+//! 3. retain what is used, and lay out what is left;
+//! 4. import libraries that neither the tree nor the runtime has;
+//! 5. repair what does not work on Lambda as it is, and add the bootstrap;
+//! 6. dedupe: files with the same content become links to one of them.
 
 mod dedupe;
-mod mention;
-mod needs;
+mod import;
+mod layout;
+mod links;
 mod repair;
-mod same;
+mod retain;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,20 +24,22 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::host::Libraries;
-use crate::languages::inspector;
-use crate::loader::{Graph, Idle, Shadowed, graph};
-use crate::root::{Location, Root, link_target};
+use crate::bootstrap::BootstrapError;
+use crate::host::{Libraries, NoLibraries};
+use crate::loader::{Graph, Shadowed, ShadowedLibrary};
+use crate::root::Root;
 use crate::rules::{Matcher, RuleError};
-use crate::runtime::Runtime;
 use crate::size::Bytes;
-use crate::tree::{Entry, File, GeneratedFile, Mode, Tree, TreePath};
+use crate::tree::{Entry, File, Tree, TreePath};
+use crate::uses::{
+    Companion, Contents, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
+    ShadowedLibraries, Sought, Use, UseKind, User, Uses, WrittenNames, whole_package,
+};
 
-pub use dedupe::{dedupe, may_be_shared};
-use needs::Needed;
+use layout::Layout;
+use retain::{Matches, retain, retained_by};
 
-/// Where libraries from the machine that builds are put: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
-const ADDED_TO: &str = "lib";
+pub use retain::Retained;
 
 /// What becomes of a tree.
 #[derive(Debug, Clone)]
@@ -35,12 +48,14 @@ pub struct Plan {
     pub kept: Tree,
     /// What the loader does with it.
     pub graph: Graph,
-    /// What goes, with the rule that takes it.
+    /// Who uses what, as far as something kept does.
+    pub uses: Uses,
+    /// What is removed, with the rule that removes it.
     pub dropped: BTreeMap<TreePath, String>,
-    /// What a rule would have taken and something kept needs.
-    pub spared: Vec<Spared>,
-    /// Libraries that no process loads, because the runtime has its own in front of them, sorted by path. Those that are left
-    /// out for that reason are among `dropped` as well.
+    /// What a rule matches and something kept uses, sorted by path.
+    pub retained: Vec<Retained>,
+    /// Libraries that no process loads, because the runtime's own copies are found first, sorted by path. Those that are
+    /// removed for that reason are among `dropped` as well.
     pub shadowed: Vec<Shadowed>,
     /// What comes in that the tree does not have, sorted by path.
     pub added: Vec<Added>,
@@ -48,35 +63,6 @@ pub struct Plan {
     pub changed: Vec<Changed>,
     /// Where the content of a path comes from, where that is not the same path of the tree.
     pub origins: BTreeMap<TreePath, Origin>,
-}
-
-/// Something that stays although a rule matches it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spared {
-    /// The path.
-    pub path: TreePath,
-    /// The rule that would have taken it.
-    pub rule: String,
-    /// What needs it.
-    pub needed_by: NeededBy,
-}
-
-/// Why something is needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NeededBy {
-    /// This file, link or R package does not work without it.
-    Path(TreePath),
-    /// It was asked for, by the option or key of this name.
-    Choice(String),
-}
-
-impl fmt::Display for NeededBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => path.fmt(f),
-            Self::Choice(name) => f.pad(name),
-        }
-    }
 }
 
 /// A file that is brought in.
@@ -115,7 +101,7 @@ pub enum Origin {
     /// A file of the machine that builds.
     Host(PathBuf),
     /// This program: these bytes.
-    Made(Arc<[u8]>),
+    Generated(Arc<[u8]>),
 }
 
 impl fmt::Display for Origin {
@@ -123,9 +109,29 @@ impl fmt::Display for Origin {
         match self {
             Self::Tree(path) => path.fmt(f),
             Self::Host(path) => path.display().fmt(f),
-            Self::Made(_) => f.pad("lambdar-prune"),
+            Self::Generated(_) => f.pad("lambdar-prune"),
         }
     }
+}
+
+/// What a plan may do beyond removing files.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What to do with symbolic links.
+    pub symlinks: Symlinks,
+    /// Whether to repair what does not work on Lambda as it is.
+    pub repair: bool,
+    /// Whether to add a bootstrap.
+    pub bootstrap: Option<AddBootstrap>,
+    /// Whether files with the same content become links; links that are followed stay copies.
+    pub dedupe: bool,
+}
+
+/// A bootstrap that is to be added.
+#[derive(Debug, Clone, Default)]
+pub struct AddBootstrap {
+    /// The directory of the interpreter, if the user names it.
+    pub home: Option<String>,
 }
 
 /// What to do with symbolic links.
@@ -144,6 +150,9 @@ pub enum PlanError {
     /// The rules cannot be used.
     #[error(transparent)]
     Rules(#[from] RuleError),
+    /// There is no bootstrap for what the tree has.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
     /// A link that cannot be replaced by a copy.
     #[error(
         "the link {path} leads to {target}, which cannot be copied: {reason}; remove it, or keep links with --symlinks keep"
@@ -158,109 +167,159 @@ pub enum PlanError {
     },
 }
 
-/// Opens a file of the tree, `None` where it cannot be read.
-pub type Open<'a> = dyn Fn(&TreePath) -> Option<Box<dyn std::io::Read>> + Sync + 'a;
+/// What plans are made of: a tree, and how to get at its contents and at libraries of this machine.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The tree and the runtime that it is for.
+    pub root: Root<'a>,
+    /// The rules that apply.
+    pub matcher: &'a Matcher,
+    /// The libraries that may be imported.
+    pub libraries: &'a dyn Libraries,
+    /// Opens files of the tree.
+    pub contents: &'a Contents<'a>,
+    /// Groups files of the tree that have the same content.
+    pub copies: &'a Copies<'a>,
+}
 
-/// Decides what becomes of a tree. `open` is asked for files that may call by its path what is to go.
-pub fn plan(
-    tree: &Tree,
-    runtime: &Runtime,
-    matcher: &Matcher,
-    symlinks: Symlinks,
-    libraries: &dyn Libraries,
-    open: &Open<'_>,
-) -> Result<Plan, PlanError> {
-    let paths: Vec<&TreePath> = tree.iter().map(|(path, _)| path).collect();
-    let mut by_rules: BTreeMap<TreePath, String> = paths
-        .into_par_iter()
-        .filter_map(|path| Some((path.clone(), matcher.taken_by(path)?.to_owned())))
-        .collect();
-    let root = Root { tree, runtime };
-    let mut loaded_after_all = Vec::new();
-    let (mut dropped, mut needed, mut kept) = loop {
-        let mut dropped = by_rules.clone();
-        let needed = needs::spare(root, matcher, open, &mut dropped);
-        let (kept, loaded) = leave_out(root, matcher, &dropped, &needed);
-        if loaded.is_empty() {
-            break (dropped, needed, kept);
+impl<'a> Input<'a> {
+    /// A plan from what was scanned alone: nothing is read, and nothing comes in.
+    pub fn scanned(root: Root<'a>, matcher: &'a Matcher) -> Self {
+        Self {
+            root,
+            matcher,
+            libraries: &NoLibraries,
+            contents: &|_| None,
+            copies: &|_, _| Vec::new(),
         }
-        // What they need stays as well: the search begins again.
-        for Spared { path, .. } in &loaded {
-            by_rules.remove(path);
-        }
-        loaded_after_all.extend(loaded);
-    };
-    needed.spared.extend(loaded_after_all);
-    needed.spared.sort_by(|a, b| a.path.cmp(&b.path));
-    dropped.retain(|path, _| !kept.contains(path));
-    let mut origins = BTreeMap::new();
-    if symlinks == Symlinks::Follow {
-        kept = follow_links(Root { tree: &kept, runtime }, &mut origins)?;
     }
-    let (added, graph) = bring_in(&mut kept, runtime, libraries);
-    for file in &added {
-        origins.insert(file.path.clone(), file.from.clone());
-    }
-    let is_left_out = |idle: &&Idle| {
-        let taker = dropped.get(&idle.library.path);
-        taker.is_some_and(|taker| matcher.takes_shadowed(taker))
-    };
-    let left_out = matcher
-        .idle()
-        .iter()
-        .filter(is_left_out)
-        .map(|idle| idle.library.clone());
-    let mut shadowed: Vec<Shadowed> = graph.shadowed.iter().cloned().chain(left_out).collect();
-    shadowed.sort_by(|a, b| a.path.cmp(&b.path));
+}
+
+/// Groups the paths of a tree that have the same content, of the files that the second argument accepts.
+pub type Copies<'a> = dyn Fn(&Tree, &dyn Fn(&TreePath, &File) -> bool) -> Vec<Vec<TreePath>> + 'a;
+
+/// Decides what becomes of a tree.
+pub fn plan(input: Input<'_>, options: &Options) -> Result<Plan, PlanError> {
+    let Input { root, matcher, .. } = input;
+    let matches = match_rules(root.tree, matcher);
+    let uses = find_uses(input, &matches);
+    let retention = retain(root.tree, matcher, &matches, &uses);
+    let kept = Layout::of(&retention, root, options.symlinks)?;
+    let (imported, graph) = import::import(&kept, root.runtime, input.libraries);
+    let repaired = repair::repair(&imported, root.runtime, options)?;
+    let shared = dedupe::dedupe(&repaired, &graph, root, input.copies, options);
+    let (layout, graph) = shared.unwrap_or((repaired, graph));
+    let removed = |path: &TreePath| retention.removed.get(path).filter(|_| !kept.tree.contains(path));
     Ok(Plan {
-        kept,
+        shadowed: shadowed(&graph, matcher, &removed),
+        dropped: matches
+            .keys()
+            .filter_map(|path| Some((path.clone(), removed(path)?.clone())))
+            .collect(),
+        kept: layout.tree,
+        added: layout.added,
+        changed: layout.changed,
+        origins: layout.origins,
+        retained: retention.retained,
         graph,
-        dropped,
-        spared: needed.spared,
-        shadowed,
-        added,
-        changed: Vec::new(),
-        origins,
+        uses,
     })
 }
 
+/// The paths that rules and options match, each with the one that decides.
+fn match_rules(tree: &Tree, matcher: &Matcher) -> Matches {
+    let paths: Vec<&TreePath> = tree.iter().map(|(path, _)| path).collect();
+    paths
+        .into_par_iter()
+        .filter_map(|path| Some((path.clone(), matcher.removed_by(path)?.to_owned())))
+        .collect()
+}
+
+/// Follows uses from everything that no rule matches and from what the user chose.
+fn find_uses(input: Input<'_>, matches: &Matches) -> Uses {
+    let Input { root, matcher, .. } = input;
+    let companions = companions(matcher, matches);
+    let removable: BTreeSet<TreePath> = matcher
+        .shadowed()
+        .iter()
+        .flat_map(ShadowedLibrary::paths)
+        .filter(|path| matches.get(*path).is_some_and(|rule| matcher.removes_shadowed(rule)))
+        .cloned()
+        .collect();
+    let sought = companions.iter().map(|companion| Sought {
+        path: companion.path.clone(),
+        is_command: companion.is_command,
+    });
+    let packages = InstalledPackages::of(root.tree);
+    let graph = matcher.graph();
+    let shadowed = ShadowedLibraries::new(
+        root,
+        graph,
+        matcher.shadowed(),
+        &companions,
+        &removable,
+        packages.settings().cloned().collect(),
+    );
+    let chosen = matcher.selected_packages().filter_map(|(directory, choice)| {
+        let package = packages.at(directory)?;
+        Some(Use {
+            from: User::Choice(choice.to_owned()),
+            to: whole_package(package),
+            kind: UseKind::Choice,
+            evidence: Evidence::of(&package.name),
+        })
+    });
+    let chosen = chosen.collect();
+    let mut finders: Vec<Box<dyn FindUses + '_>> = vec![
+        Box::new(LinkTargets(root)),
+        Box::new(NeededLibraries { root, graph }),
+        Box::new(Interpreters(root)),
+        Box::new(shadowed),
+        Box::new(packages),
+    ];
+    if let Some(written) = WrittenNames::of(root, sought.collect()) {
+        finders.push(Box::new(written));
+    }
+    let kept = root.tree.iter().map(|(path, _)| path);
+    let kept = kept.filter(|path| !matches.contains_key(*path)).cloned().collect();
+    Uses::follow(root.tree, kept, chosen, &finders, input.contents, &|used| {
+        retained_by(root.tree, matcher, matches, used)
+    })
+}
+
+/// What rules remove together with shadowed libraries, sorted by path. It may go with several.
+fn companions(rules: &Matcher, matches: &Matches) -> Vec<Companion> {
+    let with_shadowed: BTreeSet<&str> = rules.remove_with_shadowed().collect();
+    let going = matches.iter().filter(|(_, rule)| with_shadowed.contains(rule.as_str()));
+    going
+        .flat_map(|(path, rule)| {
+            let libraries = rules.shadowed().iter();
+            libraries
+                .filter(move |library| rules.goes_with(rule, path, library))
+                .map(|library| Companion {
+                    path: path.clone(),
+                    library: library.library.path.clone(),
+                    is_command: library.commands.contains(path),
+                })
+        })
+        .collect()
+}
+
+/// The shadowed libraries that are kept, and those that are removed for that reason, sorted by path.
+fn shadowed<'r>(graph: &Graph, matcher: &Matcher, removed: &dyn Fn(&TreePath) -> Option<&'r String>) -> Vec<Shadowed> {
+    let is_removed = |library: &&ShadowedLibrary| {
+        let rule = removed(&library.library.path);
+        rule.is_some_and(|rule| matcher.removes_shadowed(rule))
+    };
+    let gone = matcher.shadowed().iter().filter(is_removed);
+    let gone = gone.map(|library| library.library.clone());
+    let mut shadowed: Vec<Shadowed> = graph.shadowed.iter().cloned().chain(gone).collect();
+    shadowed.sort_by(|a, b| a.path.cmp(&b.path));
+    shadowed
+}
+
 impl Plan {
-    /// Brings a file of this program in, where nothing is.
-    pub fn add(&mut self, file: &GeneratedFile, needed_by: Vec<TreePath>) {
-        let from = Origin::Made(file.text.as_bytes().into());
-        self.kept.insert(file.path.clone(), file.entry(inspector()));
-        self.origins.insert(file.path.clone(), from.clone());
-        self.added.push(Added {
-            path: file.path.clone(),
-            from,
-            soname: None,
-            needed_by,
-            bytes: Bytes(file.text.len() as u64),
-        });
-        self.added.sort_by(|a, b| a.path.cmp(&b.path));
-    }
-
-    /// Puts another text into a file that is kept; `by` is what the manifest says of who changed it.
-    pub fn change(&mut self, path: &TreePath, by: &'static str, text: &str) {
-        let Some(file) = self.kept.file(path) else { return };
-        let before = file.bytes;
-        let made = GeneratedFile {
-            path: path.clone(),
-            mode: file.mode,
-            text: text.to_owned(),
-        };
-        self.kept.insert(path.clone(), made.entry(inspector()));
-        self.origins.insert(path.clone(), Origin::Made(text.as_bytes().into()));
-        self.changed.push(Changed {
-            path: path.clone(),
-            by,
-            before,
-            after: Bytes(text.len() as u64),
-        });
-        self.changed.sort_by(|a, b| a.path.cmp(&b.path));
-    }
-
-    /// The files and links that each rule takes, with their unzipped size, the largest first.
+    /// The files and links that each rule removes, with their unzipped size, the largest first.
     pub fn dropped_by_rule(&self, tree: &Tree) -> Vec<(String, usize, Bytes)> {
         let mut sums: BTreeMap<&str, (usize, Bytes)> = BTreeMap::new();
         for (path, rule) in &self.dropped {
@@ -279,185 +338,5 @@ impl Plan {
             .collect();
         sums.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.cmp(&b.0)));
         sums
-    }
-}
-
-/// The tree without what is dropped, and the libraries that must not be dropped.
-///
-/// Leaving out a library that is never loaded must not change what any other object loads. Should it do so all the same,
-/// the library has to stay, with its names.
-fn leave_out(
-    root: Root<'_>,
-    matcher: &Matcher,
-    dropped: &BTreeMap<TreePath, String>,
-    needed: &Needed,
-) -> (Tree, Vec<Spared>) {
-    let (folders, idle) = (&needed.folders, matcher.idle());
-    let kept = without(root.tree, dropped, folders);
-    // What else is dropped is somebody's wish.
-    let takers: BTreeMap<TreePath, String> = idle
-        .iter()
-        .flat_map(Idle::paths)
-        .filter_map(|path| Some((path.clone(), dropped.get(path)?.clone())))
-        .filter(|(_, taker)| matcher.takes_shadowed(taker))
-        .collect();
-    if takers.is_empty() {
-        return (kept, Vec::new());
-    }
-    let answers = |tree: &Tree| {
-        graph(Root {
-            tree,
-            runtime: root.runtime,
-        })
-    };
-    let mut with = dropped.clone();
-    with.retain(|path, _| !takers.contains_key(path));
-    let before = answers(&without(root.tree, &with, folders));
-    if same::first_difference(&before, &answers(&kept)).is_none() {
-        return (kept, Vec::new());
-    }
-    let mut spared = Vec::new();
-    for idle in idle {
-        let taken = || idle.paths().filter_map(|path| takers.get_key_value(path));
-        let mut fewer = with.clone();
-        fewer.extend(taken().map(|(path, taker)| (path.clone(), taker.clone())));
-        match same::first_difference(&before, &answers(&without(root.tree, &fewer, folders))) {
-            None => with = fewer,
-            Some(by) => spared.extend(taken().map(|(path, taker)| Spared {
-                path: path.clone(),
-                rule: taker.clone(),
-                needed_by: NeededBy::Path(by.clone()),
-            })),
-        }
-    }
-    (kept, spared)
-}
-
-/// The tree without what is dropped. A folder goes with the last thing in it; one that was empty before stays, and so does
-/// one that a link leads to.
-fn without(tree: &Tree, dropped: &BTreeMap<TreePath, String>, folders: &BTreeSet<TreePath>) -> Tree {
-    let mut kept = Tree::default();
-    let mut holding = BTreeSet::new();
-    for (path, entry) in tree.iter() {
-        let stays = folders.contains(path)
-            || !dropped.contains_key(path)
-                && match entry {
-                    Entry::Directory(_) => tree.below(path).next().is_none(),
-                    _ => true,
-                };
-        if stays {
-            // Where one is known, so are those above it.
-            for folder in path.ancestors() {
-                if !holding.insert(folder) {
-                    break;
-                }
-            }
-            kept.insert(path.clone(), entry.clone());
-        }
-    }
-    for folder in holding {
-        if let Some(entry) = tree.get(&folder) {
-            kept.insert(folder, entry.clone());
-        }
-    }
-    kept
-}
-
-/// Replaces every link by a copy of what it leads to.
-fn follow_links(root: Root<'_>, origins: &mut BTreeMap<TreePath, Origin>) -> Result<Tree, PlanError> {
-    let mut copied = Tree::default();
-    for (path, entry) in root.tree.iter() {
-        copy(root, path, path, entry, &mut Vec::new(), &mut |to, from, entry| {
-            if to != from && matches!(entry, Entry::File(_)) {
-                origins.insert(to.clone(), Origin::Tree(from.clone()));
-            }
-            copied.insert(to.clone(), entry.clone());
-        })?;
-    }
-    Ok(copied)
-}
-
-/// Puts the entry at `from` to `to`: itself, or, for a link, what it leads to with all that lies below.
-/// `open` are the folders that are being copied already: a link into one of them would never end.
-fn copy(
-    root: Root<'_>,
-    to: &TreePath,
-    from: &TreePath,
-    entry: &Entry,
-    open: &mut Vec<TreePath>,
-    put: &mut dyn FnMut(&TreePath, &TreePath, &Entry),
-) -> Result<(), PlanError> {
-    let Entry::Symlink(target) = entry else {
-        put(to, from, entry);
-        return Ok(());
-    };
-    let refuse = |reason| PlanError::Link {
-        path: from.clone(),
-        target: target.clone(),
-        reason,
-    };
-    let Ok(Location::Tree(place)) = root.resolve(&link_target(from, target)) else {
-        return Err(refuse("it is not in the tree"));
-    };
-    if open.iter().chain([from]).any(|inside| inside.below(&place).is_some()) {
-        return Err(refuse("the link lies inside it"));
-    }
-    if let Some(entry) = root.tree.get(&place) {
-        put(to, &place, entry);
-    }
-    open.push(place.clone());
-    for (below, entry) in root.tree.below(&place) {
-        if let Some(to) = below.below(&place).and_then(|below| to.join(below)) {
-            copy(root, &to, below, entry, open, put)?;
-        }
-    }
-    open.pop();
-    Ok(())
-}
-
-/// Adds the libraries that are missing and that this machine has, and what they need in turn.
-fn bring_in(kept: &mut Tree, runtime: &Runtime, libraries: &dyn Libraries) -> (Vec<Added>, Graph) {
-    let mut added: Vec<Added> = Vec::new();
-    let mut tried = BTreeSet::new();
-    loop {
-        let graph = graph(Root { tree: kept, runtime });
-        let mut found = Vec::new();
-        for (soname, needed_by) in graph.missing() {
-            let Some(path) = TreePath::new(ADDED_TO).and_then(|lib| lib.join(soname)) else {
-                continue;
-            };
-            if kept.contains(&path) || !tried.insert(soname.to_owned()) {
-                continue;
-            }
-            if let Some(library) = libraries.find(soname, runtime.arch) {
-                found.push((
-                    path,
-                    library,
-                    soname.to_owned(),
-                    needed_by.into_iter().cloned().collect(),
-                ));
-            }
-        }
-        if found.is_empty() {
-            added.sort_by(|a, b| a.path.cmp(&b.path));
-            return (added, graph);
-        }
-        for (path, library, soname, needed_by) in found {
-            kept.insert(
-                path.clone(),
-                Entry::File(File {
-                    bytes: library.bytes,
-                    mode: Mode::DIRECTORY,
-                    content: crate::tree::Content::Object(Box::new(library.object)),
-                }),
-            );
-            added.push(Added {
-                path,
-                from: Origin::Host(library.path),
-                soname: Some(soname),
-                needed_by,
-                bytes: library.bytes,
-            });
-        }
     }
 }

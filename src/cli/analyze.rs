@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::plan::Symlinks;
+use crate::plan;
 use crate::report;
 use crate::scan::{copies, scan};
 
@@ -25,9 +25,9 @@ impl Arguments {
         let selected = self.planning.rules.select(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime(&scan.tree)?;
-        let (plan, matcher) = self
-            .planning
-            .plan(&self.tree, &scan.tree, &runtime, &selected, Symlinks::Keep)?;
+        let (plan, matcher) =
+            self.planning
+                .plan(&self.tree, &scan.tree, &runtime, &selected, plan::Options::default())?;
         let host = self.planning.host();
         let analysis = report::analyze(
             &scan,

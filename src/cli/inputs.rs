@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
 use crate::host::{HostDirectories, Libraries, NoLibraries};
-use crate::plan::{Plan, PlanError, Symlinks, plan};
+use crate::plan::{self, Plan, PlanError};
 use crate::report::{self, RenderOptions};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
 use crate::runtime::{self, Arch, Runtime, RuntimeError};
-use crate::scan::opener;
+use crate::scan::{copies, opener};
 use crate::tree::Tree;
 
 use super::arguments::{ColorChoice, Format, Global, PlanOptions, RuleOptions};
@@ -100,20 +100,27 @@ impl SelectedRules {
 
     /// The plan for a tree as it is: nothing is added.
     pub(super) fn plan(&self, global: &Global, directory: &Path, tree: &Tree) -> Result<(Plan, Matcher), Failure> {
-        let runtime = global.runtime(tree)?;
-        Ok(self.plan_with(directory, tree, &runtime, Symlinks::Keep, &NoLibraries)?)
+        let runtime = &global.runtime(tree)?;
+        let options = plan::Options::default();
+        Ok(self.plan_with(directory, Root { tree, runtime }, &NoLibraries, &options)?)
     }
 
     fn plan_with(
         &self,
         directory: &Path,
-        tree: &Tree,
-        runtime: &Runtime,
-        symlinks: Symlinks,
+        root: Root<'_>,
         libraries: &dyn Libraries,
+        options: &plan::Options,
     ) -> Result<(Plan, Matcher), PlanError> {
-        let matcher = Matcher::new(&self.rules, &self.selections, Root { tree, runtime })?;
-        let plan = plan(tree, runtime, &matcher, symlinks, libraries, &opener(directory))?;
+        let matcher = Matcher::new(&self.rules, &self.selections, root)?;
+        let input = plan::Input {
+            root,
+            matcher: &matcher,
+            libraries,
+            contents: &opener(directory),
+            copies: &|tree, wanted| copies(directory, tree, wanted),
+        };
+        let plan = plan::plan(input, options)?;
         Ok((plan, matcher))
     }
 }
@@ -131,14 +138,14 @@ impl PlanOptions {
         tree: &Tree,
         runtime: &Runtime,
         selected: &SelectedRules,
-        symlinks: Symlinks,
+        options: plan::Options,
     ) -> Result<(Plan, Matcher), PlanError> {
         let host = self.host();
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
-        let (mut plan, matcher) = selected.plan_with(directory, tree, runtime, symlinks, libraries)?;
-        if !self.no_fix {
-            plan.repair(runtime);
-        }
-        Ok((plan, matcher))
+        let options = plan::Options {
+            repair: !self.no_fix,
+            ..options
+        };
+        selected.plan_with(directory, Root { tree, runtime }, libraries, &options)
     }
 }

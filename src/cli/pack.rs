@@ -2,14 +2,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::bootstrap;
 use crate::finding::any_error;
 use crate::limits;
 use crate::manifest::{Effort, UploadRoute};
 use crate::pack::{CacheDirectory, Limits, Options, PackError, Previous, Timestamp, pack};
-use crate::plan::{Symlinks, dedupe, may_be_shared};
+use crate::plan::{self, AddBootstrap, Symlinks};
 use crate::report;
-use crate::scan::{copies, scan};
+use crate::scan::scan;
 use crate::size::Bytes;
 
 use super::arguments::{Format, Global, PlanOptions};
@@ -164,17 +163,18 @@ impl Arguments {
             Links::Keep => Symlinks::Keep,
             Links::Follow => Symlinks::Follow,
         };
-        let (mut plan, matcher) = self
+        let planning = plan::Options {
+            symlinks,
+            bootstrap: self.with_bootstrap.then(|| AddBootstrap {
+                home: self.r_home.clone(),
+            }),
+            dedupe: !self.no_dedupe,
+            ..plan::Options::default()
+        };
+        let (plan, matcher) = self
             .planning
-            .plan(&self.tree, &scan.tree, &runtime, &selected, symlinks)?;
-        if self.with_bootstrap {
-            bootstrap::add(&mut plan, self.r_home.as_deref())?;
-        }
+            .plan(&self.tree, &scan.tree, &runtime, &selected, planning)?;
         let levels = global.config()?.policy.levels;
-        if !self.no_dedupe && symlinks == Symlinks::Keep {
-            let same = copies(&self.tree, &plan.kept, |path, file| may_be_shared(&plan, path, file));
-            dedupe(&mut plan, &scan.tree, &runtime, &same);
-        }
         let mut packed = match pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress) {
             Err(PackError::OverCapacity(over_capacity)) => {
                 complain(&over_capacity.to_string());

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::plan::Symlinks;
+use crate::plan;
 use crate::report;
 use crate::scan::scan;
 
@@ -32,7 +32,7 @@ impl Arguments {
         let runtime = global.runtime(&scan.tree)?;
         let (plan, _) = self
             .planning
-            .plan(&self.tree, &scan.tree, &runtime, &selected, Symlinks::Keep)?;
+            .plan(&self.tree, &scan.tree, &runtime, &selected, plan::Options::default())?;
         let what = report::inside_tree(&self.what, &self.tree.to_string_lossy());
         let host = self.planning.host();
         let Some(why) = report::why(&what, &scan.tree, &plan, &runtime, &host) else {

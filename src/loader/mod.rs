@@ -5,13 +5,13 @@
 //! asks for every process that the tree can become and merges the answers.
 
 mod graph;
-mod idle;
 
 mod search;
+mod shadowed;
 mod versions;
 
 pub use crate::languages::process::{BOOTSTRAP, Process, Processes};
 pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph, graph_of};
-pub use idle::{Idle, idle, wanted};
 pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};
+pub use shadowed::{ShadowedLibrary, openers_of_shadowed, shadowed_libraries};
 pub use versions::{Grade, VersionProblem, version_problems};

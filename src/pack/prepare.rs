@@ -189,7 +189,7 @@ impl Preparation<'_> {
             None => self.tree.join(path.as_str()),
             Some(Origin::Tree(other)) => self.tree.join(other.as_str()),
             Some(Origin::Host(path)) => path.clone(),
-            Some(Origin::Made(bytes)) => return Ok(bytes.to_vec()),
+            Some(Origin::Generated(bytes)) => return Ok(bytes.to_vec()),
         };
         let content = fs_err::read(&disk)?;
         if content.len() as u64 != file.bytes.0 {

@@ -16,14 +16,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Changed, Plan, same};
+use super::{Changed, Copies, Layout, Options, Symlinks};
 use crate::elf::Kind;
 use crate::languages::components::Components;
-use crate::loader::graph;
+use crate::loader::{Graph, graph};
 use crate::root::Root;
-use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::{Content, Entry, File, Tree, TreePath};
+use crate::uses::differences;
 
 /// Shorter contents stay: deflated, they are hardly longer than a link's target.
 const SHORTEST: Bytes = Bytes(256);
@@ -33,8 +33,8 @@ const CODE: [&str; 15] = [
     "cjs", "js", "json", "jsx", "mjs", "node", "php", "pl", "pm", "py", "pyc", "rb", "sh", "ts", "wasm",
 ];
 
-/// Whether a file of the plan may become a link, or be what a link leads to.
-pub fn may_be_shared(plan: &Plan, path: &TreePath, file: &File) -> bool {
+/// Whether a file of the tree may become a link, or be what a link leads to.
+fn may_be_shared(path: &TreePath, file: &File) -> bool {
     let kind = match &file.content {
         Content::Object(object) => object.kind == Kind::Executable || object.soname.is_some(),
         Content::Data => !path
@@ -44,17 +44,58 @@ pub fn may_be_shared(plan: &Plan, path: &TreePath, file: &File) -> bool {
         // Scripts, and what is looked at as more than data.
         _ => false,
     };
-    kind && file.bytes >= SHORTEST && !plan.origins.contains_key(path)
+    kind && file.bytes >= SHORTEST
 }
 
-/// Replaces files by links. `copies` are groups of paths of `tree` with the same content.
-pub fn dedupe(plan: &mut Plan, tree: &Tree, runtime: &Runtime, copies: &[Vec<TreePath>]) {
-    let components = Components::of(tree);
-    let mut links: BTreeMap<TreePath, TreePath> = BTreeMap::new();
+/// The layout with files replaced by links, and what the loader then does; `None` if nothing changes.
+pub(super) fn dedupe(
+    layout: &Layout,
+    before: &Graph,
+    scanned: Root<'_>,
+    copies: &Copies<'_>,
+    options: &Options,
+) -> Option<(Layout, Graph)> {
+    if !options.dedupe || options.symlinks == Symlinks::Follow {
+        return None;
+    }
+    let may_be_shared = |path: &TreePath, file: &File| may_be_shared(path, file) && !layout.origins.contains_key(path);
+    let copies = copies(&layout.tree, &may_be_shared);
+    let mut links = links(&layout.tree, &Components::of(scanned.tree), &copies);
+    if links.is_empty() {
+        return None;
+    }
+    let graph_of = |tree: &Tree| {
+        graph(Root {
+            tree,
+            runtime: scanned.runtime,
+        })
+    };
+    let mut tree = linked(&layout.tree, &links);
+    let mut after = graph_of(&tree);
+    if !differences(before, &after, &links).is_empty() {
+        let objects: BTreeSet<&TreePath> = layout.tree.objects().map(|(path, _)| path).collect();
+        links.retain(|path, _| !objects.contains(path));
+        tree = linked(&layout.tree, &links);
+        after = graph_of(&tree);
+    }
+    let mut shared = Layout { tree, ..layout.clone() };
+    shared.changed.extend(links.iter().map(|(path, target)| Changed {
+        path: path.clone(),
+        by: "dedupe",
+        before: layout.tree.file(path).map_or(Bytes(0), |file| file.bytes),
+        after: Bytes(target.file_name().len() as u64),
+    }));
+    shared.changed.sort_by(|a, b| a.path.cmp(&b.path));
+    Some((shared, after))
+}
+
+/// The files that become links, each with the file that it leads to. `copies` are groups of files with the same content.
+fn links(tree: &Tree, components: &Components, copies: &[Vec<TreePath>]) -> BTreeMap<TreePath, TreePath> {
+    let mut links = BTreeMap::new();
     for paths in copies {
         let mut sets: BTreeMap<(Option<TreePath>, String, u32), Vec<&TreePath>> = BTreeMap::new();
         for path in paths {
-            if let Some(file) = plan.kept.file(path).filter(|file| may_be_shared(plan, path, file)) {
+            if let Some(file) = tree.file(path) {
                 let mode = file.mode.in_layer().bits();
                 let set = (path.parent(), components.group(path), mode);
                 sets.entry(set).or_default().push(path);
@@ -62,50 +103,24 @@ pub fn dedupe(plan: &mut Plan, tree: &Tree, runtime: &Runtime, copies: &[Vec<Tre
         }
         for mut set in sets.into_values() {
             // Of a library's names the longest is the file's own, libz.so.1.2.13; of others the shortest is.
-            let longest = set.first().is_some_and(|path| {
-                let object = plan.kept.object(path);
-                object.is_some_and(|object| object.soname.is_some())
-            });
+            let longest = set
+                .first()
+                .is_some_and(|path| tree.object(path).is_some_and(|object| object.soname.is_some()));
             let length = |path: &TreePath| path.as_str().len();
-            set.sort_by_key(|path| {
-                (
-                    if longest {
-                        usize::MAX - length(path)
-                    } else {
-                        length(path)
-                    },
-                    path.as_str(),
-                )
-            });
+            let rank = |path: &TreePath| {
+                if longest {
+                    usize::MAX - length(path)
+                } else {
+                    length(path)
+                }
+            };
+            set.sort_by_key(|path| (rank(path), path.as_str()));
             if let Some((first, others)) = set.split_first() {
                 links.extend(others.iter().map(|path| ((*path).clone(), (*first).clone())));
             }
         }
     }
-    if links.is_empty() {
-        return;
-    }
-    let before = graph(Root {
-        tree: &plan.kept,
-        runtime,
-    });
-    let mut kept = linked(&plan.kept, &links);
-    let mut after = graph(Root { tree: &kept, runtime });
-    if same::first_difference_but_for(&before, &after, &links).is_some() {
-        let objects: BTreeSet<&TreePath> = plan.kept.objects().map(|(path, _)| path).collect();
-        links.retain(|path, _| !objects.contains(path));
-        kept = linked(&plan.kept, &links);
-        after = graph(Root { tree: &kept, runtime });
-    }
-    plan.changed.extend(links.iter().map(|(path, target)| Changed {
-        path: path.clone(),
-        by: "dedupe",
-        before: plan.kept.file(path).map_or(Bytes(0), |file| file.bytes),
-        after: Bytes(target.file_name().len() as u64),
-    }));
-    plan.changed.sort_by(|a, b| a.path.cmp(&b.path));
-    plan.kept = kept;
-    plan.graph = after;
+    links
 }
 
 fn linked(kept: &Tree, links: &BTreeMap<TreePath, TreePath>) -> Tree {

@@ -1,25 +1,32 @@
-//! What a plan does about traps that Lambda has for the tree as it is.
+//! What a plan does about what does not work on Lambda as it is, and the bootstrap that it adds.
 
-use super::Plan;
+use super::{Layout, Options, PlanError};
+use crate::bootstrap;
 use crate::languages;
 use crate::root::Root;
 use crate::runtime::Runtime;
 
-impl Plan {
-    /// Carries out what languages know to do about what does not work on the runtime. What they can do nothing about is left
-    /// as it is, for `check` to report.
-    pub fn repair(&mut self, runtime: &Runtime) {
+/// The layout with what the options ask for. What languages can do nothing about is left as it is, for `check` to report.
+pub(super) fn repair(layout: &Layout, runtime: &Runtime, options: &Options) -> Result<Layout, PlanError> {
+    let mut repaired = layout.clone();
+    if options.repair {
         let root = Root {
-            tree: &self.kept,
+            tree: &layout.tree,
             runtime,
         };
         for repair in languages::repairs(root) {
             for file in &repair.added {
-                if !self.kept.contains(&file.path) {
-                    self.add(file, vec![repair.needed_by.clone()]);
+                if !repaired.tree.contains(&file.path) {
+                    repaired.add_generated(file, vec![repair.needed_by.clone()]);
                 }
             }
-            self.change(&repair.path, repair.by, &repair.text);
+            repaired.change(&repair.path, repair.by, &repair.text);
         }
     }
+    if let Some(wanted) = &options.bootstrap {
+        for file in bootstrap::missing_files(&repaired.tree, wanted.home.as_deref())? {
+            repaired.add_generated(&file, Vec::new());
+        }
+    }
+    Ok(repaired)
 }

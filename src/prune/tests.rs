@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::*;
-use crate::host::NoLibraries;
-use crate::plan::{Plan, Symlinks, plan};
+use crate::plan::{Input, Options, Plan, plan};
 use crate::progress::{Interrupted, Progress, Silent, Stage, Work};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSelection, RuleSet};
@@ -119,7 +118,7 @@ impl Fixture {
             runtime: &runtime,
         };
         let matcher = Matcher::new(&rules, &choices, root).unwrap();
-        let plan = plan(&tree, &runtime, &matcher, Symlinks::Keep, &NoLibraries, &|_| None).unwrap();
+        let plan = plan(Input::scanned(root, &matcher), &Options::default()).unwrap();
         (tree, plan)
     }
 

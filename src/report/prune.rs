@@ -139,13 +139,13 @@ impl Pruned {
                 })
                 .collect(),
             spared: plan
-                .spared
+                .retained
                 .iter()
-                .filter(|spared| !matches!(tree.get(&spared.path), Some(Entry::Directory(_))))
-                .map(|spared| SparedPath {
-                    path: spared.path.to_string(),
-                    rule: spared.rule.clone(),
-                    needed_by: spared.needed_by.to_string(),
+                .filter(|retained| !matches!(tree.get(&retained.path), Some(Entry::Directory(_))))
+                .map(|retained| SparedPath {
+                    path: retained.path.to_string(),
+                    rule: retained.rule.clone(),
+                    needed_by: retained.because.from.to_string(),
                 })
                 .collect(),
         }

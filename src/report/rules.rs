@@ -190,9 +190,9 @@ impl ShownRules {
                     effect.bytes += entry.unzipped();
                     effect.paths.push(path.to_string());
                 } else if plan
-                    .spared
+                    .retained
                     .iter()
-                    .any(|spared| spared.rule == id && spared.path == *path)
+                    .any(|retained| retained.rule == id && retained.path == *path)
                 {
                     effect.needed += 1;
                 } else {

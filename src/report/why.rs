@@ -120,10 +120,10 @@ pub fn why(what: &str, tree: &Tree, plan: &Plan, runtime: &Runtime, libraries: &
         runtime: runtime.name.clone(),
         dropped_by: shown.and_then(|path| plan.dropped.get(path).cloned()),
         spared: shown.and_then(|path| {
-            let spared = plan.spared.iter().find(|spared| spared.path == *path)?;
+            let retained = plan.retained.iter().find(|retained| retained.path == *path)?;
             Some(SparedReport {
-                rule: spared.rule.clone(),
-                needed_by: spared.needed_by.to_string(),
+                rule: retained.rule.clone(),
+                needed_by: retained.because.from.to_string(),
             })
         }),
         linked_from: target

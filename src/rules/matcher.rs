@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{Anchor, Rule, RuleError, RuleSelection, RuleSet};
 use crate::languages::{Language, r};
-use crate::loader::{Graph, Idle, graph, idle};
+use crate::loader::{Graph, ShadowedLibrary, graph, shadowed_libraries};
 use crate::root::Root;
 use crate::tree::{Tree, TreePath};
 
@@ -19,7 +19,7 @@ pub struct Matcher {
     rules: Vec<Ready>,
     anchored: Vec<Anchored>,
     graph: Graph,
-    idle: Vec<Idle>,
+    shadowed: Vec<ShadowedLibrary>,
 }
 
 /// The globs of one [`RuleSelection`].
@@ -79,7 +79,7 @@ impl Matcher {
             .map(|(rule, on)| Ready::new(rule, *on))
             .collect::<Result<_, RuleError>>()?;
         let graph = graph(root);
-        let idle = idle(root, &graph);
+        let shadowed = shadowed_libraries(root, &graph);
         let anchored = by_anchor
             .into_par_iter()
             .map(|((anchor, _), numbers)| {
@@ -100,10 +100,12 @@ impl Matcher {
                         rules: owners,
                     })
                 };
-                let holds = numbers.iter().any(|number| rules[*number].condition_holds(tree, &idle));
+                let holds = numbers
+                    .iter()
+                    .any(|number| rules[*number].condition_holds(tree, &shadowed));
                 Ok(Anchored {
                     folders: if holds { folders(anchor, tree) } else { BTreeSet::new() },
-                    among: among(anchor, &idle),
+                    among: among(anchor, &shadowed),
                     paths: globs(|rule| &rule.paths)?,
                     except: globs(|rule| &rule.except)?,
                 })
@@ -126,7 +128,7 @@ impl Matcher {
             rules,
             anchored,
             graph,
-            idle,
+            shadowed,
         })
     }
 
@@ -135,14 +137,14 @@ impl Matcher {
         &self.graph
     }
 
-    /// The libraries of the tree that are never loaded.
-    pub fn idle(&self) -> &[Idle] {
-        &self.idle
+    /// The libraries of the tree that are never loaded, because the runtime's own copies are found first.
+    pub fn shadowed(&self) -> &[ShadowedLibrary] {
+        &self.shadowed
     }
 
-    /// What takes the path: `--keep` beats everything, then `--drop`, then the selection of R packages, then the last rule
+    /// The rule that removes the path, or the option: `--keep` beats everything, then `--drop`, then the selection of R packages, then the last rule
     /// that is on and matches.
-    pub fn taken_by(&self, path: &TreePath) -> Option<&str> {
+    pub fn removed_by(&self, path: &TreePath) -> Option<&str> {
         for level in &self.levels {
             if level.keep.is_match(path.as_str()) {
                 return None;
@@ -192,25 +194,25 @@ impl Matcher {
         self.rules.iter().find(|rule| rule.id == id)
     }
 
-    /// Whether a rule takes the libraries that the runtime has in front of them.
-    pub fn takes_shadowed(&self, id: &str) -> bool {
+    /// Whether a rule removes shadowed libraries.
+    pub fn removes_shadowed(&self, id: &str) -> bool {
         self.rule(id).is_some_and(|rule| rule.anchor == Anchor::Shadowed)
     }
 
-    /// The rules that take what is no library itself and goes only because a library does.
-    pub fn takes_with_shadowed(&self) -> impl Iterator<Item = &str> {
+    /// The rules that remove what is not a library itself, only because a library is shadowed.
+    pub fn remove_with_shadowed(&self) -> impl Iterator<Item = &str> {
         let rules = self.rules.iter().filter(|rule| rule.is_about_shadowed());
         rules
             .filter(|rule| rule.anchor != Anchor::Shadowed)
             .map(|rule| rule.id.as_str())
     }
 
-    /// Whether one of these rules takes the path because of this library.
-    pub fn goes_with(&self, id: &str, path: &TreePath, idle: &Idle) -> bool {
+    /// Whether one of these rules removes the path because of this library.
+    pub fn goes_with(&self, id: &str, path: &TreePath, library: &ShadowedLibrary) -> bool {
         self.rule(id).is_some_and(|rule| {
             let globs = rule.when_shadowed.as_ref();
-            globs.is_none_or(|globs| globs.is_match(&idle.library.soname))
-                && (rule.anchor != Anchor::ShadowedCommand || idle.commands.contains(path))
+            globs.is_none_or(|globs| globs.is_match(&library.library.soname))
+                && (rule.anchor != Anchor::ShadowedCommand || library.commands.contains(path))
         })
     }
 
@@ -233,8 +235,8 @@ impl Matcher {
             for (_, below) in path.splits().filter(|(folder, _)| anchored.folders.contains(*folder)) {
                 let taken = anchored.paths.matching(below);
                 if !taken.is_empty() {
-                    let spared = anchored.except.matching(below);
-                    matching.extend(taken.difference(&spared));
+                    let excepted = anchored.except.matching(below);
+                    matching.extend(taken.difference(&excepted));
                 }
             }
         }
@@ -259,14 +261,14 @@ impl Ready {
     }
 
     /// Whether there are such libraries and none of them may be loaded: one in a folder of its own may use the same files.
-    fn condition_holds(&self, tree: &Tree, idle: &[Idle]) -> bool {
+    fn condition_holds(&self, tree: &Tree, shadowed: &[ShadowedLibrary]) -> bool {
         let Some(globs) = &self.when_shadowed else { return true };
-        let is_idle = |path: &TreePath| idle.iter().any(|idle| idle.library.path == *path);
+        let is_shadowed = |path: &TreePath| shadowed.iter().any(|known| known.library.path == *path);
         let mut such = tree
             .objects()
             .filter(|(path, object)| globs.is_match(object.soname.as_deref().unwrap_or(path.file_name())))
             .peekable();
-        such.peek().is_some() && such.all(|(path, _)| is_idle(path))
+        such.peek().is_some() && such.all(|(path, _)| is_shadowed(path))
     }
 }
 
@@ -289,10 +291,10 @@ fn folders(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
 }
 
 /// The only paths that the rules of an anchor can take; `None` for no such limit.
-fn among(anchor: Anchor, idle: &[Idle]) -> Option<BTreeSet<TreePath>> {
+fn among(anchor: Anchor, shadowed: &[ShadowedLibrary]) -> Option<BTreeSet<TreePath>> {
     match anchor {
-        Anchor::Shadowed => Some(idle.iter().flat_map(Idle::paths).cloned().collect()),
-        Anchor::ShadowedCommand => Some(idle.iter().flat_map(|idle| &idle.commands).cloned().collect()),
+        Anchor::Shadowed => Some(shadowed.iter().flat_map(ShadowedLibrary::paths).cloned().collect()),
+        Anchor::ShadowedCommand => Some(shadowed.iter().flat_map(|library| &library.commands).cloned().collect()),
         Anchor::Tree | Anchor::Language(_) => None,
     }
 }

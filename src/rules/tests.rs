@@ -38,7 +38,7 @@ fn takers(paths: &[&str], choices: &[RuleSelection]) -> Vec<String> {
         .iter()
         .map(|path| {
             matcher
-                .taken_by(&TreePath::new(path).unwrap())
+                .removed_by(&TreePath::new(path).unwrap())
                 .unwrap_or("-")
                 .to_owned()
         })

@@ -139,7 +139,7 @@ mod tests {
         let path = |text: &str| TreePath::new(text).unwrap();
         let mut tree = Tree::default();
         for name in ["a-b-c", "b-c", "c", "d-e", "e"] {
-            tree.insert(path(name), Entry::Directory(Mode::FOLDER));
+            tree.insert(path(name), Entry::Directory(Mode::DIRECTORY));
         }
         let uses = Uses::follow(
             &tree,

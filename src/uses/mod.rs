@@ -8,10 +8,19 @@
 //! uses is never looked into.
 
 mod graph;
+mod libraries;
+mod packages;
+mod place;
+mod written;
 
 use std::fmt;
 
 pub use graph::{Contents, Uses};
+pub(crate) use libraries::differences;
+pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};
+pub use packages::{InstalledPackages, whole_package};
+pub use place::{Interpreters, LinkTargets};
+pub use written::{Sought, WrittenNames};
 
 use crate::tree::{Entry, TreePath};
 
@@ -22,9 +31,9 @@ pub struct Use {
     pub from: User,
     /// What is used.
     pub to: Used,
-    /// How it is used.
+    /// SearchSource it is used.
     pub kind: UseKind,
-    /// How the use is known.
+    /// SearchSource the use is known.
     pub evidence: Evidence,
 }
 
@@ -70,7 +79,7 @@ impl Used {
     }
 }
 
-/// How something is used.
+/// SearchSource something is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UseKind {
     /// A symbolic link leads to it.
@@ -113,7 +122,7 @@ impl UseKind {
     }
 }
 
-/// How a use is known: what is written, and where.
+/// SearchSource a use is known: what is written, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Evidence {
     /// What is written in the file that uses, as a person would quote it: `libz.so.1`, `import numpy`, `#!/opt/bin/python3`.

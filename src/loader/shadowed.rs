@@ -1,4 +1,4 @@
-//! Libraries that lie on the search path and are never loaded, because the runtime's own of that name comes first.
+//! Libraries that lie on the search path and are never loaded, because the runtime's own copy is found first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,20 +7,19 @@ use crate::tree::{Entry, TreePath};
 
 use super::graph::{Graph, Shadowed, Start, follow_all};
 use super::search::Finder;
-use super::versions::version_problems;
 
-/// A library that every process passes over, with the names under which it lies on the search path.
+/// A shadowed library on the search path, with what is of use only together with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Idle {
+pub struct ShadowedLibrary {
     /// The library, and what is loaded in its place.
     pub library: Shadowed,
     /// Links beside it, or elsewhere on the search path, that lead to it: `libz.so`, `libz.so.1`.
     pub links: Vec<TreePath>,
-    /// Programs that need it, and links to these, that the runtime has a command of that name in front of on `PATH`.
+    /// Programs that need it, and links to these, if the runtime's own command of that name is found first on `PATH`.
     pub commands: Vec<TreePath>,
 }
 
-impl Idle {
+impl ShadowedLibrary {
     /// The library and its links.
     pub fn paths(&self) -> impl Iterator<Item = &TreePath> {
         std::iter::once(&self.library.path).chain(&self.links)
@@ -29,9 +28,9 @@ impl Idle {
 
 /// The shadowed libraries that lie on the runtime's search path, sorted by path.
 ///
-/// One in a folder of its own is not among them: whoever put it there has a way to it that cannot be seen here, such as a
+/// One in a directory of its own is not among them: whoever put it there has a way to it that cannot be seen here, such as a
 /// path in a configuration. Nor does a link elsewhere count as one of its names.
-pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
+pub fn shadowed_libraries(root: Root<'_>, graph: &Graph) -> Vec<ShadowedLibrary> {
     let runtime = root.runtime;
     let library_path = runtime.environment.get("LD_LIBRARY_PATH");
     let searched = library_path.iter().flat_map(|list| list.split(':'));
@@ -43,20 +42,20 @@ pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
         })
         .collect();
     let is_searched = |path: &TreePath| path.parent().is_some_and(|folder| searched.contains(&folder));
-    let mut idle: BTreeMap<TreePath, Idle> = graph
+    let mut shadowed: BTreeMap<TreePath, ShadowedLibrary> = graph
         .shadowed
         .iter()
         .filter(|library| is_searched(&library.path))
         .map(|library| {
-            let idle = Idle {
+            let shadowed = ShadowedLibrary {
                 library: library.clone(),
                 links: Vec::new(),
                 commands: Vec::new(),
             };
-            (library.path.clone(), idle)
+            (library.path.clone(), shadowed)
         })
         .collect();
-    if idle.is_empty() {
+    if shadowed.is_empty() {
         return Vec::new();
     }
     for (path, entry) in root.tree.iter() {
@@ -64,20 +63,23 @@ pub fn idle(root: Root<'_>, graph: &Graph) -> Vec<Idle> {
             && is_searched(path)
             && path.file_name().contains(".so")
             && let Ok(Location::Tree(place)) = root.resolve(&link_target(path, target))
-            && let Some(library) = idle.get_mut(&place)
+            && let Some(library) = shadowed.get_mut(&place)
         {
             library.links.push(path.clone());
         }
     }
-    let mut idle: Vec<Idle> = idle.into_values().collect();
+    let mut shadowed: Vec<ShadowedLibrary> = shadowed.into_values().collect();
     for (command, program) in hidden_commands(root) {
         for need in graph.needs.get(&program).into_iter().flatten() {
-            for idle in idle.iter_mut().filter(|idle| idle.library.soname == need.soname) {
-                idle.commands.push(command.clone());
+            for library in shadowed
+                .iter_mut()
+                .filter(|shadowed| shadowed.library.soname == need.soname)
+            {
+                library.commands.push(command.clone());
             }
         }
     }
-    idle
+    shadowed
 }
 
 /// What lies in a folder of `PATH` and is not what its name starts, because the runtime has a command of that name in a
@@ -109,16 +111,21 @@ fn hidden_commands(root: Root<'_>) -> Vec<(TreePath, TreePath)> {
     hidden
 }
 
-/// For each object, the idle libraries that it may need after all: it would get them if it opened them by their name
-/// (dlopen(3) searches the caller's `DT_RPATH` before anything else), or it asks for a symbol version that they define and
-/// the runtime's own lack.
-pub fn wanted(root: Root<'_>, graph: &Graph, idle: &[Idle]) -> BTreeMap<TreePath, BTreeSet<TreePath>> {
-    let mut wanted: BTreeMap<TreePath, BTreeSet<TreePath>> = BTreeMap::new();
-    if idle.is_empty() {
-        return wanted;
+/// The objects that would get a shadowed library if they opened it by its name: dlopen(3) searches the caller's `DT_RPATH`
+/// before anything else.
+pub fn openers_of_shadowed<'s>(
+    root: Root<'_>,
+    shadowed: &'s [ShadowedLibrary],
+) -> Vec<(TreePath, &'s ShadowedLibrary)> {
+    let mut openers = Vec::new();
+    if shadowed.is_empty() {
+        return openers;
     }
-    let names: BTreeSet<&str> = idle.iter().map(|idle| idle.library.soname.as_str()).collect();
-    let paths: BTreeSet<&TreePath> = idle.iter().map(|idle| &idle.library.path).collect();
+    let names: BTreeSet<&str> = shadowed.iter().map(|library| library.library.soname.as_str()).collect();
+    let by_path: BTreeMap<&TreePath, &ShadowedLibrary> = shadowed
+        .iter()
+        .map(|library| (&library.library.path, library))
+        .collect();
     let finder = Finder::new(root);
     for followed in follow_all(root) {
         let Some(Location::Tree(program)) = followed.loaded.first().map(|object| &object.found.place) else {
@@ -129,28 +136,15 @@ pub fn wanted(root: Root<'_>, graph: &Graph, idle: &[Idle]) -> BTreeMap<TreePath
         }
         finder.opens(&followed.process, &names, &mut |object, place| {
             if let Location::Tree(library) = place
-                && paths.contains(library)
+                && let Some(library) = by_path.get(library)
             {
-                let by = match &object.place {
+                let opener = match &object.place {
                     Location::Tree(path) => path,
                     Location::Runtime(_) => program,
                 };
-                wanted.entry(by.clone()).or_default().insert(library.clone());
+                openers.push((opener.clone(), *library));
             }
         });
     }
-    for problem in version_problems(root, graph) {
-        let defines = |library: &&Idle| {
-            let object = root.tree.object(&library.library.path);
-            library.library.soname == problem.library
-                && object
-                    .and_then(|object| object.versions.as_ref())
-                    .is_some_and(|defined| defined.contains(&problem.version))
-        };
-        for library in idle.iter().filter(defines) {
-            let path = library.library.path.clone();
-            wanted.entry(problem.object.clone()).or_default().insert(path);
-        }
-    }
-    wanted
+    openers
 }

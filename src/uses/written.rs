@@ -1,42 +1,39 @@
-//! Whether a file of the tree may use another one by its path: start a command that the runtime has in front of it on `PATH`,
-//! or read what came with a library that is never loaded.
+//! Uses by a path or name that is written in a file: a command that the runtime has its own of, but that is started by its
+//! path, or a file that came with a shadowed library and is read all the same.
 //!
 //! Only a run would tell for certain. What may be meant counts as meant: better a file too many is kept than one too few.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
 
 use aho_corasick::AhoCorasick;
 
+use super::{Evidence, FindUses, Source, Use, UseKind, Used};
 use crate::root::{Location, Root};
-use crate::tree::TreePath;
 use crate::tree::path::LAYER_ROOT;
+use crate::tree::{Entry, TreePath};
 
-/// How far a path is read back from one of its names, in bytes. One that is longer counts as not written out.
+/// SearchSource far a path is read back from one of its names, in bytes. One that is longer counts as not written out.
 const LONGEST_PATH: usize = 512;
 
-/// How much of a file tells whether it is a text: one without a NUL byte there.
+/// SearchSource much of a file tells whether it is a text: one without a NUL byte there.
 const TELLING: usize = 8 << 10;
-
-/// How much of a file that is no text is read at once, in bytes.
-const STEP: u64 = 64 << 10;
 
 /// The variable that says where commands are.
 const VARIABLE: &str = "PATH";
 
-/// Something that a file may use by its path.
+/// Something that a file may use by its path or name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Used {
+pub struct Sought {
     /// Where it lies.
-    pub(super) path: TreePath,
-    /// Whether it is a command in a folder of `PATH`.
-    pub(super) is_command: bool,
+    pub path: TreePath,
+    /// Whether it is a command in a directory of `PATH`.
+    pub is_command: bool,
 }
 
-/// Looks for many things at once.
-pub(super) struct Mentions<'a> {
+/// Finds what files use by a path or name that is written in them; all that is sought is looked for at once.
+pub struct WrittenNames<'a> {
     root: Root<'a>,
-    used: Vec<Used>,
+    sought: Vec<Sought>,
     /// The folders that these lie in, each with the numbers of what lies there.
     folders: Vec<(TreePath, Vec<usize>)>,
     /// What is looked for, by the number that the automaton has for it.
@@ -48,13 +45,13 @@ pub(super) struct Mentions<'a> {
 #[derive(Default)]
 struct Name {
     text: String,
-    used: Vec<usize>,
+    sought: Vec<usize>,
     folders: Vec<usize>,
 }
 
-/// What a file may use.
+/// What is written in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Mention {
+enum Written {
     /// One thing.
     One(usize),
     /// Everything in a folder.
@@ -63,17 +60,17 @@ pub(super) enum Mention {
     Commands,
 }
 
-impl<'a> Mentions<'a> {
+impl<'a> WrittenNames<'a> {
     /// Makes ready to look for these; `None` if there are none.
-    pub(super) fn of(root: Root<'a>, used: BTreeSet<Used>) -> Option<Self> {
-        if used.is_empty() {
+    pub fn of(root: Root<'a>, sought: BTreeSet<Sought>) -> Option<Self> {
+        if sought.is_empty() {
             return None;
         }
-        let used: Vec<Used> = used.into_iter().collect();
+        let sought: Vec<Sought> = sought.into_iter().collect();
         let mut folders: BTreeMap<TreePath, Vec<usize>> = BTreeMap::new();
         let mut names: BTreeMap<&str, Name> = BTreeMap::from([(VARIABLE, Name::default())]);
-        for (number, Used { path, .. }) in used.iter().enumerate() {
-            names.entry(path.file_name()).or_default().used.push(number);
+        for (number, Sought { path, .. }) in sought.iter().enumerate() {
+            names.entry(path.file_name()).or_default().sought.push(number);
             folders.entry(path.parent()?).or_default().push(number);
         }
         let folders: Vec<(TreePath, Vec<usize>)> = folders.into_iter().collect();
@@ -90,43 +87,48 @@ impl<'a> Mentions<'a> {
         Some(Self {
             root,
             automaton: AhoCorasick::new(names.iter().map(|name| &name.text)).ok()?,
-            used,
+            sought,
             folders,
             names,
         })
     }
 
-    /// What a mention means.
-    pub(super) fn paths(&self, mention: Mention) -> Vec<&TreePath> {
-        let numbers = match mention {
-            Mention::One(number) => vec![number],
-            Mention::Folder(folder) => self.folders[folder].1.clone(),
-            Mention::Commands => (0..self.used.len())
-                .filter(|number| self.used[*number].is_command)
-                .collect(),
-        };
-        numbers.into_iter().map(|number| &self.used[number].path).collect()
+    /// What is meant, each with the name that is written.
+    fn meant(&self, written: Written) -> (Vec<&TreePath>, &str) {
+        let path = |number: &usize| &self.sought[*number].path;
+        match written {
+            Written::One(number) => (vec![path(&number)], path(&number).file_name()),
+            Written::Folder(folder) => {
+                let (folder, inside) = &self.folders[folder];
+                (inside.iter().map(path).collect(), folder.file_name())
+            }
+            Written::Commands => {
+                let commands = self.sought.iter().filter(|sought| sought.is_command);
+                (commands.map(|sought| &sought.path).collect(), VARIABLE)
+            }
+        }
     }
 
     /// What of them a file with this content may use.
-    pub(super) fn in_content(&self, content: impl Read) -> io::Result<BTreeSet<Mention>> {
-        Ok(match Relevant::of(content)? {
-            Relevant::Text(bytes) => self.in_text(&String::from_utf8_lossy(&bytes)),
-            Relevant::Pieces(pieces) => self.in_pieces(&pieces),
-        })
+    fn in_content(&self, content: &[u8]) -> BTreeSet<Written> {
+        if content[..content.len().min(TELLING)].contains(&0) {
+            self.in_pieces(&pieces(content))
+        } else {
+            self.in_text(&String::from_utf8_lossy(content))
+        }
     }
 
-    fn in_text(&self, text: &str) -> BTreeSet<Mention> {
+    fn in_text(&self, text: &str) -> BTreeSet<Written> {
         let found = self.places(text);
         let is_there = |name: &str| {
             let number = self.names.binary_search_by(|known| known.text.as_str().cmp(name));
             number.is_ok_and(|number| found.contains_key(&number))
         };
-        let mut mentions = BTreeSet::new();
+        let mut written = BTreeSet::new();
         for (number, places) in &found {
             let name = &self.names[*number];
             if name.text == VARIABLE && places.ends.iter().any(|end| self.is_path_set(text, *end)) {
-                mentions.insert(Mention::Commands);
+                written.insert(Written::Commands);
             }
             for number in &name.folders {
                 let (folder, _) = &self.folders[*number];
@@ -134,33 +136,33 @@ impl<'a> Mentions<'a> {
                 let is_written = |end: &usize| text[..*end].ends_with(&absolute) && ends(&text[*end..]);
                 // A folder at the root of the tree has a name as common as `bin`.
                 if folder.names().count() > 1 || places.ends.iter().any(is_written) {
-                    mentions.insert(Mention::Folder(*number));
+                    written.insert(Written::Folder(*number));
                 }
             }
-            for number in &name.used {
-                let Used { path, is_command } = &self.used[*number];
+            for number in &name.sought {
+                let Sought { path, is_command } = &self.sought[*number];
                 let may_be_found = || path.parent().is_some_and(|folder| is_there(folder.file_name()));
                 if !is_command || places.is_behind_slash || is_there(VARIABLE) || may_be_found() {
-                    mentions.insert(Mention::One(*number));
+                    written.insert(Written::One(*number));
                 }
             }
         }
-        mentions
+        written
     }
 
-    fn in_pieces(&self, pieces: &[u8]) -> BTreeSet<Mention> {
+    fn in_pieces(&self, pieces: &[u8]) -> BTreeSet<Written> {
         let found = self.automaton.find_overlapping_iter(pieces);
         let found: BTreeSet<usize> = found.map(|found| found.pattern().as_usize()).collect();
-        let mut mentions = BTreeSet::new();
+        let mut written = BTreeSet::new();
         for name in found.into_iter().map(|number| &self.names[number]) {
             let folders = name.folders.iter();
-            let written = folders.filter(|number| is_written_in(pieces, &self.folders[**number].0));
-            mentions.extend(written.map(|number| Mention::Folder(*number)));
-            let used = name.used.iter();
-            let written = used.filter(|number| is_written_in(pieces, &self.used[**number].path));
-            mentions.extend(written.map(|number| Mention::One(*number)));
+            let found = folders.filter(|number| is_written_in(pieces, &self.folders[**number].0));
+            written.extend(found.map(|number| Written::Folder(*number)));
+            let sought = name.sought.iter();
+            let found = sought.filter(|number| is_written_in(pieces, &self.sought[**number].path));
+            written.extend(found.map(|number| Written::One(*number)));
         }
-        mentions
+        written
     }
 
     /// Where a text has the names as words, by the number of each; in a path that leads elsewhere they do not count.
@@ -233,43 +235,35 @@ impl<'a> Mentions<'a> {
     }
 }
 
-/// What of a content matters here.
-enum Relevant {
-    /// All of a text.
-    Text(Vec<u8>),
-    /// Of anything else what stands where a path below /opt begins, each piece with a NUL behind it.
-    Pieces(Vec<u8>),
+impl FindUses for WrittenNames<'_> {
+    fn reads(&self, _: &TreePath, entry: &Entry) -> bool {
+        matches!(entry, Entry::File(_))
+    }
+
+    fn uses(&self, source: &Source<'_>) -> Vec<Use> {
+        let Entry::File(file) = source.entry else {
+            return Vec::new();
+        };
+        let content = source.content.or(file.content.text().map(str::as_bytes));
+        let written = content.map(|content| self.in_content(content)).unwrap_or_default();
+        let meant = written.into_iter().flat_map(|written| {
+            let (paths, name) = self.meant(written);
+            paths.into_iter().map(move |path| (path, name))
+        });
+        meant
+            .map(|(path, name)| source.uses(Used::Path(path.clone()), UseKind::Path, Evidence::of(name)))
+            .collect()
+    }
 }
 
-impl Relevant {
-    fn of(mut content: impl Read) -> io::Result<Self> {
-        let mut bytes = Vec::with_capacity(TELLING);
-        (&mut content).take(TELLING as u64).read_to_end(&mut bytes)?;
-        if !bytes.contains(&0) {
-            content.read_to_end(&mut bytes)?;
-            return Ok(Self::Text(bytes));
-        }
-        let mut pieces = Vec::new();
-        loop {
-            let before = bytes.len();
-            (&mut content).take(STEP).read_to_end(&mut bytes)?;
-            let is_all = bytes.len() == before;
-            // A piece that may go on is looked at again with what comes next.
-            let whole = if is_all {
-                bytes.len()
-            } else {
-                bytes.len().saturating_sub(LONGEST_PATH)
-            };
-            for at in memchr::memmem::find_iter(&bytes, LAYER_ROOT).take_while(|at| *at < whole) {
-                pieces.extend_from_slice(&bytes[at..bytes.len().min(at + LONGEST_PATH)]);
-                pieces.push(0);
-            }
-            if is_all {
-                return Ok(Self::Pieces(pieces));
-            }
-            bytes.drain(..whole);
-        }
+/// Of a content that is no text, what stands where a path below /opt begins, each piece with a NUL behind it.
+fn pieces(content: &[u8]) -> Vec<u8> {
+    let mut pieces = Vec::new();
+    for at in memchr::memmem::find_iter(content, LAYER_ROOT) {
+        pieces.extend_from_slice(&content[at..content.len().min(at + LONGEST_PATH)]);
+        pieces.push(0);
     }
+    pieces
 }
 
 /// Where a text has a name.
@@ -344,16 +338,16 @@ mod tests {
             tree: &tree,
             runtime: &runtime,
         };
-        let used = Used {
+        let sought = Sought {
             path: path(used),
             is_command,
         };
-        let mentions = Mentions::of(root, BTreeSet::from([used.clone()])).unwrap();
+        let names = WrittenNames::of(root, BTreeSet::from([sought.clone()])).unwrap();
         for (content, expected) in cases {
-            let found = mentions.in_content(*content).unwrap();
-            let paths: Vec<&TreePath> = found.into_iter().flat_map(|mention| mentions.paths(mention)).collect();
+            let written = names.in_content(content);
+            let paths: Vec<&TreePath> = written.into_iter().flat_map(|written| names.meant(written).0).collect();
             let shown = String::from_utf8_lossy(content);
-            assert_eq!(paths.contains(&&used.path), *expected, "{shown}");
+            assert_eq!(paths.contains(&&sought.path), *expected, "{shown}");
         }
     }
 
@@ -482,8 +476,7 @@ mod tests {
             ],
         );
         let around = |before: usize| [&vec![0; before], &b"/opt/bin/curl\0"[..], &vec![0; 1000]].concat();
-        let step = usize::try_from(STEP).unwrap() + TELLING;
-        for before in (step - 20..step + 20).chain([step - LONGEST_PATH, 3 * step]) {
+        for before in [TELLING - 5, TELLING + 5, 3 * TELLING] {
             check("bin/curl", true, &[(&around(before), true)]);
         }
     }

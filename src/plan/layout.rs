@@ -1,0 +1,84 @@
+//! What goes into the layers, while a plan is being made.
+
+use std::collections::BTreeMap;
+
+use super::links::follow_links;
+use super::retain::Retention;
+use super::{Added, Changed, Origin, PlanError, Symlinks};
+use crate::languages::inspector;
+use crate::root::Root;
+use crate::size::Bytes;
+use crate::tree::{Entry, GeneratedFile, Tree, TreePath};
+
+/// The tree that is packed, with where it differs from the one that was scanned.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layout {
+    /// What goes into the layers.
+    pub(super) tree: Tree,
+    /// What of it the scanned tree does not have, sorted by path.
+    pub(super) added: Vec<Added>,
+    /// What of it has another content than in the scanned tree, sorted by path.
+    pub(super) changed: Vec<Changed>,
+    /// Where a content comes from, if that is not the same path of the scanned tree.
+    pub(super) origins: BTreeMap<TreePath, Origin>,
+}
+
+impl Layout {
+    /// What is left once the decision about matched paths is carried out.
+    pub(super) fn of(retention: &Retention, root: Root<'_>, symlinks: Symlinks) -> Result<Self, PlanError> {
+        let tree = retention.kept(root.tree);
+        let (tree, origins) = match symlinks {
+            Symlinks::Keep => (tree, BTreeMap::new()),
+            Symlinks::Follow => follow_links(Root {
+                tree: &tree,
+                runtime: root.runtime,
+            })?,
+        };
+        Ok(Self {
+            tree,
+            origins,
+            ..Self::default()
+        })
+    }
+
+    /// Adds a file where nothing is.
+    pub(super) fn add(&mut self, entry: Entry, added: Added) {
+        self.tree.insert(added.path.clone(), entry);
+        self.origins.insert(added.path.clone(), added.from.clone());
+        self.added.push(added);
+        self.added.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
+    /// Adds a file of this program where nothing is.
+    pub(super) fn add_generated(&mut self, file: &GeneratedFile, needed_by: Vec<TreePath>) {
+        let added = Added {
+            path: file.path.clone(),
+            from: Origin::Generated(file.text.as_bytes().into()),
+            soname: None,
+            needed_by,
+            bytes: Bytes(file.text.len() as u64),
+        };
+        self.add(file.entry(inspector()), added);
+    }
+
+    /// Puts another text into a file that is kept; `by` is what the manifest says of who changed it.
+    pub(super) fn change(&mut self, path: &TreePath, by: &'static str, text: &str) {
+        let Some(file) = self.tree.file(path) else { return };
+        let before = file.bytes;
+        let generated = GeneratedFile {
+            path: path.clone(),
+            mode: file.mode,
+            text: text.to_owned(),
+        };
+        self.tree.insert(path.clone(), generated.entry(inspector()));
+        self.origins
+            .insert(path.clone(), Origin::Generated(text.as_bytes().into()));
+        self.changed.push(Changed {
+            path: path.clone(),
+            by,
+            before,
+            after: Bytes(text.len() as u64),
+        });
+        self.changed.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+}

@@ -1,0 +1,260 @@
+//! Uses of libraries: what the loader takes for each object, and what keeps a shadowed library from being useless.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::place::used_at;
+use super::{Evidence, FindUses, Source, Use, UseKind, Used};
+use crate::loader::{
+    BOOTSTRAP, Graph, Need, Resolution, Resolved, ShadowedLibrary, graph, openers_of_shadowed, version_problems,
+};
+use crate::root::{Location, Root};
+use crate::shell;
+use crate::tree::{Entry, Tree, TreePath};
+
+/// Finds the libraries that the loader takes for what an object needs (`DT_NEEDED`).
+pub struct NeededLibraries<'a> {
+    /// The tree and its runtime.
+    pub root: Root<'a>,
+    /// What the loader does with it.
+    pub graph: &'a Graph,
+}
+
+impl FindUses for NeededLibraries<'_> {
+    fn uses(&self, source: &Source<'_>) -> Vec<Use> {
+        let needs = self.graph.needs.get(source.path).into_iter().flatten();
+        let found = needs.filter_map(|need| match &need.resolution {
+            Resolution::Found(Resolved { path, source, .. }) => Some((need, path, source)),
+            Resolution::Missing(_) => None,
+        });
+        found
+            .flat_map(|(need, path, how)| {
+                let evidence = Evidence::of(format!("{} ({})", need.soname, how.name()));
+                let used = used_at(self.root, path).into_iter();
+                used.map(move |used| source.uses(used, UseKind::Needed, evidence.clone()))
+            })
+            .collect()
+    }
+}
+
+/// What of a tree a rule may remove because a library is shadowed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Companion {
+    /// What is removed together with the library.
+    pub path: TreePath,
+    /// The shadowed library.
+    pub library: TreePath,
+    /// Whether it is a command in a directory of `PATH`.
+    pub is_command: bool,
+}
+
+/// Finds what shadowed libraries are used for all the same: objects that may open them or need one of their symbol
+/// versions, objects for which the loader would take something else without them, and texts that name them or change where
+/// libraries are searched. A shadowed library that is kept uses its own names and companions.
+pub struct ShadowedLibraries<'a> {
+    shadowed: &'a [ShadowedLibrary],
+    companions: &'a [Companion],
+    /// The names of a shadowed library that are removed only because it is shadowed.
+    names: BTreeMap<&'a TreePath, Vec<&'a TreePath>>,
+    by_object: BTreeMap<TreePath, BTreeSet<(TreePath, UseKind, Evidence)>>,
+    /// Texts that change the search path as the processes that were followed have it.
+    understood: BTreeSet<TreePath>,
+}
+
+impl<'a> ShadowedLibraries<'a> {
+    /// Asks the loader about every object. `removable` are the libraries and names that rules remove for being shadowed;
+    /// `understood` the files whose changes to the search path the followed processes have.
+    pub fn new(
+        root: Root<'a>,
+        graph: &Graph,
+        shadowed: &'a [ShadowedLibrary],
+        companions: &'a [Companion],
+        removable: &BTreeSet<TreePath>,
+        mut understood: BTreeSet<TreePath>,
+    ) -> Self {
+        let mut by_object: BTreeMap<TreePath, BTreeSet<(TreePath, UseKind, Evidence)>> = BTreeMap::new();
+        let mut add = |object: &TreePath, library: &ShadowedLibrary, kind| {
+            let evidence = Evidence::of(&library.library.soname);
+            let uses = by_object.entry(object.clone()).or_default();
+            uses.insert((library.library.path.clone(), kind, evidence));
+        };
+        for (object, library) in openers_of_shadowed(root, shadowed) {
+            add(&object, library, UseKind::Opened);
+        }
+        for (object, library) in version_users(root, graph, shadowed) {
+            add(&object, library, UseKind::SymbolVersion);
+        }
+        for (object, library) in resolved_differently(root, graph, shadowed, removable) {
+            add(&object, library, UseKind::Needed);
+        }
+        understood.extend(understood_bootstrap(root));
+        Self {
+            shadowed,
+            companions,
+            names: shadowed
+                .iter()
+                .map(|library| {
+                    let removable = library.links.iter().filter(|link| removable.contains(*link));
+                    (&library.library.path, removable.collect())
+                })
+                .collect(),
+            by_object,
+            understood,
+        }
+    }
+
+    /// The shadowed libraries that a text may cause to be loaded, each with what is written there.
+    fn named_in<'t>(&'t self, path: &TreePath, text: &'t str) -> Vec<(&'t ShadowedLibrary, &'t str)> {
+        let change = changed_search_path(text).filter(|_| !self.understood.contains(path));
+        let named = self.shadowed.iter().filter_map(|library| {
+            let mut names = library
+                .links
+                .iter()
+                .chain([&library.library.path])
+                .map(TreePath::file_name);
+            Some((library, change.or_else(|| names.find(|name| text.contains(name)))?))
+        });
+        named.collect()
+    }
+}
+
+impl FindUses for ShadowedLibraries<'_> {
+    fn uses(&self, source: &Source<'_>) -> Vec<Use> {
+        let Entry::File(file) = source.entry else {
+            return Vec::new();
+        };
+        let mut uses = Vec::new();
+        let names = self.names.get(source.path).into_iter().flatten().copied();
+        let companions = self
+            .companions
+            .iter()
+            .filter(|companion| companion.library == *source.path);
+        for path in names.chain(companions.map(|companion| &companion.path)) {
+            let evidence = Evidence::of(source.path.file_name());
+            uses.push(source.uses(Used::Path(path.clone()), UseKind::Companion, evidence));
+        }
+        for (library, kind, evidence) in self.by_object.get(source.path).into_iter().flatten() {
+            uses.push(source.uses(Used::Path(library.clone()), *kind, evidence.clone()));
+        }
+        if let Some(text) = file.content.text() {
+            for (library, written) in self.named_in(source.path, text) {
+                let path = library.library.path.clone();
+                uses.push(source.uses(Used::Path(path), UseKind::Opened, Evidence::of(written)));
+            }
+        }
+        uses
+    }
+}
+
+/// The objects that ask for a symbol version which a shadowed library defines and the library that is loaded lacks.
+fn version_users<'a>(
+    root: Root<'_>,
+    graph: &Graph,
+    shadowed: &'a [ShadowedLibrary],
+) -> Vec<(TreePath, &'a ShadowedLibrary)> {
+    if shadowed.is_empty() {
+        return Vec::new();
+    }
+    let mut users = Vec::new();
+    for problem in version_problems(root, graph) {
+        let defines = |library: &&ShadowedLibrary| {
+            let object = root.tree.object(&library.library.path);
+            library.library.soname == problem.library
+                && object
+                    .and_then(|object| object.versions.as_ref())
+                    .is_some_and(|defined| defined.contains(&problem.version))
+        };
+        users.extend(
+            shadowed
+                .iter()
+                .filter(defines)
+                .map(|library| (problem.object.clone(), library)),
+        );
+    }
+    users
+}
+
+/// The objects for which the loader finds something else once the shadowed libraries are removed. As nothing loads these,
+/// there should be none; should there be one all the same, it uses the library of the name in question.
+fn resolved_differently<'a>(
+    root: Root<'_>,
+    before: &Graph,
+    shadowed: &'a [ShadowedLibrary],
+    removable: &BTreeSet<TreePath>,
+) -> Vec<(TreePath, &'a ShadowedLibrary)> {
+    if removable.is_empty() {
+        return Vec::new();
+    }
+    let mut without = Tree::default();
+    for (path, entry) in root.tree.iter().filter(|(path, _)| !removable.contains(*path)) {
+        without.insert(path.clone(), entry.clone());
+    }
+    let after = graph(Root {
+        tree: &without,
+        runtime: root.runtime,
+    });
+    let mut users = Vec::new();
+    for (object, need) in differences(before, &after, &BTreeMap::new()) {
+        let is_of_name = |library: &&ShadowedLibrary| {
+            let is_name = |soname: &str| library.paths().any(|path| path.file_name() == soname);
+            need.is_none_or(|need| library.library.soname == need.soname || is_name(&need.soname))
+        };
+        let of_name: Vec<_> = shadowed.iter().filter(is_of_name).collect();
+        let all = of_name.is_empty().then_some(shadowed).into_iter().flatten();
+        users.extend(of_name.into_iter().chain(all).map(|library| (object.clone(), library)));
+    }
+    users
+}
+
+/// The objects that are there after a change and for which the loader finds something else than before, or nothing where
+/// it found something; with the need that differs, if there are as many as before. Some files may have become `links`: to
+/// be led to the target of one is no difference.
+pub(crate) fn differences<'g>(
+    before: &Graph,
+    after: &'g Graph,
+    links: &BTreeMap<TreePath, TreePath>,
+) -> Vec<(&'g TreePath, Option<&'g Need>)> {
+    let mut different = Vec::new();
+    for (object, needs) in &after.needs {
+        match before.needs.get(object).filter(|before| before.len() == needs.len()) {
+            None => different.push((object, None)),
+            Some(before) => {
+                let pairs = before.iter().zip(needs);
+                let differing = pairs.filter(|(before, after)| !is_same(before, after, links));
+                different.extend(differing.map(|(_, need)| (object, Some(need))));
+            }
+        }
+    }
+    different
+}
+
+fn is_same(before: &Need, after: &Need, links: &BTreeMap<TreePath, TreePath>) -> bool {
+    let target = |place: &Location| match place {
+        Location::Tree(path) => Location::Tree(links.get(path).unwrap_or(path).clone()),
+        Location::Runtime(_) => place.clone(),
+    };
+    before.soname == after.soname
+        && match (&before.resolution, &after.resolution) {
+            (Resolution::Found(before), Resolution::Found(after)) => {
+                target(&before.place) == after.place && before.path == after.path && before.source == after.source
+            }
+            (Resolution::Missing(_), Resolution::Missing(_)) => true,
+            _ => false,
+        }
+}
+
+/// The bootstrap, if its assignments to the search path were understood: the processes that were followed have them.
+fn understood_bootstrap(root: Root<'_>) -> Option<TreePath> {
+    let path = TreePath::new(BOOTSTRAP)?;
+    let before = &root.runtime.environment;
+    let mut after = before.clone();
+    shell::source(root.tree.text(&path)?, &mut after);
+    let variable = "LD_LIBRARY_PATH";
+    (before.get(variable) != after.get(variable)).then_some(path)
+}
+
+/// What in a text may start processes with another search path than its own (ld.so(8): the variables and options that
+/// change it).
+fn changed_search_path(text: &str) -> Option<&'static str> {
+    let words = ["LD_LIBRARY_PATH", "LD_PRELOAD", "--library-path", "--preload"];
+    words.into_iter().find(|word| text.contains(word))
+}

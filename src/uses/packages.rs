@@ -1,0 +1,102 @@
+//! Uses that the package managers of languages know: a package uses the files without which it does not load and the
+//! packages that it requires, an interpreter what it opens to start.
+
+use std::collections::BTreeMap;
+
+use super::{Evidence, FindUses, Source, Use, UseKind, Used, User};
+use crate::languages::{BUILT_IN, Interpreter, Package};
+use crate::tree::{Tree, TreePath};
+
+/// A package as a whole.
+pub fn whole_package(package: &Package) -> Used {
+    Used::Directory {
+        path: package.directory.clone(),
+        marker: package.manifest.clone(),
+    }
+}
+
+/// Finds what packages and interpreters load.
+pub struct InstalledPackages {
+    packages: Vec<Package>,
+    /// The packages by their manifests, which stand for the whole package.
+    by_manifest: BTreeMap<TreePath, usize>,
+    /// The interpreters by the files that start them.
+    interpreters: BTreeMap<TreePath, Interpreter>,
+}
+
+impl InstalledPackages {
+    /// Finds the interpreters and packages of a tree.
+    pub fn of(tree: &Tree) -> Self {
+        let packages: Vec<Package> = BUILT_IN.iter().flat_map(|language| language.packages(tree)).collect();
+        let numbered = packages.iter().enumerate();
+        let interpreters = BUILT_IN.iter().flat_map(|language| language.interpreters(tree));
+        Self {
+            by_manifest: numbered
+                .map(|(number, package)| (package.manifest.clone(), number))
+                .collect(),
+            packages,
+            interpreters: interpreters
+                .filter_map(|interpreter| Some((interpreter.start.clone()?, interpreter)))
+                .collect(),
+        }
+    }
+
+    /// The package at a directory.
+    pub fn at(&self, directory: &TreePath) -> Option<&Package> {
+        self.packages.iter().find(|package| package.directory == *directory)
+    }
+
+    /// The scripts that interpreters source when they start.
+    pub fn settings(&self) -> impl Iterator<Item = &TreePath> {
+        self.interpreters
+            .values()
+            .filter_map(|interpreter| interpreter.settings.as_ref())
+    }
+
+    /// The package that another one gets by this name. Libraries are looked through in order; the one that the package
+    /// itself lies in is among them.
+    fn required(&self, name: &str, by: &Package) -> Option<&Package> {
+        let is_it = |package: &&Package| package.language == by.language && package.name == name;
+        let candidates = || self.packages.iter().filter(is_it);
+        let beside = candidates().find(|package| package.directory.parent() == by.directory.parent());
+        beside.or_else(|| candidates().next())
+    }
+
+    fn of_package(&self, package: &Package) -> Vec<Use> {
+        let edge = |to, text: &str| Use {
+            from: User::Path(package.directory.clone()),
+            to,
+            kind: UseKind::Import,
+            evidence: Evidence::of(text),
+        };
+        let loaded = package.loaded.iter();
+        let mut uses: Vec<Use> = loaded
+            .map(|file| edge(Used::Path(file.clone()), &package.name))
+            .collect();
+        for name in &package.requires {
+            let required = self.required(name, package);
+            uses.extend(required.map(|required| edge(whole_package(required), &format!("requires {name}"))));
+        }
+        uses
+    }
+}
+
+impl FindUses for InstalledPackages {
+    fn uses(&self, source: &Source<'_>) -> Vec<Use> {
+        let package = self
+            .by_manifest
+            .get(source.path)
+            .and_then(|number| self.packages.get(*number));
+        if let Some(package) = package {
+            return self.of_package(package);
+        }
+        let interpreter = self.interpreters.get(source.path);
+        let loaded = interpreter.into_iter().flat_map(|interpreter| {
+            let evidence = format!("{} opens it to start", interpreter.name);
+            interpreter.loaded.iter().map(move |file| (file, evidence.clone()))
+        });
+        loaded
+            .map(|(file, evidence)| source.uses(Used::Path(file.clone()), UseKind::Import, Evidence::of(evidence)))
+            .collect()
+    }
+}
