@@ -29,6 +29,7 @@ use crate::host::{Libraries, NoLibraries};
 use crate::loader::{Graph, Shadowed, ShadowedLibrary};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleError};
+use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::{Entry, File, Tree, TreePath};
 use crate::uses::{
@@ -36,7 +37,10 @@ use crate::uses::{
     ShadowedLibraries, Sought, Use, UseKind, User, Uses, WrittenNames, whole_package,
 };
 
+use dedupe::dedupe;
+use import::import;
 use layout::Layout;
+use repair::repair;
 use retain::{Matches, retain, retained_by};
 
 pub use retain::Retained;
@@ -167,13 +171,14 @@ pub enum PlanError {
     },
 }
 
-/// What plans are made of: a tree, and how to get at its contents and at libraries of this machine.
+/// What a plan is made with, besides the tree: data of the runtime and rules, and ways to read files of the tree and of this
+/// machine.
 #[derive(Clone, Copy)]
-pub struct Input<'a> {
-    /// The tree and the runtime that it is for.
-    pub root: Root<'a>,
-    /// The rules that apply.
-    pub matcher: &'a Matcher,
+pub struct Context<'a> {
+    /// The runtime that the layers are for.
+    pub runtime: &'a Runtime,
+    /// The rules as they apply to the tree.
+    pub rules: &'a Matcher,
     /// The libraries that may be imported.
     pub libraries: &'a dyn Libraries,
     /// Opens files of the tree.
@@ -182,12 +187,12 @@ pub struct Input<'a> {
     pub copies: &'a Copies<'a>,
 }
 
-impl<'a> Input<'a> {
-    /// A plan from what was scanned alone: nothing is read, and nothing comes in.
-    pub fn scanned(root: Root<'a>, matcher: &'a Matcher) -> Self {
+impl<'a> Context<'a> {
+    /// A context without any file: nothing is read, and nothing is imported.
+    pub fn scanned(runtime: &'a Runtime, rules: &'a Matcher) -> Self {
         Self {
-            root,
-            matcher,
+            runtime,
+            rules,
             libraries: &NoLibraries,
             contents: &|_| None,
             copies: &|_, _| Vec::new(),
@@ -199,27 +204,23 @@ impl<'a> Input<'a> {
 pub type Copies<'a> = dyn Fn(&Tree, &dyn Fn(&TreePath, &File) -> bool) -> Vec<Vec<TreePath>> + 'a;
 
 /// Decides what becomes of a tree.
-pub fn plan(input: Input<'_>, options: &Options) -> Result<Plan, PlanError> {
-    let Input { root, matcher, .. } = input;
-    let matches = match_rules(root.tree, matcher);
-    let uses = find_uses(input, &matches);
-    let retention = retain(root.tree, matcher, &matches, &uses);
-    let kept = Layout::of(&retention, root, options.symlinks)?;
-    let (imported, graph) = import::import(&kept, root.runtime, input.libraries);
-    let repaired = repair::repair(&imported, root.runtime, options)?;
-    let shared = dedupe::dedupe(&repaired, &graph, root, input.copies, options);
-    let (layout, graph) = shared.unwrap_or((repaired, graph));
-    let removed = |path: &TreePath| retention.removed.get(path).filter(|_| !kept.tree.contains(path));
+pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Plan, PlanError> {
+    let matches = match_rules(tree, context.rules);
+    let uses = find_uses(tree, context, &matches);
+    let retention = retain(tree, context.rules, &matches, &uses);
+    let kept = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
+    let imported = import(&kept, context.runtime, context.libraries);
+    let repaired = repair(&imported.layout, context.runtime, options)?;
+    let shared = dedupe(&repaired, &imported.graph, context, options);
+    let (layout, graph) = shared.unwrap_or((repaired, imported.graph));
+    let removed = retention.without(&kept.tree);
     Ok(Plan {
-        shadowed: shadowed(&graph, matcher, &removed),
-        dropped: matches
-            .keys()
-            .filter_map(|path| Some((path.clone(), removed(path)?.clone())))
-            .collect(),
+        shadowed: shadowed(&graph, context.rules, &removed),
         kept: layout.tree,
         added: layout.added,
         changed: layout.changed,
         origins: layout.origins,
+        dropped: removed,
         retained: retention.retained,
         graph,
         uses,
@@ -227,40 +228,64 @@ pub fn plan(input: Input<'_>, options: &Options) -> Result<Plan, PlanError> {
 }
 
 /// The paths that rules and options match, each with the one that decides.
-fn match_rules(tree: &Tree, matcher: &Matcher) -> Matches {
+fn match_rules(tree: &Tree, rules: &Matcher) -> Matches {
     let paths: Vec<&TreePath> = tree.iter().map(|(path, _)| path).collect();
     paths
         .into_par_iter()
-        .filter_map(|path| Some((path.clone(), matcher.removed_by(path)?.to_owned())))
+        .filter_map(|path| Some((path.clone(), rules.removed_by(path)?.to_owned())))
         .collect()
 }
 
 /// Follows uses from everything that no rule matches and from what the user chose.
-fn find_uses(input: Input<'_>, matches: &Matches) -> Uses {
-    let Input { root, matcher, .. } = input;
-    let companions = companions(matcher, matches);
-    let removable: BTreeSet<TreePath> = matcher
-        .shadowed()
-        .iter()
-        .flat_map(ShadowedLibrary::paths)
-        .filter(|path| matches.get(*path).is_some_and(|rule| matcher.removes_shadowed(rule)))
-        .cloned()
-        .collect();
+fn find_uses(tree: &Tree, context: &Context<'_>, matches: &Matches) -> Uses {
+    let rules = context.rules;
+    let packages = InstalledPackages::of(tree);
+    let chosen = chosen(rules, &packages);
+    let companions = companions(rules, matches);
+    let finders = finders(tree, context, matches, packages, &companions);
+    let kept = tree.iter().map(|(path, _)| path);
+    let kept = kept.filter(|path| !matches.contains_key(*path)).cloned().collect();
+    Uses::follow(tree, kept, chosen, &finders, context.contents, &|used| {
+        retained_by(tree, rules, matches, used)
+    })
+}
+
+/// One finder for each way in which something can be used.
+fn finders<'a>(
+    tree: &'a Tree,
+    context: &Context<'a>,
+    matches: &Matches,
+    packages: InstalledPackages,
+    companions: &'a [Companion],
+) -> Vec<Box<dyn FindUses + 'a>> {
+    let (runtime, rules) = (context.runtime, context.rules);
+    let root = Root { tree, runtime };
+    let names = rules.shadowed().iter().flat_map(ShadowedLibrary::paths);
+    let is_removable = |path: &&TreePath| matches.get(*path).is_some_and(|rule| rules.removes_shadowed(rule));
+    let removable = names.filter(is_removable).cloned().collect();
+    let settings = packages.settings().cloned().collect();
+    let graph = rules.graph();
+    let shadowed = ShadowedLibraries::new(root, graph, rules.shadowed(), companions, &removable, settings);
+    let mut finders: Vec<Box<dyn FindUses + 'a>> = vec![
+        Box::new(LinkTargets(root)),
+        Box::new(NeededLibraries { root, graph }),
+        Box::new(Interpreters(root)),
+        Box::new(shadowed),
+        Box::new(packages),
+    ];
     let sought = companions.iter().map(|companion| Sought {
         path: companion.path.clone(),
         is_command: companion.is_command,
     });
-    let packages = InstalledPackages::of(root.tree);
-    let graph = matcher.graph();
-    let shadowed = ShadowedLibraries::new(
-        root,
-        graph,
-        matcher.shadowed(),
-        &companions,
-        &removable,
-        packages.settings().cloned().collect(),
-    );
-    let chosen = matcher.selected_packages().filter_map(|(directory, choice)| {
+    if let Some(written) = WrittenNames::of(root, sought.collect()) {
+        finders.push(Box::new(written));
+    }
+    finders
+}
+
+/// The packages that the user selected, and those that these require.
+fn chosen(rules: &Matcher, packages: &InstalledPackages) -> Vec<Use> {
+    let selected = rules.selected_packages().filter_map(|(directory, choice)| {
         let package = packages.at(directory)?;
         Some(Use {
             from: User::Choice(choice.to_owned()),
@@ -269,22 +294,7 @@ fn find_uses(input: Input<'_>, matches: &Matches) -> Uses {
             evidence: Evidence::of(&package.name),
         })
     });
-    let chosen = chosen.collect();
-    let mut finders: Vec<Box<dyn FindUses + '_>> = vec![
-        Box::new(LinkTargets(root)),
-        Box::new(NeededLibraries { root, graph }),
-        Box::new(Interpreters(root)),
-        Box::new(shadowed),
-        Box::new(packages),
-    ];
-    if let Some(written) = WrittenNames::of(root, sought.collect()) {
-        finders.push(Box::new(written));
-    }
-    let kept = root.tree.iter().map(|(path, _)| path);
-    let kept = kept.filter(|path| !matches.contains_key(*path)).cloned().collect();
-    Uses::follow(root.tree, kept, chosen, &finders, input.contents, &|used| {
-        retained_by(root.tree, matcher, matches, used)
-    })
+    selected.collect()
 }
 
 /// What rules remove together with shadowed libraries, sorted by path. It may go with several.
@@ -306,12 +316,12 @@ fn companions(rules: &Matcher, matches: &Matches) -> Vec<Companion> {
 }
 
 /// The shadowed libraries that are kept, and those that are removed for that reason, sorted by path.
-fn shadowed<'r>(graph: &Graph, matcher: &Matcher, removed: &dyn Fn(&TreePath) -> Option<&'r String>) -> Vec<Shadowed> {
+fn shadowed(graph: &Graph, rules: &Matcher, removed: &BTreeMap<TreePath, String>) -> Vec<Shadowed> {
     let is_removed = |library: &&ShadowedLibrary| {
-        let rule = removed(&library.library.path);
-        rule.is_some_and(|rule| matcher.removes_shadowed(rule))
+        let rule = removed.get(&library.library.path);
+        rule.is_some_and(|rule| rules.removes_shadowed(rule))
     };
-    let gone = matcher.shadowed().iter().filter(is_removed);
+    let gone = rules.shadowed().iter().filter(is_removed);
     let gone = gone.map(|library| library.library.clone());
     let mut shadowed: Vec<Shadowed> = graph.shadowed.iter().cloned().chain(gone).collect();
     shadowed.sort_by(|a, b| a.path.cmp(&b.path));

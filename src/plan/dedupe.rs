@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Changed, Copies, Layout, Options, Symlinks};
+use super::{Changed, Context, Layout, Options, Symlinks};
 use crate::elf::Kind;
 use crate::languages::components::Components;
 use crate::loader::{Graph, graph};
@@ -51,23 +51,22 @@ fn may_be_shared(path: &TreePath, file: &File) -> bool {
 pub(super) fn dedupe(
     layout: &Layout,
     before: &Graph,
-    scanned: Root<'_>,
-    copies: &Copies<'_>,
+    context: &Context<'_>,
     options: &Options,
 ) -> Option<(Layout, Graph)> {
     if !options.dedupe || options.symlinks == Symlinks::Follow {
         return None;
     }
     let may_be_shared = |path: &TreePath, file: &File| may_be_shared(path, file) && !layout.origins.contains_key(path);
-    let copies = copies(&layout.tree, &may_be_shared);
-    let mut links = links(&layout.tree, &Components::of(scanned.tree), &copies);
+    let copies = (context.copies)(&layout.tree, &may_be_shared);
+    let mut links = links(&layout.tree, &Components::of(&layout.tree), &copies);
     if links.is_empty() {
         return None;
     }
     let graph_of = |tree: &Tree| {
         graph(Root {
             tree,
-            runtime: scanned.runtime,
+            runtime: context.runtime,
         })
     };
     let mut tree = linked(&layout.tree, &links);

@@ -12,9 +12,16 @@ use crate::tree::{Content, Entry, File, Mode, TreePath};
 /// Where libraries from the machine that builds are put: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
 const ADDED_TO: &str = "lib";
 
-/// The layout with the libraries that are missing and that this machine has, and what they need in turn; and what the
-/// loader then does.
-pub(super) fn import(layout: &Layout, runtime: &Runtime, libraries: &dyn Libraries) -> (Layout, Graph) {
+/// A layout with all that could be imported.
+pub(super) struct Imported {
+    /// The layout.
+    pub(super) layout: Layout,
+    /// What the loader does with it.
+    pub(super) graph: Graph,
+}
+
+/// Adds the libraries that are missing and that this machine has, and what they need in turn.
+pub(super) fn import(layout: &Layout, runtime: &Runtime, libraries: &dyn Libraries) -> Imported {
     let mut imported = layout.clone();
     let mut tried = BTreeSet::new();
     loop {
@@ -36,7 +43,10 @@ pub(super) fn import(layout: &Layout, runtime: &Runtime, libraries: &dyn Librari
             }
         }
         if found.is_empty() {
-            return (imported, graph);
+            return Imported {
+                layout: imported,
+                graph,
+            };
         }
         for (path, library, soname, needed_by) in found {
             let entry = Entry::File(File {

@@ -7,6 +7,7 @@ use super::retain::Retention;
 use super::{Added, Changed, Origin, PlanError, Symlinks};
 use crate::languages::inspector;
 use crate::root::Root;
+use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::{Entry, GeneratedFile, Tree, TreePath};
 
@@ -25,14 +26,16 @@ pub(super) struct Layout {
 
 impl Layout {
     /// What is left once the decision about matched paths is carried out.
-    pub(super) fn of(retention: &Retention, root: Root<'_>, symlinks: Symlinks) -> Result<Self, PlanError> {
-        let tree = retention.kept(root.tree);
+    pub(super) fn of(
+        tree: &Tree,
+        retention: &Retention,
+        runtime: &Runtime,
+        symlinks: Symlinks,
+    ) -> Result<Self, PlanError> {
+        let tree = retention.kept(tree);
         let (tree, origins) = match symlinks {
             Symlinks::Keep => (tree, BTreeMap::new()),
-            Symlinks::Follow => follow_links(Root {
-                tree: &tree,
-                runtime: root.runtime,
-            })?,
+            Symlinks::Follow => follow_links(Root { tree: &tree, runtime })?,
         };
         Ok(Self {
             tree,

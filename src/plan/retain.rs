@@ -105,6 +105,13 @@ fn rules_set_aside<'a>(
 }
 
 impl Retention {
+    /// What is removed of what is not in `kept`: a directory of which something stays is not removed.
+    pub(super) fn without(&self, kept: &Tree) -> Matches {
+        let mut removed = self.removed.clone();
+        removed.retain(|path, _| !kept.contains(path));
+        removed
+    }
+
     /// The tree without what is removed. A directory goes with the last thing in it; one that was empty before stays, and
     /// so does one that is used itself.
     pub(super) fn kept(&self, tree: &Tree) -> Tree {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::*;
-use crate::plan::{Input, Options, Plan, plan};
+use crate::plan::{Context, Options, Plan, plan};
 use crate::progress::{Interrupted, Progress, Silent, Stage, Work};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSelection, RuleSet};
@@ -118,7 +118,7 @@ impl Fixture {
             runtime: &runtime,
         };
         let matcher = Matcher::new(&rules, &choices, root).unwrap();
-        let plan = plan(Input::scanned(root, &matcher), &Options::default()).unwrap();
+        let plan = plan(&tree, &Context::scanned(&runtime, &matcher), &Options::default()).unwrap();
         (tree, plan)
     }
 
