@@ -30,13 +30,16 @@ pub struct KeptFile {
     pub keep: Keep,
 }
 
+/// Finds a fact in the first bytes of a file.
+pub type FindFact = fn(&[u8]) -> Option<String>;
+
 /// What is kept of a file.
 #[derive(Debug, Clone, Copy)]
 pub enum Keep {
     /// Its text.
     Text,
     /// What a function finds in its first bytes.
-    Fact(fn(&[u8]) -> Option<String>),
+    Fact(FindFact),
     /// What a function finds in an ELF object, beside the object itself.
     ObjectFact(fn(&dyn Source) -> Option<String>),
 }
@@ -106,7 +109,7 @@ impl Inspector {
         self.kept.iter().filter(move |kept| kept.name == file_name)
     }
 
-    fn fact_finder(&self, file_name: &str) -> Option<(usize, fn(&[u8]) -> Option<String>)> {
+    fn fact_finder(&self, file_name: &str) -> Option<(usize, FindFact)> {
         self.kept(file_name).find_map(|kept| match kept.keep {
             Keep::Fact(find) => Some((kept.limit, find)),
             _ => None,
