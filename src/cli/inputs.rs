@@ -113,14 +113,14 @@ impl SelectedRules {
         options: &plan::Options,
     ) -> Result<(Plan, Matcher), PlanError> {
         let matcher = Matcher::new(&self.rules, &self.selections, root)?;
-        let input = plan::Input {
-            root,
-            matcher: &matcher,
+        let context = plan::Context {
+            runtime: root.runtime,
+            rules: &matcher,
             libraries,
             contents: &opener(directory),
             copies: &|tree, wanted| copies(directory, tree, wanted),
         };
-        let plan = plan::plan(input, options)?;
+        let plan = plan::plan(root.tree, &context, options)?;
         Ok((plan, matcher))
     }
 }
