@@ -1,0 +1,862 @@
+//! Simple commands: what a shell has built in, the few programs whose effect on variables or output is known, and all others,
+//! which are only noted as started.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use brush_parser::ast::{
+    Assignment, AssignmentName, AssignmentValue, CommandPrefixOrSuffixItem, FunctionBody, IoRedirect, SimpleCommand,
+};
+
+use super::FileKind;
+use super::run::{Flow, Shell, normal};
+use super::value::{Value, Variable};
+
+/// Built-in commands of which assignments are arguments that are not split (bash's manual, "Simple Commands").
+const DECLARATIONS: [&str; 5] = ["export", "readonly", "declare", "typeset", "local"];
+/// The special built-in commands: in POSIX mode, an assignment before one of them lasts (POSIX.1-2017, section 2.14).
+const SPECIAL: [&str; 15] = [
+    ".", ":", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "times",
+    "trap", "unset",
+];
+/// Programs that start the rest of their words as a command, with how many words of their own come before it and the
+/// options that take another word (coreutils' and util-linux' manuals).
+const STARTERS: [(&str, usize, &[&str]); 6] = [
+    ("nohup", 0, &[]),
+    ("setsid", 0, &[]),
+    ("nice", 0, &["-n", "--adjustment"]),
+    ("stdbuf", 0, &["-i", "-o", "-e"]),
+    ("timeout", 1, &["-k", "-s", "--kill-after", "--signal"]),
+    ("chrt", 1, &[]),
+];
+
+/// A variable that is set: its name, what it is set to, and whether that is put behind what it has.
+struct Setting {
+    name: String,
+    value: Option<Value>,
+    is_appended: bool,
+}
+
+/// The variables that a function has of its own, with what they were outside.
+pub(super) type Locals = BTreeMap<String, Option<Variable>>;
+
+impl Shell<'_> {
+    pub(super) fn simple(&mut self, command: &SimpleCommand) {
+        self.substituted = None;
+        let mut redirects: Vec<&IoRedirect> = Vec::new();
+        let mut assignments: Vec<&Assignment> = Vec::new();
+        let prefix = command.prefix.iter().flat_map(|prefix| &prefix.0);
+        for item in prefix {
+            match item {
+                CommandPrefixOrSuffixItem::IoRedirect(redirect) => redirects.push(redirect),
+                CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => assignments.push(assignment),
+                _ => {}
+            }
+        }
+        let mut words = match &command.word_or_name {
+            Some(word) => self.fields(&word.value),
+            None => Vec::new(),
+        };
+        let is_declaration = words
+            .first()
+            .is_some_and(|name| DECLARATIONS.contains(&name.text.as_str()));
+        let mut declared: Vec<Setting> = Vec::new();
+        for item in command.suffix.iter().flat_map(|suffix| &suffix.0) {
+            match item {
+                CommandPrefixOrSuffixItem::IoRedirect(redirect) => redirects.push(redirect),
+                CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) if is_declaration => {
+                    declared.extend(self.setting(assignment));
+                }
+                CommandPrefixOrSuffixItem::AssignmentWord(_, word) | CommandPrefixOrSuffixItem::Word(word) => {
+                    words.extend(self.fields(&word.value));
+                }
+                CommandPrefixOrSuffixItem::ProcessSubstitution(_, shell) => {
+                    self.subshell(|this| this.list(&shell.list));
+                    words.push(Value::unknown());
+                }
+            }
+        }
+        if words.is_empty() {
+            for assignment in assignments {
+                if let Some(setting) = self.setting(assignment) {
+                    self.apply(setting, false);
+                }
+            }
+            let status = self.substituted.unwrap_or(Some(true));
+            self.with_redirects(&redirects, |shell| {
+                if let Some(input) = shell.input.take() {
+                    shell.print(&input);
+                }
+            });
+            self.state.status = status;
+            return;
+        }
+        let settings: Vec<Setting> = assignments.into_iter().filter_map(|one| self.setting(one)).collect();
+        self.with_redirects(&redirects, |shell| shell.dispatch(&words, declared, settings, true));
+    }
+
+    fn setting(&mut self, assignment: &Assignment) -> Option<Setting> {
+        let AssignmentName::VariableName(name) = &assignment.name else {
+            if let AssignmentName::ArrayElementName(name, _) = &assignment.name {
+                self.state.arrays.insert(name.clone(), vec![Value::unknown()]);
+            }
+            return None;
+        };
+        match &assignment.value {
+            AssignmentValue::Scalar(word) => Some(Setting {
+                name: name.clone(),
+                value: Some(self.value(&word.value)),
+                is_appended: assignment.append,
+            }),
+            AssignmentValue::Array(elements) => {
+                let mut values: Vec<Value> = match self.state.arrays.get(name) {
+                    Some(values) if assignment.append => values.clone(),
+                    _ => Vec::new(),
+                };
+                for (key, word) in elements {
+                    if key.is_some() {
+                        values.push(Value::unknown());
+                    } else {
+                        values.extend(self.fields(&word.value));
+                    }
+                }
+                self.state.variables.remove(name);
+                self.state.arrays.insert(name.clone(), values);
+                None
+            }
+        }
+    }
+
+    fn apply(&mut self, setting: Setting, is_exported: bool) {
+        let before = self
+            .state
+            .variables
+            .get(&setting.name)
+            .map(|variable| variable.value.clone());
+        let value = match (setting.value, before) {
+            (Some(value), Some(mut before)) if setting.is_appended => {
+                before.push(&value);
+                before
+            }
+            (Some(value), _) => value,
+            // `export NAME` of a variable that is not set leaves it so.
+            (None, None) => return,
+            (None, Some(before)) => before,
+        };
+        self.set(&setting.name, value, is_exported);
+    }
+
+    /// Carries out a command by its name. `settings` are the assignments before it.
+    fn dispatch(&mut self, words: &[Value], declared: Vec<Setting>, settings: Vec<Setting>, has_functions: bool) {
+        let Some((first, arguments)) = words.split_first() else {
+            return;
+        };
+        let Some(name) = first.complete().map(ToOwned::to_owned) else {
+            let environment = self.environment_with(settings);
+            self.start(words, environment);
+            return;
+        };
+        let function = self.state.functions.get(&name).filter(|_| has_functions).cloned();
+        if let Some(function) = function {
+            self.with_settings(settings, false, |shell| shell.call(&function, arguments));
+            return;
+        }
+        if name == "exec" {
+            let environment = self.environment_with(settings);
+            self.exec(arguments, environment);
+        } else if let "command" | "builtin" = name.as_str() {
+            self.command_by_name(arguments, declared, settings);
+        } else if is_built_in(&name) {
+            let lasts = self.is_posix && SPECIAL.contains(&name.as_str());
+            self.with_settings(settings, lasts, |shell| shell.built_in(&name, arguments, declared));
+        } else {
+            let environment = self.environment_with(settings);
+            self.external(words, environment);
+        }
+    }
+
+    fn environment_with(&mut self, settings: Vec<Setting>) -> BTreeMap<String, Value> {
+        let mut environment = self.exported();
+        for setting in settings {
+            let Some(mut value) = setting.value else { continue };
+            if setting.is_appended {
+                let before = self
+                    .state
+                    .variables
+                    .get(&setting.name)
+                    .map(|variable| variable.value.clone());
+                let mut whole = before.unwrap_or_default();
+                whole.push(&value);
+                value = whole;
+            }
+            environment.insert(setting.name, value);
+        }
+        environment
+    }
+
+    /// Carries out something with variables that are set and exported for that long only, unless the setting lasts.
+    fn with_settings(&mut self, settings: Vec<Setting>, lasts: bool, work: impl FnOnce(&mut Self)) {
+        let mut before: Locals = BTreeMap::new();
+        for setting in settings {
+            before.insert(setting.name.clone(), self.state.variables.get(&setting.name).cloned());
+            self.apply(setting, !lasts);
+        }
+        work(self);
+        if !lasts {
+            self.restore(before);
+        }
+    }
+
+    fn restore(&mut self, before: Locals) {
+        for (name, variable) in before {
+            match variable {
+                Some(variable) => self.state.variables.insert(name, variable),
+                None => self.state.variables.remove(&name),
+            };
+        }
+    }
+
+    fn call(&mut self, function: &Rc<FunctionBody>, arguments: &[Value]) {
+        let outer = std::mem::replace(&mut self.state.arguments, arguments.to_vec());
+        self.locals.push(Locals::new());
+        self.state.status = Some(true);
+        self.redirected(function.1.as_ref(), |shell| {
+            shell.nested(|shell| shell.compound(&function.0));
+        });
+        if let Some(locals) = self.locals.pop() {
+            self.restore(locals);
+        }
+        self.state.arguments = outer;
+        if self.state.flow == Flow::Return {
+            self.state.flow = Flow::Next;
+        }
+    }
+
+    fn exec(&mut self, arguments: &[Value], environment: BTreeMap<String, Value>) {
+        let mut environment = environment;
+        let mut rest = arguments;
+        while let Some((option, after)) = rest.split_first() {
+            match option.text.as_str() {
+                "-c" => environment.clear(),
+                "-l" | "--" => {}
+                "-a" => {
+                    rest = after.get(1..).unwrap_or_default();
+                    continue;
+                }
+                _ => break,
+            }
+            rest = after;
+        }
+        // Without a command, only redirections are carried out.
+        if rest.is_empty() {
+            self.state.status = Some(true);
+            return;
+        }
+        self.external(rest, environment);
+        self.state.flow = Flow::Exit;
+    }
+
+    fn command_by_name(&mut self, arguments: &[Value], declared: Vec<Setting>, settings: Vec<Setting>) {
+        let mut rest = arguments;
+        let mut is_question = false;
+        while let Some((option, after)) = rest.split_first()
+            && option.text.starts_with('-')
+            && option.text.len() > 1
+        {
+            is_question |= option.text.contains(['v', 'V']);
+            rest = after;
+        }
+        if is_question {
+            self.locate(rest);
+        } else {
+            self.dispatch(rest, declared, settings, false);
+        }
+    }
+
+    /// `command -v`, `type` and `which`: where commands are.
+    fn locate(&mut self, names: &[Value]) {
+        for name in names {
+            let Some(text) = name.complete() else {
+                self.print(&Value::unknown());
+                self.state.status = None;
+                return;
+            };
+            let is_own = is_built_in(text) || self.state.functions.contains_key(text);
+            let path = self.state.variables.get("PATH").map(|path| path.value.text.clone());
+            let found = match path {
+                _ if is_own => Some(text.to_owned()),
+                _ if text.contains('/') => self.absolute(name),
+                Some(path) => self.on_path(text, &path),
+                None => None,
+            };
+            if let Some(found) = found {
+                self.print(&Value::known(format!("{found}\n")));
+            } else {
+                self.print(&Value::unknown());
+                self.state.status = None;
+            }
+        }
+    }
+
+    fn built_in(&mut self, name: &str, arguments: &[Value], declared: Vec<Setting>) {
+        self.state.status = Some(true);
+        match name {
+            "false" => self.state.status = Some(false),
+            "export" | "readonly" | "declare" | "typeset" | "local" => self.declare(name, arguments, declared),
+            "unset" => self.unset(arguments),
+            "cd" => self.change_directory(arguments),
+            "pwd" => {
+                let directory = self.state.directory.clone();
+                self.print_line(&directory);
+            }
+            "." | "source" => self.source(arguments),
+            "eval" => {
+                let mut text = Value::default();
+                for argument in arguments {
+                    text.push(argument);
+                    text.push_str(" ");
+                }
+                if let Some(text) = text.complete() {
+                    self.nested(|shell| shell.text(text));
+                } else {
+                    self.state.is_clouded = true;
+                    self.state.status = None;
+                }
+            }
+            "set" => self.set_options(arguments),
+            "shift" => {
+                let count = arguments.first().map_or(Some(1), |count| count.text.parse().ok());
+                let rest = count.and_then(|count: usize| self.state.arguments.get(count..));
+                let rest = rest.map(<[Value]>::to_vec);
+                self.state.status = Some(rest.is_some());
+                self.state.arguments = rest.unwrap_or_else(|| self.state.arguments.clone());
+            }
+            "test" => self.state.status = self.test(arguments),
+            "[" => {
+                let end = arguments.len().saturating_sub(1);
+                self.state.status = self.test(&arguments[..end]);
+            }
+            "echo" => self.echo(arguments),
+            "printf" => self.printf(arguments),
+            "exit" => {
+                self.state.status = arguments.first().map_or(self.state.status, status_of);
+                self.state.flow = Flow::Exit;
+            }
+            "return" => {
+                self.state.status = arguments.first().map_or(self.state.status, status_of);
+                if !self.locals.is_empty() || self.sourced > 0 {
+                    self.state.flow = Flow::Return;
+                }
+            }
+            "break" | "continue" => {
+                let levels = arguments
+                    .first()
+                    .and_then(|levels| levels.text.parse().ok())
+                    .unwrap_or(1);
+                self.state.flow = if name == "break" {
+                    Flow::Break(levels)
+                } else {
+                    Flow::Continue(levels)
+                };
+            }
+            "read" => self.read_line(arguments),
+            "type" | "hash" => self.locate(arguments),
+            "mapfile" | "readarray" | "getopts" | "let" => {
+                for argument in arguments {
+                    let names = argument.text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+                    let names: Vec<String> = names
+                        .filter(|name| super::is_name(name))
+                        .map(ToOwned::to_owned)
+                        .collect();
+                    for name in names {
+                        self.set(&name, Value::unknown(), false);
+                    }
+                }
+                self.state.status = None;
+            }
+            "wait" | "kill" | "jobs" | "fg" | "bg" => self.state.status = None,
+            _ => {}
+        }
+    }
+
+    fn declare(&mut self, name: &str, arguments: &[Value], declared: Vec<Setting>) {
+        let (mut exports, mut is_undone, mut is_function) = (name == "export", false, false);
+        let mut is_local = (name != "export" && name != "readonly") && !self.locals.is_empty();
+        let mut settings = Vec::new();
+        for argument in arguments {
+            if let Some(options) = argument
+                .text
+                .strip_prefix(['-', '+'])
+                .filter(|options| !options.is_empty())
+            {
+                let is_minus = argument.text.starts_with('-');
+                if name == "export" {
+                    is_undone |= options.contains('n');
+                } else if options.contains('x') {
+                    (exports, is_undone) = (is_minus, !is_minus);
+                }
+                is_function |= options.contains('f');
+                is_local &= !options.contains('g');
+                continue;
+            }
+            let (name, value) = match argument.text.split_once('=') {
+                Some((name, value)) => {
+                    let value = Value {
+                        text: value.to_owned(),
+                        is_complete: argument.is_complete,
+                    };
+                    (name, Some(value))
+                }
+                None => (argument.text.as_str(), None),
+            };
+            if !super::is_name(name) || (value.is_none() && !argument.is_complete) {
+                self.state.is_clouded |= !argument.is_complete;
+                continue;
+            }
+            settings.push(Setting {
+                name: name.to_owned(),
+                value,
+                is_appended: false,
+            });
+        }
+        settings.extend(declared);
+        if is_function {
+            return;
+        }
+        for setting in settings {
+            if is_local {
+                let before = self.state.variables.get(&setting.name).cloned();
+                if let Some(locals) = self.locals.last_mut() {
+                    locals.entry(setting.name.clone()).or_insert(before);
+                }
+                if setting.value.is_none() {
+                    self.state.variables.remove(&setting.name);
+                }
+            }
+            let name = setting.name.clone();
+            let was_set = self.state.variables.contains_key(&name);
+            if exports && setting.value.is_none() && !was_set {
+                // It is exported as soon as it is set.
+                self.state.exported_later.insert(name.clone());
+            }
+            self.apply(setting, exports);
+            if is_undone && let Some(variable) = self.state.variables.get_mut(&name) {
+                variable.is_exported = false;
+            }
+        }
+    }
+
+    fn unset(&mut self, arguments: &[Value]) {
+        let mut is_function = false;
+        for argument in arguments {
+            match argument.complete() {
+                Some("-f") => is_function = true,
+                Some("-v" | "-n") => {}
+                Some(name) if is_function => {
+                    self.state.functions.remove(name);
+                }
+                Some(name) => {
+                    self.state.arrays.remove(name);
+                    self.state.exported_later.remove(name);
+                    if self.state.variables.remove(name).is_none() && !self.state.arrays.contains_key(name) {
+                        self.state.functions.remove(name);
+                    }
+                }
+                None => self.state.is_clouded = true,
+            }
+        }
+    }
+
+    fn change_directory(&mut self, arguments: &[Value]) {
+        let mut rest = arguments;
+        while let Some((option, after)) = rest.split_first()
+            && ["-L", "-P", "-e", "--"].contains(&option.text.as_str())
+        {
+            rest = after;
+        }
+        let variable = |name: &str| self.state.variables.get(name).map(|variable| variable.value.clone());
+        let target = match rest.first() {
+            None => variable("HOME").unwrap_or_else(Value::unknown),
+            Some(target) if target.complete() == Some("-") => variable("OLDPWD").unwrap_or_else(Value::unknown),
+            Some(target) => target.clone(),
+        };
+        let directory = self.absolute(&target).map_or_else(Value::unknown, Value::known);
+        let kind = directory.complete().and_then(|path| self.files.kind(path));
+        if matches!(kind, Some(FileKind::Missing | FileKind::File { .. })) {
+            self.state.status = Some(false);
+            return;
+        }
+        let old = std::mem::replace(&mut self.state.directory, directory.clone());
+        self.set("OLDPWD", old, false);
+        self.set("PWD", directory, false);
+        self.state.status = Some(true);
+    }
+
+    fn source(&mut self, arguments: &[Value]) {
+        let Some((file, rest)) = arguments.split_first() else {
+            return;
+        };
+        let path = match file.complete() {
+            Some(name) if !name.contains('/') => {
+                let path = self.state.variables.get("PATH").map(|path| path.value.text.clone());
+                let in_path = path.unwrap_or_default();
+                let mut folders = in_path.split(':').filter(|folder| folder.starts_with('/'));
+                let found = folders.find(|folder| {
+                    matches!(
+                        self.files.kind(&format!("{folder}/{name}")),
+                        Some(FileKind::File { .. })
+                    )
+                });
+                match found {
+                    Some(folder) => Some(normal(&format!("{folder}/{name}"))),
+                    None => self.absolute(file).filter(|_| !self.is_posix),
+                }
+            }
+            _ => self.absolute(file),
+        };
+        let Some(path) = path else {
+            self.state.is_clouded = true;
+            self.state.status = None;
+            return;
+        };
+        let Some(text) = self.files.text(&path) else {
+            if self.files.kind(&path) == Some(FileKind::Missing) {
+                self.state.status = Some(false);
+                if self.is_posix {
+                    self.state.flow = Flow::Exit;
+                }
+            } else {
+                // The system's own profiles set no search path of libraries.
+                self.state.is_clouded |= !path.starts_with("/etc/");
+                self.state.status = None;
+            }
+            return;
+        };
+        self.read.insert(path);
+        let outer = std::mem::replace(&mut self.state.source, file.clone());
+        let arguments = (!rest.is_empty()).then(|| std::mem::replace(&mut self.state.arguments, rest.to_vec()));
+        self.sourced += 1;
+        self.nested(|shell| shell.text(&text));
+        self.sourced -= 1;
+        self.state.source = outer;
+        if let Some(arguments) = arguments {
+            self.state.arguments = arguments;
+        }
+        if self.state.flow == Flow::Return {
+            self.state.flow = Flow::Next;
+        }
+    }
+
+    fn set_options(&mut self, arguments: &[Value]) {
+        let mut rest = arguments;
+        while let Some((word, after)) = rest.split_first() {
+            let text = word.text.as_str();
+            if text == "--" {
+                self.state.arguments = after.to_vec();
+                return;
+            }
+            let Some(letters) = text.strip_prefix(['-', '+']).filter(|letters| !letters.is_empty()) else {
+                self.state.arguments = rest.to_vec();
+                return;
+            };
+            let is_on = text.starts_with('-');
+            rest = after;
+            for letter in letters.chars() {
+                match letter {
+                    'a' => self.state.exports_all = is_on,
+                    'e' => self.state.exits_on_error = is_on,
+                    'o' => {
+                        match rest.first().map(|name| name.text.as_str()) {
+                            Some("allexport") => self.state.exports_all = is_on,
+                            Some("errexit") => self.state.exits_on_error = is_on,
+                            Some("posix") => self.is_posix = is_on,
+                            _ => {}
+                        }
+                        rest = rest.get(1..).unwrap_or_default();
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn print_line(&mut self, value: &Value) {
+        let mut line = value.clone();
+        line.push_str("\n");
+        self.print(&line);
+    }
+
+    fn echo(&mut self, arguments: &[Value]) {
+        let mut rest = arguments;
+        let (mut has_newline, mut is_escaped) = (true, self.is_posix);
+        while let Some((option, after)) = rest.split_first()
+            && ["-n", "-e", "-E", "-ne", "-en"].contains(&option.text.as_str())
+        {
+            has_newline &= !option.text.contains('n');
+            is_escaped |= option.text.contains('e');
+            rest = after;
+        }
+        let mut line = Value::default();
+        for (number, argument) in rest.iter().enumerate() {
+            if number > 0 {
+                line.push_str(" ");
+            }
+            line.push(argument);
+        }
+        line.is_complete &= !(is_escaped && line.text.contains('\\'));
+        if has_newline {
+            line.push_str("\n");
+        }
+        self.print(&line);
+    }
+
+    /// `printf` with the conversions of strings; others make a result that is not known.
+    fn printf(&mut self, arguments: &[Value]) {
+        let (variable, rest) = match arguments {
+            [option, name, rest @ ..] if option.text == "-v" => (name.complete().map(ToOwned::to_owned), rest),
+            rest => (None, rest),
+        };
+        let Some((format, mut values)) = rest.split_first() else {
+            return;
+        };
+        let mut result = Value::default();
+        result.is_complete &= format.is_complete;
+        loop {
+            let before = values.len();
+            let mut characters = format.text.chars();
+            while let Some(character) = characters.next() {
+                let next = matches!(character, '%' | '\\').then(|| characters.next()).flatten();
+                match (character, next) {
+                    ('%', Some('s' | 'd' | 'i')) => {
+                        if let Some((value, after)) = values.split_first() {
+                            result.push(value);
+                            values = after;
+                        }
+                    }
+                    ('%', Some('%')) => result.push_str("%"),
+                    ('\\', Some('n')) => result.push_str("\n"),
+                    ('\\', Some('t')) => result.push_str("\t"),
+                    ('\\', Some('\\')) => result.push_str("\\"),
+                    ('%' | '\\', _) => result.is_complete = false,
+                    (other, _) => result.push_str(other.encode_utf8(&mut [0; 4])),
+                }
+            }
+            // The format is used again as long as there are words and it takes some.
+            if values.is_empty() || values.len() == before {
+                break;
+            }
+        }
+        match variable {
+            Some(name) => self.set(&name, result, false),
+            None => self.print(&result),
+        }
+    }
+
+    fn read_line(&mut self, arguments: &[Value]) {
+        let names: Vec<String> = arguments
+            .iter()
+            .map(|argument| argument.text.clone())
+            .filter(|name| super::is_name(name))
+            .collect();
+        let line = match self.input.as_mut() {
+            Some(input) if input.is_complete && arguments.iter().all(|word| word.is_complete) => {
+                let (line, after) = match input.text.split_once('\n') {
+                    Some((line, after)) => (Some(line.to_owned()), after.to_owned()),
+                    None => (None, String::new()),
+                };
+                input.text = after;
+                line
+            }
+            _ => {
+                for name in names {
+                    self.set(&name, Value::unknown(), false);
+                }
+                self.state.status = None;
+                return;
+            }
+        };
+        self.state.status = Some(line.is_some());
+        let line = line.unwrap_or_default();
+        let separators = match self.state.variables.get("IFS") {
+            Some(variable) => variable.value.text.clone(),
+            None => " \t\n".to_owned(),
+        };
+        let mut rest = line.trim_matches(|c: char| c.is_whitespace() && separators.contains(c));
+        for (number, name) in names.iter().enumerate() {
+            let is_last = number + 1 == names.len();
+            let end = rest.find(|c: char| separators.contains(c)).filter(|_| !is_last);
+            let (field, after) = match end {
+                Some(end) => {
+                    let width = rest[end..].chars().next().map_or(0, char::len_utf8);
+                    (&rest[..end], &rest[end + width..])
+                }
+                None => (rest, ""),
+            };
+            self.set(name, Value::known(field), false);
+            rest = after.trim_start_matches(|c: char| c.is_whitespace() && separators.contains(c));
+        }
+    }
+
+    /// A program: the few that start another one, those that print what can be known, and all others.
+    fn external(&mut self, words: &[Value], environment: BTreeMap<String, Value>) {
+        let Some((program, arguments)) = words.split_first() else {
+            return;
+        };
+        let name = program.text.rsplit('/').next().unwrap_or_default();
+        if program.is_complete && name == "env" {
+            self.env(arguments, environment);
+            return;
+        }
+        if let Some((_, own, options)) = STARTERS
+            .iter()
+            .find(|(starter, ..)| program.is_complete && *starter == name)
+        {
+            let mut rest = arguments;
+            while let Some((option, after)) = rest.split_first()
+                && option.text.starts_with('-')
+            {
+                let taken = usize::from(options.contains(&option.text.as_str()));
+                rest = after.get(taken..).unwrap_or_default();
+            }
+            let rest = rest.get(*own..).unwrap_or_default();
+            self.nested(|shell| shell.external(rest, environment));
+            return;
+        }
+        if program.is_complete && self.printed(name, arguments) {
+            return;
+        }
+        self.start(words, environment);
+    }
+
+    /// `env` (coreutils' manual): the environment that it makes, and what it starts with it.
+    fn env(&mut self, arguments: &[Value], environment: BTreeMap<String, Value>) {
+        let mut environment = environment;
+        let directory = self.state.directory.clone();
+        let mut words: Vec<Value> = arguments.to_vec();
+        let mut at = 0;
+        while let Some(word) = words.get(at).cloned() {
+            let text = word.text.as_str();
+            let next = words.get(at + 1).map(|word| word.text.clone()).unwrap_or_default();
+            let mut taken = 1;
+            match text {
+                "-" | "-i" | "--ignore-environment" => environment.clear(),
+                "-u" | "--unset" => {
+                    environment.remove(&next);
+                    taken = 2;
+                }
+                "-C" | "--chdir" => {
+                    self.change_directory(&[Value::known(next)]);
+                    taken = 2;
+                }
+                "-S" | "--split-string" => {
+                    let split: Vec<Value> = next.split_whitespace().map(Value::known).collect();
+                    words.splice(at..(at + 2).min(words.len()), split);
+                    continue;
+                }
+                "--" | "-v" | "-0" | "--null" | "--debug" => {}
+                _ if text.starts_with("--unset=") => {
+                    environment.remove(&text["--unset=".len()..]);
+                }
+                _ if text.starts_with("-u") && word.is_complete => {
+                    environment.remove(&text[2..]);
+                }
+                _ if text.starts_with("--chdir=") => {
+                    self.change_directory(&[Value::known(&text["--chdir=".len()..])]);
+                }
+                _ if text.starts_with('-') => {}
+                _ => match text.split_once('=') {
+                    Some((name, value)) => {
+                        let value = Value {
+                            text: value.to_owned(),
+                            is_complete: word.is_complete,
+                        };
+                        environment.insert(name.to_owned(), value);
+                    }
+                    None => break,
+                },
+            }
+            at += taken;
+        }
+        let rest = words.get(at..).unwrap_or_default().to_vec();
+        if rest.is_empty() {
+            self.print(&Value::unknown());
+        } else {
+            self.nested(|shell| shell.external(&rest, environment));
+        }
+        self.state.directory = directory;
+    }
+
+    /// Programs that print something about paths. Whether it was one that is known.
+    fn printed(&mut self, name: &str, arguments: &[Value]) -> bool {
+        let words: Vec<&Value> = arguments.iter().filter(|word| !word.text.starts_with('-')).collect();
+        let has_options = words.len() < arguments.len();
+        let first = words.first().map_or_else(Value::unknown, |word| (*word).clone());
+        let value = match name {
+            "dirname" if words.len() == 1 => first.complete().map(|path| Value::known(parent(path))),
+            "basename" if !has_options => first.complete().and_then(|path| {
+                let suffix = words.get(1).map_or(Some(""), |suffix| suffix.complete())?;
+                Some(Value::known(last_name(path, suffix)))
+            }),
+            "readlink" | "realpath" if name == "realpath" || has_options => {
+                let path = self.absolute(&first);
+                path.map(|path| self.files.real(&path).map_or_else(Value::unknown, Value::known))
+            }
+            "cat" if words.is_empty() => self.input.take(),
+            "cat" if words.len() == 1 => self.content(&first).map(|mut content| {
+                content.text.truncate(content.text.trim_end_matches('\n').len());
+                content
+            }),
+            "uname" if arguments.is_empty() || matches!(arguments, [one] if one.text == "-s") => {
+                Some(Value::known("Linux"))
+            }
+            "which" => {
+                self.locate(arguments);
+                return true;
+            }
+            _ => return false,
+        };
+        if let Some(value) = value {
+            self.print_line(&value);
+        } else {
+            self.print(&Value::unknown());
+            self.state.status = None;
+        }
+        true
+    }
+}
+
+fn status_of(value: &Value) -> Option<bool> {
+    value.complete()?.parse::<u8>().ok().map(|status| status == 0)
+}
+
+/// What `dirname` prints.
+fn parent(path: &str) -> String {
+    let trimmed = path.trim_end_matches('/');
+    match trimmed.rfind('/') {
+        _ if trimmed.is_empty() && !path.is_empty() => "/".to_owned(),
+        None => ".".to_owned(),
+        Some(end) => match trimmed[..end].trim_end_matches('/') {
+            "" => "/".to_owned(),
+            parent => parent.to_owned(),
+        },
+    }
+}
+
+/// What `basename` prints.
+fn last_name<'a>(path: &'a str, suffix: &str) -> &'a str {
+    let trimmed = path.trim_end_matches('/');
+    let name = match trimmed.rsplit('/').next() {
+        Some("") | None if path.starts_with('/') => "/",
+        Some(name) => name,
+        None => "",
+    };
+    match name.strip_suffix(suffix) {
+        Some(stem) if !stem.is_empty() => stem,
+        _ => name,
+    }
+}
+
+/// What bash and POSIX shells have built in.
+pub(super) fn is_built_in(name: &str) -> bool {
+    super::commands::BUILT_IN.contains(&name)
+}

@@ -1,0 +1,737 @@
+//! Words: quotes, parameters, substitutions, fields (POSIX.1-2017, Shell Command Language, section 2.6, and bash's manual).
+
+use brush_parser::ParserOptions;
+use brush_parser::ast::{ArithmeticExpr, ArithmeticTarget, BinaryOperator, UnaryOperator};
+use brush_parser::word::{
+    self, BraceExpressionMember, BraceExpressionOrText, Parameter, ParameterExpr, ParameterTestType, SpecialParameter,
+    SubstringMatchKind, TildeExpr, WordPiece, WordPieceWithSource,
+};
+
+use super::parse;
+use super::pattern::{self, Character};
+use super::run::Shell;
+use super::value::Value;
+
+/// What a word with braces stands for at most.
+const MOST_WORDS: usize = 64;
+/// Longer arithmetic expressions are not evaluated, in bytes.
+const LONGEST_EXPRESSION: usize = 200;
+/// What taking a pattern off a value or replacing it may cost, as the product of lengths.
+const MOST_MATCHING: usize = 10_000_000;
+/// Variables that the shell itself sets and that depend on the run.
+const SET_BY_SHELL: [&str; 12] = [
+    "RANDOM",
+    "SECONDS",
+    "LINENO",
+    "PPID",
+    "UID",
+    "EUID",
+    "HOSTNAME",
+    "SHLVL",
+    "BASH_VERSION",
+    "EPOCHSECONDS",
+    "BASHPID",
+    "OPTIND",
+];
+
+/// Part of an expanded word.
+enum Segment {
+    Text {
+        value: Value,
+        is_quoted: bool,
+        /// Whether it becomes several fields where it has blanks.
+        splits: bool,
+    },
+    /// A boundary between two elements of `"$@"`.
+    Break,
+}
+
+/// Where a word stands.
+#[derive(Clone, Copy)]
+struct Context {
+    is_quoted: bool,
+    splits: bool,
+}
+
+impl Shell<'_> {
+    fn options(&self) -> ParserOptions {
+        ParserOptions {
+            posix_mode: self.is_posix,
+            tilde_expansion_after_colon: true,
+            ..ParserOptions::default()
+        }
+    }
+
+    /// A word where no fields are made of it, as in an assignment.
+    pub(super) fn value(&mut self, word: &str) -> Value {
+        let segments = self.segments(word);
+        joined(segments)
+    }
+
+    /// The fields that a word of a command becomes.
+    pub(super) fn fields(&mut self, word: &str) -> Vec<Value> {
+        let words = self.braces(word);
+        let mut fields = Vec::new();
+        for word in words {
+            let segments = self.segments(&word);
+            self.split(segments, &mut fields);
+        }
+        fields
+    }
+
+    pub(super) fn here_document(&mut self, text: &str) -> Value {
+        let context = Context {
+            is_quoted: true,
+            splits: false,
+        };
+        let mut segments = Vec::new();
+        match parse::here_document(text, &self.options()) {
+            Some(pieces) => self.pieces(pieces, context, &mut segments),
+            None => return Value::unknown(),
+        }
+        joined(segments)
+    }
+
+    /// Whether a value matches a pattern, if that can be known.
+    pub(super) fn matches_pattern(&mut self, value: &Value, pattern: &str) -> Option<bool> {
+        let pattern = self.pattern(pattern)?;
+        if !pattern.is_empty() && pattern.iter().all(|character| *character == ('*', false)) {
+            return Some(true);
+        }
+        let text: Vec<char> = value.complete()?.chars().collect();
+        (text.len() * pattern.len() <= MOST_MATCHING).then(|| pattern::matches(&pattern, &text))
+    }
+
+    fn pattern(&mut self, word: &str) -> Option<Vec<Character>> {
+        let mut pattern = Vec::new();
+        for segment in self.segments(word) {
+            if let Segment::Text { value, is_quoted, .. } = segment {
+                pattern.extend(value.complete()?.chars().map(|character| (character, is_quoted)));
+            }
+        }
+        Some(pattern)
+    }
+
+    fn segments(&mut self, word: &str) -> Vec<Segment> {
+        let context = Context {
+            is_quoted: false,
+            splits: false,
+        };
+        let mut segments = Vec::new();
+        self.word(word, context, &mut segments);
+        segments
+    }
+
+    fn word(&mut self, word: &str, context: Context, out: &mut Vec<Segment>) {
+        match parse::word(word, &self.options()) {
+            Some(pieces) => {
+                let mut nested = std::mem::take(out);
+                let mut is_done = false;
+                self.nested(|shell| {
+                    shell.pieces(pieces, context, &mut nested);
+                    is_done = true;
+                });
+                *out = nested;
+                if !is_done {
+                    push(out, Value::unknown(), context);
+                }
+            }
+            None => push(out, Value::unknown(), context),
+        }
+    }
+
+    fn pieces(&mut self, pieces: Vec<WordPieceWithSource>, context: Context, out: &mut Vec<Segment>) {
+        let quoted = Context {
+            is_quoted: true,
+            splits: false,
+        };
+        for piece in pieces {
+            match piece.piece {
+                WordPiece::Text(text) => push(out, Value::known(text), context),
+                WordPiece::SingleQuotedText(text) if context.is_quoted => {
+                    // Between double quotes, single ones are characters like others.
+                    push(out, Value::known(format!("'{text}'")), context);
+                }
+                WordPiece::SingleQuotedText(text) => push(out, Value::known(text), quoted),
+                WordPiece::AnsiCQuotedText(text) => push(out, ansi_c(&text), quoted),
+                WordPiece::EscapeSequence(text) => {
+                    let character = text.strip_prefix('\\').unwrap_or(&text);
+                    push(out, Value::known(character.trim_end_matches('\n')), quoted);
+                }
+                WordPiece::DoubleQuotedSequence(pieces) | WordPiece::GettextDoubleQuotedSequence(pieces) => {
+                    if pieces.is_empty() {
+                        push(out, Value::default(), quoted);
+                    }
+                    self.pieces(pieces, quoted, out);
+                }
+                WordPiece::TildeExpansion(tilde) => {
+                    let value = self.tilde(&tilde);
+                    push(out, value, quoted);
+                }
+                WordPiece::ParameterExpansion(expression) => self.parameter(expression, context, out),
+                WordPiece::CommandSubstitution(text) | WordPiece::BackquotedCommandSubstitution(text) => {
+                    let value = self.substitution(&text);
+                    push(
+                        out,
+                        value,
+                        Context {
+                            splits: true,
+                            ..context
+                        },
+                    );
+                }
+                WordPiece::ArithmeticExpression(expression) => {
+                    let value = self.arithmetic(&expression.value);
+                    let value = value.map_or_else(Value::unknown, |value| Value::known(value.to_string()));
+                    push(
+                        out,
+                        value,
+                        Context {
+                            splits: true,
+                            ..context
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    fn tilde(&self, tilde: &TildeExpr) -> Value {
+        match tilde {
+            TildeExpr::Home => match self.state.variables.get("HOME") {
+                Some(home) => home.value.clone(),
+                None => Value::unknown(),
+            },
+            TildeExpr::WorkingDir => self.state.directory.clone(),
+            _ => Value::unknown(),
+        }
+    }
+
+    /// What a command prints, without the newlines at its end.
+    fn substitution(&mut self, text: &str) -> Value {
+        let outer = self.output.replace(Value::default());
+        let input = self.input.take();
+        self.subshell(|shell| shell.text(text));
+        let printed = std::mem::replace(&mut self.output, outer);
+        self.input = input;
+        self.substituted = Some(self.state.status);
+        let mut value = printed.unwrap_or_else(Value::unknown);
+        value.text.truncate(value.text.trim_end_matches('\n').len());
+        value
+    }
+
+    /// The value of a parameter; `None` if it is not set.
+    fn lookup(&mut self, parameter: &Parameter) -> Option<Value> {
+        match parameter {
+            Parameter::Positional(0) | Parameter::Special(SpecialParameter::ShellName) => Some(self.state.name.clone()),
+            Parameter::Positional(number) => self.state.arguments.get(*number as usize - 1).cloned(),
+            Parameter::Special(special) => self.special(special),
+            Parameter::Named(name) => self.variable(name),
+            Parameter::NamedWithIndex { name, index } => {
+                let number: Option<usize> = index.parse().ok();
+                match (self.state.arrays.get(name), number) {
+                    (Some(array), Some(number)) => array.get(number).cloned(),
+                    (None, Some(0)) => self.variable(name),
+                    (None, Some(_)) if self.state.variables.contains_key(name) => None,
+                    _ => Some(Value::unknown()),
+                }
+            }
+            Parameter::NamedWithAllIndices { name, .. } => match self.state.arrays.get(name) {
+                Some(array) => Some(words(array)),
+                None => self.variable(name),
+            },
+        }
+    }
+
+    fn special(&self, special: &SpecialParameter) -> Option<Value> {
+        let arguments = &self.state.arguments;
+        Some(match special {
+            SpecialParameter::AllPositionalParameters { .. } if arguments.is_empty() => return None,
+            SpecialParameter::AllPositionalParameters { .. } => words(arguments),
+            SpecialParameter::PositionalParameterCount => {
+                if arguments.iter().all(|argument| argument.is_complete) {
+                    Value::known(arguments.len().to_string())
+                } else {
+                    Value::unknown()
+                }
+            }
+            SpecialParameter::LastExitStatus if self.state.status == Some(true) => Value::known("0"),
+            _ => Value::unknown(),
+        })
+    }
+
+    fn variable(&self, name: &str) -> Option<Value> {
+        if let Some(array) = self.state.arrays.get(name) {
+            return array.first().cloned();
+        }
+        if name == "BASH_SOURCE" {
+            return (!self.is_posix).then(|| self.state.source.clone());
+        }
+        let variable = self.state.variables.get(name).map(|variable| variable.value.clone());
+        if variable.is_none() && (SET_BY_SHELL.contains(&name) || self.state.is_clouded) {
+            return Some(Value::unknown());
+        }
+        if self.state.is_clouded {
+            return variable.map(|value| Value {
+                is_complete: false,
+                ..value
+            });
+        }
+        variable
+    }
+
+    /// The value that an expansion is about: that of the parameter, or of the variable that it names.
+    fn subject(&mut self, parameter: &Parameter, is_indirect: bool) -> Option<Value> {
+        let value = self.lookup(parameter);
+        if !is_indirect {
+            return value;
+        }
+        match value?.complete() {
+            Some(name) => self.variable(name),
+            None => Some(Value::unknown()),
+        }
+    }
+
+    fn parameter(&mut self, expression: ParameterExpr, context: Context, out: &mut Vec<Segment>) {
+        let split = Context {
+            splits: true,
+            ..context
+        };
+        match expression {
+            ParameterExpr::Parameter {
+                parameter,
+                indirect: false,
+            } if self.elements(&parameter, context, out) => {}
+            ParameterExpr::Parameter { parameter, indirect } => {
+                let value = self.subject(&parameter, indirect).unwrap_or_default();
+                push(out, value, split);
+            }
+            ParameterExpr::UseDefaultValues {
+                parameter,
+                indirect,
+                test_type,
+                default_value,
+            } => {
+                let value = self.subject(&parameter, indirect);
+                match is_present(value.as_ref(), &test_type) {
+                    Some(true) if self.elements(&parameter, context, out) => {}
+                    Some(true) => push(out, value.unwrap_or_default(), split),
+                    Some(false) => self.word(&default_value.unwrap_or_default(), split, out),
+                    None => {
+                        let other = self.value(&default_value.unwrap_or_default());
+                        push(out, value.unwrap_or_default().either(other), split);
+                    }
+                }
+            }
+            ParameterExpr::AssignDefaultValues {
+                parameter,
+                indirect,
+                test_type,
+                default_value,
+            } => {
+                let value = self.subject(&parameter, indirect);
+                let value = match is_present(value.as_ref(), &test_type) {
+                    Some(true) => value.unwrap_or_default(),
+                    present => {
+                        let mut other = self.value(&default_value.unwrap_or_default());
+                        if present.is_none() {
+                            other = value.unwrap_or_default().either(other);
+                        }
+                        if let Parameter::Named(name) = &parameter {
+                            self.set(name, other.clone(), false);
+                        }
+                        other
+                    }
+                };
+                push(out, value, split);
+            }
+            ParameterExpr::UseAlternativeValue {
+                parameter,
+                indirect,
+                test_type,
+                alternative_value,
+            } => {
+                let value = self.subject(&parameter, indirect);
+                match is_present(value.as_ref(), &test_type) {
+                    Some(true) => self.word(&alternative_value.unwrap_or_default(), split, out),
+                    Some(false) => {}
+                    None => {
+                        let mut other = self.value(&alternative_value.unwrap_or_default());
+                        other.is_complete = false;
+                        push(out, other, split);
+                    }
+                }
+            }
+            ParameterExpr::IndicateErrorIfNullOrUnset {
+                parameter,
+                indirect,
+                test_type,
+                ..
+            } => {
+                let value = self.subject(&parameter, indirect);
+                if is_present(value.as_ref(), &test_type) == Some(false) {
+                    self.state.flow = super::run::Flow::Exit;
+                    self.state.status = Some(false);
+                }
+                push(out, value.unwrap_or_default(), split);
+            }
+            other => {
+                let value = self.transformed(other).unwrap_or_else(Value::unknown);
+                push(out, value, split);
+            }
+        }
+    }
+
+    /// `$@`, `$*` and all elements of an array: a field for each. Whether it was one of these.
+    fn elements(&mut self, parameter: &Parameter, context: Context, out: &mut Vec<Segment>) -> bool {
+        let (values, is_one) = match parameter {
+            Parameter::Special(SpecialParameter::AllPositionalParameters { concatenate }) => {
+                (self.state.arguments.clone(), *concatenate)
+            }
+            Parameter::NamedWithAllIndices { name, concatenate } => match self.state.arrays.get(name) {
+                Some(array) => (array.clone(), *concatenate),
+                None => return false,
+            },
+            _ => return false,
+        };
+        if is_one && context.is_quoted {
+            push(out, words(&values), context);
+            return true;
+        }
+        for (number, value) in values.into_iter().enumerate() {
+            if number > 0 {
+                out.push(Segment::Break);
+            }
+            push(
+                out,
+                value,
+                Context {
+                    splits: !context.is_quoted,
+                    ..context
+                },
+            );
+        }
+        true
+    }
+
+    /// The expansions that make another text of a value.
+    fn transformed(&mut self, expression: ParameterExpr) -> Option<Value> {
+        let (parameter, indirect) = subject_of(&expression)?;
+        let value = self.subject(&parameter, indirect).unwrap_or_default();
+        let text: Vec<char> = value.complete()?.chars().collect();
+        let known = |text: String| Some(Value::known(text));
+        match expression {
+            ParameterExpr::ParameterLength { .. } => known(text.len().to_string()),
+            ParameterExpr::RemoveSmallestSuffixPattern { pattern, .. } => {
+                let pattern = self.affordable(pattern, &text)?;
+                known(pattern::without_suffix(&pattern, &text, false))
+            }
+            ParameterExpr::RemoveLargestSuffixPattern { pattern, .. } => {
+                let pattern = self.affordable(pattern, &text)?;
+                known(pattern::without_suffix(&pattern, &text, true))
+            }
+            ParameterExpr::RemoveSmallestPrefixPattern { pattern, .. } => {
+                let pattern = self.affordable(pattern, &text)?;
+                known(pattern::without_prefix(&pattern, &text, false))
+            }
+            ParameterExpr::RemoveLargestPrefixPattern { pattern, .. } => {
+                let pattern = self.affordable(pattern, &text)?;
+                known(pattern::without_prefix(&pattern, &text, true))
+            }
+            ParameterExpr::ReplaceSubstring {
+                pattern,
+                replacement,
+                match_kind,
+                ..
+            } => {
+                let pattern = self.affordable(Some(pattern), &text)?;
+                let with = self.value(&replacement.unwrap_or_default());
+                let with = with.complete()?;
+                match match_kind {
+                    SubstringMatchKind::FirstOccurrence => known(pattern::replaced(&pattern, &text, with, false)),
+                    SubstringMatchKind::Anywhere => known(pattern::replaced(&pattern, &text, with, true)),
+                    SubstringMatchKind::Prefix | SubstringMatchKind::Suffix => None,
+                }
+            }
+            ParameterExpr::Substring { offset, length, .. } => {
+                let offset = usize::try_from(self.arithmetic(&offset.value)?).ok()?;
+                let length = match length {
+                    Some(length) => usize::try_from(self.arithmetic(&length.value)?).ok()?,
+                    None => text.len(),
+                };
+                known(text.iter().skip(offset).take(length).collect())
+            }
+            ParameterExpr::UppercasePattern { pattern: None, .. } => {
+                known(text.iter().collect::<String>().to_uppercase())
+            }
+            ParameterExpr::LowercasePattern { pattern: None, .. } => {
+                known(text.iter().collect::<String>().to_lowercase())
+            }
+            _ => None,
+        }
+    }
+
+    /// A pattern, if applying it at every place of a text is not too much work.
+    fn affordable(&mut self, pattern: Option<String>, text: &[char]) -> Option<Vec<Character>> {
+        let pattern = self.pattern(&pattern.unwrap_or_default())?;
+        let work = text
+            .len()
+            .saturating_mul(text.len())
+            .saturating_mul(pattern.len().max(1));
+        (work <= MOST_MATCHING).then_some(pattern)
+    }
+
+    fn split(&self, segments: Vec<Segment>, fields: &mut Vec<Value>) {
+        let separators = match self.state.variables.get("IFS") {
+            Some(variable) => variable.value.text.clone(),
+            None => " \t\n".to_owned(),
+        };
+        let mut current: Option<Value> = None;
+        for segment in segments {
+            let Segment::Text {
+                value,
+                is_quoted,
+                splits,
+            } = segment
+            else {
+                fields.extend(current.take());
+                continue;
+            };
+            if is_quoted || !splits {
+                let has_pattern = !is_quoted && is_pattern(&value.text);
+                let current = current.get_or_insert_default();
+                current.push(&value);
+                current.is_complete &= !has_pattern;
+                continue;
+            }
+            let has_pattern = is_pattern(&value.text);
+            for character in value.text.chars() {
+                if !separators.contains(character) {
+                    let current = current.get_or_insert_default();
+                    current.push_str(character.encode_utf8(&mut [0; 4]));
+                    current.is_complete &= !has_pattern;
+                } else if character.is_whitespace() {
+                    fields.extend(current.take());
+                } else {
+                    fields.push(current.take().unwrap_or_default());
+                }
+            }
+            if !value.is_complete {
+                current.get_or_insert_default().is_complete = false;
+            }
+        }
+        fields.extend(current);
+    }
+
+    fn braces(&self, word: &str) -> Vec<String> {
+        if self.is_posix || !word.contains('{') || !(word.contains(',') || word.contains("..")) {
+            return vec![word.to_owned()];
+        }
+        match word::parse_brace_expansions(word, &self.options()) {
+            Ok(Some(parts)) => brace_words(&parts).unwrap_or_else(|| vec![word.to_owned()]),
+            _ => vec![word.to_owned()],
+        }
+    }
+
+    /// The value of an arithmetic expression. Assignments in it are carried out.
+    pub(super) fn arithmetic(&mut self, expression: &str) -> Option<i64> {
+        let expanded = self.here_document(expression);
+        let result = expanded
+            .complete()
+            .filter(|text| text.len() <= LONGEST_EXPRESSION)
+            .and_then(|text| brush_parser::arithmetic::parse(text).ok())
+            .and_then(|expression| self.evaluated(&expression));
+        if result.is_none() {
+            self.forget_assigned(expression);
+        }
+        result
+    }
+
+    fn evaluated(&mut self, expression: &ArithmeticExpr) -> Option<i64> {
+        match expression {
+            ArithmeticExpr::Literal(value) => Some(*value),
+            ArithmeticExpr::Reference(ArithmeticTarget::Variable(name)) => match self.variable(name) {
+                None => Some(0),
+                Some(value) => match value.complete()?.trim() {
+                    "" => Some(0),
+                    text => text.parse().ok(),
+                },
+            },
+            ArithmeticExpr::UnaryOp(operator, operand) => {
+                let operand = self.evaluated(operand)?;
+                match operator {
+                    UnaryOperator::UnaryPlus => Some(operand),
+                    UnaryOperator::UnaryMinus => operand.checked_neg(),
+                    UnaryOperator::BitwiseNot => Some(!operand),
+                    UnaryOperator::LogicalNot => Some(i64::from(operand == 0)),
+                }
+            }
+            ArithmeticExpr::BinaryOp(operator, left, right) => {
+                let left = self.evaluated(left)?;
+                let right = self.evaluated(right)?;
+                binary(*operator, left, right)
+            }
+            ArithmeticExpr::Assignment(ArithmeticTarget::Variable(name), value) => {
+                let value = self.evaluated(value)?;
+                self.set(name, Value::known(value.to_string()), false);
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn binary(operator: BinaryOperator, left: i64, right: i64) -> Option<i64> {
+    match operator {
+        BinaryOperator::Add => left.checked_add(right),
+        BinaryOperator::Subtract => left.checked_sub(right),
+        BinaryOperator::Multiply => left.checked_mul(right),
+        BinaryOperator::Divide => left.checked_div(right),
+        BinaryOperator::Modulo => left.checked_rem(right),
+        BinaryOperator::LessThan => Some(i64::from(left < right)),
+        BinaryOperator::LessThanOrEqualTo => Some(i64::from(left <= right)),
+        BinaryOperator::GreaterThan => Some(i64::from(left > right)),
+        BinaryOperator::GreaterThanOrEqualTo => Some(i64::from(left >= right)),
+        BinaryOperator::Equals => Some(i64::from(left == right)),
+        BinaryOperator::NotEquals => Some(i64::from(left != right)),
+        _ => None,
+    }
+}
+
+/// Whether the shell would look for file names that a word matches.
+fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?']) || text.split_once('[').is_some_and(|(_, after)| after.contains(']'))
+}
+
+fn push(out: &mut Vec<Segment>, value: Value, context: Context) {
+    out.push(Segment::Text {
+        value,
+        is_quoted: context.is_quoted,
+        splits: context.splits && !context.is_quoted,
+    });
+}
+
+fn joined(segments: Vec<Segment>) -> Value {
+    let mut result = Value::default();
+    for segment in segments {
+        match segment {
+            Segment::Text { value, .. } => result.push(&value),
+            Segment::Break => result.push_str(" "),
+        }
+    }
+    result
+}
+
+fn words(values: &[Value]) -> Value {
+    let mut result = Value::default();
+    for (number, value) in values.iter().enumerate() {
+        if number > 0 {
+            result.push_str(" ");
+        }
+        result.push(value);
+    }
+    result
+}
+
+/// Whether a value counts as set, if that can be known.
+fn is_present(value: Option<&Value>, test: &ParameterTestType) -> Option<bool> {
+    match (value, test) {
+        (None, _) => Some(false),
+        (Some(value), _) if !value.is_complete => None,
+        (Some(value), ParameterTestType::UnsetOrNull) => Some(!value.text.is_empty()),
+        (Some(_), ParameterTestType::Unset) => Some(true),
+    }
+}
+
+fn subject_of(expression: &ParameterExpr) -> Option<(Parameter, bool)> {
+    match expression {
+        ParameterExpr::ParameterLength { parameter, indirect }
+        | ParameterExpr::RemoveSmallestSuffixPattern {
+            parameter, indirect, ..
+        }
+        | ParameterExpr::RemoveLargestSuffixPattern {
+            parameter, indirect, ..
+        }
+        | ParameterExpr::RemoveSmallestPrefixPattern {
+            parameter, indirect, ..
+        }
+        | ParameterExpr::RemoveLargestPrefixPattern {
+            parameter, indirect, ..
+        }
+        | ParameterExpr::Substring {
+            parameter, indirect, ..
+        }
+        | ParameterExpr::UppercasePattern {
+            parameter, indirect, ..
+        }
+        | ParameterExpr::LowercasePattern {
+            parameter, indirect, ..
+        }
+        | ParameterExpr::ReplaceSubstring {
+            parameter, indirect, ..
+        } => Some((parameter.clone(), *indirect)),
+        _ => None,
+    }
+}
+
+/// The text of `$'…'` (bash's manual, "ANSI-C Quoting").
+fn ansi_c(text: &str) -> Value {
+    let mut result = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            result.push(character);
+            continue;
+        }
+        result.push(match characters.next() {
+            Some('n') => '\n',
+            Some('t') => '\t',
+            Some('r') => '\r',
+            Some('e' | 'E') => '\u{1b}',
+            Some(other @ ('\\' | '\'' | '"' | '?')) => other,
+            _ => return Value::unknown(),
+        });
+    }
+    Value::known(result)
+}
+
+/// All words that braces stand for; `None` if there are too many.
+fn brace_words(parts: &[BraceExpressionOrText]) -> Option<Vec<String>> {
+    let mut words = vec![String::new()];
+    for part in parts {
+        let choices = match part {
+            BraceExpressionOrText::Text(text) => vec![text.clone()],
+            BraceExpressionOrText::Expr(members) => {
+                let mut choices = Vec::new();
+                for member in members {
+                    match member {
+                        BraceExpressionMember::Child(parts) => choices.extend(brace_words(parts)?),
+                        BraceExpressionMember::NumberSequence { start, end, increment } => {
+                            let step = usize::try_from(increment.unsigned_abs().max(1)).ok()?;
+                            let range = (*start).min(*end)..=(*start).max(*end);
+                            let mut numbers: Vec<String> = range
+                                .step_by(step)
+                                .take(MOST_WORDS + 1)
+                                .map(|number| number.to_string())
+                                .collect();
+                            if start > end {
+                                numbers.reverse();
+                            }
+                            choices.extend(numbers);
+                        }
+                        BraceExpressionMember::CharSequence { .. } => return None,
+                    }
+                }
+                choices
+            }
+        };
+        if words.len().checked_mul(choices.len())? > MOST_WORDS {
+            return None;
+        }
+        words = words
+            .iter()
+            .flat_map(|word| choices.iter().map(move |choice| format!("{word}{choice}")))
+            .collect();
+    }
+    Some(words)
+}

@@ -1,0 +1,380 @@
+//! Shell scripts, read without running them: what they set, what they start with which environment, and the commands that
+//! they call. The parser is brush's, the evaluation follows POSIX.1-2017 (Shell Command Language) and bash's manual.
+
+mod builtin;
+mod commands;
+mod expand;
+mod parse;
+mod pattern;
+mod run;
+mod test;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use value::{Value, Variable};
+
+use commands::Commands;
+use run::Shell;
+
+/// The shells whose scripts are read, and whether one is a POSIX shell without bash's extensions. Lambda's `sh` is bash in
+/// POSIX mode.
+const SHELLS: [(&str, bool); 6] = [
+    ("sh", true),
+    ("dash", true),
+    ("ash", true),
+    ("bash", false),
+    ("ksh", false),
+    ("zsh", false),
+];
+
+/// What a script can see of files.
+pub trait Files: Sync {
+    /// What lies at an absolute path, with links followed; `None` if that is not known.
+    fn kind(&self, path: &str) -> Option<FileKind>;
+    /// The text of the file at an absolute path, if it is known.
+    fn text(&self, path: &str) -> Option<String>;
+    /// The absolute path with all links followed, as `readlink -f` prints it; `None` if that is not known.
+    fn real(&self, path: &str) -> Option<String>;
+}
+
+/// What may lie at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// Nothing.
+    Missing,
+    /// A regular file.
+    File {
+        /// Whether it can be executed.
+        is_executable: bool,
+    },
+    /// A directory.
+    Directory,
+}
+
+/// Files of which nothing is known.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn kind(&self, _: &str) -> Option<FileKind> {
+        None
+    }
+
+    fn text(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn real(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// How a script is started.
+#[derive(Debug, Clone)]
+pub struct Start<'a> {
+    /// Its path, which is `$0`.
+    pub path: &'a str,
+    /// Its arguments.
+    pub arguments: &'a [Value],
+    /// The directory it is started in.
+    pub directory: Value,
+    /// Its environment.
+    pub environment: &'a BTreeMap<String, Value>,
+    /// How many scripts deep it is.
+    depth: usize,
+}
+
+/// A process that a script starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// The program: by its absolute path where a file is known there, else as the script has it.
+    pub program: Value,
+    /// What follows the program.
+    pub arguments: Vec<Value>,
+    /// The environment.
+    pub environment: BTreeMap<String, Value>,
+    /// The directory it is started in.
+    pub directory: Value,
+    /// Whether the script starts it in any case, as far as conditions are known.
+    pub is_certain: bool,
+    /// Whether nothing that could not be read may have changed the environment.
+    pub is_complete: bool,
+    /// The script that starts it.
+    pub by: String,
+}
+
+/// What a script does.
+#[derive(Debug, Clone, Default)]
+pub struct Run {
+    /// The variables at its end.
+    pub variables: BTreeMap<String, Variable>,
+    /// What it starts, itself and by other scripts, in order.
+    pub started: Vec<Started>,
+    /// The other scripts that it reads or starts, by absolute paths.
+    pub read: BTreeSet<String>,
+    /// Whether nothing that could not be read may have changed variables.
+    pub is_complete: bool,
+}
+
+/// The text of a shell script.
+#[derive(Debug, Clone, Copy)]
+pub struct Script<'a> {
+    text: &'a str,
+    is_posix: bool,
+}
+
+impl<'a> Script<'a> {
+    /// A script that a shell runs, by its first line; a text without one is read by the shell that sources it.
+    pub fn of(text: &'a str) -> Option<Self> {
+        let is_posix = match command(text) {
+            Some(command) => {
+                let name = command.rsplit('/').next().unwrap_or_default();
+                SHELLS.iter().find(|(shell, _)| *shell == name)?.1
+            }
+            None => false,
+        };
+        Some(Self { text, is_posix })
+    }
+
+    /// Carries the script out without running anything.
+    pub fn run(&self, start: &Start<'_>, files: &dyn Files) -> Run {
+        let run = parse::with_stack(|| {
+            let mut shell = Shell::new(start, self.is_posix, files);
+            shell.text(self.text);
+            Run {
+                variables: shell.state.variables,
+                started: shell.started,
+                read: shell.read,
+                is_complete: !shell.state.is_clouded,
+            }
+        });
+        run.unwrap_or_default()
+    }
+}
+
+impl<'a> Start<'a> {
+    /// The start of a script with this path and environment in this directory, without arguments.
+    pub fn new(path: &'a str, directory: &str, environment: &'a BTreeMap<String, Value>) -> Self {
+        Self {
+            path,
+            arguments: &[],
+            directory: Value::known(directory),
+            environment,
+            depth: 0,
+        }
+    }
+}
+
+/// Carries out the assignments of a script of which only the text is known. Variables that depend on commands are left out; of
+/// a search path (`PATH`, `LD_LIBRARY_PATH`), what is known of it counts.
+pub fn source(script: &str, environment: &mut BTreeMap<String, String>) {
+    let known: BTreeMap<String, Value> = environment
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::known(value)))
+        .collect();
+    let script = Script {
+        text: script,
+        is_posix: false,
+    };
+    let run = script.run(&Start::new("", "/", &known), &NoFiles);
+    for (name, variable) in run.variables {
+        if variable.value.is_complete || name.ends_with("PATH") {
+            environment.insert(name, variable.value.text);
+        } else {
+            environment.remove(&name);
+        }
+    }
+}
+
+fn is_shell(name: &str) -> bool {
+    SHELLS.iter().any(|(shell, _)| *shell == name)
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The program in a script's first line.
+pub fn interpreter(script: &str) -> Option<&str> {
+    script.strip_prefix("#!")?.lines().next()?.split_whitespace().next()
+}
+
+/// The program that reads a script: the one in its first line or, where that is `env`, the one that `env` starts.
+pub fn command(script: &str) -> Option<&str> {
+    let program = interpreter(script)?;
+    if program.rsplit('/').next() != Some("env") {
+        return Some(program);
+    }
+    let line = script.lines().next()?;
+    let mut words = line.trim_start_matches("#!").split_whitespace().skip(1);
+    // env takes the first word that is neither an option nor an assignment.
+    words.find(|word| !word.starts_with('-') && !word.contains('='))
+}
+
+/// The commands of the system that a script calls by a plain name or path, sorted; those that depend on a variable are left
+/// out, and so is what the script defines itself.
+///
+/// Branches are not judged: a command in one that is never taken counts, too.
+pub fn commands(script: &str) -> BTreeSet<String> {
+    let found = parse::with_stack(|| {
+        let mut reader = Commands::default();
+        reader.text(script);
+        (reader.found, reader.functions)
+    });
+    let (mut found, functions) = found.unwrap_or_default();
+    found.retain(|name| !functions.contains(name));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(script: &str, expected: &str) {
+        let mut environment = BTreeMap::from([
+            ("R_HOME".to_owned(), "/opt/R".to_owned()),
+            ("LD_LIBRARY_PATH".to_owned(), "/lib64".to_owned()),
+        ]);
+        source(script, &mut environment);
+        assert_eq!(environment["LD_LIBRARY_PATH"], expected, "{script}");
+    }
+
+    #[test]
+    fn assignments_and_conditions_are_carried_out() {
+        check(
+            "LD_LIBRARY_PATH=${R_HOME}/lib:$LD_LIBRARY_PATH\nexport LD_LIBRARY_PATH",
+            "/opt/R/lib:/lib64",
+        );
+        check("export LD_LIBRARY_PATH=\"/a\"", "/a");
+        check(": ${X=${R_HOME}/x}\nLD_LIBRARY_PATH=\"${X}\"", "/opt/R/x");
+        check("# LD_LIBRARY_PATH=/no\necho LD_LIBRARY_PATH=/no", "/lib64");
+        check(
+            "if test -n \"${NONE}\"; then LD_LIBRARY_PATH=/a; else LD_LIBRARY_PATH=/b; fi",
+            "/b",
+        );
+        check(
+            "if [ -z \"$NONE\" ]; then\n LD_LIBRARY_PATH=/a\nelse\n LD_LIBRARY_PATH=/b\nfi",
+            "/a",
+        );
+        check(
+            "if false; then\nif test -z \"\"; then\nLD_LIBRARY_PATH=/a\nfi\nfi",
+            "/lib64",
+        );
+        check("LD_LIBRARY_PATH=/a:${NONE:-/d}:${R_HOME+set}", "/a:/d:set");
+    }
+
+    #[test]
+    fn commands_are_told_from_everything_else() {
+        let called = |script: &str| commands(script).into_iter().collect::<Vec<_>>().join(" ");
+        for (script, expected) in [
+            ("curl -sS x | grep y && tr -d z", "curl grep tr"),
+            (
+                "run_arch=`uname -m`\nx=$(basename \"$(dirname /a)\")",
+                "basename dirname uname",
+            ),
+            ("if test -x /usr/bin/env; then /usr/bin/env a; fi", "/usr/bin/env"),
+            (
+                "usage=\"\nUsage: R [options]\n  -h, --help; perl\n\"\necho \"${usage}\"",
+                "",
+            ),
+            (
+                "case \"${x}\" in\n linux*) which a ;;\n perl|python) ;;\n *) sed b ;;\nesac\nfind",
+                "find sed which",
+            ),
+            ("cat <<EOF\nperl\nEOF\nhead", "cat head"),
+            ("A=1 B=\"x y\" exec tar x", "tar"),
+            ("warn () { logger \"$1\"; }\nwarn a # perl", "logger"),
+            ("${R_binary} x; \"$y\" z; for i in perl python; do wc $i; done", "wc"),
+            ("x > perl 2>&1 < python", "x"),
+            ("while ! mktemp; do sleep 1; done", "mktemp sleep"),
+        ] {
+            assert_eq!(called(script), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn hostile_scripts_do_no_harm() {
+        for script in [
+            "`",
+            "\"`\"",
+            "$((",
+            "<<",
+            "<<<",
+            "\\",
+            "'",
+            "a\\",
+            ";;;",
+            "case in",
+            "é",
+            "$(".repeat(10_000).as_str(),
+        ] {
+            commands(script);
+        }
+        for script in [
+            "if",
+            "fi fi fi",
+            "else",
+            "${",
+            "A=${",
+            "=x",
+            "A=$",
+            "A=${B=${B=${B",
+            "é=ü",
+            "if test -n $",
+            &format!("A=xxxxxxxx\n{}", "A=$A$A$A\n".repeat(1000)),
+        ] {
+            let mut environment = BTreeMap::new();
+            source(script, &mut environment);
+            assert!(environment.values().all(|value| value.len() <= 32 << 10));
+        }
+    }
+
+    #[test]
+    fn what_nests_takes_neither_time_nor_stack() {
+        for (open, close) in [
+            ("$(", ")"),
+            ("( ", ")"),
+            ("{ ", "; }"),
+            ("if a; then ", "; fi"),
+            ("while a; do ", "; done"),
+            ("case a in b) ", ";; esac"),
+            ("A=\"${B:-", "}\""),
+            ("! ", ""),
+            ("for i in x; do ", "; done"),
+            ("cat <<E\n$((", "))\nE\n"),
+            ("[[ ( ", " ) ]]"),
+        ] {
+            for depth in [5, 60, 5000] {
+                let script = format!("{}x{}", open.repeat(depth), close.repeat(depth));
+                commands(&script);
+                source(&script, &mut BTreeMap::new());
+                source(&open.repeat(depth), &mut BTreeMap::new());
+            }
+        }
+    }
+
+    #[test]
+    fn the_ldpaths_of_r_puts_its_own_lib_first() {
+        let script = r#"
+: ${JAVA_HOME=}
+: ${R_JAVA_LD_LIBRARY_PATH=}
+if test -n "/usr/local/lib"; then
+: ${R_LD_LIBRARY_PATH=${R_HOME}/lib:/usr/local/lib}
+else
+: ${R_LD_LIBRARY_PATH=${R_HOME}/lib}
+fi
+if test -n "${R_JAVA_LD_LIBRARY_PATH}"; then
+  R_LD_LIBRARY_PATH="${R_LD_LIBRARY_PATH}:${R_JAVA_LD_LIBRARY_PATH}"
+fi
+if test -z "${LD_LIBRARY_PATH}"; then
+  LD_LIBRARY_PATH="${R_LD_LIBRARY_PATH}"
+else
+  LD_LIBRARY_PATH="${R_LD_LIBRARY_PATH}:${LD_LIBRARY_PATH}"
+fi
+export LD_LIBRARY_PATH
+"#;
+        check(script, "/opt/R/lib:/usr/local/lib:/lib64");
+    }
+}

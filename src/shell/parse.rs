@@ -1,0 +1,154 @@
+//! From the text of a script to its syntax tree, within bounds.
+//!
+//! The parser backtracks: each parenthesis and each `case` that is never closed can double the time that it needs, and so can a
+//! substitution in a word. What nests too deep is therefore found among the tokens, before it is parsed.
+
+use brush_parser::ast::Program;
+use brush_parser::word::{self, WordPieceWithSource};
+use brush_parser::{ParserOptions, Token, parse_tokens, uncached_tokenize_str};
+
+/// Of longer scripts only the beginning is parsed, in bytes.
+const LONGEST: usize = 64 << 10;
+
+/// How deep parentheses and `case` nest, and how deep they do with other compound commands. People write three or four.
+const DEEPEST_GROUP: usize = 6;
+const DEEPEST: usize = 64;
+
+/// How deep substitutions nest in a word, and how many a here-document has, of which the end of each is not known before.
+const DEEPEST_WORD: usize = 8;
+const MOST_IN_DOCUMENT: usize = 6;
+
+/// The stack of the thread that parses and evaluates, in bytes; of what is not used, none is ever mapped. Only command
+/// substitutions that nest through the whole of a script need more than a fraction of it.
+const STACK: usize = 256 << 20;
+
+/// How often a script is cut before an error.
+const MOST_TRIES: usize = 8;
+
+/// Runs something that parses where there is enough stack for it; `None` if that cannot be or it panics.
+pub(super) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        thread.ok()?.join().ok()
+    })
+}
+
+/// What a script consists of, and whether that is all of it. A shell reads line by line: what follows a syntax error is
+/// never run, and neither is what follows `exit`, such as an archive.
+pub(super) fn program(text: &str, is_posix: bool) -> Option<(Program, bool)> {
+    let options = ParserOptions {
+        posix_mode: is_posix,
+        ..ParserOptions::default()
+    };
+    let mut text = text;
+    let mut is_whole = true;
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text = &text[..text[..end].rfind('\n').unwrap_or(end)];
+        is_whole = false;
+    }
+    for _ in 0..MOST_TRIES {
+        // What cannot be parsed begins in this line; `None` where that is not known.
+        let line = match uncached_tokenize_str(text, &options.tokenizer_options()) {
+            Ok(tokens) => match check_nesting(&tokens) {
+                Nesting::TooDeep => return None,
+                Nesting::OpenFrom(line) => Some(line),
+                Nesting::Closed => match parse_tokens(&tokens, &options) {
+                    Ok(program) => return Some((program, is_whole)),
+                    Err(brush_parser::ParseError::ParsingNear(position)) => Some(position.line),
+                    Err(_) => None,
+                },
+            },
+            Err(_) => None,
+        };
+        let lines = text.lines().count();
+        // Where the place is not known, such as that of a quote that is never closed, half of the text is left out.
+        let kept = match line {
+            Some(line) if line <= lines => line.saturating_sub(1),
+            _ => lines / 2,
+        };
+        let end: usize = text.split_inclusive('\n').take(kept).map(str::len).sum();
+        text = &text[..end];
+        is_whole = false;
+    }
+    None
+}
+
+enum Nesting {
+    Closed,
+    /// What is opened in this line is never closed.
+    OpenFrom(usize),
+    TooDeep,
+}
+
+/// How tokens nest, which is at most as deep as it is found here.
+fn check_nesting(tokens: &[Token]) -> Nesting {
+    let mut groups: Vec<(&str, usize)> = Vec::new();
+    let mut others = 0_usize;
+    let mut before = "\n";
+    for token in tokens {
+        let is_after_operator = !before.is_empty();
+        let line = token.location().start.line;
+        match token {
+            Token::Operator(operator, _) => {
+                match operator.as_str() {
+                    "(" => groups.push(("(", line)),
+                    // In `case`, it may end a pattern.
+                    ")" if groups.last().is_some_and(|(opened, _)| *opened == "(") => {
+                        groups.pop();
+                    }
+                    _ => {}
+                }
+                before = operator;
+            }
+            Token::Word(word, _) => {
+                match word.as_str() {
+                    "case" => groups.push(("case", line)),
+                    "esac" if is_after_operator && groups.last().is_some_and(|(opened, _)| *opened == "case") => {
+                        groups.pop();
+                    }
+                    "if" | "while" | "until" | "for" | "select" | "{" | "!" | "coproc" | "[[" => others += 1,
+                    "fi" | "done" | "}" if is_after_operator => others = others.saturating_sub(1),
+                    "]]" => others = others.saturating_sub(1),
+                    _ => {}
+                }
+                before = "";
+            }
+        }
+        if groups.len() > DEEPEST_GROUP || others > DEEPEST {
+            return Nesting::TooDeep;
+        }
+    }
+    match groups.first() {
+        // `case` may be a word like others.
+        Some((_, line)) if groups.iter().all(|(opened, _)| *opened == "(") => Nesting::OpenFrom(*line),
+        _ => Nesting::Closed,
+    }
+}
+
+/// The pieces of a word; `None` if they nest too deep or cannot be told apart.
+pub(super) fn word(text: &str, options: &ParserOptions) -> Option<Vec<WordPieceWithSource>> {
+    let mut depth = 0_usize;
+    let mut last = ' ';
+    for character in text.chars() {
+        match character {
+            '{' | '(' if last == '$' || last == '(' => depth += 1,
+            '}' | ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST_WORD {
+            return None;
+        }
+        last = character;
+    }
+    word::parse(text, options).ok()
+}
+
+/// The pieces of a here-document; `None` if it has more substitutions than can be told apart in little time.
+pub(super) fn here_document(text: &str, options: &ParserOptions) -> Option<Vec<WordPieceWithSource>> {
+    let opened = text.matches("$(").count() + text.matches("${").count() + text.matches('`').count();
+    if opened > MOST_IN_DOCUMENT {
+        return None;
+    }
+    word::parse_heredoc(text, options).ok()
+}

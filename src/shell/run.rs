@@ -1,0 +1,775 @@
+//! Carries a script out as far as that is possible without running anything (POSIX.1-2017, Shell Command Language, and
+//! bash's manual): variables, conditions, functions, and which programs it starts with which environment.
+//!
+//! A condition that cannot be known is both true and false: both branches are followed, and what differs after them is a
+//! value that is not complete.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use brush_parser::ast::{
+    AndOr, AndOrList, CaseItem, CaseItemPostAction, Command, CompoundCommand, CompoundList, ElseClause, FunctionBody,
+    IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator,
+};
+
+use super::builtin::Locals;
+use super::value::{Value, Variable};
+use super::{Files, Script, Start, Started, parse};
+
+/// What bounds the work on a hostile script: commands carried out, how deep functions, substitutions and branches nest, turns of
+/// a loop, processes that are told of, variables, and bytes in all variables.
+const MOST_STEPS: usize = 20_000;
+const DEEPEST: usize = 100;
+const MOST_TURNS: usize = 64;
+const MOST_STARTED: usize = 256;
+const MOST_VARIABLES: usize = 1000;
+const MOST_BYTES: usize = 256 << 10;
+
+/// Exit status 0 (`Some(true)`), another one, or one that is not known.
+pub(super) type Status = Option<bool>;
+
+/// Where the script goes on after a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    Next,
+    /// Out of this many loops.
+    Break(usize),
+    /// To the next turn of the loop that is this many loops further out.
+    Continue(usize),
+    Return,
+    Exit,
+}
+
+/// What a subshell has a copy of.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) variables: BTreeMap<String, Variable>,
+    pub(super) arrays: BTreeMap<String, Vec<Value>>,
+    pub(super) functions: BTreeMap<String, Rc<FunctionBody>>,
+    /// Variables that `export` named before they were set.
+    pub(super) exported_later: BTreeSet<String>,
+    pub(super) directory: Value,
+    /// `$0` and what follows it.
+    pub(super) name: Value,
+    pub(super) arguments: Vec<Value>,
+    /// The file that is being read.
+    pub(super) source: Value,
+    pub(super) status: Status,
+    pub(super) flow: Flow,
+    /// `set -a` and `set -e`.
+    pub(super) exports_all: bool,
+    pub(super) exits_on_error: bool,
+    /// Whether something that cannot be read may have changed variables.
+    pub(super) is_clouded: bool,
+}
+
+pub(super) struct Shell<'f> {
+    pub(super) files: &'f dyn Files,
+    pub(super) state: State,
+    pub(super) started: Vec<Started>,
+    pub(super) read: BTreeSet<String>,
+    /// What commands print, while it is of interest.
+    pub(super) output: Option<Value>,
+    /// What the command that is carried out reads, if it is known.
+    pub(super) input: Option<Value>,
+    pub(super) is_posix: bool,
+    /// The status of the last command substitution of the command that is carried out.
+    pub(super) substituted: Option<Status>,
+    /// What the functions that are being called have of their own, and how many files are being sourced.
+    pub(super) locals: Vec<Locals>,
+    pub(super) sourced: usize,
+    /// How many of the conditions around are not known.
+    uncertain: usize,
+    /// How many commands around have a status that is looked at: `set -e` does not count there.
+    conditions: usize,
+    steps: usize,
+    depth: usize,
+}
+
+impl<'f> Shell<'f> {
+    pub(super) fn new(start: &Start<'_>, is_posix: bool, files: &'f dyn Files) -> Self {
+        let mut variables: BTreeMap<String, Variable> = start
+            .environment
+            .iter()
+            .map(|(name, value)| {
+                let variable = Variable {
+                    value: value.clone(),
+                    is_exported: true,
+                };
+                (name.clone(), variable)
+            })
+            .collect();
+        variables.entry("PWD".to_owned()).or_default().value = start.directory.clone();
+        let name = Value::known(start.path);
+        Self {
+            files,
+            state: State {
+                variables,
+                arrays: BTreeMap::new(),
+                functions: BTreeMap::new(),
+                exported_later: BTreeSet::new(),
+                directory: start.directory.clone(),
+                source: name.clone(),
+                name,
+                arguments: start.arguments.to_vec(),
+                status: Some(true),
+                flow: Flow::Next,
+                exports_all: false,
+                exits_on_error: false,
+                is_clouded: false,
+            },
+            started: Vec::new(),
+            read: BTreeSet::new(),
+            output: None,
+            input: None,
+            is_posix,
+            substituted: None,
+            locals: Vec::new(),
+            sourced: 0,
+            uncertain: 0,
+            conditions: 0,
+            steps: 0,
+            depth: start.depth,
+        }
+    }
+
+    /// Carries out a text; what of it cannot be parsed may change anything.
+    pub(super) fn text(&mut self, text: &str) {
+        match parse::program(text, self.is_posix) {
+            Some((program, is_whole)) => {
+                self.program(&program);
+                self.state.is_clouded |= !is_whole && self.state.flow == Flow::Next;
+            }
+            None => self.state.is_clouded = true,
+        }
+    }
+
+    pub(super) fn program(&mut self, program: &Program) {
+        for list in &program.complete_commands {
+            if self.state.flow == Flow::Next {
+                self.list(list);
+            }
+        }
+    }
+
+    /// Carries out something that nests, unless it nests too deep.
+    pub(super) fn nested(&mut self, work: impl FnOnce(&mut Self)) {
+        if self.depth >= DEEPEST || self.steps >= MOST_STEPS {
+            self.state.is_clouded = true;
+            self.state.status = None;
+            return;
+        }
+        self.depth += 1;
+        work(self);
+        self.depth -= 1;
+    }
+
+    pub(super) fn list(&mut self, list: &CompoundList) {
+        for item in &list.0 {
+            if self.state.flow != Flow::Next {
+                break;
+            }
+            match item.1 {
+                SeparatorOperator::Async => {
+                    self.subshell(|shell| shell.and_or(&item.0));
+                    self.state.status = Some(true);
+                }
+                SeparatorOperator::Sequence => self.and_or(&item.0),
+            }
+        }
+    }
+
+    fn and_or(&mut self, list: &AndOrList) {
+        let count = list.additional.len();
+        self.element(&list.first, count == 0);
+        for (number, next) in list.additional.iter().enumerate() {
+            if self.state.flow != Flow::Next {
+                break;
+            }
+            let (pipeline, wanted) = match next {
+                AndOr::And(pipeline) => (pipeline, true),
+                AndOr::Or(pipeline) => (pipeline, false),
+            };
+            let is_last = number + 1 == count;
+            match self.state.status {
+                Some(status) if status == wanted => self.element(pipeline, is_last),
+                Some(_) => {}
+                None => self.fork(
+                    |shell| shell.element(pipeline, is_last),
+                    |shell| shell.state.status = Some(!wanted),
+                ),
+            }
+        }
+    }
+
+    /// A pipeline of a list. The last one of it ends the script if it fails and `set -e` holds.
+    fn element(&mut self, pipeline: &Pipeline, is_last: bool) {
+        if is_last && !pipeline.bang {
+            self.pipeline(pipeline);
+            if self.state.exits_on_error && self.conditions == 0 && self.state.status == Some(false) {
+                self.state.flow = Flow::Exit;
+            }
+        } else {
+            self.conditions += 1;
+            self.pipeline(pipeline);
+            self.conditions -= 1;
+        }
+    }
+
+    fn pipeline(&mut self, pipeline: &Pipeline) {
+        self.steps += 1;
+        if let [command] = pipeline.seq.as_slice() {
+            self.command(command);
+        } else {
+            let last = pipeline.seq.len() - 1;
+            let mut input = self.input.take();
+            for (number, command) in pipeline.seq.iter().enumerate() {
+                let output = self.output.take();
+                self.output = if number == last {
+                    output.clone()
+                } else {
+                    Some(Value::default())
+                };
+                self.input = input.take();
+                self.subshell(|shell| shell.command(command));
+                if number < last {
+                    input = self.output.take();
+                    self.output = output;
+                }
+            }
+            self.input = None;
+        }
+        if pipeline.bang {
+            self.state.status = self.state.status.map(|status| !status);
+        }
+    }
+
+    /// Carries out something on a copy of the state.
+    pub(super) fn subshell(&mut self, work: impl FnOnce(&mut Self)) {
+        let before = self.state.clone();
+        self.nested(work);
+        let status = self.state.status;
+        self.state = before;
+        self.state.status = status;
+    }
+
+    /// Carries out two things of which only one happens.
+    pub(super) fn fork(&mut self, one: impl FnOnce(&mut Self), other: impl FnOnce(&mut Self)) {
+        let before = self.state.clone();
+        let output = self.output.clone();
+        self.uncertain += 1;
+        self.nested(one);
+        let first = std::mem::replace(&mut self.state, before);
+        let first_output = std::mem::replace(&mut self.output, output);
+        self.nested(other);
+        self.uncertain -= 1;
+        let second = std::mem::replace(&mut self.state, first.clone());
+        self.state = joined(first, second);
+        self.output = match (first_output, self.output.take()) {
+            (Some(first), Some(second)) => Some(first.either(second)),
+            _ => None,
+        };
+    }
+
+    fn command(&mut self, command: &Command) {
+        if self.steps >= MOST_STEPS {
+            self.state.is_clouded = true;
+            self.state.flow = Flow::Exit;
+            return;
+        }
+        match command {
+            Command::Simple(command) => self.nested(|shell| shell.simple(command)),
+            Command::Compound(command, redirects) => {
+                self.redirected(redirects.as_ref(), |shell| {
+                    shell.nested(|shell| shell.compound(command));
+                });
+            }
+            Command::Function(function) => {
+                let body = Rc::new(function.body.clone());
+                self.state.functions.insert(function.fname.value.clone(), body);
+                self.state.status = Some(true);
+            }
+            Command::ExtendedTest(test, _) => self.state.status = self.extended_test(&test.expr),
+        }
+    }
+
+    pub(super) fn compound(&mut self, command: &CompoundCommand) {
+        match command {
+            CompoundCommand::BraceGroup(group) => self.list(&group.list),
+            CompoundCommand::Subshell(shell) => self.subshell(|this| this.list(&shell.list)),
+            CompoundCommand::IfClause(clause) => {
+                let elses = clause.elses.as_deref().unwrap_or_default();
+                self.branch(&clause.condition, &clause.then, elses);
+            }
+            CompoundCommand::CaseClause(clause) => {
+                let value = self.value(&clause.value.value);
+                self.case(&value, &clause.cases);
+            }
+            CompoundCommand::WhileClause(clause) => self.repeat(&clause.0, &clause.1.list, true),
+            CompoundCommand::UntilClause(clause) => self.repeat(&clause.0, &clause.1.list, false),
+            CompoundCommand::ForClause(clause) => {
+                let values = match &clause.values {
+                    Some(words) => words.iter().flat_map(|word| self.fields(&word.value)).collect(),
+                    None => self.state.arguments.clone(),
+                };
+                self.each(&clause.variable_name, &values, &clause.body.list);
+            }
+            CompoundCommand::Arithmetic(command) => {
+                let value = self.arithmetic(&command.expr.value);
+                self.state.status = value.map(|value| value != 0);
+            }
+            CompoundCommand::ArithmeticForClause(clause) => {
+                for part in [&clause.initializer, &clause.updater].into_iter().flatten() {
+                    self.forget_assigned(&part.value);
+                }
+                self.fork(|shell| shell.list(&clause.body.list), |_| ());
+                self.leave_loop();
+            }
+            CompoundCommand::Coprocess(command) => {
+                self.subshell(|shell| shell.command(&command.body));
+                self.state.status = Some(true);
+            }
+        }
+    }
+
+    fn condition(&mut self, condition: &CompoundList) -> Status {
+        self.conditions += 1;
+        self.list(condition);
+        self.conditions -= 1;
+        self.state.status
+    }
+
+    fn branch(&mut self, condition: &CompoundList, then: &CompoundList, elses: &[ElseClause]) {
+        let (mut condition, mut then, mut elses) = (condition, then, elses);
+        loop {
+            let status = self.condition(condition);
+            if self.state.flow != Flow::Next {
+                return;
+            }
+            match status {
+                Some(true) => return self.list(then),
+                Some(false) => match elses.split_first() {
+                    None => {
+                        self.state.status = Some(true);
+                        return;
+                    }
+                    Some((next, rest)) => match &next.condition {
+                        None => return self.list(&next.body),
+                        Some(next_condition) => (condition, then, elses) = (next_condition, &next.body, rest),
+                    },
+                },
+                None => {
+                    return self.fork(
+                        |shell| shell.list(then),
+                        |shell| match elses.split_first() {
+                            None => shell.state.status = Some(true),
+                            Some((next, rest)) => match &next.condition {
+                                None => shell.list(&next.body),
+                                Some(condition) => shell.branch(condition, &next.body, rest),
+                            },
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    fn case(&mut self, value: &Value, items: &[CaseItem]) {
+        let mut falls_through = false;
+        self.state.status = Some(true);
+        for (number, item) in items.iter().enumerate() {
+            let matching = if falls_through {
+                Some(true)
+            } else {
+                self.matches_any(value, item)
+            };
+            match matching {
+                Some(false) => {}
+                Some(true) => {
+                    if let Some(list) = &item.cmd {
+                        self.list(list);
+                    }
+                    match item.post_action {
+                        CaseItemPostAction::ExitCase => return,
+                        CaseItemPostAction::UnconditionallyExecuteNextCaseItem => falls_through = true,
+                        CaseItemPostAction::ContinueEvaluatingCases => falls_through = false,
+                    }
+                    if self.state.flow != Flow::Next {
+                        return;
+                    }
+                }
+                None => {
+                    let body = |shell: &mut Self| item.cmd.iter().for_each(|list| shell.list(list));
+                    return self.fork(body, |shell| shell.case(value, &items[number + 1..]));
+                }
+            }
+        }
+    }
+
+    fn matches_any(&mut self, value: &Value, item: &CaseItem) -> Option<bool> {
+        let mut answer = Some(false);
+        for word in &item.patterns {
+            match self.matches_pattern(value, &word.value) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => answer = None,
+            }
+        }
+        answer
+    }
+
+    fn repeat(&mut self, condition: &CompoundList, body: &CompoundList, wanted: bool) {
+        let mut status = Some(true);
+        for turn in 0.. {
+            let before = self.state.variables.clone();
+            let holds = self.condition(condition).map(|holds| holds == wanted);
+            if self.state.flow != Flow::Next || holds == Some(false) {
+                break;
+            }
+            if holds.is_none() {
+                self.fork(|shell| shell.list(body), |_| ());
+                self.leave_loop();
+                break;
+            }
+            self.list(body);
+            status = self.state.status;
+            if self.leave_loop() || self.state.flow != Flow::Next {
+                break;
+            }
+            // A loop that nothing changes ends for a reason that is not seen here.
+            if before == self.state.variables {
+                break;
+            }
+            if turn == MOST_TURNS {
+                self.state.is_clouded = true;
+                break;
+            }
+        }
+        self.state.status = status;
+    }
+
+    fn each(&mut self, name: &str, values: &[Value], body: &CompoundList) {
+        self.state.status = Some(true);
+        for (turn, value) in values.iter().enumerate() {
+            if turn == MOST_TURNS {
+                self.state.is_clouded = true;
+                break;
+            }
+            self.set(name, value.clone(), false);
+            if value.is_complete {
+                self.list(body);
+            } else {
+                // There may be no such word, or several.
+                self.fork(|shell| shell.list(body), |_| ());
+            }
+            if self.leave_loop() || self.state.flow != Flow::Next {
+                break;
+            }
+        }
+    }
+
+    /// After a turn of a loop: whether the loop is over because of `break`, or of `continue` for a loop further out.
+    fn leave_loop(&mut self) -> bool {
+        let (flow, is_over) = match self.state.flow {
+            Flow::Break(levels) if levels > 1 => (Flow::Break(levels - 1), true),
+            Flow::Break(_) => (Flow::Next, true),
+            Flow::Continue(levels) if levels > 1 => (Flow::Continue(levels - 1), true),
+            Flow::Continue(_) => (Flow::Next, false),
+            other => (other, false),
+        };
+        self.state.flow = flow;
+        is_over
+    }
+
+    /// Carries out something of which the output may go to a file, and the input come from a here-document.
+    pub(super) fn redirected(&mut self, redirects: Option<&RedirectList>, work: impl FnOnce(&mut Self)) {
+        let redirects: Vec<&IoRedirect> = redirects.iter().flat_map(|list| &list.0).collect();
+        self.with_redirects(&redirects, work);
+    }
+
+    pub(super) fn with_redirects(&mut self, redirects: &[&IoRedirect], work: impl FnOnce(&mut Self)) {
+        let mut takes_output = false;
+        for redirect in redirects {
+            match redirect {
+                IoRedirect::File(descriptor, kind, target) => match kind {
+                    IoFileRedirectKind::Write
+                    | IoFileRedirectKind::Append
+                    | IoFileRedirectKind::Clobber
+                    | IoFileRedirectKind::DuplicateOutput => takes_output |= descriptor.unwrap_or(1) == 1,
+                    IoFileRedirectKind::Read => {
+                        self.input = match target {
+                            IoFileRedirectTarget::Filename(name) => {
+                                let path = self.value(&name.value);
+                                self.content(&path)
+                            }
+                            _ => None,
+                        };
+                    }
+                    _ => {}
+                },
+                IoRedirect::HereDocument(_, document) => {
+                    let input = if document.requires_expansion {
+                        self.here_document(&document.doc.value)
+                    } else {
+                        Value::known(document.doc.value.clone())
+                    };
+                    self.input = Some(input);
+                }
+                IoRedirect::HereString(_, text) => {
+                    let mut input = self.value(&text.value);
+                    input.push_str("\n");
+                    self.input = Some(input);
+                }
+                IoRedirect::OutputAndError(..) => takes_output = true,
+            }
+        }
+        if takes_output {
+            let output = self.output.take();
+            work(self);
+            self.output = output;
+        } else {
+            work(self);
+        }
+        if !redirects.is_empty() {
+            self.input = None;
+        }
+    }
+
+    /// What a file holds, if that is known.
+    pub(super) fn content(&self, path: &Value) -> Option<Value> {
+        let path = self.absolute(path)?;
+        self.files.text(&path).map(Value::known)
+    }
+
+    /// A path by its absolute name.
+    pub(super) fn absolute(&self, path: &Value) -> Option<String> {
+        let path = path.complete()?;
+        if path.starts_with('/') {
+            return Some(normal(path));
+        }
+        let directory = self.state.directory.complete()?;
+        Some(normal(&format!("{directory}/{path}")))
+    }
+
+    /// Sets a variable, as long as there are not too many.
+    pub(super) fn set(&mut self, name: &str, value: Value, is_exported: bool) {
+        let all = &mut self.state.variables;
+        let bytes: usize = all.values().map(|variable| variable.value.text.len()).sum();
+        let is_known = all.contains_key(name);
+        if (all.len() >= MOST_VARIABLES && !is_known) || bytes + value.text.len() > MOST_BYTES {
+            self.state.is_clouded = true;
+            return;
+        }
+        let is_exported = is_exported || self.state.exports_all || self.state.exported_later.remove(name);
+        let variable = all.entry(name.to_owned()).or_default();
+        variable.value = value;
+        variable.is_exported |= is_exported;
+        self.state.arrays.remove(name);
+    }
+
+    /// The environment of a process that is started here.
+    pub(super) fn exported(&self) -> BTreeMap<String, Value> {
+        let variables = self.state.variables.iter();
+        variables
+            .filter(|(_, variable)| variable.is_exported)
+            .map(|(name, variable)| (name.clone(), variable.value.clone()))
+            .collect()
+    }
+
+    /// Notes that a program is started and, if it is a shell script that can be read, carries that out, too.
+    pub(super) fn start(&mut self, words: &[Value], environment: BTreeMap<String, Value>) {
+        self.state.status = None;
+        if let Some(output) = &mut self.output {
+            output.is_complete = false;
+        }
+        let Some((program, arguments)) = words.split_first() else {
+            return;
+        };
+        let program = self.find_program(program, &environment);
+        let started = Started {
+            program,
+            arguments: arguments.to_vec(),
+            environment,
+            directory: self.state.directory.clone(),
+            is_certain: self.uncertain == 0,
+            is_complete: !self.state.is_clouded,
+            by: self.state.source.text.clone(),
+        };
+        if self.started.len() >= MOST_STARTED || self.started.contains(&started) {
+            return;
+        }
+        self.started.push(started.clone());
+        self.nested(|shell| shell.follow(&started));
+    }
+
+    fn follow(&mut self, started: &Started) {
+        let Some(program) = started.program.complete() else {
+            return;
+        };
+        let mut arguments = started.arguments.as_slice();
+        let name = program.rsplit('/').next().unwrap_or_default();
+        let script = if super::is_shell(name) {
+            // Options such as -e come before the script.
+            while arguments
+                .first()
+                .is_some_and(|word| word.text.starts_with('-') && word.text != "-c")
+            {
+                arguments = &arguments[1..];
+            }
+            match arguments.split_first() {
+                Some((word, rest)) if word.text == "-c" => {
+                    let Some((text, rest)) = rest.split_first() else { return };
+                    let Some(text) = text.complete() else { return };
+                    let arguments = rest.get(1..).unwrap_or_default();
+                    let zero = rest.first().and_then(Value::complete).unwrap_or(program);
+                    self.follow_text(text, name != "bash", zero, arguments, started);
+                    return;
+                }
+                Some((word, rest)) => {
+                    arguments = rest;
+                    self.absolute(word)
+                }
+                None => return,
+            }
+        } else {
+            Some(program.to_owned())
+        };
+        let Some(path) = script else { return };
+        let Some(text) = self.files.text(&path) else { return };
+        let Some(script) = Script::of(&text) else { return };
+        self.read.insert(path.clone());
+        self.follow_text(&text, script.is_posix, &path, arguments, started);
+    }
+
+    fn follow_text(&mut self, text: &str, is_posix: bool, path: &str, arguments: &[Value], started: &Started) {
+        let start = Start {
+            path,
+            arguments,
+            directory: started.directory.clone(),
+            environment: &started.environment,
+            depth: self.depth,
+        };
+        let mut inner = Shell::new(&start, is_posix, self.files);
+        inner.state.is_clouded = !started.is_complete;
+        inner.uncertain = self.uncertain;
+        inner.steps = self.steps;
+        inner.started = std::mem::take(&mut self.started);
+        inner.read = std::mem::take(&mut self.read);
+        inner.text(text);
+        self.steps = inner.steps;
+        self.started = inner.started;
+        self.read = inner.read;
+    }
+
+    /// A program by its absolute path, if a file of this name is known on the search path.
+    fn find_program(&self, program: &Value, environment: &BTreeMap<String, Value>) -> Value {
+        if program.text.contains('/') {
+            return self.absolute(program).map_or_else(|| program.clone(), Value::known);
+        }
+        let Some(name) = program.complete() else {
+            return program.clone();
+        };
+        let path = environment.get("PATH").map_or("", |path| path.text.as_str());
+        self.on_path(name, path).map_or_else(|| program.clone(), Value::known)
+    }
+
+    pub(super) fn on_path(&self, name: &str, path: &str) -> Option<String> {
+        let candidates = path.split(':').filter(|folder| folder.starts_with('/'));
+        candidates
+            .map(|folder| normal(&format!("{folder}/{name}")))
+            .find(|path| {
+                matches!(
+                    self.files.kind(path),
+                    Some(super::FileKind::File { is_executable: true })
+                )
+            })
+    }
+
+    /// Prints something, if somebody looks.
+    pub(super) fn print(&mut self, value: &Value) {
+        if let Some(output) = &mut self.output {
+            output.push(value);
+        }
+        self.state.status = Some(true);
+    }
+
+    /// Where the value of variables is not known any more because an expression assigns to them.
+    pub(super) fn forget_assigned(&mut self, expression: &str) {
+        let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let names: Vec<&str> = words.filter(|word| super::is_name(word)).collect();
+        if expression.contains('=') || expression.contains("++") || expression.contains("--") {
+            for name in names {
+                self.set(name, Value::unknown(), false);
+            }
+        }
+    }
+}
+
+/// What holds after one of two ways.
+fn joined(one: State, other: State) -> State {
+    match (one.flow, other.flow) {
+        (Flow::Exit, _) => return other,
+        (_, Flow::Exit) => return one,
+        _ => {}
+    }
+    let mut joined = one.clone();
+    let names: BTreeSet<&String> = one.variables.keys().chain(other.variables.keys()).collect();
+    for name in names {
+        let (first, second) = (one.variables.get(name), other.variables.get(name));
+        if first == second {
+            continue;
+        }
+        let is_exported = [first, second]
+            .into_iter()
+            .flatten()
+            .any(|variable| variable.is_exported);
+        let value = match (first, second) {
+            (Some(first), Some(second)) => first.value.clone().either(second.value.clone()),
+            (Some(only), None) | (None, Some(only)) => Value {
+                is_complete: false,
+                ..only.value.clone()
+            },
+            (None, None) => continue,
+        };
+        joined.variables.insert(name.clone(), Variable { value, is_exported });
+    }
+    for (name, values) in &other.arrays {
+        if one.arrays.get(name) != Some(values) {
+            joined.arrays.insert(name.clone(), vec![Value::unknown()]);
+        }
+    }
+    for (name, body) in other.functions {
+        joined.functions.entry(name).or_insert(body);
+    }
+    if one.directory != other.directory {
+        joined.directory = Value::unknown();
+    }
+    if one.arguments != other.arguments {
+        joined.arguments = vec![Value::unknown()];
+    }
+    if one.status != other.status {
+        joined.status = None;
+    }
+    if one.flow != other.flow {
+        joined.flow = Flow::Next;
+    }
+    joined.exports_all |= other.exports_all;
+    joined.exits_on_error &= other.exits_on_error;
+    joined.is_clouded |= other.is_clouded;
+    joined
+}
+
+/// An absolute path without `.`, `..` and empty names, as `cd -L` and `pwd -L` have it.
+pub(super) fn normal(path: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => {
+                names.pop();
+            }
+            name => names.push(name),
+        }
+    }
+    format!("/{}", names.join("/"))
+}

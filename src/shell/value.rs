@@ -1,0 +1,86 @@
+//! What variables and words hold, as far as it can be known without running anything.
+
+/// What a value holds at most, in bytes: a few lines of a hostile script can double one again and again.
+const LONGEST: usize = 32 << 10;
+
+/// A text of which parts may be unknown, such as the output of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// What is known of it, in order.
+    pub text: String,
+    /// Whether the text is all of it.
+    pub is_complete: bool,
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Self::known("")
+    }
+}
+
+impl Value {
+    /// A value that is known as a whole.
+    pub fn known(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            is_complete: true,
+        }
+    }
+
+    /// A value of which nothing is known.
+    pub fn unknown() -> Self {
+        Self {
+            text: String::new(),
+            is_complete: false,
+        }
+    }
+
+    /// The text, if it is all of the value.
+    pub fn complete(&self) -> Option<&str> {
+        self.is_complete.then_some(self.text.as_str())
+    }
+
+    pub(super) fn push(&mut self, other: &Self) {
+        self.push_str(&other.text);
+        self.is_complete &= other.is_complete;
+    }
+
+    pub(super) fn push_str(&mut self, text: &str) {
+        if self.text.len() + text.len() > LONGEST {
+            self.is_complete = false;
+        } else {
+            self.text.push_str(text);
+        }
+    }
+
+    /// What is known where it is one of two values.
+    pub(super) fn either(self, other: Self) -> Self {
+        if self == other {
+            return self;
+        }
+        let (long, short) = if self.text.len() >= other.text.len() {
+            (self.text, other.text)
+        } else {
+            (other.text, self.text)
+        };
+        let mut text = Self {
+            is_complete: false,
+            text: long,
+        };
+        // Of search paths, the parts of both count.
+        if !text.text.contains(&short) {
+            text.push_str(":");
+            text.push_str(&short);
+        }
+        text
+    }
+}
+
+/// A shell variable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variable {
+    /// What it holds.
+    pub value: Value,
+    /// Whether processes that are started get it.
+    pub is_exported: bool,
+}
