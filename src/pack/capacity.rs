@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_to_the_limits_is_no_misfit() {
+    fn what_keeps_to_the_limits_is_not_reported() {
         let limits = Limits::DEFAULT;
         assert_eq!(answer(&[("a/x", 40_000_000, 262_143_999, "")], limits).0, None);
         let (over_capacity, _) = answer(&[("a/x", 40_000_000, 262_144_000, "unix-man")], limits);

@@ -368,7 +368,7 @@ fn a_copy_has_modes_times_and_links() {
     assert_eq!(manifest_of(&to), before);
     for (target, words) in [
         ("copy", "something in it"),
-        ("opt/copy", "lies inside the tree"),
+        ("opt/copy", "is inside the tree"),
         ("no/copy", "create that directory first"),
     ] {
         let target = fixture.directory.path().join(target);

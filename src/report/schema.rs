@@ -24,7 +24,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("explain", schema::<Explanations>()),
         ("invoke", schema::<Invoked>()),
         ("layers", schema::<Manifest>()),
-        ("over_capacity", schema::<CapacityReport>()),
+        ("capacity", schema::<CapacityReport>()),
         ("prune", schema::<Pruned>()),
         ("publish", schema::<Publication>()),
         ("rules", schema::<RuleList>()),

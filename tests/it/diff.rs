@@ -61,7 +61,7 @@ fn a_manifest_and_its_zips_are_the_same_to_the_byte() {
     assert_eq!(files(&diff), [""; 0]);
     assert!(diff["layers"].as_array().unwrap().len() > 1);
     let ran = sandbox.run(["diff", "layers/layers.json", "layers"]).expect_status(0);
-    assert!(ran.stdout.contains("hold the same: "), "{ran:#?}");
+    assert!(ran.stdout.contains("have the same contents: "), "{ran:#?}");
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn what_makes_no_sense_in_the_file_is_refused_with_its_place() {
         ("[[budget]]\nmax-growth = { percent = 5 }", "missing field 'bytes'"),
         (
             "[[budget]]\nmax-growth = { percent = -5, bytes = '1B' }",
-            ":2:26: '-5' is no number of percent",
+            ":2:26: '-5' is not a percentage",
         ),
         (
             "[[budget]]\nlayer = 'a'\ncomponent = 'b'\nmax-zipped = '1B'",

@@ -73,7 +73,7 @@ fn the_plan_is_shown_and_nothing_is_changed() {
     assert!(lines[3].trim_start().starts_with("unix-headers"), "{shown:#?}");
     assert!(
         shown.stdout.ends_with(
-            "opt: 2 of 3 files, 8 B, would go; 1, 1 B, would stay. \
+            "opt: 2 of 3 files, 8 B, would be removed; 1, 1 B, would be kept. \
              Nothing was changed: use --apply to prune the tree, or --to DIR to make a pruned copy.\n"
         ),
         "{shown:#?}"
@@ -254,7 +254,7 @@ fn apply_and_undo_leave_the_tree_as_it_was() {
     // By another name of the tree: the trash lies beside the tree itself.
     let applied = sandbox.run(["prune", "way", "--apply"]).expect_status(0);
     assert!(
-        applied.stdout.contains("1 of 2 files, 6 B, went; 1, 1 B, stay."),
+        applied.stdout.contains("1 of 2 files, 6 B, removed; 1, 1 B, kept."),
         "{applied:#?}"
     );
     assert!(!sandbox.path("opt/include").exists());
@@ -316,11 +316,11 @@ fn what_must_not_be_pruned_is_refused() {
     for (tree, words) in [
         ("/", "the root of the file system"),
         ("root", "the root of the file system"),
-        ("home", "a home folder"),
-        ("mine", "a home folder"),
-        (".", "a folder with your home folder in it"),
-        ("/usr", "a folder of the system"),
-        ("/root/../etc", "a folder of the system"),
+        ("home", "a home directory"),
+        ("mine", "a home directory"),
+        (".", "a directory with your home directory in it"),
+        ("/usr", "a directory of the system"),
+        ("/root/../etc", "a directory of the system"),
     ] {
         for action in [&["--apply"][..], &["--undo"], &[], &["--to", "copy"]] {
             let mut arguments = vec!["prune", tree];
@@ -372,7 +372,7 @@ fn wrong_flags_are_explained() {
         (&["--apply", "--to", "x"], "cannot be used with"),
         (&["--undo", "--drop", "x"], "cannot be used with"),
         (&["--link", "hard"], "--to <DIR>"),
-        (&["--to", "opt/x"], "lies inside the tree"),
+        (&["--to", "opt/x"], "is inside the tree"),
         (&["--to", "opt"], "something in it"),
         (&["--keep", "/x"], "'/x' is not a glob for paths in a tree"),
         (&["--r-packages", "stats"], "no installed R package"),

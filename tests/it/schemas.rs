@@ -74,7 +74,7 @@ fn every_document_keeps_to_its_schema() {
         ("layers", &["pack", &opt, "--library-dir", &host, "-o", "again"]),
         ("layers", &["pack", &opt, "--no-import", "--no-strip", "-o", "bare"]),
         (
-            "misfit",
+            "capacity",
             &["pack", &opt, "--no-import", "--max-unzipped", "2kB", "-o", "none"],
         ),
         ("explain", &["check", "--explain"]),
