@@ -1,4 +1,4 @@
-//! Resolves every ELF object of a folder as the loader would on Lambda, and prints what serves each needed library: what
+//! Resolves every ELF object of a directory as the loader would on Lambda, and prints what serves each needed library: what
 //! `benches/resolve-against-libtree.sh` times.
 
 use std::io::{self, BufWriter, Write};
@@ -11,8 +11,8 @@ use lambdar_prune::runtime::{Arch, DEFAULT, Runtime};
 use lambdar_prune::scan::scan;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder: PathBuf = std::env::args_os().nth(1).ok_or("usage: resolve FOLDER")?.into();
-    let tree = scan(&folder, &Silent)?.tree;
+    let directory: PathBuf = std::env::args_os().nth(1).ok_or("usage: resolve DIRECTORY")?.into();
+    let tree = scan(&directory, &Silent)?.tree;
     let runtime = Runtime::load(DEFAULT, Arch::X86_64)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let graph = graph(Root {

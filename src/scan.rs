@@ -111,6 +111,11 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
     Ok(Scan { tree, problems })
 }
 
+/// What a file is, by its name and its bytes: what [`scan`] finds in a file on disk.
+pub fn inspect(file_name: &str, bytes: &[u8]) -> Content {
+    inspector().inspect(file_name, bytes)
+}
+
 /// Opens files of a directory by their path in the tree; `None` for what cannot be opened.
 pub fn opener(root: &Path) -> impl Fn(&TreePath) -> Option<Box<dyn Read>> + Sync {
     |path| Some(Box::new(fs_err::File::open(root.join(path.as_str())).ok()?))

@@ -5,8 +5,8 @@
 use lambdar_prune::loader::{graph, version_problems};
 use lambdar_prune::root::Root;
 use lambdar_prune::runtime::{Arch, DEFAULT, Runtime};
+use lambdar_prune::scan::inspect;
 use lambdar_prune::size::Bytes;
-use lambdar_prune::tree::content::inspect;
 use lambdar_prune::tree::{Entry, File, Mode, Tree, TreePath};
 use libfuzzer_sys::fuzz_target;
 

@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     /// Directory in which R was built
     #[arg(default_value = "/opt")]
     tree: PathBuf,
-    /// R_HOME of the R to start if the tree has several, such as R/lib/R or /opt/R/lib/R
+    /// Home directory of the R to start if the tree has several, such as R/lib/R or /opt/R/lib/R
     #[arg(long, value_name = "DIR")]
     r_home: Option<String>,
     /// Overwrite existing files

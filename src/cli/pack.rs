@@ -62,7 +62,7 @@ pub(super) struct Arguments {
     /// Add the files of `lambdar-prune bootstrap`, which make R a Lambda runtime; the tree is not changed
     #[arg(long)]
     with_bootstrap: bool,
-    /// R_HOME of the R to start if the tree has several, such as R/lib/R or /opt/R/lib/R
+    /// Home directory of the R to start if the tree has several, such as R/lib/R or /opt/R/lib/R
     #[arg(long, value_name = "DIR", requires = "with_bootstrap")]
     r_home: Option<String>,
     #[command(flatten)]

@@ -18,7 +18,8 @@ pub enum Snippet {
 
 impl Snippet {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Sam, Self::Terraform, Self::Cdk];
+    #[cfg(test)]
+    const ALL: [Self; 3] = [Self::Sam, Self::Terraform, Self::Cdk];
 
     /// The lines for these layers; without the runtime if AWS has none of that name.
     pub fn text(self, arns: &[String], runtime: Option<&str>, arch: Arch) -> String {

@@ -81,26 +81,52 @@ pub fn pages(explanations: &Explanations, render: RenderOptions) -> String {
     text
 }
 
-/// All kinds as a Markdown document: `docs/findings.md`.
-pub fn findings_document() -> String {
-    let explanations = Explanations::new(&Code::all().collect::<Vec<_>>());
-    let mut text = "# What check finds\n\n\
-        Made from `rules/findings.toml`; `lambdar-prune check --explain CODE` shows the same. An error means that it will \
-        not work on Lambda, a warning that it may not, a note is worth knowing.\n\n\
-        | Code | Severity | What it is |\n|---|---|---|\n"
-        .to_owned();
-    for Explanation { code, page } in &explanations.findings {
-        text += &format!("| [{code}](#{code}) | {} | {} |\n", page.severity, page.title);
-    }
-    for Explanation { code, page } in &explanations.findings {
-        text += &format!(
-            "\n## {code}\n\n{}: {}.\n\n> {}\n\n",
-            page.severity, page.title, page.message
-        );
-        if let Some(message) = &page.on_lambda {
-            text += &format!("On Lambda: `{}`\n\n", message.replace('`', "'"));
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// All kinds as a Markdown document: `docs/findings.md`.
+    fn findings_document() -> String {
+        let explanations = Explanations::new(&Code::all().collect::<Vec<_>>());
+        let mut text = "# What check finds\n\n\
+            Made from `rules/findings.toml`; `lambdar-prune check --explain CODE` shows the same. An error means that it will \
+            not work on Lambda, a warning that it may not, a note is worth knowing.\n\n\
+            | Code | Severity | What it is |\n|---|---|---|\n"
+            .to_owned();
+        for Explanation { code, page } in &explanations.findings {
+            text += &format!("| [{code}](#{code}) | {} | {} |\n", page.severity, page.title);
         }
-        text += &format!("Cause: {}\n\nCure: {}\n", page.cause, page.cure);
+        for Explanation { code, page } in &explanations.findings {
+            text += &format!(
+                "\n## {code}\n\n{}: {}.\n\n> {}\n\n",
+                page.severity, page.title, page.message
+            );
+            if let Some(message) = &page.on_lambda {
+                text += &format!("On Lambda: `{}`\n\n", message.replace('`', "'"));
+            }
+            text += &format!("Cause: {}\n\nCure: {}\n", page.cause, page.cure);
+        }
+        text
     }
-    text
+
+    /// `LAMBDAR_PRUNE_REWRITE=1 cargo test` writes the document anew.
+    #[test]
+    fn the_document_of_findings_is_current() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/findings.md");
+        let document = findings_document();
+        if std::env::var_os("LAMBDAR_PRUNE_REWRITE").is_some() {
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(&path, &document).unwrap();
+        }
+        let written = fs_err::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == document,
+            "docs/findings.md is out of date: run the tests with LAMBDAR_PRUNE_REWRITE=1"
+        );
+        for code in Code::all() {
+            assert!(document.contains(&format!("\n## {code}\n")), "{code}");
+        }
+    }
 }

@@ -19,16 +19,18 @@ mod sarif;
 #[cfg(test)]
 mod schema;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod why;
 
-pub use analysis::{Analysis, analyze};
-pub use bootstrap::{BootstrapFile, Bootstrapped, bootstrapped};
+pub use analysis::analyze;
+pub use bootstrap::{Bootstrapped, bootstrapped};
 pub use capacity::over_capacity;
 pub use difference::difference;
-pub use explain::{Explanation, Explanations, codes, findings_document, pages};
+pub use explain::{Explanations, codes, pages};
 pub use github::{github, without_commands};
-pub use invocation::{Invoked, InvokedEvent, invocation, invoke_end, invoke_notes};
+pub use invocation::{Invoked, invocation, invoke_end, invoke_notes};
 pub use junit::junit;
 pub use markdown::markdown;
 pub use packed::packed;
@@ -38,8 +40,8 @@ pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};
 pub use runtimes::{RuntimeList, RuntimeReport, runtime, runtimes};
 pub use sarif::sarif;
 pub use table::RenderOptions;
-pub use text::{allowed_lines, analysis, checked, finding_lines};
-pub use why::{Why, explained, inside_tree, why};
+pub use text::{analysis, checked, finding_lines};
+pub use why::{explained, inside_tree, why};
 
 use serde::Serialize;
 

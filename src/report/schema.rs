@@ -5,9 +5,10 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
+use super::analysis::Analysis;
+use super::why::Why;
 use super::{
-    Analysis, Bootstrapped, Checked, Explanations, Invoked, Linted, Pruned, RuleList, RuntimeList, RuntimeReport,
-    ShownRules, Why,
+    Bootstrapped, Checked, Explanations, Invoked, Linted, Pruned, RuleList, RuntimeList, RuntimeReport, ShownRules,
 };
 use crate::diff::Diff;
 use crate::manifest::Manifest;

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
 
 use lambdar_prune::finding::Code;
-use lambdar_prune::report::findings_document;
 
 use crate::handmade::{FILE, FOLDER, LINK, Member, PROGRAM, deflated, member, zip};
 use crate::support::{Ran, Sandbox, output, testdata};
@@ -654,25 +652,6 @@ fn duplicates_are_named_one_by_one() {
         .map(|finding| finding["path"].as_str().unwrap())
         .collect();
     assert_eq!(paths, ["x", "y"]);
-}
-
-/// `LAMBDAR_PRUNE_REWRITE=1 cargo test` writes the document anew.
-#[test]
-fn the_document_of_findings_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/findings.md");
-    let document = findings_document();
-    if std::env::var_os("LAMBDAR_PRUNE_REWRITE").is_some() {
-        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
-        fs_err::write(&path, &document).unwrap();
-    }
-    let written = fs_err::read_to_string(&path).unwrap_or_default();
-    assert!(
-        written == document,
-        "docs/findings.md is out of date: run the tests with LAMBDAR_PRUNE_REWRITE=1"
-    );
-    for code in Code::all() {
-        assert!(document.contains(&format!("\n## {code}\n")), "{code}");
-    }
 }
 
 #[test]

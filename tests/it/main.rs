@@ -16,6 +16,7 @@ mod findings;
 mod foreign;
 mod formats;
 mod gate;
+mod github;
 mod handmade;
 mod hostile;
 mod invoke;

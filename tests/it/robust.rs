@@ -1,12 +1,11 @@
 //! Nothing that lies in a tree may bring the program down.
 
 use lambdar_prune::elf;
-use lambdar_prune::languages::inspector;
 use lambdar_prune::loader::{graph, version_problems};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
 use lambdar_prune::runtime::{Arch, DEFAULT, Runtime};
-use lambdar_prune::scan::scan;
+use lambdar_prune::scan::{inspect, scan};
 use lambdar_prune::size::Bytes;
 use lambdar_prune::tree::{Entry, File, Mode, Tree, TreePath};
 use proptest::prelude::*;
@@ -48,7 +47,7 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         let mut tree = Tree::default();
-        let content = inspector().inspect(path.file_name(), &bytes);
+        let content = inspect(path.file_name(), &bytes);
         tree.insert(path, Entry::File(File { bytes: Bytes(bytes.len() as u64), mode: Mode::new(0o755), content }));
         RUNTIME.with(|runtime| {
             let root = Root { tree: &tree, runtime };

@@ -1,0 +1,51 @@
+//! Packs a directory into layers, without removing anything, and prints their sizes.
+
+#![expect(clippy::print_stdout, reason = "a program")]
+
+use std::path::PathBuf;
+
+use lambdar_prune::manifest::Effort;
+use lambdar_prune::pack::{Limits, Options, Previous, Timestamp, pack};
+use lambdar_prune::plan::{self, Context, plan};
+use lambdar_prune::progress::Silent;
+use lambdar_prune::root::Root;
+use lambdar_prune::rules::{Matcher, RuleSelection, RuleSet};
+use lambdar_prune::runtime::{Arch, DEFAULT, Runtime};
+use lambdar_prune::scan::scan;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let (Some(directory), Some(output)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: pack DIRECTORY OUTPUT".into());
+    };
+    let scan = scan(&directory, &Silent)?;
+    let runtime = Runtime::load(DEFAULT, Arch::X86_64)?;
+    let root = Root {
+        tree: &scan.tree,
+        runtime: &runtime,
+    };
+    let everything = RuleSelection {
+        keep: vec!["**".to_owned()],
+        ..RuleSelection::default()
+    };
+    let rules = Matcher::new(&RuleSet::built_in()?, &[everything], root)?;
+    let context = Context::scanned(&runtime, &rules);
+    let plan = plan(&scan.tree, &context, &plan::Options::default())?;
+    let options = Options {
+        limits: Limits::DEFAULT,
+        output,
+        timestamp: Timestamp::EARLIEST,
+        strip: true,
+        effort: Effort::Best,
+        previous: Previous::Afresh,
+        cache: None,
+    };
+    let packed = pack(&directory, &scan, &plan, &rules, &runtime, &options, &Silent)?;
+    for layer in &packed.manifest.layers {
+        println!(
+            "{}: {} zipped, {} unzipped",
+            layer.file, layer.zipped_bytes, layer.unzipped_bytes
+        );
+    }
+    Ok(())
+}
