@@ -27,7 +27,7 @@ use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 use crate::tree::{Content, Entry, Mode, Tree, TreePath};
 
-/// Error of [`inputs`] and [`read`].
+/// Error of [`inputs`] and [`read()`].
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// There is nothing to check at a path.
