@@ -3,6 +3,7 @@
 //! Each concern of the program has its section in [`Config`] and its keys in one table of the file. A key that no section
 //! reads is an error.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -24,6 +25,8 @@ pub struct Config {
     pub selection: RuleSelection,
     /// What layers have to get through: `[check]` and `[[budget]]`.
     pub policy: Policy,
+    /// Variables of the function's environment: `[env]`.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// The keys of the file.
@@ -41,6 +44,8 @@ struct Keys {
     r_packages: Option<Vec<String>>,
     #[serde(default)]
     rules: Vec<RuleTable>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
     #[serde(default)]
     check: CheckTable,
     #[serde(default)]
@@ -101,6 +106,7 @@ impl Config {
                 drop: checked_globs(&file, keys.drop)?,
                 r_packages: keys.r_packages,
             },
+            environment: keys.env,
             policy: gate::file::policy(&file, name, keys.check, keys.budget)?,
         })
     }
@@ -115,9 +121,10 @@ mod tests {
         let config = Config::parse(
             "lambdar-prune.toml",
             "enable = ['tests']\ndisable = ['docs']\nkeep = ['a/**']\ndrop = ['b']\nr-packages = ['stats']\n\
-             [[rules]]\nid = 'mine'\ntitle = 't'\ncategory = 'caches'\npaths = ['c']\nbreaks = 'b'\nsource = 's'\n",
+             [[rules]]\nid = 'mine'\ntitle = 't'\ncategory = 'caches'\npaths = ['c']\nbreaks = 'b'\nsource = 's'\n[env]\nLD_LIBRARY_PATH = '/opt/x'\n",
         )
         .unwrap();
+        assert_eq!(config.environment["LD_LIBRARY_PATH"], "/opt/x");
         let selection = config.selection;
         assert_eq!(selection.enable, ["tests"]);
         assert_eq!(selection.disable, ["docs"]);
@@ -130,7 +137,7 @@ mod tests {
             (
                 "kepe = []\n",
                 "c.toml:1:1: unknown key 'kepe'; did you mean 'keep'? \
-                 (known here: enable, disable, keep, drop, r-packages, rules, check, budget)",
+                 (known here: enable, disable, keep, drop, r-packages, rules, env, check, budget)",
             ),
             (
                 "keep = ['x', '/opt/x']\n",

@@ -72,6 +72,7 @@ pub enum Code {
     LinkToRuntime,
     LinkLoop,
     MissingLibrary,
+    LibraryPathUnclear,
     LibraryToBringIn,
     SymbolVersionMissing,
     NoVersionInformation,

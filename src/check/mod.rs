@@ -536,22 +536,33 @@ pub fn object_findings(tree: &Tree, runtime: &Runtime) -> Vec<Finding> {
 
 /// Needed libraries that the loader will not find.
 fn missing_libraries(graph: &Graph, runtime: &Runtime) -> Vec<Finding> {
-    graph
-        .missing()
-        .into_iter()
-        .map(|(soname, needed_by)| {
-            let path = needed_by.first().map(|path| shown(path)).unwrap_or_default();
-            Finding::new(
-                Code::MissingLibrary,
-                &[
-                    ("soname", &escaped(soname.as_bytes())),
-                    ("needed_by", &names(&needed_by)),
-                    ("runtime", &runtime.name),
-                ],
-            )
-            .at(path)
-        })
-        .collect()
+    let mut findings = Vec::new();
+    for (soname, needed_by) in graph.missing() {
+        let script = |path: &TreePath| graph.unclear.get(&(path.clone(), soname.to_owned()));
+        let (unclear, missing): (Vec<&TreePath>, Vec<&TreePath>) =
+            needed_by.into_iter().partition(|path| script(path).is_some());
+        let soname = escaped(soname.as_bytes());
+        if let Some(first) = missing.first() {
+            let words = [
+                ("soname", &*soname),
+                ("needed_by", &names(&missing)),
+                ("runtime", &runtime.name),
+            ];
+            findings.push(Finding::new(Code::MissingLibrary, &words).at(shown(first)));
+        }
+        if let Some(first) = unclear.first() {
+            let script = script(first)
+                .map(|script| escaped(script.as_bytes()))
+                .unwrap_or_default();
+            let words = [
+                ("soname", &*soname),
+                ("needed_by", &names(&unclear)),
+                ("script", &script),
+            ];
+            findings.push(Finding::new(Code::LibraryPathUnclear, &words).at(shown(first)));
+        }
+    }
+    findings
 }
 
 /// Everything that keeps programs from starting: libraries, symbol versions, interpreters and commands.

@@ -77,12 +77,31 @@ pub(super) struct RuleOptions {
     pub(super) rules: Vec<PathBuf>,
 }
 
+/// The option that says which environment the function has.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct EnvironmentOption {
+    /// Set a variable of the function's environment, such as LD_LIBRARY_PATH or AWS_LAMBDA_EXEC_WRAPPER
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub(super) env: Vec<(String, String)>,
+}
+
+/// A variable of an environment, as `NAME=VALUE`.
+pub(super) fn variable(text: &str) -> Result<(String, String), String> {
+    let found = text
+        .split_once('=')
+        .filter(|(name, value)| !name.is_empty() && !name.contains('\0') && !value.contains('\0'));
+    let (name, value) = found.ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 /// The options that select what is removed from a tree and what is added to it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pruning and imports")]
 pub(super) struct PlanOptions {
     #[command(flatten)]
     pub(super) rules: RuleOptions,
+    #[command(flatten)]
+    pub(super) environment: EnvironmentOption,
     /// RenderOptions for missing libraries in this directory before those of this machine
     #[arg(long, value_name = "DIR")]
     pub(super) library_dir: Vec<PathBuf>,

@@ -10,7 +10,7 @@ use crate::manifest::UploadRoute;
 use crate::report::{self, Checked, Explanations, RenderOptions};
 use crate::size::Bytes;
 
-use super::arguments::Global;
+use super::arguments::{EnvironmentOption, Global};
 use super::format::FormatOption;
 use super::layers::{Bounds, checked};
 use super::output::{Failure, Output, Status, complain};
@@ -39,6 +39,8 @@ pub(super) struct Arguments {
     /// Explain a kind of finding: its cause, the message of Lambda, and how to fix it; without a code, list all kinds
     #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = ALL, conflicts_with_all = ["paths", "reserve", "max_unzipped"])]
     explain: Option<String>,
+    #[command(flatten)]
+    environment: EnvironmentOption,
     #[command(flatten)]
     format: FormatOption<Form>,
     /// Write the report in another format to a file, or to stdout without a file; can be repeated
@@ -188,7 +190,7 @@ impl Arguments {
                 may_be_absent: false,
             });
         }
-        let checked = checked(&self.paths, policy, self.bounds(), global, progress)?;
+        let checked = checked(&self.paths, policy, &self.bounds(), global, progress)?;
         let mut status = Status::yes_or_no(checked.ok);
         for ReportFile { form, file } in &self.output {
             let Some(file) = file else { continue };
@@ -212,6 +214,7 @@ impl Arguments {
         Bounds {
             reserve: self.reserve.unwrap_or_default(),
             max_unzipped: self.max_unzipped.unwrap_or(MAX_UNZIPPED),
+            environment: self.environment.clone(),
             via: if self.paths.iter().all(is_via_s3) {
                 UploadRoute::S3
             } else {

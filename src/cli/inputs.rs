@@ -11,11 +11,11 @@ use crate::plan::{self, Plan, PlanError};
 use crate::report::{self, RenderOptions};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
-use crate::runtime::{self, Arch, Runtime, RuntimeError};
+use crate::runtime::{self, Arch, Runtime};
 use crate::scan::{copies, opener};
 use crate::tree::Tree;
 
-use super::arguments::{ColorChoice, Format, Global, PlanOptions, RuleOptions};
+use super::arguments::{ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions};
 use super::output::{Failure, complain};
 use super::progress;
 
@@ -56,10 +56,22 @@ impl Global {
     }
 
     /// The runtime for a tree: the architecture is the one that most of its objects are for, unless it is given.
-    pub(super) fn runtime(&self, tree: &Tree) -> Result<Runtime, RuntimeError> {
+    pub(super) fn runtime(&self, tree: &Tree) -> Result<Runtime, Failure> {
+        self.runtime_with(tree, &EnvironmentOption::default())
+    }
+
+    /// As [`Global::runtime`], with these variables in the environment of the function.
+    pub(super) fn runtime_with(&self, tree: &Tree, variables: &EnvironmentOption) -> Result<Runtime, Failure> {
         let of_tree = Arch::of_most(tree.objects().map(|(_, object)| object));
         let arch = self.arch.or(of_tree).unwrap_or(Arch::X86_64);
-        Runtime::load(self.runtime.as_deref().unwrap_or(runtime::DEFAULT), arch)
+        let runtime = Runtime::load(self.runtime.as_deref().unwrap_or(runtime::DEFAULT), arch)?;
+        Ok(runtime.with_environment(self.environment(variables)?))
+    }
+
+    /// The variables of the configuration, and then those of the command line.
+    pub(super) fn environment(&self, variables: &EnvironmentOption) -> Result<Vec<(String, String)>, ConfigError> {
+        let configured = self.config()?.environment.into_iter();
+        Ok(configured.chain(variables.env.clone()).collect())
     }
 }
 

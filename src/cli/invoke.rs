@@ -12,7 +12,7 @@ use crate::invoke::{Event, Invocation, Listener, Wishes, hindering, inside, laun
 use crate::report::{self, Invoked, RenderOptions};
 use crate::size::Bytes;
 
-use super::arguments::{Format, Global};
+use super::arguments::{Format, Global, variable};
 use super::layers::runtime_of;
 use super::output::{Failure, Output, Status, complain};
 use super::progress::Terminal;
@@ -121,14 +121,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
     } else {
         Err("a function can have up to 900 seconds".to_owned())
     }
-}
-
-fn variable(text: &str) -> Result<(String, String), String> {
-    let found = text
-        .split_once('=')
-        .filter(|(name, value)| !name.is_empty() && !name.contains('\0') && !value.contains('\0'));
-    let (name, value) = found.ok_or("write NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Arguments {

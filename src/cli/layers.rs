@@ -10,12 +10,12 @@ use crate::report::Checked;
 use crate::runtime::{self, Arch, Runtime, RuntimeError};
 use crate::size::Bytes;
 
-use super::arguments::Global;
+use super::arguments::{EnvironmentOption, Global};
 use super::output::Failure;
 use super::progress::Terminal;
 
 /// The limits that layers are checked against.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Bounds {
     /// Unzipped bytes that are reserved for the function's own code.
     pub(super) reserve: Bytes,
@@ -23,12 +23,15 @@ pub(super) struct Bounds {
     pub(super) max_unzipped: Bytes,
     /// How the layers are uploaded.
     pub(super) via: UploadRoute,
+    /// Variables of the function's environment.
+    pub(super) environment: EnvironmentOption,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Self {
             reserve: Bytes::default(),
+            environment: EnvironmentOption::default(),
             max_unzipped: MAX_UNZIPPED,
             via: UploadRoute::Direct,
         }
@@ -39,7 +42,7 @@ impl Default for Bounds {
 pub(super) fn checked(
     paths: &[PathBuf],
     policy: Policy,
-    bounds: Bounds,
+    bounds: &Bounds,
     global: &Global,
     progress: &Terminal,
 ) -> Result<Checked, Failure> {
@@ -52,7 +55,7 @@ pub(super) fn checked(
         },
     };
     let layers = read(&inputs(paths)?, bounds.max_unzipped, progress)?;
-    let runtime = runtime_of(paths, global, &layers)?;
+    let runtime = runtime_of(paths, global, &layers)?.with_environment(global.environment(&bounds.environment)?);
     let inventory = if gate.asks_for_sizes() {
         Inventory::of_layers(&layers)
     } else {

@@ -158,7 +158,7 @@ impl Arguments {
         };
         let selected = self.planning.rules.select(global)?;
         let scan = scan(&self.tree, progress)?;
-        let runtime = global.runtime(&scan.tree)?;
+        let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
         let symlinks = match self.symlinks {
             Links::Keep => Symlinks::Keep,
             Links::Follow => Symlinks::Follow,

@@ -29,7 +29,7 @@ impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let selected = self.planning.rules.select(global)?;
         let scan = scan(&self.tree, progress)?;
-        let runtime = global.runtime(&scan.tree)?;
+        let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
         let (plan, _) = self
             .planning
             .plan(&self.tree, &scan.tree, &runtime, &selected, plan::Options::default())?;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{BUILT_IN, Environment, Interpreter, Language};
+use super::started::{LibraryPath, StartedProcesses, with_colons};
+use super::{BUILT_IN, Interpreter, Language};
 use crate::elf::Kind;
 use crate::root::Root;
-use crate::shell;
 use crate::tree::TreePath;
 
 /// The script that Lambda starts where the runtime is the user's own.
@@ -21,15 +21,17 @@ pub struct Process {
     pub plugins: Vec<String>,
     /// The library that calls dlopen, by its absolute path; the program itself if it is `None`.
     pub plugin_loader: Option<String>,
-    /// `LD_LIBRARY_PATH` as the process has it.
+    /// `LD_LIBRARY_PATH` as the process has it, as far as it is known.
     pub library_path: String,
+    /// The script that sets `LD_LIBRARY_PATH` in a way that is not understood, if one does.
+    pub unclear: Option<String>,
 }
 
 /// Knows what starts in a tree, and with which environment.
 #[derive(Debug)]
 pub struct Processes<'a> {
     root: Root<'a>,
-    environment: Environment,
+    started: StartedProcesses,
     interpreters: Vec<Interpreter>,
     native_modules: BTreeSet<TreePath>,
 }
@@ -42,10 +44,6 @@ impl<'a> Processes<'a> {
 
     /// As [`Processes::of`], for these languages alone.
     pub fn with(root: Root<'a>, languages: &[&dyn Language]) -> Self {
-        let mut environment = root.runtime.environment.clone();
-        if let Some(script) = TreePath::new(BOOTSTRAP).and_then(|path| root.tree.text(&path)) {
-            shell::source(script, &mut environment);
-        }
         let in_tree = |language: &&dyn Language| language.interpreters(root.tree);
         let interpreters: Vec<Interpreter> = languages.iter().flat_map(in_tree).collect();
         let native_modules = languages
@@ -59,7 +57,7 @@ impl<'a> Processes<'a> {
             .collect();
         Self {
             root,
-            environment,
+            started: StartedProcesses::of(root),
             interpreters,
             native_modules,
         }
@@ -70,22 +68,25 @@ impl<'a> Processes<'a> {
         self.root
     }
 
-    /// The processes that start from executables of the tree, and each interpreter with each of its native modules.
+    /// The processes that start from executables of the tree, and each interpreter with each of its native modules: one for
+    /// each search path with which scripts start them.
     pub fn all(&self) -> Vec<Process> {
         let mut processes = Vec::new();
         for interpreter in &self.interpreters {
+            let paths = self.library_paths(interpreter.program.as_ref(), Some(interpreter));
             for module in &interpreter.native_modules {
-                processes.push(Process {
+                processes.extend(paths.iter().map(|path| Process {
                     program: interpreter.program.as_ref().map(TreePath::on_lambda),
                     plugins: vec![module.on_lambda()],
                     plugin_loader: interpreter.module_loader.as_ref().map(TreePath::on_lambda),
-                    library_path: self.library_path(Some(interpreter)),
-                });
+                    library_path: path.text.clone(),
+                    unclear: path.unclear.clone(),
+                }));
             }
         }
         for (path, object) in self.root.tree.objects() {
             if object.kind == Kind::Executable && object.soname.is_none() {
-                processes.push(self.alone(path));
+                processes.extend(self.started(path));
             }
         }
         processes
@@ -93,12 +94,14 @@ impl<'a> Processes<'a> {
 
     /// A process that consists of one object and what it needs.
     pub fn alone(&self, path: &TreePath) -> Process {
-        Process {
-            program: Some(path.on_lambda()),
-            plugins: Vec::new(),
-            plugin_loader: None,
-            library_path: self.library_path(self.interpreters.iter().find(|interpreter| interpreter.runs(path))),
-        }
+        let interpreter = self.interpreters.iter().find(|interpreter| interpreter.runs(path));
+        alone(path, self.inherited(interpreter))
+    }
+
+    fn started(&self, program: &TreePath) -> Vec<Process> {
+        let interpreter = self.interpreters.iter().find(|interpreter| interpreter.runs(program));
+        let paths = self.library_paths(Some(program), interpreter);
+        paths.into_iter().map(|path| alone(program, path)).collect()
     }
 
     /// The objects that a language opens by their place in the tree, though nothing needs them by name.
@@ -106,9 +109,34 @@ impl<'a> Processes<'a> {
         &self.native_modules
     }
 
-    fn library_path(&self, interpreter: Option<&Interpreter>) -> String {
-        let changed = interpreter.map(|interpreter| interpreter.environment(self.root.tree, &self.environment));
-        let environment = changed.as_ref().unwrap_or(&self.environment);
-        environment.get("LD_LIBRARY_PATH").cloned().unwrap_or_default()
+    /// The search paths with which scripts start a program; if none does, what it inherits from the runtime.
+    fn library_paths(&self, program: Option<&TreePath>, interpreter: Option<&Interpreter>) -> Vec<LibraryPath> {
+        match program.and_then(|program| self.started.programs.get(program)) {
+            Some(paths) => paths.iter().cloned().collect(),
+            None => vec![self.inherited(interpreter)],
+        }
+    }
+
+    fn inherited(&self, interpreter: Option<&Interpreter>) -> LibraryPath {
+        let inherited = &self.started.environment;
+        let changed = interpreter.map(|interpreter| interpreter.environment(self.root.tree, inherited));
+        let environment = changed.as_ref().unwrap_or(inherited);
+        LibraryPath {
+            text: environment
+                .get("LD_LIBRARY_PATH")
+                .map(|path| with_colons(path))
+                .unwrap_or_default(),
+            unclear: self.started.unclear.clone(),
+        }
+    }
+}
+
+fn alone(path: &TreePath, library_path: LibraryPath) -> Process {
+    Process {
+        program: Some(path.on_lambda()),
+        plugins: Vec::new(),
+        plugin_loader: None,
+        library_path: library_path.text,
+        unclear: library_path.unclear,
     }
 }

@@ -15,6 +15,8 @@ pub struct Graph {
     ///
     /// Where processes disagree, the resolution is the one that fails, else that of the first process.
     pub needs: BTreeMap<TreePath, Vec<Need>>,
+    /// What objects need and do not find where a script sets the search path in a way that is not understood, with that script.
+    pub unclear: BTreeMap<(TreePath, String), String>,
     /// Libraries that no process loads, because the runtime has one of that name in front of them.
     pub shadowed: Vec<Shadowed>,
     /// Libraries that nothing needs by name. Something may still open them at run time.
@@ -80,7 +82,7 @@ impl Graph {
     }
 
     /// Adds the first `objects` objects of a process.
-    fn add(&mut self, loaded: &[Loaded<'_>], objects: usize) {
+    fn add(&mut self, process: &Process, loaded: &[Loaded<'_>], objects: usize) {
         for object in loaded.iter().take(objects) {
             let Location::Tree(path) = &object.found.place else {
                 continue;
@@ -88,6 +90,21 @@ impl Graph {
             let merged = self.needs.entry(path.clone()).or_default();
             for (soname, provided) in &object.needs {
                 let known = merged.iter_mut().find(|need| need.soname == *soname);
+                if matches!(provided, Provided::Missing(_)) {
+                    let key = (path.clone(), (*soname).to_owned());
+                    let is_missing = known
+                        .as_ref()
+                        .is_some_and(|need| matches!(need.resolution, Resolution::Missing(_)));
+                    match &process.unclear {
+                        Some(script) if !is_missing => {
+                            self.unclear.insert(key, script.clone());
+                        }
+                        Some(_) => {}
+                        None => {
+                            self.unclear.remove(&key);
+                        }
+                    }
+                }
                 let resolution = || match provided {
                     Provided::ByObject(number) => Resolution::Found(loaded[*number].found.clone()),
                     Provided::ByLoader(found) => Resolution::Found(found.clone()),
@@ -205,18 +222,18 @@ pub fn graph(root: Root<'_>) -> Graph {
 pub fn graph_of(processes: &Processes<'_>) -> Graph {
     let plugins = processes.native_modules();
     let mut graph = Graph::default();
-    for Followed { loaded, start, .. } in follow_processes(processes) {
+    for Followed { process, loaded, start } in follow_processes(processes) {
         let first = loaded.first().map(|object| &object.found.place);
         match (start, first) {
             (Start::Alone, Some(Location::Tree(path))) if !plugins.contains(path) => graph.unneeded.push(path.clone()),
             (Start::Shadowed(shadowed), _) => {
-                graph.add(&loaded, 1);
+                graph.add(&process, &loaded, 1);
                 graph.shadowed.push(shadowed);
                 continue;
             }
             _ => {}
         }
-        graph.add(&loaded, usize::MAX);
+        graph.add(&process, &loaded, usize::MAX);
     }
     graph.unneeded.sort();
     graph

@@ -79,6 +79,13 @@ impl Runtime {
         })
     }
 
+    /// The runtime with these variables set for the function.
+    #[must_use]
+    pub fn with_environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment.extend(variables);
+        self
+    }
+
     /// `PATH` of a function's process, element by element.
     pub fn command_path(&self) -> Vec<String> {
         self.environment

@@ -37,8 +37,8 @@ struct Setting {
     is_appended: bool,
 }
 
-/// The variables that a function has of its own, with what they were outside.
-pub(super) type Locals = BTreeMap<String, Option<Variable>>;
+/// The variables that a function has of its own, with what they were outside, and whether they were to be exported once set.
+pub(super) type Locals = BTreeMap<String, (Option<Variable>, bool)>;
 
 impl Shell<'_> {
     pub(super) fn simple(&mut self, command: &SimpleCommand) {
@@ -198,7 +198,7 @@ impl Shell<'_> {
     fn with_settings(&mut self, settings: Vec<Setting>, lasts: bool, work: impl FnOnce(&mut Self)) {
         let mut before: Locals = BTreeMap::new();
         for setting in settings {
-            before.insert(setting.name.clone(), self.state.variables.get(&setting.name).cloned());
+            before.insert(setting.name.clone(), self.outside(&setting.name));
             self.apply(setting, !lasts);
         }
         work(self);
@@ -208,12 +208,22 @@ impl Shell<'_> {
     }
 
     fn restore(&mut self, before: Locals) {
-        for (name, variable) in before {
+        for (name, (variable, is_exported_later)) in before {
+            if is_exported_later {
+                self.state.exported_later.insert(name.clone());
+            }
             match variable {
                 Some(variable) => self.state.variables.insert(name, variable),
                 None => self.state.variables.remove(&name),
             };
         }
+    }
+
+    fn outside(&self, name: &str) -> (Option<Variable>, bool) {
+        (
+            self.state.variables.get(name).cloned(),
+            self.state.exported_later.contains(name),
+        )
     }
 
     fn call(&mut self, function: &Rc<FunctionBody>, arguments: &[Value]) {
@@ -425,7 +435,7 @@ impl Shell<'_> {
         }
         for setting in settings {
             if is_local {
-                let before = self.state.variables.get(&setting.name).cloned();
+                let before = self.outside(&setting.name);
                 if let Some(locals) = self.locals.last_mut() {
                     locals.entry(setting.name.clone()).or_insert(before);
                 }
@@ -435,7 +445,7 @@ impl Shell<'_> {
             }
             let name = setting.name.clone();
             let was_set = self.state.variables.contains_key(&name);
-            if exports && setting.value.is_none() && !was_set {
+            if exports && !is_undone && setting.value.is_none() && !was_set {
                 // It is exported as soon as it is set.
                 self.state.exported_later.insert(name.clone());
             }

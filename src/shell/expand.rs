@@ -123,6 +123,9 @@ impl Shell<'_> {
     }
 
     fn word(&mut self, word: &str, context: Context, out: &mut Vec<Segment>) {
+        // Between double quotes, single ones and most backslashes are characters like others.
+        let in_quotes = (context.is_quoted && !word.contains('"')).then(|| format!("\"{word}\""));
+        let word = in_quotes.as_deref().unwrap_or(word);
         match parse::word(word, &self.options()) {
             Some(pieces) => {
                 let mut nested = std::mem::take(out);
@@ -159,7 +162,8 @@ impl Shell<'_> {
                     push(out, Value::known(character.trim_end_matches('\n')), quoted);
                 }
                 WordPiece::DoubleQuotedSequence(pieces) | WordPiece::GettextDoubleQuotedSequence(pieces) => {
-                    if pieces.is_empty() {
+                    // Quotes make a field even of nothing, but for `"$@"`.
+                    if !matches!(pieces.as_slice(), [only] if is_list(&only.piece)) {
                         push(out, Value::default(), quoted);
                     }
                     self.pieces(pieces, quoted, out);
@@ -286,8 +290,14 @@ impl Shell<'_> {
         if !is_indirect {
             return value;
         }
-        match value?.complete() {
-            Some(name) => self.variable(name),
+        let value = value.unwrap_or_default();
+        match value.complete() {
+            Some(name) if super::is_name(name) => self.variable(name),
+            Some(_) => {
+                // The shell gives up the line.
+                self.state.is_clouded = true;
+                Some(Value::unknown())
+            }
             None => Some(Value::unknown()),
         }
     }
@@ -539,7 +549,7 @@ impl Shell<'_> {
         let result = expanded
             .complete()
             .filter(|text| text.len() <= LONGEST_EXPRESSION)
-            .and_then(|text| brush_parser::arithmetic::parse(text).ok())
+            .and_then(|text| brush_parser::arithmetic::parse(text.trim()).ok())
             .and_then(|expression| self.evaluated(&expression));
         if result.is_none() {
             self.forget_assigned(expression);
@@ -596,6 +606,18 @@ fn binary(operator: BinaryOperator, left: i64, right: i64) -> Option<i64> {
         BinaryOperator::NotEquals => Some(i64::from(left != right)),
         _ => None,
     }
+}
+
+/// Whether a piece stands for any number of fields.
+fn is_list(piece: &WordPiece) -> bool {
+    let WordPiece::ParameterExpansion(ParameterExpr::Parameter { parameter, .. }) = piece else {
+        return false;
+    };
+    matches!(
+        parameter,
+        Parameter::Special(SpecialParameter::AllPositionalParameters { concatenate: false })
+            | Parameter::NamedWithAllIndices { concatenate: false, .. }
+    )
 }
 
 /// Whether the shell would look for file names that a word matches.

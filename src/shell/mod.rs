@@ -3,6 +3,8 @@
 
 mod builtin;
 mod commands;
+#[cfg(test)]
+mod differential;
 mod expand;
 mod parse;
 mod pattern;

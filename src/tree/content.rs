@@ -135,7 +135,7 @@ impl Inspector {
         Some(match known.or_else(|| self.text_limit(file_name)) {
             Some(limit) => limit,
             None if may_hold_key(file_name, head) => TEXT_LIMIT,
-            None if head.starts_with(b"#!") => SCRIPT_LIMIT,
+            None if head.starts_with(b"#!") || may_be_sourced(file_name) => SCRIPT_LIMIT,
             None => HEAD,
         })
     }
@@ -156,7 +156,10 @@ impl Inspector {
                 Content::Data
             };
         }
-        if self.text_limit(file_name).is_none() && !bytes.starts_with(b"#!") {
+        let is_read = self.text_limit(file_name).is_some()
+            || bytes.starts_with(b"#!")
+            || (may_be_sourced(file_name) && assigns(bytes));
+        if !is_read {
             return Content::Data;
         }
         // Of a text that is longer, only whole lines count.
@@ -188,6 +191,20 @@ impl Inspector {
             Err(error) => Content::BrokenObject(error.to_string()),
         }
     }
+}
+
+/// Whether shell scripts may read a file of this name with `.` or `source`: it ends as such files do, or has no ending and does
+/// not shout as `LICENSE` and `METADATA` do.
+fn may_be_sourced(file_name: &str) -> bool {
+    match file_name.rsplit_once('.') {
+        Some((_, ending)) => ["sh", "bash", "env", "rc", "profile", "inc"].contains(&ending),
+        None => file_name.starts_with(|c: char| c.is_ascii_lowercase()),
+    }
+}
+
+/// Whether some line of a text may set a variable.
+fn assigns(bytes: &[u8]) -> bool {
+    !bytes.contains(&0) && bytes.contains(&b'=')
 }
 
 /// Whether a private key may be in a file: it begins as a PEM text does, or its name says so.

@@ -264,6 +264,19 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             s.file("good/lib/libgone.so.1", fs_err::read(gone).unwrap());
             Case::trees(s)
         }
+        Code::LibraryPathUnclear => {
+            library(s, "libq.so.1", "libq.so.1", "int q(void) { return 1; }\n", &[])?;
+            let q = s.path("libq.so.1");
+            for (tree, directory) in [("bad", "$(date +%Y)"), ("good", "$(dirname \"$0\")/q")] {
+                let options = ["-Wl,--no-as-needed", q.to_str().unwrap()];
+                library(s, &format!("{tree}/bin/x"), "x", "int x;\n", &options)?;
+                s.file(&format!("{tree}/q/libq.so.1"), fs_err::read(&q).unwrap());
+                let script = format!("#!/bin/sh\nexport LD_LIBRARY_PATH={directory}\nexec /opt/bin/x\n");
+                s.file(&format!("{tree}/bootstrap"), script)
+                    .mode(&format!("{tree}/bootstrap"), 0o755);
+            }
+            Case::trees(s)
+        }
         Code::LibraryToBringIn => {
             library(
                 s,

@@ -128,6 +128,7 @@ fn our_answer(root: Root<'_>, path: &TreePath) -> BTreeMap<String, Option<String
         plugins: Vec::new(),
         plugin_loader: None,
         library_path: root.runtime.environment["LD_LIBRARY_PATH"].clone(),
+        unclear: None,
     };
     let mut mapped = BTreeMap::new();
     let loaded = Finder::new(root).load(&process);
@@ -248,6 +249,7 @@ fn plugins_are_resolved_as_the_loader_does() {
             plugins: vec!["/opt/plugin/plugins/plugin.so".to_owned()],
             plugin_loader: None,
             library_path: runtime.environment["LD_LIBRARY_PATH"].clone(),
+            unclear: None,
         };
         let loaded = Finder::new(root).load(&process);
         let missing = loaded

@@ -1,0 +1,270 @@
+//! Holds the evaluation of scripts against real shells: scripts are made from a grammar, run by bash and sh, and the
+//! environment of what they start is compared.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use super::{NoFiles, Script, Start, Value};
+
+/// How many scripts are compared per shell; more with this variable.
+const SCRIPTS: u64 = 150;
+const MORE: &str = "LAMBDAR_PRUNE_SCRIPTS";
+
+/// The variables that scripts set.
+const NAMES: [&str; 4] = ["A", "B", "C", "LIBS"];
+/// Where `env` and the like are.
+const PATH: &str = "/usr/bin:/bin";
+
+/// Makes scripts, the same for the same seed.
+struct Maker {
+    seed: u64,
+    is_bash: bool,
+    functions: usize,
+}
+
+impl Maker {
+    fn number(&mut self, below: usize) -> usize {
+        // SplitMix64 (Steele, Lea and Flood, 2014).
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % below as u64).unwrap()
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.number(of.len())]
+    }
+
+    fn name(&mut self) -> &'static str {
+        self.one(&NAMES)
+    }
+
+    fn word(&mut self, depth: usize) -> String {
+        let name = self.name();
+        let literal = self.one(&["/opt/lib", "a", "b:c", "/x/y.so", "", "-n", "3"]);
+        let inner = if depth > 0 {
+            self.word(depth - 1)
+        } else {
+            literal.to_owned()
+        };
+        let posix = 17;
+        match self.number(if self.is_bash { posix + 6 } else { posix }) {
+            0 => format!("\"${name}\""),
+            1 => format!("${{{name}}}"),
+            2 => format!("\"${{{name}:-{inner}}}\""),
+            3 => format!("\"${{{name}:+:${name}}}\""),
+            4 => format!("${{{name}%/*}}"),
+            5 => format!("\"${{{name}##*/}}\""),
+            6 => format!("${{{name}#*:}}"),
+            7 => format!("'${name} x'"),
+            8 => format!("\"x y\"{literal}"),
+            9 => format!("$(echo {inner})"),
+            10 => format!("`dirname /q/{literal}`"),
+            11 => format!("\"{literal}:${name}\""),
+            12 => format!("{literal}\\ \\$z"),
+            13 => format!("\"$(printf '%s-' a {inner})\""),
+            14 => format!("${{{name}=dflt}}"),
+            15 => format!("\"\\\"${{{name}%%:*}}\\\\\""),
+            16 => format!("\"$((${{#{name}}} + 2))\""),
+            17 => format!("\"${{{name}/a/b}}\""),
+            18 => format!("\"${{{name}//[.:]/_}}\""),
+            19 => format!("\"${{{name}:1:3}}\""),
+            20 => format!("$'t\\tq'\"${name}\""),
+            21 => format!("\"${{{name}^^}}\""),
+            _ => format!("\"${{!{name}}}\"{literal}"),
+        }
+    }
+
+    fn condition(&mut self) -> String {
+        let (name, other) = (self.name(), self.name());
+        let posix = 9;
+        match self.number(if self.is_bash { posix + 4 } else { posix }) {
+            0 => format!("[ -n \"${name}\" ]"),
+            1 => format!("[ -z \"${name}\" ]"),
+            2 => format!("test \"${name}\" = \"${other}\""),
+            3 => format!("[ \"${name}\" != a ]"),
+            4 => "true".to_owned(),
+            5 => format!("! [ -n \"${{{name}+set}}\" ]"),
+            6 => "false".to_owned(),
+            7 => format!("[ ${{#{name}}} -gt 3 ]"),
+            8 => format!("[ -n \"${name}\" ] && [ -n \"${other}\" ]"),
+            9 => format!("[[ ${name} == *lib* ]]"),
+            10 => format!("[[ -n ${name} || ${other} != a ]]"),
+            11 => format!("[[ -v {name} ]]"),
+            _ => format!("(( ${{#{name}}} < 4 ))"),
+        }
+    }
+
+    fn statement(&mut self, depth: usize) -> String {
+        let (name, other) = (self.name(), self.name());
+        let word = self.word(1);
+        let simple = 14;
+        let (compound, bash) = (12, 6);
+        let choices = if depth == 0 {
+            simple
+        } else {
+            simple + compound + if self.is_bash { bash } else { 0 }
+        };
+        match self.number(choices) {
+            0 | 1 => format!("{name}={word}"),
+            2 | 3 => format!(
+                "export {name}=\"{}\" {other}=1",
+                self.one(&["/opt/lib", "$A:/x", "${B:-q}", "${C%/*}"])
+            ),
+            4 => format!("export {name}"),
+            5 => format!("unset {name}"),
+            6 => format!(": ${{{name}:={}}}", self.one(&["d", "\"e f\"", "$A"])),
+            7 => format!("{name}={word} true"),
+            8 => format!("# {name}=no\n{name}=a\\\nb"),
+            9 => format!("cat <<EOF >/dev/null\n{name}=no $A\nEOF"),
+            10 => format!("echo \"export {name}=no\" >/dev/null"),
+            11 => "set -a".to_owned(),
+            12 => "set +a".to_owned(),
+            13 => format!("eval \"{name}='{}'\"", self.one(&["ev", "$A", "x;y"])),
+            14 | 15 => {
+                let (condition, then) = (self.condition(), self.statement(depth - 1));
+                let (elif, last) = (self.condition(), self.statement(depth - 1));
+                format!("if {condition}; then\n{then}\nelif {elif}\nthen\n{last}\nelse {name}=else\nfi")
+            }
+            16 => format!("{} && {}", self.condition(), self.statement(0)),
+            17 => format!("{} || {{ {}\n}}", self.condition(), self.statement(depth - 1)),
+            18 => format!(
+                "case {word} in\n a|b*) {name}=1 ;;\n */*) {}\n ;;\n '') ;;\n *) {other}=rest;;\nesac",
+                self.statement(depth - 1)
+            ),
+            19 => format!("for {name} in p {word} q; do\n{}\ndone", self.statement(depth - 1)),
+            20 => format!("( {}\n)", self.statement(depth - 1)),
+            21 => {
+                self.functions += 1;
+                let number = self.functions;
+                let body = self.statement(depth - 1);
+                format!("f{number}() {{\n{body}\n{name}=\"$1:$#\"\nreturn 0\n}}\nf{number} {word} z")
+            }
+            22 => format!(
+                "while {}; do {}\nbreak\ndone",
+                self.condition(),
+                self.statement(depth - 1)
+            ),
+            23 => format!("set -- {word} \"$A\"\n{name}=\"$# $1\""),
+            24 => format!("{name}={word}; {other}=\"${name}\"; export {other}"),
+            25 => format!("for {name} in 1 2 3; do [ ${name} = 2 ] && continue; {other}=\"${{{other}}}${name}\"; done"),
+            26 => format!("{name}+={word}"),
+            27 => format!("declare -x {name}={word}"),
+            28 => format!("export -n {name}"),
+            29 => format!("g() {{ local {name}=inner; {other}=${name}; }}; g"),
+            30 => format!("list=({word} x \"y z\"); {name}=\"${{list[@]}}\"; {other}=${{#list}}"),
+            _ => format!("read -r {name} {other} <<< {word}"),
+        }
+    }
+
+    fn script(&mut self) -> String {
+        let count = 2 + self.number(6);
+        let mut script: String = (0..count).map(|_| self.statement(2) + "\n").collect();
+        let (name, other) = (self.name(), self.name());
+        script.push_str(&match self.number(6) {
+            0 => format!("{name}=last exec /usr/bin/printenv -0"),
+            1 => format!("exec env -u {name} {other}=\"x$A\" /usr/bin/printenv -0"),
+            2 => format!("exec env -i {name}=\"$B\" /usr/bin/printenv -0"),
+            3 => format!("{name}=\"$A:p\" /usr/bin/printenv -0"),
+            4 => "exec nice -n 1 /usr/bin/printenv -0".to_owned(),
+            _ => "exec /usr/bin/printenv -0".to_owned(),
+        });
+        script
+    }
+}
+
+fn real(shell: &str, script: &str) -> Option<BTreeMap<String, String>> {
+    let start = [("PATH", PATH), ("A", "/opt/first"), ("LIBS", "/lib64:/usr/lib64")];
+    let output = Command::new(shell)
+        .args(["-c", script])
+        .env_clear()
+        .envs(start)
+        .current_dir("/")
+        .output()
+        .ok()?;
+    // A script that a shell gives up on starts nothing.
+    let text = String::from_utf8(output.stdout).ok()?;
+    let lines = text.split('\0').filter_map(|line| line.split_once('='));
+    let environment = lines.filter(|(name, _)| NAMES.contains(name));
+    Some(
+        environment
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+    )
+}
+
+fn ours(script: &str, is_posix: bool) -> Option<BTreeMap<String, Value>> {
+    let start = [("PATH", PATH), ("A", "/opt/first"), ("LIBS", "/lib64:/usr/lib64")];
+    let environment: BTreeMap<String, Value> = start
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Value::known(value)))
+        .collect();
+    let run = Script { text: script, is_posix }.run(&Start::new("x", "/", &environment), &NoFiles);
+    let started = run
+        .started
+        .into_iter()
+        .find(|started| started.program.text.ends_with("/printenv"))?;
+    let is_complete = started.is_complete && started.is_certain;
+    let environment = started.environment.into_iter();
+    let environment = environment.filter(|(name, _)| NAMES.contains(&name.as_str()));
+    Some(
+        environment
+            .map(|(name, value)| {
+                let is_complete = value.is_complete && is_complete;
+                (name, Value { is_complete, ..value })
+            })
+            .collect(),
+    )
+}
+
+#[test]
+fn scripts_do_what_real_shells_make_of_them() {
+    let count = std::env::var(MORE)
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(SCRIPTS);
+    for (shell, is_bash) in [("bash", true), ("sh", false)] {
+        let (mut compared, mut incomplete) = (0, 0);
+        let mut different = Vec::new();
+        for seed in 0..count {
+            let script = Maker {
+                seed: seed << 20,
+                is_bash,
+                functions: 0,
+            }
+            .script();
+            let Some(real) = real(shell, &script).filter(|real| !real.is_empty()) else {
+                continue;
+            };
+            let Some(ours) = ours(&script, !is_bash) else {
+                different.push(format!(
+                    "{shell} {seed}: nothing is started, and really {real:?}
+{script}
+"
+                ));
+                continue;
+            };
+            compared += 1;
+            if ours.values().any(|value| !value.is_complete) {
+                incomplete += 1;
+                continue;
+            }
+            let ours: BTreeMap<String, String> = ours.into_iter().map(|(name, value)| (name, value.text)).collect();
+            if ours != real {
+                different.push(format!("{shell} {seed}: {ours:?}, and really {real:?}\n{script}\n"));
+            }
+        }
+        let all = different.len();
+        different.truncate(10);
+        assert!(
+            different.is_empty(),
+            "{all} of {compared} differ:\n{}",
+            different.join("\n")
+        );
+        assert!(
+            incomplete * 4 <= compared,
+            "{shell}: {incomplete} of {compared} scripts are not known as a whole"
+        );
+    }
+}
