@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 use crate::check::{Input, MAX_UNZIPPED, inputs, judge, read};
 use crate::finding::Finding;
 use crate::host::HostDirectories;
-use crate::invoke::{Event, Invocation, Listener, Wishes, hindering, inside, launch, prepare, shell, too_large};
+use crate::invoke::{Event, Invocation, InvokeOptions, Listener, blocking, inside, launch, prepare, shell, too_large};
+use crate::languages::bootstrap_advice;
 use crate::report::{self, Invoked, RenderOptions};
 use crate::size::Bytes;
 
@@ -17,19 +18,19 @@ use super::layers::runtime_of;
 use super::output::{Failure, Output, Status, complain};
 use super::progress::Terminal;
 
-/// Run a handler on layers as Lambda would: in a sandbox that has what the runtime has, with events of yours
+/// Run a handler on layers as Lambda would: in a sandbox that has what the runtime has, with your events
 ///
 /// Responses go to stdout, what the function writes and a report on each event to stderr. Exit status: 0 if every event was
 /// answered, 1 if one was not, 2 if something went wrong. It needs bubblewrap.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Zips in the order in which they are attached, folders of zips, or trees
+    /// Zips in the order in which they are attached, directories of zips, or trees
     #[arg(default_value = "layers", value_name = "LAYERS")]
     layers: Vec<PathBuf>,
     /// The handler, such as test.handler
     #[arg(long, value_name = "NAME", required_unless_present = "shell")]
     handler: Option<String>,
-    /// The folder or zip with the function's own code, for /var/task; empty unless given
+    /// The directory or zip with the function's own code, for /var/task; empty unless given
     #[arg(long, value_name = "DIR|ZIP")]
     task: Option<PathBuf>,
     /// Send what is in a file, - for stdin; can be given again, and all are sent in order [default: {}]
@@ -133,33 +134,38 @@ impl Arguments {
         let read_layers = read(&layers, MAX_UNZIPPED, progress)?;
         let runtime = runtime_of(&self.layers, global, &read_layers)?;
         let own_code = read(&task, MAX_UNZIPPED, progress)?;
+        let bootstrap_advice = read_layers
+            .iter()
+            .flat_map(|layer| bootstrap_advice(&layer.tree))
+            .collect();
         // The function's code lies elsewhere and is no layer; what can be unpacked and how large all is concerns it, too.
         let of_task: Vec<Finding> = own_code.iter().flat_map(|code| code.findings.clone()).collect();
         let parts = read_layers.iter().chain(&own_code);
         let too_large = too_large(parts.map(|part| part.tree.totals().unzipped_bytes).sum());
         let findings = judge(read_layers, &runtime, Bytes::default()).findings;
-        let hindered: Vec<&Finding> = hindering(&findings)
+        let blocked: Vec<&Finding> = blocking(&findings)
             .into_iter()
-            .chain(hindering(&of_task))
+            .chain(blocking(&of_task))
             .chain(&too_large)
             .collect();
-        if !hindered.is_empty() {
+        if !blocked.is_empty() {
             return Err(Failure::No(format!(
                 "AWS would not take these layers:\n{}",
-                report::finding_lines(hindered, stderr_options(global)).trim_end()
+                report::finding_lines(blocked, stderr_options(global)).trim_end()
             )));
         }
-        let wishes = Wishes {
+        let options = InvokeOptions {
             layers,
             task,
             runtime: &runtime,
             rootfs: self.rootfs.clone(),
             handler: self.handler.clone().unwrap_or_default(),
+            bootstrap_advice,
             environment: self.env.clone(),
             timeout: self.timeout,
             memory_mb: self.memory,
         };
-        let prepared = prepare(&wishes, &HostDirectories::new(&[]), progress)?;
+        let prepared = prepare(&options, &HostDirectories::new(&[]), progress)?;
         let glibc = prepared.glibc.as_deref();
         if !global.quiet {
             for note in report::invoke_notes(&runtime, &prepared.missing, glibc, global.verbose) {
@@ -170,26 +176,26 @@ impl Arguments {
             }
         }
         if self.shell {
-            let status = prepared.shell(&wishes)?;
+            let status = prepared.shell(&options)?;
             return Ok(Output {
                 text: String::new(),
                 status: Status::yes_or_no(status.success()),
             });
         }
-        let teller = Teller {
+        let printer = Printer {
             quiet: global.quiet,
             print_responses: global.format == Format::Table,
             memory_mb: self.memory,
             findings: &findings,
             options: stderr_options(global),
         };
-        let invocations = prepared.run(&wishes, &events, &teller, progress)?;
+        let invocations = prepared.run(&options, &events, &printer, progress)?;
         if let Some(end) = report::invoke_end(&invocations, &findings).filter(|_| !global.quiet) {
             complain(&end);
         }
         let invoked = Invoked::new(
             &runtime,
-            &wishes.handler,
+            &options.handler,
             self.memory,
             (&prepared.missing, glibc),
             &invocations,
@@ -261,7 +267,7 @@ fn stderr_options(global: &Global) -> RenderOptions {
 }
 
 /// Prints what happens while it happens.
-struct Teller<'a> {
+struct Printer<'a> {
     quiet: bool,
     print_responses: bool,
     memory_mb: u64,
@@ -269,7 +275,7 @@ struct Teller<'a> {
     options: RenderOptions,
 }
 
-impl Listener for Teller<'_> {
+impl Listener for Printer<'_> {
     fn log(&self, bytes: &[u8]) {
         if !self.quiet {
             // Where nobody reads it, the function goes on all the same.

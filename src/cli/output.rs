@@ -7,7 +7,7 @@ use crate::bootstrap::BootstrapError;
 use crate::check::CheckError;
 use crate::config::ConfigError;
 use crate::inventory::InventoryError;
-use crate::invoke::{InvokeError, LayError};
+use crate::invoke::{InvokeError, OverlayError};
 use crate::pack::PackError;
 use crate::plan::PlanError;
 use crate::progress::Interrupted;
@@ -127,7 +127,7 @@ failures! {
     CheckError { CheckError::Interrupted(_) => interrupted }
     ConfigError {}
     InventoryError { InventoryError::Check(CheckError::Interrupted(_)) => interrupted }
-    InvokeError { InvokeError::Interrupted(_) | InvokeError::Lay(LayError::Interrupted(_)) => interrupted }
+    InvokeError { InvokeError::Interrupted(_) | InvokeError::Overlay(OverlayError::Interrupted(_)) => interrupted }
     PackError {
         PackError::Interrupted(_) => interrupted,
         PackError::OverCapacity(_) | PackError::Huge(_) => Self::No,

@@ -5,17 +5,68 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::data::DATA;
-use super::http::{Reply, Request};
+use super::extensions::{Change, Extensions, ShutdownReason};
 
-/// The version that all paths begin with.
+/// The version that all paths of the Runtime API begin with.
 const ROOT: &str = "/2018-06-01";
+/// The same of the Extensions API.
+const EXTENSIONS: &str = "/2020-01-01/extension/";
+/// The largest body that is no response and no error of a function.
+const LARGEST_MESSAGE: u64 = 64 << 10;
 
-/// One event on its way to a runtime.
+/// A request, as far as the APIs look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Offer {
+pub(super) struct Request {
+    /// `GET`, `POST`, …
+    pub(super) method: String,
+    /// The path without a query.
+    pub(super) path: String,
+    /// Headers with their names in lower case.
+    pub(super) headers: Vec<(String, String)>,
+    /// What follows a body in chunks.
+    pub(super) trailers: Vec<(String, String)>,
+    /// The body, unless it is larger than allowed.
+    pub(super) body: Result<Vec<u8>, TooLarge>,
+}
+
+/// A body is larger than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLarge;
+
+impl Request {
+    /// The value of a header.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        value(&self.headers, name)
+    }
+
+    /// The value of a trailer.
+    fn trailer(&self, name: &str) -> Option<&str> {
+        value(&self.trailers, name)
+    }
+}
+
+fn value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = headers.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// A response of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    /// 200, 202, …
+    pub(super) status: u16,
+    /// Headers besides the length and the type.
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// The body, which is JSON or what a user calls so.
+    pub(super) body: Vec<u8>,
+}
+
+/// An event on its way to a runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Invoke {
     /// The request's number, a UUID.
     pub(super) id: String,
     /// When it has to be answered, in milliseconds since 1970.
@@ -28,22 +79,26 @@ pub(super) struct Offer {
     pub(super) payload: Arc<[u8]>,
 }
 
-/// What a runtime has done.
+/// What a runtime or an extension has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Happening {
-    /// It asks for the next event.
+pub(super) enum ApiEvent {
+    /// Every extension that was started has registered.
+    Registered,
+    /// The runtime asks for the next event, and every extension waits, too.
     Ready,
-    /// It has answered.
-    Answered(Answer),
-    /// It cannot start, it says.
+    /// The runtime has responded.
+    Responded(Response),
+    /// The runtime reports that it cannot start.
     InitError(ErrorBody),
+    /// An extension reports that it cannot go on: the kind of error, and its own word for it.
+    ExtensionError(&'static str, String),
 }
 
-/// How an event is answered.
+/// How a runtime responds to an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// With a response.
-    Response(Vec<u8>),
+pub(super) enum Response {
+    /// With a payload.
+    Payload(Vec<u8>),
     /// With an error.
     Error(ErrorBody),
 }
@@ -81,50 +136,87 @@ impl State {
 /// What is to be done with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reaction {
-    /// Answer it.
+    /// Send this.
     Reply(Reply),
-    /// Answer it once there is an event: ask [`Api::next`] again then.
-    Wait,
+    /// Send what [`Api::poll`] gives for this client once there is something for it.
+    Wait(Waiter),
 }
 
-/// The state of one runtime.
+/// Who waits for its next event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Waiter {
+    /// The runtime.
+    Runtime,
+    /// The extension with this identifier.
+    Extension(String),
+}
+
+/// The state of one execution environment: a runtime, and extensions.
 #[derive(Debug)]
 pub(super) struct Api {
     state: State,
+    extensions: Extensions,
+    /// What extensions are told of the function when they register.
+    function: Value,
+    /// Whether [`ApiEvent::Ready`] has been told since the last event.
+    ready_told: bool,
     /// The event that waits or is being answered.
-    offer: Option<Arc<Offer>>,
+    invoke: Option<Arc<Invoke>>,
 }
 
 impl Api {
-    /// The API for a runtime that is about to start.
-    pub(super) fn new() -> Self {
+    /// The API for a runtime that is about to start, with these extensions, by their names.
+    pub(super) fn new(extensions: &[String], function: Value) -> Self {
         Self {
             state: State::Started,
-            offer: None,
+            extensions: Extensions::started(extensions),
+            function,
+            ready_told: false,
+            invoke: None,
         }
     }
 
-    /// Gives the runtime an event as soon as it asks for one.
-    pub(super) fn offer(&mut self, offer: Offer) {
-        self.offer = Some(Arc::new(offer));
+    /// Gives the runtime an event as soon as it asks for one, and tells the extensions.
+    pub(super) fn invoke(&mut self, invoke: Invoke) {
+        self.extensions.invoke(&invoke);
+        self.invoke = Some(Arc::new(invoke));
+        self.ready_told = false;
+    }
+
+    /// Tells the extensions that all ends; gives the names of those that want to know.
+    pub(super) fn shut_down(&mut self, reason: ShutdownReason, deadline_ms: u64) -> Vec<String> {
+        self.extensions.shut_down(reason, deadline_ms)
+    }
+
+    /// The extensions.
+    pub(super) fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     /// How large the body of a request may be.
-    pub(super) fn largest_body(request: &Request) -> u64 {
-        if request.header(MODE) == Some("streaming") {
-            DATA.process.largest_streamed_response
-        } else {
-            DATA.process.largest_response
+    pub(super) fn largest_body(&self, request: &Request) -> u64 {
+        let parts: Vec<&str> = request.path.split('/').collect();
+        match parts.as_slice() {
+            // What is refused is not read.
+            ["", _, "runtime", "invocation", id, "response" | "error"] if self.refused(id, "").is_some() => 0,
+            ["", _, "runtime", ..] => largest_response(request),
+            _ => LARGEST_MESSAGE,
         }
     }
 
-    /// Takes a request. What has happened by it is to be made known before it is answered.
-    pub(super) fn handle(&mut self, request: &Request) -> (Reaction, Option<Happening>) {
+    /// Takes a request. What has happened by it is to be made known before the reply is sent.
+    pub(super) fn handle(&mut self, request: &Request) -> (Reaction, Option<ApiEvent>) {
+        if let Some(path) = request.path.strip_prefix(EXTENSIONS) {
+            return self.of_extension(path, request);
+        }
+        if let Some(subscribed) = telemetry(request) {
+            return (Reaction::Reply(subscribed), None);
+        }
         let Some(path) = request.path.strip_prefix(ROOT) else {
             return (Reaction::Reply(not_found()), None);
         };
         let parts: Vec<&str> = path.split('/').skip(1).collect();
-        let reply = |(reply, happening)| (Reaction::Reply(reply), happening);
+        let reply = |(reply, event)| (Reaction::Reply(reply), event);
         match (request.method.as_str(), parts.as_slice()) {
             ("GET", ["ping"]) => (Reaction::Reply(text(200, "pong")), None),
             ("GET", ["runtime", "invocation", "next"]) => self.ask(),
@@ -142,39 +234,68 @@ impl Api {
         }
     }
 
-    fn ask(&mut self) -> (Reaction, Option<Happening>) {
+    /// What there is for a client that waits.
+    pub(super) fn poll(&mut self, waiter: &Waiter) -> Reaction {
+        match waiter {
+            Waiter::Runtime => self.next(),
+            Waiter::Extension(id) => self.extensions.next(id),
+        }
+    }
+
+    fn of_extension(&mut self, path: &str, request: &Request) -> (Reaction, Option<ApiEvent>) {
+        let parts: Vec<&str> = path.split('/').collect();
+        let registered = self.extensions.all_registered();
+        let (reaction, change) = self.extensions.handle(&parts, request, &self.function);
+        let event = match change {
+            Change::None => None,
+            Change::Error { kind, message } => Some(ApiEvent::ExtensionError(kind, message)),
+            Change::Progress if !registered && self.extensions.all_registered() => Some(ApiEvent::Registered),
+            Change::Progress => self.readiness(),
+        };
+        (reaction, event)
+    }
+
+    /// Tells once that everybody waits for the next event.
+    fn readiness(&mut self) -> Option<ApiEvent> {
+        let ready = self.state == State::Ready && self.extensions.all_ready() && !self.ready_told;
+        self.ready_told |= ready;
+        ready.then_some(ApiEvent::Ready)
+    }
+
+    fn ask(&mut self) -> (Reaction, Option<ApiEvent>) {
         match self.state {
             State::Started | State::ResponseSent => {
                 self.state = State::Ready;
-                self.offer = None;
-                (Reaction::Wait, Some(Happening::Ready))
+                self.invoke = None;
+                self.extensions.close();
+                (Reaction::Wait(Waiter::Runtime), self.readiness())
             }
             State::Ready | State::Running => (self.next(), None),
             State::InitError => (Reaction::Reply(self.forbidden("Ready")), None),
         }
     }
 
-    /// The event, if there is one. A runtime that asks again before it has answered gets the same one again.
-    pub(super) fn next(&mut self) -> Reaction {
-        if self.state == State::Ready && self.offer.is_some() {
+    /// The event, if there is one. A runtime that asks again before it has responded gets the same one again.
+    fn next(&mut self) -> Reaction {
+        if self.state == State::Ready && self.invoke.is_some() {
             self.state = State::Running;
         }
-        let Some(offer) = self.offer.as_ref().filter(|_| self.state == State::Running) else {
-            return Reaction::Wait;
+        let Some(invoke) = self.invoke.as_ref().filter(|_| self.state == State::Running) else {
+            return Reaction::Wait(Waiter::Runtime);
         };
         Reaction::Reply(Reply {
             status: 200,
             headers: vec![
-                ("Lambda-Runtime-Aws-Request-Id", offer.id.clone()),
-                ("Lambda-Runtime-Deadline-Ms", offer.deadline_ms.to_string()),
-                ("Lambda-Runtime-Invoked-Function-Arn", offer.arn.clone()),
-                ("Lambda-Runtime-Trace-Id", offer.trace_id.clone()),
+                ("Lambda-Runtime-Aws-Request-Id", invoke.id.clone()),
+                ("Lambda-Runtime-Deadline-Ms", invoke.deadline_ms.to_string()),
+                ("Lambda-Runtime-Invoked-Function-Arn", invoke.arn.clone()),
+                ("Lambda-Runtime-Trace-Id", invoke.trace_id.clone()),
             ],
-            body: offer.payload.to_vec(),
+            body: invoke.payload.to_vec(),
         })
     }
 
-    fn response(&mut self, id: &str, request: &Request) -> (Reply, Option<Happening>) {
+    fn response(&mut self, id: &str, request: &Request) -> (Reply, Option<ApiEvent>) {
         if let Some(refused) = self.refused(id, "InvocationResponse") {
             return (refused, None);
         }
@@ -187,7 +308,7 @@ impl Api {
         }
         self.state = State::ResponseSent;
         let Ok(body) = &request.body else {
-            let largest = Self::largest_body(request);
+            let largest = largest_response(request);
             let error = ErrorBody {
                 header: None,
                 body: json!({
@@ -197,20 +318,20 @@ impl Api {
                 .to_string()
                 .into_bytes(),
             };
-            return (too_large(largest), Some(Happening::Answered(Answer::Error(error))));
+            return (too_large(largest), Some(ApiEvent::Responded(Response::Error(error))));
         };
         // A stream that breaks off ends with an error in its trailers.
-        let answer = match request.trailer(ERROR_TYPE) {
-            None => Answer::Response(body.clone()),
-            Some(kind) => Answer::Error(ErrorBody {
+        let response = match request.trailer(ERROR_TYPE) {
+            None => Response::Payload(body.clone()),
+            Some(kind) => Response::Error(ErrorBody {
                 header: Some(kind.to_owned()),
                 body: request.trailer(ERROR_BODY).map(decoded).unwrap_or_default(),
             }),
         };
-        (accepted(), Some(Happening::Answered(answer)))
+        (accepted(), Some(ApiEvent::Responded(response)))
     }
 
-    fn error(&mut self, id: &str, request: &Request) -> (Reply, Option<Happening>) {
+    fn error(&mut self, id: &str, request: &Request) -> (Reply, Option<ApiEvent>) {
         if let Some(refused) = self.refused(id, "InvocationErrorResponse") {
             return (refused, None);
         }
@@ -218,12 +339,12 @@ impl Api {
             Err(reply) => (reply, None),
             Ok(error) => {
                 self.state = State::ResponseSent;
-                (accepted(), Some(Happening::Answered(Answer::Error(error))))
+                (accepted(), Some(ApiEvent::Responded(Response::Error(error))))
             }
         }
     }
 
-    fn init_error(&mut self, request: &Request) -> (Reply, Option<Happening>) {
+    fn init_error(&mut self, request: &Request) -> (Reply, Option<ApiEvent>) {
         if self.state != State::Started {
             return (self.forbidden("InitError"), None);
         }
@@ -231,16 +352,16 @@ impl Api {
             Err(reply) => (reply, None),
             Ok(error) => {
                 self.state = State::InitError;
-                (accepted(), Some(Happening::InitError(error)))
+                (accepted(), Some(ApiEvent::InitError(error)))
             }
         }
     }
 
     /// Why an event cannot be answered now, or not under this number.
     fn refused(&self, id: &str, to: &str) -> Option<Reply> {
-        match &self.offer {
+        match &self.invoke {
             _ if self.state != State::Running => Some(self.forbidden(to)),
-            Some(offer) if offer.id == id => None,
+            Some(invoke) if invoke.id == id => None,
             _ => Some(refusal(400, "InvalidRequestID", "Invalid request ID")),
         }
     }
@@ -268,7 +389,7 @@ fn decoded(body: &str) -> Vec<u8> {
 
 fn error_body(request: &Request) -> Result<ErrorBody, Reply> {
     match &request.body {
-        Err(_) => Err(too_large(Api::largest_body(request))),
+        Err(_) => Err(too_large(largest_response(request))),
         Ok(body) => Ok(ErrorBody {
             header: request.header(ERROR_TYPE).map(ToOwned::to_owned),
             body: body.clone(),
@@ -276,7 +397,7 @@ fn error_body(request: &Request) -> Result<ErrorBody, Reply> {
     }
 }
 
-fn text(status: u16, text: &str) -> Reply {
+pub(super) fn text(status: u16, text: &str) -> Reply {
     Reply {
         status,
         headers: Vec::new(),
@@ -284,15 +405,15 @@ fn text(status: u16, text: &str) -> Reply {
     }
 }
 
-fn not_found() -> Reply {
+pub(super) fn not_found() -> Reply {
     text(404, "404 page not found\n")
 }
 
-fn accepted() -> Reply {
+pub(super) fn accepted() -> Reply {
     text(202, "{\"status\":\"OK\"}\n")
 }
 
-fn refusal(status: u16, kind: &str, message: &str) -> Reply {
+pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Reply {
     text(
         status,
         &format!("{}\n", json!({ "errorMessage": message, "errorType": kind })),
@@ -304,39 +425,88 @@ fn too_large(largest: u64) -> Reply {
     refusal(413, "RequestEntityTooLarge", &message)
 }
 
-/// The answer to what is no request.
-pub(super) fn malformed() -> Reply {
-    text(400, "")
+/// How large a response may be.
+fn largest_response(request: &Request) -> u64 {
+    if request.header(MODE) == Some("streaming") {
+        DATA.process.largest_streamed_response
+    } else {
+        DATA.process.largest_response
+    }
+}
+
+/// Subscriptions to telemetry are accepted, and nothing is sent, as in aws-lambda-runtime-interface-emulator.
+fn telemetry(request: &Request) -> Option<Reply> {
+    let name = match request.path.as_str() {
+        "/2022-07-01/telemetry" => "Telemetry",
+        "/2020-08-15/logs" => "Logs",
+        _ => return None,
+    };
+    if request.method != "PUT" {
+        return Some(text(405, ""));
+    }
+    let message = format!("{name} API is not supported");
+    Some(refusal(202, &format!("{name}.NotSupported"), &message))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::http::read_request;
     use super::*;
 
-    fn request(text: &str) -> Request {
-        let mut from = text.as_bytes();
-        read_request(&mut from, &mut std::io::sink(), Api::largest_body)
-            .unwrap()
-            .unwrap()
-    }
+    impl Request {
+        pub(in super::super) fn new(method: &str, path: &str, headers: &[(&str, &str)]) -> Self {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            Self {
+                method: method.to_owned(),
+                path: path.to_owned(),
+                headers: headers.iter().map(owned).collect(),
+                trailers: Vec::new(),
+                body: Ok(Vec::new()),
+            }
+        }
 
-    fn call(api: &mut Api, method: &str, path: &str, body: &str) -> (Reaction, Option<Happening>) {
-        let length = body.len();
-        api.handle(&request(&format!(
-            "{method} /2018-06-01/{path} HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{body}"
-        )))
-    }
-
-    fn status((reaction, _): &(Reaction, Option<Happening>)) -> u16 {
-        match reaction {
-            Reaction::Reply(reply) => reply.status,
-            Reaction::Wait => 0,
+        pub(in super::super) fn with_body(self, body: &[u8]) -> Self {
+            Self {
+                body: Ok(body.to_vec()),
+                ..self
+            }
         }
     }
 
-    fn offer(id: &str) -> Offer {
-        Offer {
+    fn api() -> Api {
+        Api::new(&[], json!({}))
+    }
+
+    fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Request {
+        Request::new("POST", &format!("/2018-06-01/{path}"), headers).with_body(body)
+    }
+
+    /// Sends a request, its body cut off where the API would not read it.
+    fn call(api: &mut Api, method: &str, path: &str, body: &str) -> (Reaction, Option<ApiEvent>) {
+        let mut request = post(path, &[], body.as_bytes());
+        request.method = method.to_owned();
+        send(api, request)
+    }
+
+    fn send(api: &mut Api, mut request: Request) -> (Reaction, Option<ApiEvent>) {
+        if request
+            .body
+            .as_ref()
+            .is_ok_and(|body| body.len() as u64 > api.largest_body(&request))
+        {
+            request.body = Err(TooLarge);
+        }
+        api.handle(&request)
+    }
+
+    fn status((reaction, _): &(Reaction, Option<ApiEvent>)) -> u16 {
+        match reaction {
+            Reaction::Reply(reply) => reply.status,
+            Reaction::Wait(_) => 0,
+        }
+    }
+
+    fn invoke(id: &str) -> Invoke {
+        Invoke {
             id: id.to_owned(),
             deadline_ms: 7,
             arn: "arn:aws:lambda:x".to_owned(),
@@ -347,12 +517,12 @@ mod tests {
 
     #[test]
     fn events_go_round() {
-        let mut api = Api::new();
+        let mut api = api();
         for id in ["one", "two"] {
             let asked = call(&mut api, "GET", "runtime/invocation/next", "");
-            assert_eq!(asked, (Reaction::Wait, Some(Happening::Ready)));
-            assert_eq!(api.next(), Reaction::Wait);
-            api.offer(offer(id));
+            assert_eq!(asked, (Reaction::Wait(Waiter::Runtime), Some(ApiEvent::Ready)));
+            assert_eq!(api.next(), Reaction::Wait(Waiter::Runtime));
+            api.invoke(invoke(id));
             let Reaction::Reply(reply) = api.next() else { panic!() };
             assert_eq!(reply.body, b"{}");
             assert!(
@@ -366,38 +536,39 @@ mod tests {
             assert_eq!(status(&answered), 202);
             assert_eq!(
                 answered.1,
-                Some(Happening::Answered(Answer::Response(b"fine".to_vec())))
+                Some(ApiEvent::Responded(Response::Payload(b"fine".to_vec())))
             );
         }
     }
 
     #[test]
     fn an_error_is_an_answer_too() {
-        let mut api = Api::new();
+        let mut api = api();
         call(&mut api, "GET", "runtime/invocation/next", "");
-        api.offer(offer("one"));
+        api.invoke(invoke("one"));
         api.next();
-        let answered = api.handle(&request(
-            "POST /2018-06-01/runtime/invocation/one/error HTTP/1.1\r\nLambda-Runtime-Function-Error-Type: R.Error\r\n\
-             Content-Length: 2\r\n\r\n{}",
+        let answered = api.handle(&post(
+            "runtime/invocation/one/error",
+            &[("lambda-runtime-function-error-type", "R.Error")],
+            b"{}",
         ));
         assert_eq!(status(&answered), 202);
         let error = ErrorBody {
             header: Some("R.Error".to_owned()),
             body: b"{}".to_vec(),
         };
-        assert_eq!(answered.1, Some(Happening::Answered(Answer::Error(error))));
+        assert_eq!(answered.1, Some(ApiEvent::Responded(Response::Error(error))));
     }
 
     #[test]
     fn wrong_states_and_numbers_are_refused() {
-        let mut api = Api::new();
+        let mut api = api();
         let early = call(&mut api, "POST", "runtime/invocation/one/response", "x");
         assert_eq!(status(&early), 403);
         assert!(early.1.is_none());
         call(&mut api, "GET", "runtime/invocation/next", "");
         assert_eq!(status(&call(&mut api, "POST", "runtime/init/error", "{}")), 403);
-        api.offer(offer("one"));
+        api.invoke(invoke("one"));
         api.next();
         let wrong = call(&mut api, "POST", "runtime/invocation/two/response", "x");
         assert_eq!(status(&wrong), 400);
@@ -418,50 +589,87 @@ mod tests {
 
     #[test]
     fn a_runtime_that_cannot_start_says_so() {
-        let mut api = Api::new();
+        let mut api = api();
         let told = call(&mut api, "POST", "runtime/init/error", "{}");
         assert_eq!(status(&told), 202);
-        assert!(matches!(told.1, Some(Happening::InitError(_))));
+        assert!(matches!(told.1, Some(ApiEvent::InitError(_))));
         assert_eq!(status(&call(&mut api, "GET", "runtime/invocation/next", "")), 403);
     }
 
     #[test]
     fn payloads_have_their_limits() {
-        let mut api = Api::new();
+        let mut api = api();
         for (length, expected) in [(6_291_556, 202), (6_291_557, 413)] {
             call(&mut api, "GET", "runtime/invocation/next", "");
-            api.offer(offer("one"));
+            api.invoke(invoke("one"));
             api.next();
             let answered = call(&mut api, "POST", "runtime/invocation/one/response", &"x".repeat(length));
             assert_eq!(status(&answered), expected);
-            let too_large = matches!(answered.1, Some(Happening::Answered(Answer::Error(_))));
+            let too_large = matches!(answered.1, Some(ApiEvent::Responded(Response::Error(_))));
             assert_eq!(too_large, expected == 413);
         }
         call(&mut api, "GET", "runtime/invocation/next", "");
-        api.offer(offer("one"));
+        api.invoke(invoke("one"));
         api.next();
-        let streamed = api.handle(&request(&format!(
-            "POST /2018-06-01/runtime/invocation/one/response HTTP/1.1\r\n\
-             Lambda-Runtime-Function-Response-Mode: streaming\r\nContent-Length: 7000000\r\n\r\n{}",
-            "x".repeat(7_000_000)
-        )));
+        let streamed = send(
+            &mut api,
+            post(
+                "runtime/invocation/one/response",
+                &[("lambda-runtime-function-response-mode", "streaming")],
+                &vec![b'x'; 7_000_000],
+            ),
+        );
         assert_eq!(status(&streamed), 202);
     }
 
     #[test]
     fn a_stream_may_break_off() {
-        let mut api = Api::new();
+        let mut api = api();
         call(&mut api, "GET", "runtime/invocation/next", "");
-        api.offer(offer("one"));
+        api.invoke(invoke("one"));
         api.next();
-        let answered = api.handle(&request(
-            "POST /2018-06-01/runtime/invocation/one/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
-             1\r\na\r\n0\r\nLambda-Runtime-Function-Error-Type: A.B\r\nLambda-Runtime-Function-Error-Body: e30=\r\n\r\n",
-        ));
+        let mut request = post("runtime/invocation/one/response", &[], b"a");
+        request.trailers = [
+            ("lambda-runtime-function-error-type", "A.B"),
+            ("lambda-runtime-function-error-body", "e30="),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+        let answered = api.handle(&request);
         let error = ErrorBody {
             header: Some("A.B".to_owned()),
             body: b"{}".to_vec(),
         };
-        assert_eq!(answered.1, Some(Happening::Answered(Answer::Error(error))));
+        assert_eq!(answered.1, Some(ApiEvent::Responded(Response::Error(error))));
+    }
+
+    /// The runtime is started once every extension has registered, and gets its event once all of them wait.
+    #[test]
+    fn everybody_has_to_be_ready() {
+        let mut api = Api::new(&["watch".to_owned()], json!({}));
+        let extension = |method: &str, path: &str, headers: &[(&str, &str)]| {
+            let path = format!("/2020-01-01/extension/{path}");
+            Request::new(method, &path, headers).with_body(br#"{"events":["INVOKE"]}"#)
+        };
+        let (reaction, event) = api.handle(&extension("POST", "register", &[("lambda-extension-name", "watch")]));
+        assert_eq!(event, Some(ApiEvent::Registered));
+        let Reaction::Reply(reply) = reaction else { panic!() };
+        let next = extension(
+            "GET",
+            "event/next",
+            &[("lambda-extension-identifier", &reply.headers[0].1)],
+        );
+        assert_eq!(call(&mut api, "GET", "runtime/invocation/next", "").1, None);
+        assert_eq!(api.handle(&next).1, Some(ApiEvent::Ready));
+        api.invoke(invoke("one"));
+        assert_eq!(status(&api.handle(&next)), 200);
+        api.next();
+        let responded = call(&mut api, "POST", "runtime/invocation/one/response", "x").1;
+        assert!(matches!(responded, Some(ApiEvent::Responded(_))));
+        // It has not asked for the next event yet.
+        assert_eq!(call(&mut api, "GET", "runtime/invocation/next", "").1, None);
+        assert_eq!(api.handle(&next).1, Some(ApiEvent::Ready));
+        let telemetry = Request::new("PUT", "/2022-07-01/telemetry", &[]);
+        assert_eq!(status(&api.handle(&telemetry)), 202);
     }
 }

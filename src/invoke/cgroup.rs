@@ -44,12 +44,12 @@ impl Cgroup {
     pub(super) fn create(memory: u64, processes: u64) -> Option<Self> {
         let mounts = fs_err::read_to_string("/proc/self/mountinfo").ok()?;
         let own = fs_err::read_to_string("/proc/self/cgroup").ok()?;
-        for (version, folder) in places(&mounts, &own, "memory") {
-            if version == Version::V2 && !delegates(&folder) {
+        for (version, directory) in places(&mounts, &own, "memory") {
+            if version == Version::V2 && !delegates(&directory) {
                 continue;
             }
-            remove_stale(&folder);
-            let Some(group) = make(&folder) else { continue };
+            remove_stale(&directory);
+            let Some(group) = make(&directory) else { continue };
             let mut cgroup = Self {
                 version,
                 memory: group,
@@ -78,15 +78,15 @@ impl Cgroup {
     /// The limit of the user's processes is there besides.
     fn limit_processes(&mut self, processes: u64, mounts: &str, own: &str) {
         if self.version == Version::V1 {
-            let folder = places(mounts, own, "pids").into_iter().next();
-            self.processes = folder.and_then(|(_, folder)| make(&folder));
+            let directory = places(mounts, own, "pids").into_iter().next();
+            self.processes = directory.and_then(|(_, directory)| make(&directory));
         }
-        let folder = self.processes.as_ref().unwrap_or(&self.memory);
-        let _ = fs_err::write(folder.join("pids.max"), processes.to_string());
+        let directory = self.processes.as_ref().unwrap_or(&self.memory);
+        let _ = fs_err::write(directory.join("pids.max"), processes.to_string());
     }
 
     /// The groups that a process has to join.
-    pub(super) fn folders(&self) -> Vec<PathBuf> {
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
         [&self.memory].into_iter().chain(&self.processes).cloned().collect()
     }
 
@@ -116,9 +116,9 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        for folder in self.folders() {
+        for directory in self.directories() {
             for _ in 0..ATTEMPTS {
-                if fs_err::remove_dir(&folder).is_ok() {
+                if fs_err::remove_dir(&directory).is_ok() {
                     break;
                 }
                 thread::sleep(Duration::from_millis(20));
@@ -165,30 +165,37 @@ fn places(mounts: &str, own: &str, controller: &str) -> Vec<(Version, PathBuf)> 
         };
         let ups = if version == Version::V2 { usize::MAX } else { 1 };
         let point = Path::new(point);
-        places.extend(below.ancestors().take(ups).map(|folder| (version, point.join(folder))));
+        places.extend(
+            below
+                .ancestors()
+                .take(ups)
+                .map(|directory| (version, point.join(directory))),
+        );
     }
     places.sort_by_key(|(version, _)| *version == Version::V1);
     places
 }
 
 /// Whether groups below this one have their memory counted, and a process of a group below it may be moved to another.
-fn delegates(folder: &Path) -> bool {
-    let controllers = fs_err::read_to_string(folder.join("cgroup.subtree_control")).unwrap_or_default();
-    let writable = rustix::fs::access(folder.join("cgroup.procs"), rustix::fs::Access::WRITE_OK).is_ok();
+fn delegates(directory: &Path) -> bool {
+    let controllers = fs_err::read_to_string(directory.join("cgroup.subtree_control")).unwrap_or_default();
+    let writable = rustix::fs::access(directory.join("cgroup.procs"), rustix::fs::Access::WRITE_OK).is_ok();
     writable && controllers.split_whitespace().any(|controller| controller == "memory")
 }
 
-fn make(folder: &Path) -> Option<PathBuf> {
+fn make(directory: &Path) -> Option<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let group = folder.join(format!("{PREFIX}{}-{number}", std::process::id()));
+    let group = directory.join(format!("{PREFIX}{}-{number}", std::process::id()));
     fs_err::create_dir(&group).ok()?;
     Some(group)
 }
 
 /// Removes the groups of processes that were killed.
-fn remove_stale(folder: &Path) {
-    let Ok(entries) = fs_err::read_dir(folder) else { return };
+fn remove_stale(directory: &Path) {
+    let Ok(entries) = fs_err::read_dir(directory) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let process = name

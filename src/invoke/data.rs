@@ -11,6 +11,8 @@ use serde::Deserialize;
 pub(super) struct Data {
     pub(super) process: Process,
     pub(super) environment: BTreeMap<String, String>,
+    pub(super) extensions: ExtensionData,
+    pub(super) shutdown: Shutdown,
     pub(super) files: BTreeMap<String, String>,
     pub(super) from_machine: Vec<FromMachine>,
     pub(super) commands: BTreeMap<String, Vec<String>>,
@@ -39,7 +41,27 @@ pub(super) struct Process {
     _source: String,
 }
 
-/// A file or folder that is taken from this machine.
+/// What extensions are given.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExtensionData {
+    pub(super) without: Vec<String>,
+    #[serde(rename = "source")]
+    _source: String,
+}
+
+/// How long an execution environment has to end.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shutdown {
+    pub(super) external_ms: u64,
+    pub(super) internal_ms: u64,
+    pub(super) runtime_share: f64,
+    #[serde(rename = "source")]
+    _source: String,
+}
+
+/// A file or directory that is taken from this machine.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FromMachine {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::api::ErrorBody;
 use super::data::DATA;
-use super::wire::Ended;
+use super::wire::{Exit, Process};
 use crate::finding::{Code, Finding};
 
 /// An error as a caller of the function gets it.
@@ -30,6 +30,9 @@ pub struct Failure {
     reported: bool,
 }
 
+/// The kind of error if an event takes too long.
+const TIMED_OUT: &str = "Sandbox.Timedout";
+
 impl Failure {
     fn new(kind: &str, message: String) -> Self {
         Self {
@@ -46,7 +49,13 @@ impl Failure {
         self.reported
     }
 
-    fn of_request(id: &str, kind: &str, message: &str) -> Self {
+    /// Whether the event took too long.
+    pub(super) fn is_timeout(&self) -> bool {
+        self.error_type == TIMED_OUT
+    }
+
+    /// An error of the environment.
+    pub(super) fn of_request(id: &str, kind: &str, message: &str) -> Self {
         Self::new(kind, format!("RequestId: {id} Error: {message}"))
     }
 
@@ -74,31 +83,36 @@ impl Failure {
         }
     }
 
-    /// The bootstrap has ended though it should have asked for an event or answered one. `over_memory` is what it was given, in
+    /// A process has ended though it should have asked for an event or responded to one. `over_memory` is what it was given, in
     /// MB, if it used more.
-    pub(super) fn ended(id: &str, ended: Ended, over_memory: Option<u64>) -> Self {
-        let message = match (ended.status, ended.signal) {
-            (Some(0), _) => "Runtime exited without providing a reason".to_owned(),
-            (Some(status), _) => format!("Runtime exited with error: exit status {status}"),
-            (None, Some(signal)) => format!("Runtime exited with error: signal: {}", signal_name(signal)),
-            (None, None) => "Runtime exited with error".to_owned(),
+    pub(super) fn exited(id: &str, process: &Process, exit: Exit, over_memory: Option<u64>) -> Self {
+        let how = match (exit.status, exit.signal) {
+            (Some(status), _) => format!("exit status {status}"),
+            (None, Some(signal)) => format!("signal: {}", signal_name(signal)),
+            (None, None) => "unknown".to_owned(),
+        };
+        let (kind, message) = match process {
+            Process::Runtime if exit.status == Some(0) => (
+                "Runtime.ExitError",
+                "Runtime exited without providing a reason".to_owned(),
+            ),
+            Process::Runtime => ("Runtime.ExitError", format!("Runtime exited with error: {how}")),
+            Process::Extension(name) => ("Extension.Crash", format!("extension {name}: {how}")),
         };
         Self {
             help: over_memory.map(too_much_memory),
-            ..Self::of_request(id, "Runtime.ExitError", &message)
+            ..Self::of_request(id, kind, &message)
         }
     }
 
-    /// There is nothing to start.
-    pub(super) fn no_bootstrap(id: &str) -> Self {
+    /// There is nothing to start. `advice` is what the languages of the layers have to say of that.
+    pub(super) fn no_bootstrap(id: &str, advice: &[&str]) -> Self {
         // AWS leaves the first place out, which is not the user's.
         let places = DATA.process.bootstraps.get(1..).unwrap_or_default().join(" ");
+        let own = "put an executable file named bootstrap at the root of a layer or of the task";
+        let help: Vec<&str> = [own].into_iter().chain(advice.iter().copied()).collect();
         Self {
-            help: Some(
-                "put an executable file named bootstrap at the root of a layer or of the task: `lambdar-prune pack \
-                 --with-bootstrap` adds one for R"
-                    .to_owned(),
-            ),
+            help: Some(help.join("; ")),
             ..Self::of_request(
                 id,
                 "Runtime.InvalidEntrypoint",
@@ -107,13 +121,13 @@ impl Failure {
         }
     }
 
-    /// The bootstrap cannot be started, for the reason with this number.
-    pub(super) fn not_started(id: &str, bootstrap: &str, errno: i32) -> Self {
+    /// A program cannot be started, for the reason with this number.
+    pub(super) fn not_started(id: &str, process: &Process, program: &str, errno: i32) -> Self {
         let reason = rustix::io::Errno::from_raw_os_error(errno);
         let (reason, help) = match reason {
             rustix::io::Errno::ACCESS => (
                 "permission denied".to_owned(),
-                "make it executable for everyone (`chmod 755 bootstrap`) before it is packed",
+                "make it executable for everyone (`chmod 755`) before it is packed",
             ),
             rustix::io::Errno::NOENT => (
                 "no such file or directory".to_owned(),
@@ -126,17 +140,21 @@ impl Failure {
             ),
             other => (go_style(&other.to_string()), ""),
         };
-        let message = format!("fork/exec {bootstrap}: {reason}");
+        let message = format!("fork/exec {program}: {reason}");
+        let kind = match process {
+            Process::Runtime => "Runtime.InvalidEntrypoint",
+            Process::Extension(_) => "Extension.LaunchError",
+        };
         Self {
             help: Some(help.to_owned()).filter(|help| !help.is_empty()),
-            ..Self::of_request(id, "Runtime.InvalidEntrypoint", &message)
+            ..Self::of_request(id, kind, &message)
         }
     }
 
     /// Time is over.
     pub(super) fn timed_out(id: &str, timeout: Duration) -> Self {
         let message = format!("Task timed out after {:.2} seconds", timeout.as_secs_f64());
-        Self::of_request(id, "Sandbox.Timedout", &message)
+        Self::of_request(id, TIMED_OUT, &message)
     }
 
     /// The sandbox itself is gone.
@@ -236,8 +254,8 @@ mod tests {
     #[test]
     fn ends_are_told_in_lambdas_words() {
         let check = |status, signal, expected: &str| {
-            let ended = Ended { status, signal };
-            let failure = Failure::ended("7", ended, None);
+            let exit = Exit { status, signal };
+            let failure = Failure::exited("7", &Process::Runtime, exit, None);
             assert_eq!(failure.error_type, "Runtime.ExitError");
             assert_eq!(failure.error_message, format!("RequestId: 7 Error: {expected}"));
         };
@@ -256,12 +274,12 @@ mod tests {
             (40, "too many levels of symbolic links"),
         ] {
             assert_eq!(
-                Failure::not_started("7", "/opt/bootstrap", errno).error_message,
+                Failure::not_started("7", &Process::Runtime, "/opt/bootstrap", errno).error_message,
                 format!("RequestId: 7 Error: fork/exec /opt/bootstrap: {expected}")
             );
         }
         assert_eq!(
-            Failure::no_bootstrap("7").error_message,
+            Failure::no_bootstrap("7", &[]).error_message,
             "RequestId: 7 Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"
         );
     }
@@ -314,11 +332,11 @@ mod tests {
             ],
         );
         let log = "/opt/bootstrap: line 3: jq: command not found";
-        let ended = Ended {
+        let exit = Exit {
             status: Some(127),
             signal: None,
         };
-        let failure = Failure::ended("7", ended, None);
+        let failure = Failure::exited("7", &Process::Runtime, exit, None);
         assert_eq!(explaining(std::slice::from_ref(&command), &failure, log), [&command]);
         let interpreter = Finding::new(
             Code::MissingInterpreter,
@@ -330,14 +348,14 @@ mod tests {
         )
         .at("bootstrap");
         let findings = [missing.clone(), version, interpreter.clone()];
-        let ended = Ended {
+        let exit = Exit {
             status: Some(1),
             signal: None,
         };
-        let failure = Failure::ended("7", ended, None);
+        let failure = Failure::exited("7", &Process::Runtime, exit, None);
         let log = "unable to load shared object: libgfortran.so.5: cannot open shared object file";
         assert_eq!(explaining(&findings, &failure, log), [&missing]);
-        let failure = Failure::not_started("7", "/opt/bootstrap", 2);
+        let failure = Failure::not_started("7", &Process::Runtime, "/opt/bootstrap", 2);
         assert_eq!(explaining(&findings, &failure, ""), [&interpreter]);
     }
 }

@@ -1,52 +1,64 @@
 //! The part of the program that runs inside of the sandbox: its first process, which opens the Runtime API's socket and hands
-//! it out, starts the bootstrap, collects the dead, and ends everything. The kernel protects the first process of a
+//! it out, starts the bootstrap and the extensions, collects the dead, and ends everything. The kernel protects the first process of a
 //! namespace from the signals of all others in it (pid_namespaces(7)).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid};
 
 use super::confine::confine;
 use super::data::DATA;
-use super::wire::{Ended, News, Order, receive, send};
+use super::wire::{Exit, Instruction, Notification, Process, receive, send};
 
+/// Where extensions lie; each file is one.
+pub(super) const EXTENSIONS: &str = "/opt/extensions";
+/// Where the runtime is started.
+const TASK: &str = "/var/task";
 /// How long processes may take to end once they are killed.
 const ENDING: Duration = Duration::from_secs(5);
 /// How long is waited before it is looked again for children where there are none.
 const IDLE: Duration = Duration::from_millis(5);
 
-/// Serves the orders that come over standard input, until it is closed. With `switch_user` this is root of the machine, which
+/// Carries out what comes over standard input, until it is closed. With `switch_user` this is root of the machine, which
 /// becomes the function's user first.
 pub fn inside(switch_user: bool) -> std::io::Result<()> {
     let socket = Arc::new(std::io::stdin().as_fd().try_clone_to_owned()?);
     let inside = Arc::new(Inside {
         socket: Arc::clone(&socket),
-        bootstraps: Mutex::new(BTreeSet::new()),
+        processes: Mutex::new(BTreeMap::new()),
     });
     if let Err(error) = confine(switch_user).and_then(|()| hand_out(&socket)) {
-        inside.tell(&News::Broken(error.to_string()));
+        inside.tell(&Notification::Broken(error.to_string()));
         return Err(error);
     }
     let collecting = Arc::clone(&inside);
     thread::spawn(move || collecting.collect());
-    while let Some((order, _)) = receive::<Order>(&*socket)? {
-        match order {
-            Order::Start { environment } => {
+    while let Some((command, _)) = receive::<Instruction>(&*socket)? {
+        match command {
+            Instruction::StartExtensions { names, environment } => {
                 stop();
-                inside.start(environment);
+                for name in names {
+                    let program = format!("{EXTENSIONS}/{name}");
+                    inside.start(Process::Extension(name), &program, "/", &environment);
+                }
             }
-            Order::Kill => kill_all(),
-            Order::Stop => {
+            Instruction::StartRuntime { environment } => inside.start_runtime(&environment),
+            Instruction::EndRuntime { force } => {
+                inside.end_runtime(if force { Signal::SIGKILL } else { Signal::SIGTERM });
+            }
+            Instruction::Kill => kill_all(),
+            Instruction::Stop => {
                 stop();
-                inside.tell(&News::Stopped);
+                inside.tell(&Notification::Stopped);
             }
         }
     }
@@ -80,24 +92,24 @@ fn hand_out(socket: &OwnedFd) -> std::io::Result<()> {
     let segments = fs_err::File::open("/proc/sysvipc/shm").ok();
     let mut descriptors = vec![listener.as_fd(), processes.as_fd(), tmp.as_fd()];
     descriptors.extend(segments.as_ref().map(AsFd::as_fd));
-    send(socket, &News::Listening, &descriptors)
+    send(socket, &Notification::Listening, &descriptors)
 }
 
 struct Inside {
     socket: Arc<OwnedFd>,
-    /// The bootstraps that have not ended. It is held while one is started, and while the dead are collected: a program that
-    /// cannot be started is collected by whoever tried.
-    bootstraps: Mutex<BTreeSet<i32>>,
+    /// The processes that were started and have not ended. It is held while one is started, and while the dead are collected:
+    /// a program that cannot be started is collected by whoever tried.
+    processes: Mutex<BTreeMap<i32, Process>>,
 }
 
 impl Inside {
     /// Where nobody listens any more, the sandbox is about to end.
-    fn tell(&self, news: &News) {
-        let _ = send(&*self.socket, news, &[]);
+    fn tell(&self, notification: &Notification) {
+        let _ = send(&*self.socket, notification, &[]);
     }
 
-    fn bootstraps(&self) -> MutexGuard<'_, BTreeSet<i32>> {
-        self.bootstraps.lock().unwrap_or_else(PoisonError::into_inner)
+    fn processes(&self) -> MutexGuard<'_, BTreeMap<i32, Process>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Collects every process that ends, those too whose parents have ended before.
@@ -108,52 +120,66 @@ impl Inside {
                 thread::sleep(IDLE);
                 continue;
             }
-            let mut bootstraps = self.bootstraps();
+            let mut processes = self.processes();
             if let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG)
-                && bootstraps.remove(&pid.as_raw_nonzero().get())
+                && let Some(process) = processes.remove(&pid.as_raw_nonzero().get())
             {
-                self.tell(&News::Ended(ended(status)));
+                self.tell(&Notification::Exited(process, exit(status)));
             }
         }
     }
 
     /// Starts the first bootstrap that is there.
-    fn start(&self, environment: Vec<(String, String)>) {
+    fn start_runtime(&self, environment: &[(String, String)]) {
         let found = DATA.process.bootstraps.iter().find(|path| {
             let path = Path::new(path);
             path.exists() && !path.is_dir()
         });
-        let Some(bootstrap) = found else {
-            self.tell(&News::NoBootstrap);
-            return;
-        };
-        // Both of its outputs are the log, in the order in which it writes them.
+        match found {
+            Some(bootstrap) => self.start(Process::Runtime, bootstrap, TASK, environment),
+            None => self.tell(&Notification::NoBootstrap),
+        }
+    }
+
+    /// Starts a program in a process group of its own. Both of its outputs are the log, in the order in which it writes them.
+    fn start(&self, process: Process, program: &str, directory: &str, environment: &[(String, String)]) {
         let log = || std::io::stderr().as_fd().try_clone_to_owned().map(Stdio::from);
-        let mut bootstraps = self.bootstraps();
+        let mut processes = self.processes();
         let child = log().and_then(|out| {
-            Command::new(bootstrap)
+            Command::new(program)
                 .env_clear()
-                .envs(environment)
+                .envs(environment.iter().map(|(name, value)| (name, value)))
+                .current_dir(directory)
                 .stdin(Stdio::null())
                 .stdout(out)
                 .stderr(log()?)
+                .process_group(0)
                 .spawn()
         });
         match child {
-            Err(error) => self.tell(&News::NotStarted {
-                bootstrap: bootstrap.clone(),
+            Err(error) => self.tell(&Notification::NotStarted {
+                process,
+                program: program.to_owned(),
                 errno: error.raw_os_error().unwrap_or(0),
             }),
             Ok(child) => {
-                self.tell(&News::Started);
-                bootstraps.insert(child.id().cast_signed());
+                processes.insert(child.id().cast_signed(), process);
             }
+        }
+    }
+
+    /// Sends the runtime's process group a signal.
+    fn end_runtime(&self, signal: Signal) {
+        let processes = self.processes();
+        let mut runtimes = processes.iter().filter(|(_, process)| **process == Process::Runtime);
+        if let Some((pid, _)) = runtimes.next() {
+            let _ = killpg(nix::unistd::Pid::from_raw(*pid), signal);
         }
     }
 }
 
-fn ended(status: WaitStatus) -> Ended {
-    Ended {
+fn exit(status: WaitStatus) -> Exit {
+    Exit {
         status: status.exit_status(),
         signal: status.terminating_signal(),
     }

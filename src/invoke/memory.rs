@@ -115,9 +115,9 @@ impl Meter {
     fn memfds(&self, processes: &[u32]) -> u64 {
         let mut found = BTreeMap::new();
         for process in processes {
-            let folder = format!("{process}/fd");
-            for name in names(&self.views.processes, &folder) {
-                let path = format!("{folder}/{name}");
+            let directory = format!("{process}/fd");
+            for name in names(&self.views.processes, &directory) {
+                let path = format!("{directory}/{name}");
                 let target = readlinkat(&self.views.processes, &path, Vec::new());
                 if target.is_ok_and(|target| target.as_bytes().starts_with(b"/memfd:"))
                     && let Ok(status) = statat(&self.views.processes, &path, AtFlags::empty())
@@ -156,9 +156,9 @@ impl Meter {
 }
 
 /// The names in a directory, none if it cannot be read.
-fn names(folder: &OwnedFd, path: &str) -> Vec<String> {
+fn names(directory: &OwnedFd, path: &str) -> Vec<String> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = openat(folder, path, flags, Mode::empty()).and_then(Dir::new);
+    let opened = openat(directory, path, flags, Mode::empty()).and_then(Dir::new);
     let Ok(entries) = opened else { return Vec::new() };
     entries
         .flatten()

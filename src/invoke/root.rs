@@ -9,15 +9,15 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::data::DATA;
-use super::sandbox::Bound;
+use super::sandbox::Mount;
 use crate::elf::{Object, hidden_name, hide_libraries};
 use crate::host::Libraries;
 use crate::languages::inspector;
 use crate::runtime::{Runtime, directories_in};
 use crate::tree::{Content, Entry};
 
-/// The folder of commands that a machine has beside those of `PATH`.
-const COMMAND_FOLDERS: [&str; 6] = [
+/// The directory of commands that a machine has beside those of `PATH`.
+const COMMAND_DIRECTORIES: [&str; 6] = [
     "/usr/local/bin",
     "/usr/bin",
     "/bin",
@@ -28,7 +28,7 @@ const COMMAND_FOLDERS: [&str; 6] = [
 
 /// What lies at one place of the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum RootEntry {
     /// A program or library of this machine, in which these libraries have their hidden names.
     Program {
         /// Where it is.
@@ -36,7 +36,7 @@ pub(super) enum Piece {
         /// The names that are hidden in it.
         hidden: BTreeSet<String>,
     },
-    /// A file or folder of this machine, as it is.
+    /// A file or directory of this machine, as it is.
     Machine(PathBuf),
     /// A file with this text.
     Text(String),
@@ -48,7 +48,7 @@ pub(super) enum Piece {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     /// What lies where.
-    pub(super) pieces: BTreeMap<String, Piece>,
+    pub(super) entries: BTreeMap<String, RootEntry>,
     /// What the runtime has and this machine could not supply: sonames, commands and other files, sorted.
     pub(super) missing: Vec<String>,
     /// The highest version of glibc's symbols here.
@@ -62,10 +62,10 @@ pub(super) trait Machine {
     /// A command by its name, with every link followed.
     fn command(&self, name: &str) -> Option<(PathBuf, Content)>;
     /// Where a path leads with every link followed; `None` where nothing is.
-    fn place(&self, path: &str) -> Option<PathBuf>;
-    /// The names in a folder, none if it is none.
-    fn names(&self, folder: &Path) -> Vec<String>;
-    /// The folders that a loader of this machine searches by default.
+    fn resolved(&self, path: &str) -> Option<PathBuf>;
+    /// The names in a directory, none if it is none.
+    fn names(&self, directory: &Path) -> Vec<String>;
+    /// The directorys that a loader of this machine searches by default.
     fn default_directories(&self, loader: &Path) -> Vec<String>;
 }
 
@@ -84,7 +84,7 @@ pub(super) fn plan(runtime: &Runtime, machine: &dyn Machine) -> Plan {
         let there = match entry {
             Entry::Directory(_) => continue,
             Entry::Symlink(target) => {
-                planning.plan.pieces.insert(path, Piece::Link(target.clone()));
+                planning.plan.entries.insert(path, RootEntry::Link(target.clone()));
                 continue;
             }
             Entry::File(file) if matches!(file.content, Content::Object(_)) => planning.library(&path, &name),
@@ -144,8 +144,8 @@ impl Planning<'_> {
         let hidden = self.needs(&object);
         self.libraries.entry(name.to_owned()).or_insert_with(|| path.to_owned());
         self.plan
-            .pieces
-            .insert(path.to_owned(), Piece::Program { from, hidden });
+            .entries
+            .insert(path.to_owned(), RootEntry::Program { from, hidden });
         true
     }
 
@@ -160,8 +160,8 @@ impl Planning<'_> {
             _ => BTreeSet::new(),
         };
         self.plan
-            .pieces
-            .insert(path.to_owned(), Piece::Program { from, hidden });
+            .entries
+            .insert(path.to_owned(), RootEntry::Program { from, hidden });
         true
     }
 
@@ -185,33 +185,33 @@ impl Planning<'_> {
     }
 
     /// Puts the hidden libraries where this machine's loader looks whatever the environment says, and the others there, too:
-    /// for the loader is this machine's own, and its default folders are not those of the runtime.
+    /// for the loader is this machine's own, and its default directorys are not those of the runtime.
     fn supply_hidden(&mut self, runtime: &Runtime) {
         let loader = runtime.interpreter.rsplit('/').next().unwrap_or_default();
-        let directories = match self.libraries.get(loader).and_then(|path| self.plan.pieces.get(path)) {
-            Some(Piece::Program { from, .. }) => self.machine.default_directories(from),
+        let directories = match self.libraries.get(loader).and_then(|path| self.plan.entries.get(path)) {
+            Some(RootEntry::Program { from, .. }) => self.machine.default_directories(from),
             _ => Vec::new(),
         };
         let own = |directory: &String| runtime.default_directories.contains(directory);
-        let folder = match directories.first().filter(|_| !directories.iter().any(own)) {
-            Some(folder) => {
-                let folder = self.without_links(folder);
+        let directory = match directories.first().filter(|_| !directories.iter().any(own)) {
+            Some(directory) => {
+                let directory = self.without_links(directory);
                 for (name, path) in &self.libraries {
-                    let link = format!("{folder}/{name}");
+                    let link = format!("{directory}/{name}");
                     self.plan
-                        .pieces
+                        .entries
                         .entry(link)
-                        .or_insert_with(|| Piece::Link(path.clone()));
+                        .or_insert_with(|| RootEntry::Link(path.clone()));
                 }
-                folder
+                directory
             }
             None => self.without_links(runtime.default_directories.last().map_or("/usr/lib64", String::as_str)),
         };
         for (name, (from, object)) in std::mem::take(&mut self.hidden) {
             let mut hidden = self.needs(&object);
             hidden.insert(name.clone());
-            let path = format!("{folder}/{}", hidden_name(&name));
-            self.plan.pieces.insert(path, Piece::Program { from, hidden });
+            let path = format!("{directory}/{}", hidden_name(&name));
+            self.plan.entries.insert(path, RootEntry::Program { from, hidden });
         }
         // What was noted again on the way is there already.
         self.hidden.clear();
@@ -221,8 +221,8 @@ impl Planning<'_> {
     fn without_links(&self, path: &str) -> String {
         let rest = path.trim_start_matches('/');
         let (first, below) = rest.split_once('/').unwrap_or((rest, ""));
-        match self.plan.pieces.get(&format!("/{first}")) {
-            Some(Piece::Link(target)) => {
+        match self.plan.entries.get(&format!("/{first}")) {
+            Some(RootEntry::Link(target)) => {
                 let target = target.trim_start_matches('/');
                 format!("/{target}/{below}").trim_end_matches('/').to_owned()
             }
@@ -233,17 +233,17 @@ impl Planning<'_> {
     fn supply_data(&mut self, runtime: &Runtime, missing: &mut BTreeSet<String>) {
         for (path, text) in &DATA.files {
             self.plan
-                .pieces
-                .insert(path.clone(), Piece::Text(text.trim_start().to_owned()));
+                .entries
+                .insert(path.clone(), RootEntry::Text(text.trim_start().to_owned()));
         }
         for file in &DATA.from_machine {
             let found = file
                 .places
                 .iter()
-                .find_map(|place| Some((place, self.machine.place(place)?)));
+                .find_map(|place| Some((place, self.machine.resolved(place)?)));
             match found {
                 Some((place, from)) => {
-                    self.plan.pieces.insert(file.path.clone(), Piece::Machine(from));
+                    self.plan.entries.insert(file.path.clone(), RootEntry::Machine(from));
                     // The place of another locale is better than none, and not the same.
                     if file.path.contains("/locale/en_US") && !place.contains("/en_US") {
                         missing.insert("locale en_US.UTF-8 (C.UTF-8 is in its place)".to_owned());
@@ -259,22 +259,25 @@ impl Planning<'_> {
 
     /// The modules of iconv lie where this machine's libc looks for them.
     fn supply_character_sets(&mut self, runtime: &Runtime, missing: &mut BTreeSet<String>) {
-        let Some(Piece::Program { from, .. }) = self
+        let Some(RootEntry::Program { from, .. }) = self
             .libraries
             .get("libc.so.6")
-            .and_then(|path| self.plan.pieces.get(path))
+            .and_then(|path| self.plan.entries.get(path))
         else {
             return;
         };
-        let folder = from.with_file_name("gconv");
-        let Some(folder) = folder.to_str().and_then(|folder| self.machine.place(folder)) else {
+        let directory = from.with_file_name("gconv");
+        let Some(directory) = directory
+            .to_str()
+            .and_then(|directory| self.machine.resolved(directory))
+        else {
             return;
         };
         let wanted = runtime
             .highest_versions
             .get("GLIBC")
             .and_then(|version| DATA.character_sets.get(version));
-        let names = self.machine.names(&folder);
+        let names = self.machine.names(&directory);
         for name in &names {
             let stem = name.strip_suffix(".so");
             if let (Some(stem), Some(wanted)) = (stem, wanted)
@@ -282,9 +285,9 @@ impl Planning<'_> {
             {
                 continue;
             }
-            let path = folder.join(name);
+            let path = directory.join(name);
             if let Some(text) = path.to_str() {
-                self.plan.pieces.insert(text.to_owned(), Piece::Machine(path));
+                self.plan.entries.insert(text.to_owned(), RootEntry::Machine(path));
             }
         }
         for wanted in wanted.into_iter().flatten() {
@@ -309,31 +312,31 @@ fn highest_glibc(libc: &Object) -> Option<String> {
         .map(|(_, version)| version)
 }
 
-/// Writes a planned root into an empty folder. What cannot be renamed is added to what is missing. Gives the folders of this
+/// Writes a planned root into an empty directory. What cannot be renamed is added to what is missing. Gives the directorys of this
 /// machine that are to be bound into the root as they are.
-pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String, Bound)>> {
+pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String, Mount)>> {
     let mut failed = Vec::new();
-    let mut bounds = Vec::new();
+    let mut mounts = Vec::new();
     let is_link = |path: &Path| {
         matches!(
-            path.to_str().map(|path| plan.pieces.get(path)),
-            Some(Some(Piece::Link(_)))
+            path.to_str().map(|path| plan.entries.get(path)),
+            Some(Some(RootEntry::Link(_)))
         )
     };
-    for (path, piece) in &plan.pieces {
+    for (path, entry) in &plan.entries {
         // Nothing is written through a link, which may lead out of the root.
         if Path::new(path).ancestors().skip(1).any(is_link) {
             continue;
         }
         let to = root.join(path.trim_start_matches('/'));
-        if let Some(folder) = to.parent() {
-            fs_err::create_dir_all(folder)?;
+        if let Some(directory) = to.parent() {
+            fs_err::create_dir_all(directory)?;
         }
-        match piece {
-            Piece::Program { from, hidden } if hidden.is_empty() => {
+        match entry {
+            RootEntry::Program { from, hidden } if hidden.is_empty() => {
                 fs_err::copy(from, &to)?;
             }
-            Piece::Program { from, hidden } => {
+            RootEntry::Program { from, hidden } => {
                 let bytes = fs_err::read(from)?;
                 if let Ok(bytes) = hide_libraries(&bytes, hidden) {
                     fs_err::write(&to, bytes)?;
@@ -342,18 +345,18 @@ pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String
                     failed.push(path.rsplit('/').next().unwrap_or_default().to_owned());
                 }
             }
-            Piece::Machine(from) if from.is_dir() => {
+            RootEntry::Machine(from) if from.is_dir() => {
                 fs_err::create_dir_all(&to)?;
-                bounds.push((path.clone(), Bound::Path(from.clone())));
+                mounts.push((path.clone(), Mount::Path(from.clone())));
             }
-            Piece::Machine(from) => {
+            RootEntry::Machine(from) => {
                 fs_err::copy(from, &to)?;
             }
-            Piece::Text(text) => {
+            RootEntry::Text(text) => {
                 fs_err::write(&to, text)?;
                 fs_err::set_permissions(&to, PermissionsExt::from_mode(0o644))?;
             }
-            Piece::Link(target) => symlink(target, &to)?,
+            RootEntry::Link(target) => symlink(target, &to)?,
         }
     }
     // Whatever this process's umask is, others may enter.
@@ -366,7 +369,7 @@ pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String
     plan.missing.extend(failed);
     plan.missing.sort();
     plan.missing.dedup();
-    Ok(bounds)
+    Ok(mounts)
 }
 
 /// The machine that this program runs on.
@@ -385,12 +388,12 @@ impl Machine for ThisMachine<'_> {
 
     fn command(&self, name: &str) -> Option<(PathBuf, Content)> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = COMMAND_FOLDERS
+        let directorys = COMMAND_DIRECTORIES
             .map(PathBuf::from)
             .into_iter()
             .chain(std::env::split_paths(&path));
-        for folder in folders {
-            let Ok(file) = fs_err::canonicalize(folder.join(name)) else {
+        for directory in directorys {
+            let Ok(file) = fs_err::canonicalize(directory.join(name)) else {
                 continue;
             };
             if !file.is_file() {
@@ -419,12 +422,12 @@ impl Machine for ThisMachine<'_> {
         None
     }
 
-    fn place(&self, path: &str) -> Option<PathBuf> {
+    fn resolved(&self, path: &str) -> Option<PathBuf> {
         fs_err::canonicalize(path).ok()
     }
 
-    fn names(&self, folder: &Path) -> Vec<String> {
-        let Ok(entries) = fs_err::read_dir(folder) else {
+    fn names(&self, directory: &Path) -> Vec<String> {
+        let Ok(entries) = fs_err::read_dir(directory) else {
             return Vec::new();
         };
         let mut names: Vec<String> = entries
@@ -449,9 +452,9 @@ mod tests {
     use crate::runtime::Arch;
 
     /// A machine with a few libraries and commands, its loader's defaults as Debian has them.
-    struct Few(BTreeMap<&'static str, Vec<&'static str>>);
+    struct SmallMachine(BTreeMap<&'static str, Vec<&'static str>>);
 
-    impl Few {
+    impl SmallMachine {
         fn object(&self, name: &str) -> Option<Object> {
             Some(Object {
                 class: Class::Elf64,
@@ -470,7 +473,7 @@ mod tests {
         }
     }
 
-    impl Machine for Few {
+    impl Machine for SmallMachine {
         fn library(&self, soname: &str) -> Option<(PathBuf, Object)> {
             Some((Path::new("/lib/x86_64-linux-gnu").join(soname), self.object(soname)?))
         }
@@ -480,7 +483,7 @@ mod tests {
             Some((Path::new("/usr/bin").join(name), Content::Object(Box::new(object))))
         }
 
-        fn place(&self, path: &str) -> Option<PathBuf> {
+        fn resolved(&self, path: &str) -> Option<PathBuf> {
             path.starts_with("/usr/lib/locale/C.").then(|| PathBuf::from(path))
         }
 
@@ -494,7 +497,7 @@ mod tests {
     }
 
     fn planned() -> Plan {
-        let machine = Few(BTreeMap::from([
+        let machine = SmallMachine(BTreeMap::from([
             ("ld-linux-x86-64.so.2", vec![]),
             ("libc.so.6", vec!["ld-linux-x86-64.so.2"]),
             ("libcap.so.2", vec!["libc.so.6"]),
@@ -513,20 +516,20 @@ mod tests {
     #[test]
     fn what_this_machine_needs_beyond_the_runtime_has_another_name() {
         let plan = planned();
-        let hidden = |path: &str| match &plan.pieces[path] {
-            Piece::Program { hidden, .. } => hidden.iter().map(String::as_str).collect::<Vec<_>>(),
+        let hidden = |path: &str| match &plan.entries[path] {
+            RootEntry::Program { hidden, .. } => hidden.iter().map(String::as_str).collect::<Vec<_>>(),
             other => panic!("{path}: {other:?}"),
         };
         assert_eq!(hidden("/usr/lib64/libcurl.so.4"), ["librtmp.so.1"]);
         assert_eq!(hidden("/usr/lib64/libcap.so.2"), [""; 0]);
         assert_eq!(hidden("/usr/bin/curl"), ["libgnutls.so.30"]);
-        let folder = "/usr/lib/x86_64-linux-gnu";
+        let directory = "/usr/lib/x86_64-linux-gnu";
         assert_eq!(
-            hidden(&format!("{folder}/~ibrtmp.so.1")),
+            hidden(&format!("{directory}/~ibrtmp.so.1")),
             ["libgnutls.so.30", "librtmp.so.1"]
         );
-        assert_eq!(hidden(&format!("{folder}/~ibgnutls.so.30")), ["libgnutls.so.30"]);
-        let names: Vec<&str> = plan.pieces.keys().filter_map(|path| path.rsplit('/').next()).collect();
+        assert_eq!(hidden(&format!("{directory}/~ibgnutls.so.30")), ["libgnutls.so.30"]);
+        let names: Vec<&str> = plan.entries.keys().filter_map(|path| path.rsplit('/').next()).collect();
         for absent in ["librtmp.so.1", "libgnutls.so.30", "libgfortran.so.5", "which", "dash"] {
             assert!(!names.contains(&absent), "{absent}");
         }
@@ -535,26 +538,26 @@ mod tests {
     #[test]
     fn the_loader_of_this_machine_finds_what_the_runtime_has() {
         let plan = planned();
-        let link = &plan.pieces["/usr/lib/x86_64-linux-gnu/libcap.so.2"];
-        assert_eq!(*link, Piece::Link("/usr/lib64/libcap.so.2".to_owned()));
+        let link = &plan.entries["/usr/lib/x86_64-linux-gnu/libcap.so.2"];
+        assert_eq!(*link, RootEntry::Link("/usr/lib64/libcap.so.2".to_owned()));
         assert_eq!(plan.glibc.as_deref(), Some("2.36"));
-        assert!(matches!(&plan.pieces["/usr/bin/sh"], Piece::Program { from, .. } if from.ends_with("bash")));
+        assert!(matches!(&plan.entries["/usr/bin/sh"], RootEntry::Program { from, .. } if from.ends_with("bash")));
     }
 
     #[test]
     fn nothing_is_written_through_a_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let outside = folder.path().join("outside");
+        let directory = tempfile::tempdir().unwrap();
+        let outside = directory.path().join("outside");
         fs_err::create_dir_all(&outside).unwrap();
         let mut plan = Plan {
-            pieces: BTreeMap::from([
-                ("/a".to_owned(), Piece::Link(outside.to_str().unwrap().to_owned())),
-                ("/a/x".to_owned(), Piece::Text("x".to_owned())),
-                ("/b/y".to_owned(), Piece::Text("y".to_owned())),
+            entries: BTreeMap::from([
+                ("/a".to_owned(), RootEntry::Link(outside.to_str().unwrap().to_owned())),
+                ("/a/x".to_owned(), RootEntry::Text("x".to_owned())),
+                ("/b/y".to_owned(), RootEntry::Text("y".to_owned())),
             ]),
             ..Plan::default()
         };
-        let root = folder.path().join("root");
+        let root = directory.path().join("root");
         write(&mut plan, &root).unwrap();
         assert_eq!(fs_err::read_dir(&outside).unwrap().count(), 0);
         assert_eq!(fs_err::read_to_string(root.join("b/y")).unwrap(), "y");

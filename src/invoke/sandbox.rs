@@ -6,17 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::current_exe::CurrentExe;
 use super::data::DATA;
 use super::launch::Identity;
-use crate::elf;
-use crate::languages::inspector;
-use crate::tree::Content;
 
 /// The program that makes the sandbox.
 const PROGRAM: &str = "bwrap";
-
-/// Where this program lies in the sandbox; on Lambda its counterpart lies there, too.
-const OWN_FOLDER: &str = "/var/rapid";
 
 /// What the sandbox puts in the place of what the root may have there.
 const PUT_OVER: [&str; 7] = ["dev", "opt", "proc", "sys", "tmp", "var/rapid", "var/task"];
@@ -45,22 +40,22 @@ pub enum SandboxError {
     OnlyRoot,
     /// This program's own files cannot be found.
     #[error("cannot find the libraries that this program runs with: {0}")]
-    OwnFiles(String),
+    CurrentExe(String),
     /// Starting or speaking to it failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// Which newer options bwrap understands.
+/// What the bwrap of this machine understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Options {
+pub(super) struct Bwrap {
     /// `--perms`, from 0.5.
     perms: bool,
     /// `--size`, from 0.8.
     size: bool,
 }
 
-impl Options {
+impl Bwrap {
     /// Asks the program which version it is.
     pub(super) fn ask() -> Result<Self, SandboxError> {
         let output = Command::new(PROGRAM)
@@ -90,35 +85,35 @@ impl Options {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Mounts {
     /// The root: what of it is bound, by the path in the sandbox.
-    pub(super) root: Vec<(String, Bound)>,
+    pub(super) root: Vec<(String, Mount)>,
     /// /opt
     pub(super) opt: PathBuf,
     /// /var/task
     pub(super) task: PathBuf,
     /// This program's own files.
-    pub(super) own: Own,
+    pub(super) own: CurrentExe,
     /// What of /proc is about no process, and is the machine's.
     pub(super) shared_proc: Vec<String>,
 }
 
 /// How something of the root comes into the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Bound {
-    /// A file or folder of this machine.
+pub(super) enum Mount {
+    /// A file or directory of this machine.
     Path(PathBuf),
     /// A link with this target.
     Link(OsString),
 }
 
-/// Everything of a root folder but what the sandbox puts there itself.
-pub(super) fn bounds(root: &Path) -> std::io::Result<Vec<(String, Bound)>> {
-    let mut bounds = Vec::new();
-    list(root, "", &mut bounds)?;
-    bounds.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(bounds)
+/// Everything of a root directory but what the sandbox puts there itself.
+pub(super) fn mounts_of(root: &Path) -> std::io::Result<Vec<(String, Mount)>> {
+    let mut mounts = Vec::new();
+    list(root, "", &mut mounts)?;
+    mounts.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(mounts)
 }
 
-fn list(root: &Path, below: &str, bounds: &mut Vec<(String, Bound)>) -> std::io::Result<()> {
+fn list(root: &Path, below: &str, mounts: &mut Vec<(String, Mount)>) -> std::io::Result<()> {
     for entry in fs_err::read_dir(root.join(below))? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else {
@@ -133,11 +128,11 @@ fn list(root: &Path, below: &str, bounds: &mut Vec<(String, Bound)>) -> std::io:
         if PUT_OVER.contains(&path.as_str()) {
         } else if kind.is_symlink() {
             let target = fs_err::read_link(entry.path())?;
-            bounds.push((format!("/{path}"), Bound::Link(target.into_os_string())));
+            mounts.push((format!("/{path}"), Mount::Link(target.into_os_string())));
         } else if kind.is_dir() && PUT_OVER.iter().any(|over| over.starts_with(&format!("{path}/"))) {
-            list(root, &path, bounds)?;
+            list(root, &path, mounts)?;
         } else if kind.is_dir() || kind.is_file() {
-            bounds.push((format!("/{path}"), Bound::Path(entry.path())));
+            mounts.push((format!("/{path}"), Mount::Path(entry.path())));
         }
     }
     Ok(())
@@ -145,10 +140,10 @@ fn list(root: &Path, below: &str, bounds: &mut Vec<(String, Bound)>) -> std::io:
 
 /// The arguments of bwrap that make the sandbox, without the program to run in it.
 ///
-/// The root is a file system in memory with everything bound into it, so that a root folder need not have the places for
+/// The root is a file system in memory with everything bound into it, so that a root directory need not have the places for
 /// /opt and the others; it is made read-only last. Of the network there is only loopback. This program is the first process,
 /// so that there is none that is not confined.
-pub(super) fn arguments(mounts: &Mounts, options: Options, identity: Identity) -> Vec<OsString> {
+pub(super) fn arguments(mounts: &Mounts, bwrap: Bwrap, identity: Identity) -> Vec<OsString> {
     let process = &DATA.process;
     let mut line = Line::default();
     if identity == Identity::Switch {
@@ -172,10 +167,10 @@ pub(super) fn arguments(mounts: &Mounts, options: Options, identity: Identity) -
         line.add(["--uid", &process.uid.to_string(), "--gid", &process.gid.to_string()]);
     }
     line.add(["--as-pid-1", "--die-with-parent", "--hostname", &process.hostname]);
-    for (path, bound) in &mounts.root {
-        match bound {
-            Bound::Path(from) => line.bind(from, path),
-            Bound::Link(target) => {
+    for (path, mount) in &mounts.root {
+        match mount {
+            Mount::Path(from) => line.bind(from, path),
+            Mount::Link(target) => {
                 line.parents(path);
                 line.add([OsStr::new("--symlink"), target, OsStr::new(path)]);
             }
@@ -186,10 +181,10 @@ pub(super) fn arguments(mounts: &Mounts, options: Options, identity: Identity) -
     for path in &mounts.shared_proc {
         line.bind(Path::new(path), path);
     }
-    if options.perms {
+    if bwrap.perms {
         line.add(["--perms", "1777"]);
     }
-    if options.size {
+    if bwrap.size {
         line.add(["--size", &process.tmp_bytes.to_string()]);
     }
     line.add(["--tmpfs", "/tmp"]);
@@ -256,83 +251,6 @@ impl Line {
     }
 }
 
-/// This program as it can be started in a root that has other libraries than this machine: with its own ones, by its own
-/// loader.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Own {
-    /// Its files, with their paths in the sandbox.
-    files: Vec<(PathBuf, String)>,
-    /// How it is started there.
-    pub(super) command: Vec<String>,
-}
-
-impl Own {
-    /// Copies the files to where everybody can read them.
-    pub(super) fn copied_to(mut self, folder: &Path) -> std::io::Result<Self> {
-        fs_err::create_dir_all(folder)?;
-        for (number, (from, _)) in self.files.iter_mut().enumerate() {
-            let to = folder.join(number.to_string());
-            fs_err::copy(&from, &to)?;
-            fs_err::set_permissions(&to, PermissionsExt::from_mode(0o755))?;
-            *from = to;
-        }
-        Ok(self)
-    }
-
-    /// Finds the libraries that this process runs with, as the kernel lists them (proc(5), /proc/PID/maps).
-    pub(super) fn find() -> Result<Self, SandboxError> {
-        let program = std::env::current_exe()?;
-        let maps = fs_err::read_to_string("/proc/self/maps")?;
-        let file = fs_err::File::open(&program)?;
-        let source = elf::FileSource::new(file.file(), file.metadata()?.len());
-        let object = elf::parse(&source)
-            .ok()
-            .flatten()
-            .ok_or_else(|| SandboxError::OwnFiles(format!("{} cannot be read", program.display())))?;
-        let path = format!("{OWN_FOLDER}/init");
-        let mut own = Self {
-            files: vec![(program.clone(), path.clone())],
-            command: vec![path.clone()],
-        };
-        let Some(interpreter) = object.interpreter else {
-            return Ok(own);
-        };
-        let loader = fs_err::canonicalize(&interpreter)?;
-        for file in mapped_files(&maps) {
-            if file == program || file == loader {
-                continue;
-            }
-            let bytes = fs_err::read(&file)?;
-            if let Content::Object(object) = inspector().inspect("", &bytes)
-                && let Some(name) = object.soname
-            {
-                own.files.push((file, format!("{OWN_FOLDER}/lib/{name}")));
-            }
-        }
-        let loader_path = format!("{OWN_FOLDER}/ld.so");
-        own.files.push((loader, loader_path.clone()));
-        let library_path = format!("{OWN_FOLDER}/lib");
-        own.command = vec![loader_path, "--library-path".to_owned(), library_path, path];
-        Ok(own)
-    }
-}
-
-/// The files that are mapped as programs.
-fn mapped_files(maps: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = maps
-        .lines()
-        .filter(|line| {
-            line.split_whitespace()
-                .nth(1)
-                .is_some_and(|permissions| permissions.contains('x'))
-        })
-        .filter_map(|line| Some(PathBuf::from(&line[line.find('/')?..])))
-        .collect();
-    files.sort();
-    files.dedup();
-    files
-}
-
 /// bwrap with nothing of this process's environment.
 pub(super) fn command() -> Command {
     let mut command = Command::new(PROGRAM);
@@ -356,20 +274,20 @@ mod tests {
     fn the_sandbox_has_what_is_bound_and_nothing_else() {
         let mounts = Mounts {
             root: vec![
-                ("/bin".to_owned(), Bound::Link("usr/bin".into())),
-                ("/usr".to_owned(), Bound::Path("/tmp/root/usr".into())),
+                ("/bin".to_owned(), Mount::Link("usr/bin".into())),
+                ("/usr".to_owned(), Mount::Path("/tmp/root/usr".into())),
             ],
             opt: "/tmp/opt".into(),
             task: "/tmp/task".into(),
-            own: Own {
+            own: CurrentExe {
                 files: vec![("/bin/own".into(), "/var/rapid/init".to_owned())],
                 command: Vec::new(),
             },
             shared_proc: vec!["/proc/sys".to_owned()],
         };
-        let options = Options::of_version("bubblewrap 0.8.0\n");
+        let bwrap = Bwrap::of_version("bubblewrap 0.8.0\n");
         assert_eq!(
-            text(&arguments(&mounts, options, Identity::Namespace)),
+            text(&arguments(&mounts, bwrap, Identity::Namespace)),
             "--unshare-all --cap-drop ALL --uid 993 --gid 990 --as-pid-1 --die-with-parent --hostname lambda \
              --symlink usr/bin /bin --ro-bind /tmp/root/usr /usr --proc /proc --dev /dev --remount-ro /dev \
              --ro-bind /proc/sys /proc/sys \
@@ -378,19 +296,19 @@ mod tests {
         );
         let old = text(&arguments(
             &mounts,
-            Options::of_version("bubblewrap 0.4.0"),
+            Bwrap::of_version("bubblewrap 0.4.0"),
             Identity::Switch,
         ));
         assert!(!old.contains("--perms") && !old.contains("--size"), "{old}");
         assert!(old.starts_with("--unshare-ipc") && !old.contains("--uid"), "{old}");
-        let newer = Options::of_version("bubblewrap 1.0.2");
-        assert_eq!(newer, options);
+        let newer = Bwrap::of_version("bubblewrap 1.0.2");
+        assert_eq!(newer, bwrap);
     }
 
     #[test]
     fn of_a_root_everything_is_bound_but_what_is_put_over_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
         for path in [
             "usr/bin",
             "opt/old",
@@ -403,29 +321,12 @@ mod tests {
             fs_err::create_dir_all(root.join(path)).unwrap();
         }
         std::os::unix::fs::symlink("usr/bin", root.join("bin")).unwrap();
-        let bounds = bounds(root).unwrap();
+        let mounts = mounts_of(root).unwrap();
         let expected = [
-            ("/bin", Bound::Link("usr/bin".into())),
-            ("/usr", Bound::Path(root.join("usr"))),
-            ("/var/lib", Bound::Path(root.join("var/lib"))),
+            ("/bin", Mount::Link("usr/bin".into())),
+            ("/usr", Mount::Path(root.join("usr"))),
+            ("/var/lib", Mount::Path(root.join("var/lib"))),
         ];
-        assert_eq!(bounds, expected.map(|(path, bound)| (path.to_owned(), bound)));
-    }
-
-    #[test]
-    fn mapped_files_are_those_with_code() {
-        let maps = "\
-55d0-55d1 r--p 00000000 fe:00 1 /usr/bin/x
-55d1-55d2 r-xp 00001000 fe:00 1 /usr/bin/x
-7f00-7f01 rw-p 00000000 00:00 0 [heap]
-7f01-7f02 r-xp 00000000 fe:00 2 /usr/lib/with space/libc.so.6
-7f02-7f03 r--s 00000000 fe:00 3 /usr/lib/gconv/gconv-modules.cache
-7ffe-7fff r-xp 00000000 00:00 0 [vdso]
-";
-        let files = mapped_files(maps);
-        assert_eq!(
-            files,
-            ["/usr/bin/x", "/usr/lib/with space/libc.so.6"].map(PathBuf::from)
-        );
+        assert_eq!(mounts, expected.map(|(path, mount)| (path.to_owned(), mount)));
     }
 }

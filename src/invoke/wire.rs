@@ -20,46 +20,67 @@ const LONGEST: usize = 128 << 10;
 
 /// What is to be done inside.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Order {
-    /// End every process, then start the bootstrap.
-    Start {
+pub(super) enum Instruction {
+    /// End every process, then start these extensions.
+    StartExtensions {
+        /// Their file names in /opt/extensions.
+        names: Vec<String>,
+        /// Their whole environment.
+        environment: Vec<(String, String)>,
+    },
+    /// Start the bootstrap.
+    StartRuntime {
         /// Its whole environment.
         environment: Vec<(String, String)>,
     },
-    /// End every process.
-    Stop,
+    /// Have the runtime end by itself (SIGTERM), or end it by force (SIGKILL).
+    EndRuntime {
+        /// By force.
+        force: bool,
+    },
     /// Kill every process, and do not wait.
     Kill,
+    /// End every process.
+    Stop,
 }
 
 /// What has happened inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum News {
-    /// The Runtime API's socket listens. With it come that socket, /proc, /tmp and, where there is one, the list of shared
+pub(super) enum Notification {
+    /// The Runtime API's socket listens. With it come that socket, /proc, /tmp and, if there is one, the list of shared
     /// segments.
     Listening,
-    /// The bootstrap was started.
-    Started,
     /// No file to start was found.
     NoBootstrap,
     /// A file was found and could not be started, for this reason (errno(3)).
     NotStarted {
+        /// What it would have been.
+        process: Process,
         /// The file.
-        bootstrap: String,
+        program: String,
         /// The number of the error, 0 if it has none.
         errno: i32,
     },
-    /// The bootstrap has ended.
-    Ended(Ended),
+    /// A process has ended.
+    Exited(Process, Exit),
     /// No process is left.
     Stopped,
     /// Something without which nothing works failed.
     Broken(String),
 }
 
+/// A process that is started from outside.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Process {
+    /// The bootstrap.
+    Runtime,
+    /// The extension with this file name.
+    Extension(String),
+}
+
 /// How a process has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ended {
+pub(super) struct Exit {
     /// Its exit status.
     pub(super) status: Option<i32>,
     /// The signal that ended it.
@@ -135,11 +156,11 @@ mod tests {
     fn messages_and_descriptors_come_over() {
         let (here, there) = pair().unwrap();
         let (mut read, write) = io::pipe().unwrap();
-        send(&here, &News::Listening, &[write.as_fd(), here.as_fd()]).unwrap();
-        send(&here, &News::Started, &[]).unwrap();
+        send(&here, &Notification::Listening, &[write.as_fd(), here.as_fd()]).unwrap();
+        send(&here, &Notification::Stopped, &[]).unwrap();
         drop(write);
-        let (news, mut descriptors) = receive::<News>(&there).unwrap().unwrap();
-        assert_eq!((news, descriptors.len()), (News::Listening, 2));
+        let (notification, mut descriptors) = receive::<Notification>(&there).unwrap().unwrap();
+        assert_eq!((notification, descriptors.len()), (Notification::Listening, 2));
         let mut file = std::fs::File::from(descriptors.remove(0));
         drop(descriptors);
         io::Write::write_all(&mut file, b"over").unwrap();
@@ -147,10 +168,10 @@ mod tests {
         let mut text = String::new();
         read.read_to_string(&mut text).unwrap();
         assert_eq!(text, "over");
-        let (news, descriptors) = receive::<News>(&there).unwrap().unwrap();
-        assert_eq!(news, News::Started);
+        let (notification, descriptors) = receive::<Notification>(&there).unwrap().unwrap();
+        assert_eq!(notification, Notification::Stopped);
         assert!(descriptors.is_empty());
         drop(here);
-        assert!(receive::<News>(&there).unwrap().is_none());
+        assert!(receive::<Notification>(&there).unwrap().is_none());
     }
 }

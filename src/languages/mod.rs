@@ -76,11 +76,23 @@ pub trait Language: Sync {
         Vec::new()
     }
 
+    /// What to do where layers with this language have no bootstrap, as the end of a sentence that asks for one; `None` where
+    /// the tree has none of this language.
+    fn bootstrap_advice(&self, _tree: &Tree) -> Option<&'static str> {
+        None
+    }
+
     /// How handlers in this language are started on a runtime without a language; `None` if this program has nothing for
     /// that. `asked` is the directory of the interpreter, if the user names it.
     fn bootstrap(&self, _tree: &Tree, _asked: Option<&str>) -> Option<Result<Bootstrap, NoInterpreter>> {
         None
     }
+}
+
+/// What the languages of a tree advise where there is no bootstrap.
+pub fn bootstrap_advice(tree: &Tree) -> Vec<&'static str> {
+    let advice = BUILT_IN.iter().filter_map(|language| language.bootstrap_advice(tree));
+    advice.collect()
 }
 
 /// An interpreter that is in a tree.

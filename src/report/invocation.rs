@@ -1,4 +1,4 @@
-//! What `invoke` answers: a document for programs, and for people the lines that Lambda itself writes.
+//! The report of `invoke`: a document for programs, and for people the lines that Lambda itself writes.
 
 use base64::Engine;
 use serde::Serialize;
@@ -12,20 +12,20 @@ use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
 use crate::tree::path::escaped;
 
-/// How much of a log stands in the document, in bytes; a caller of Lambda gets as much (API reference, Invoke, `LogResult`).
+/// How much of a log is in the document, in bytes; a caller of Lambda gets as much (API reference, Invoke, `LogResult`).
 const TAIL: usize = 4096;
 /// How many names are shown of those that this machine lacks.
 const NAMES: usize = 8;
 /// Lambda's MB.
 const MB: u64 = 1 << 20;
 
-/// What `invoke` answers.
+/// Document of `invoke`.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Invoked {
     /// Version of this document's schema.
     pub schema_version: u32,
-    /// Whether every event was answered.
+    /// Whether every event got a response.
     pub ok: bool,
     /// The runtime that the layers ran on.
     pub runtime: String,
@@ -41,11 +41,11 @@ pub struct Invoked {
     pub peak_memory_bytes: Bytes,
     /// The events in their order.
     pub invocations: Vec<InvokedEvent>,
-    /// What the runtime has and the root had not, because this machine has it not.
+    /// What the runtime has and this machine cannot supply, so that the root did not have it.
     pub missing_on_this_machine: Vec<String>,
-    /// The version of glibc that the root had; `None` where an image was the root.
+    /// The version of glibc that the root had; `None` if an image was the root.
     pub glibc: Option<String>,
-    /// Everything of severity error that check finds in the layers, whether or not it showed here.
+    /// Every finding of `check` of severity error, whether or not it showed here.
     pub findings: Vec<Finding>,
 }
 
@@ -57,16 +57,16 @@ pub struct InvokedEvent {
     pub request_id: String,
     /// Where it came from: a file, `-` for standard input, `{}` for the empty event.
     pub event: String,
-    /// Whether it was answered with a response.
+    /// Whether it got a response.
     pub ok: bool,
-    /// From when it was offered until the runtime asked for the next one, in milliseconds.
+    /// From when it was sent until the runtime asked for the next one, in milliseconds.
     pub duration_ms: f64,
-    /// How long the bootstrap took to start, where it was started for this event, in milliseconds.
+    /// How long the bootstrap took to start, if it was started for this event, in milliseconds.
     pub init_ms: Option<f64>,
     /// The response, if it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<String>,
-    /// The response in base64, if it is none.
+    /// The response in base64, if it is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_base64: Option<String>,
     /// Why it failed.
@@ -82,7 +82,7 @@ pub struct InvokedEvent {
 }
 
 impl Invoked {
-    /// The answer to a run.
+    /// The document about a run.
     pub fn new(
         runtime: &Runtime,
         handler: &str,
@@ -149,7 +149,7 @@ fn explanations<'a>(invocation: &Invocation, findings: &'a [Finding]) -> Vec<&'a
     }
 }
 
-/// With three places, as Lambda tells them.
+/// With three decimals, as Lambda reports them.
 fn milliseconds(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
@@ -197,7 +197,7 @@ pub fn invocation(invocation: &Invocation, memory_mb: u64, findings: &[Finding],
     text + &finding_lines(explanations(invocation, findings), render)
 }
 
-/// What the user should know of the place in which the function runs, in a line each.
+/// Where the sandbox differs from Lambda, one line each.
 pub fn invoke_notes(runtime: &Runtime, missing: &[String], glibc: Option<&str>, verbose: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if !missing.is_empty() {
@@ -213,9 +213,9 @@ pub fn invoke_notes(runtime: &Runtime, missing: &[String], glibc: Option<&str>, 
             String::new()
         };
         notes.push(format!(
-            "{} has what this machine has not, so that it is missing here: {}{rest}",
-            runtime.name,
-            missing[..shown].join(", ")
+            "Not available on this machine: {}{rest} ({} has them)",
+            missing[..shown].join(", "),
+            runtime.name
         ));
     }
     let theirs = runtime.highest_versions.get("GLIBC");
@@ -223,8 +223,7 @@ pub fn invoke_notes(runtime: &Runtime, missing: &[String], glibc: Option<&str>, 
         && glibc != theirs
     {
         notes.push(format!(
-            "glibc is {glibc} here and {theirs} on {}: what asks for a newer one than that is found by `lambdar-prune check`, \
-             not here",
+            "glibc is {glibc} here and {theirs} on {}: `lambdar-prune check` finds what needs a newer one, a run here does not",
             runtime.name
         ));
     }
@@ -261,7 +260,7 @@ mod tests {
     use crate::finding::Code;
     use crate::runtime::DEFAULT;
 
-    fn answered(response: &[u8]) -> Invocation {
+    fn responded(response: &[u8]) -> Invocation {
         Invocation {
             request_id: "8f5".to_owned(),
             event: "event.json".to_owned(),
@@ -277,7 +276,7 @@ mod tests {
     #[test]
     fn lines_are_as_lambda_has_them() {
         assert_eq!(
-            invocation(&answered(b"fine"), 512, &[], RenderOptions::default()),
+            invocation(&responded(b"fine"), 512, &[], RenderOptions::default()),
             "REPORT RequestId: 8f5\tDuration: 12.35 ms\tMemory Size: 512 MB\tMax Memory Used: 61 MB\tInit Duration: 700.00 ms\n"
         );
     }
@@ -285,7 +284,7 @@ mod tests {
     #[test]
     fn the_document_holds_text_as_text_and_bytes_in_base64() {
         let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
-        let invocations = [answered(b"{\"a\":1}"), answered(b"\xff\x00")];
+        let invocations = [responded(b"{\"a\":1}"), responded(b"\xff\x00")];
         let error = Finding::new(Code::MissingLibrary, &[("soname", "libx.so.1")]);
         let warning = Finding::new(Code::MissingCommand, &[("command", "jq")]);
         let invoked = Invoked::new(
@@ -316,11 +315,16 @@ mod tests {
         let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
         let missing: Vec<String> = (0..10).map(|number| format!("lib{number}.so")).collect();
         let notes = invoke_notes(&runtime, &missing, Some("2.36"), false);
-        assert!(notes[0].ends_with("lib7.so and 2 more (-v shows them)"), "{notes:?}");
+        assert!(
+            notes[0].ends_with("lib7.so and 2 more (-v shows them) (provided.al2023 has them)"),
+            "{notes:?}"
+        );
         assert!(
             notes[1].starts_with("glibc is 2.36 here and 2.34 on provided.al2023"),
             "{notes:?}"
         );
-        assert!(invoke_notes(&runtime, &missing, Some("2.34"), true)[0].ends_with("lib9.so"));
+        assert!(
+            invoke_notes(&runtime, &missing, Some("2.34"), true)[0].ends_with("lib9.so (provided.al2023 has them)")
+        );
     }
 }

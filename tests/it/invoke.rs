@@ -506,7 +506,11 @@ fn what_cannot_be_done_is_said() {
         let ran = sandbox
             .run(["invoke", "opt", "--handler", "a.b", "--rootfs", "opt"])
             .expect_status(2);
-        assert!(ran.stderr.contains("is no root of an unpacked image"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("is not the root of an unpacked image"),
+            "{}",
+            ran.stderr
+        );
         let ran = sandbox
             .run(["invoke", "opt", "--handler", "a.b", "--arch", "arm64"])
             .expect_status(2);
@@ -615,4 +619,101 @@ fn a_function_that_signals_everything_ends_in_time() {
         begun.elapsed(),
         ran.stderr
     );
+}
+
+/// An extension that writes what it is told. A file beside it says what else it does.
+const EXTENSION: &str = r#"#!/bin/bash
+API="http://${AWS_LAMBDA_RUNTIME_API}/2020-01-01/extension"
+echo "extension starts, handler <$_HANDLER>, task <$LAMBDA_TASK_ROOT>, in $(pwd)"
+[[ -e /opt/crash-early ]] && exit 5
+[[ -e /opt/late ]] && sleep 1
+echo registering
+curl -sS -D /tmp/headers -o /tmp/registered "$API/register" -H "Lambda-Extension-Name: ${0##*/}" -d '{"events":["INVOKE","SHUTDOWN"]}'
+id=$(grep -i Lambda-Extension-Identifier /tmp/headers | tr -d '[:space:]' | cut -d: -f2)
+echo "registered $(cat /tmp/registered)"
+while true; do
+    event=$(curl -sS "$API/event/next" -H "Lambda-Extension-Identifier: $id")
+    echo "told $event"
+    case $event in
+        *SHUTDOWN*) sleep 0.2; echo "extension ends"; exit 0 ;;
+        *) [[ -e /opt/crash ]] && exit 6; [[ -e /opt/slow ]] && sleep 1 ;;
+    esac
+done
+"#;
+
+fn with_extension(more: &str) -> Sandbox {
+    let sandbox =
+        with_bootstrap(&BOOTSTRAP.replacen('\n', "\necho runtime starts\ntrap 'echo runtime ends; exit' TERM\n", 1));
+    sandbox
+        .file("opt/extensions/watch", EXTENSION)
+        .mode("opt/extensions/watch", 0o755);
+    sandbox.file(&format!("opt/{more}"), "");
+    sandbox.folder("opt/extensions/directory");
+    sandbox
+}
+
+#[test]
+fn extensions_are_started_told_and_ended() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_extension("late");
+    let ran = invoke(&sandbox, &[b"\"one\"", b"\"two\""], &[]).expect_status(0);
+    let log = &ran.stderr;
+    let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("no {text}: {log}"));
+    assert!(
+        at("extension starts, handler <>, task <>, in /\n") < at("runtime starts"),
+        "{log}"
+    );
+    at(r#"registered {"functionName":"function","functionVersion":"$LATEST","handler":"test.handler"}"#);
+    // The runtime is started once it has registered.
+    assert!(
+        at("registering
+") < at("runtime starts"),
+        "{log}"
+    );
+    assert_eq!(log.matches(r#""eventType":"INVOKE""#).count(), 2, "{log}");
+    assert!(log.contains(r#""shutdownReason":"spindown""#), "{log}");
+    assert!(at("runtime ends") < at("extension ends"), "{log}");
+    // The event is done with once the extension has asked for the next one.
+    let slow = with_extension("slow");
+    let invocations = invocations(&slow, &[b"\"one\""], &[], 0);
+    assert!(
+        invocations[0]["duration_ms"].as_f64().unwrap() >= 1000.0,
+        "{invocations:?}"
+    );
+}
+
+#[test]
+fn an_extension_that_fails_fails_the_event() {
+    if !possible() {
+        return;
+    }
+    for (file, expected) in [
+        ("crash-early", "Extension.Crash: extension watch: exit status 5"),
+        ("crash", "Extension.Crash: extension watch: exit status 6"),
+    ] {
+        let sandbox = with_extension(file);
+        let invocations = invocations(&sandbox, &[b"\"one\""], &[], 1);
+        assert_eq!(error(&invocations[0]), expected);
+    }
+    let sandbox = with_extension("x");
+    sandbox.mode("opt/extensions/watch", 0o644);
+    let invocations = invocations(&sandbox, &[b"\"one\""], &[], 1);
+    let expected = "Extension.LaunchError: fork/exec /opt/extensions/watch: permission denied";
+    assert_eq!(error(&invocations[0]), expected);
+}
+
+#[test]
+fn an_extension_hears_why_all_ends() {
+    if !possible() {
+        return;
+    }
+    let sandbox = with_extension("x");
+    let ran = invoke(&sandbox, &[b"\"hang\"", b"\"exit\"", b"\"fine\""], &["--timeout", "3"]).expect_status(1);
+    for (reason, count) in [("timeout", 1), ("failure", 1), ("spindown", 1)] {
+        let text = format!(r#""shutdownReason":"{reason}""#);
+        assert_eq!(ran.stderr.matches(&text).count(), count, "{reason}: {}", ran.stderr);
+    }
+    assert_eq!(ran.stdout, "\"fine\"\n");
 }

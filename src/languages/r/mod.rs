@@ -130,6 +130,10 @@ impl Language for R {
         which::repairs(root)
     }
 
+    fn bootstrap_advice(&self, tree: &Tree) -> Option<&'static str> {
+        (!homes(tree).is_empty()).then_some("`lambdar-prune pack --with-bootstrap` adds one for R")
+    }
+
     fn bootstrap(&self, tree: &Tree, asked: Option<&str>) -> Option<Result<Bootstrap, NoInterpreter>> {
         Some(bootstrap::bootstrap(tree, asked))
     }

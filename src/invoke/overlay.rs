@@ -1,6 +1,6 @@
 //! Lays layers over one another on disk, as Lambda does it: the later one wins.
 //!
-//! Names are those that check has read and found plain. Folders come first, then files, and links last, so that no path
+//! Names are those that check has read and found plain. Directories come first, then files, and links last, so that no path
 //! leads through a link while something is written.
 
 use std::collections::BTreeMap;
@@ -19,9 +19,9 @@ use crate::progress::{Interrupted, Progress, Stage};
 use crate::scan::{ScanError, scan};
 use crate::tree::{Entry, Mode, TreePath};
 
-/// Why layers cannot be laid out.
+/// Error of laying out layers.
 #[derive(Debug, thiserror::Error)]
-pub enum LayError {
+pub enum OverlayError {
     /// A zip is not as it was when it was checked.
     #[error("cannot unpack {path}: {reason}", path = .path.display())]
     Zip {
@@ -41,8 +41,8 @@ pub enum LayError {
     Interrupted(#[from] Interrupted),
 }
 
-/// What keeps AWS from making a layer of a zip at all: with such a finding nothing is unpacked.
-pub(super) fn hinders(finding: &Finding) -> bool {
+/// Whether AWS would not make a layer of a zip with this finding: then nothing is unpacked.
+pub(super) fn blocks(finding: &Finding) -> bool {
     matches!(
         finding.code,
         Code::UnreadableZip | Code::CorruptEntry | Code::UnsupportedEntry | Code::BadName | Code::NameNotUtf8
@@ -51,7 +51,7 @@ pub(super) fn hinders(finding: &Finding) -> bool {
 
 /// Where the content of a path comes from.
 #[derive(Debug, Clone)]
-enum From {
+enum Source {
     /// The entry of so many in one of the zips.
     Zip(usize, usize),
     /// A file on disk.
@@ -59,19 +59,19 @@ enum From {
 }
 
 #[derive(Debug, Clone)]
-enum Laid {
-    Folder(Mode),
-    File(Mode, From),
+enum Layered {
+    Directory(Mode),
+    File(Mode, Source),
     Link(String),
 }
 
 type Archive = ZipArchive<Cursor<Arc<[u8]>>>;
 
-/// Lays inputs over one another into an empty folder. Owners may do what others may, for on Lambda nobody is the owner.
+/// Lays inputs over one another into an empty directory. Owners may do what others may, for on Lambda nobody is the owner.
 ///
-/// Gives the folders that even their owner may not enter now, the outer ones first.
-pub(super) fn lay(inputs: &[Input], to: &Path, progress: &dyn Progress) -> Result<Vec<PathBuf>, LayError> {
-    let mut laid = BTreeMap::new();
+/// Gives the directories that even their owner may not enter now, the outer ones first.
+pub(super) fn overlay(inputs: &[Input], to: &Path, progress: &dyn Progress) -> Result<Vec<PathBuf>, OverlayError> {
+    let mut layered = BTreeMap::new();
     let mut archives: Vec<(PathBuf, Archive)> = Vec::new();
     for input in inputs {
         match input {
@@ -80,23 +80,23 @@ pub(super) fn lay(inputs: &[Input], to: &Path, progress: &dyn Progress) -> Resul
                     let archive = open(path)?;
                     archives.push((path.clone(), archive));
                     let number = archives.len() - 1;
-                    take_zip(&mut archives[number], number, &mut laid)?;
+                    take_zip(&mut archives[number], number, &mut layered)?;
                 }
             }
-            Input::Tree(path) => take_tree(path, progress, &mut laid)?,
+            Input::Tree(path) => take_tree(path, progress, &mut layered)?,
         }
     }
-    drop_below_no_folder(&mut laid);
-    write(&laid, &archives, to, progress)
+    drop_below_no_directory(&mut layered);
+    write(&layered, &archives, to, progress)
 }
 
-fn open(path: &Path) -> Result<Archive, LayError> {
+fn open(path: &Path) -> Result<Archive, OverlayError> {
     let bytes: Arc<[u8]> = fs_err::read(path)?.into();
     ZipArchive::new(Cursor::new(bytes)).map_err(|error| unusable(path, &error))
 }
 
-fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> LayError {
-    LayError::Zip {
+fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> OverlayError {
+    OverlayError::Zip {
         path: path.to_owned(),
         reason: reason.to_string(),
     }
@@ -105,11 +105,11 @@ fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> LayError {
 fn take_zip(
     (path, archive): &mut (PathBuf, Archive),
     number: usize,
-    laid: &mut BTreeMap<TreePath, Laid>,
-) -> Result<(), LayError> {
+    layered: &mut BTreeMap<TreePath, Layered>,
+) -> Result<(), OverlayError> {
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|error| unusable(path, &error))?;
-        let (name, is_folder_name) =
+        let (name, is_directory) =
             plain_name(entry.name_raw()).map_err(|what| unusable(path, &format!("a name in it is {what}")))?;
         if name.is_root() {
             continue;
@@ -121,18 +121,18 @@ fn take_zip(
                 .filter(|_| entry.system() == zip::System::Unix)
                 .unwrap_or(0),
         );
-        let here = if is_folder_name || entry.is_dir() {
-            Laid::Folder(mode)
+        let here = if is_directory || entry.is_dir() {
+            Layered::Directory(mode)
         } else if entry.is_symlink() {
             let mut target = Vec::new();
             let read = entry.by_ref().take(LONGEST_TARGET + 1).read_to_end(&mut target);
             read.map_err(|error| unusable(path, &error))?;
             let target = String::from_utf8(target).map_err(|error| unusable(path, &error))?;
-            Laid::Link(target)
+            Layered::Link(target)
         } else {
-            Laid::File(mode, From::Zip(number, index))
+            Layered::File(mode, Source::Zip(number, index))
         };
-        put(laid, name, here);
+        put(layered, name, here);
     }
     Ok(())
 }
@@ -141,79 +141,83 @@ fn take_zip(
 const LONGEST_TARGET: u64 = 4096;
 
 /// A tree is laid out as `pack` would pack it.
-fn take_tree(root: &Path, progress: &dyn Progress, laid: &mut BTreeMap<TreePath, Laid>) -> Result<(), LayError> {
+fn take_tree(
+    root: &Path,
+    progress: &dyn Progress,
+    layered: &mut BTreeMap<TreePath, Layered>,
+) -> Result<(), OverlayError> {
     let scan = scan(root, progress)?;
     for (path, entry) in scan.tree.iter() {
         let here = match entry {
-            Entry::Directory(_) => Laid::Folder(Mode::DIRECTORY),
-            Entry::File(file) => Laid::File(file.mode.in_layer(), From::Disk(root.join(path.as_str()))),
-            Entry::Symlink(target) => Laid::Link(target.clone()),
+            Entry::Directory(_) => Layered::Directory(Mode::DIRECTORY),
+            Entry::File(file) => Layered::File(file.mode.in_layer(), Source::Disk(root.join(path.as_str()))),
+            Entry::Symlink(target) => Layered::Link(target.clone()),
         };
-        put(laid, path.clone(), here);
+        put(layered, path.clone(), here);
     }
     Ok(())
 }
 
-/// The later one wins; folders of one name become one.
-fn put(laid: &mut BTreeMap<TreePath, Laid>, path: TreePath, here: Laid) {
-    for folder in path.ancestors().filter(|folder| !folder.is_root()) {
-        laid.entry(folder).or_insert(Laid::Folder(Mode::DIRECTORY));
+/// The later one wins; directories of one name become one.
+fn put(layered: &mut BTreeMap<TreePath, Layered>, path: TreePath, here: Layered) {
+    for directory in path.ancestors().filter(|directory| !directory.is_root()) {
+        layered.entry(directory).or_insert(Layered::Directory(Mode::DIRECTORY));
     }
-    match (laid.get(&path), &here) {
-        (Some(Laid::File(..) | Laid::Link(_)), Laid::Folder(_)) => {}
+    match (layered.get(&path), &here) {
+        (Some(Layered::File(..) | Layered::Link(_)), Layered::Directory(_)) => {}
         _ => {
-            laid.insert(path, here);
+            layered.insert(path, here);
         }
     }
 }
 
 /// What lies below a file or a link has no place. Check calls such layers conflicting.
-fn drop_below_no_folder(laid: &mut BTreeMap<TreePath, Laid>) {
-    let lost: Vec<TreePath> = laid
+fn drop_below_no_directory(layered: &mut BTreeMap<TreePath, Layered>) {
+    let lost: Vec<TreePath> = layered
         .keys()
         .filter(|path| {
             path.ancestors()
-                .filter(|folder| !folder.is_root())
-                .any(|folder| !matches!(laid.get(&folder), Some(Laid::Folder(_))))
+                .filter(|directory| !directory.is_root())
+                .any(|directory| !matches!(layered.get(&directory), Some(Layered::Directory(_))))
         })
         .cloned()
         .collect();
     for path in lost {
-        laid.remove(&path);
+        layered.remove(&path);
     }
 }
 
 fn write(
-    laid: &BTreeMap<TreePath, Laid>,
+    layered: &BTreeMap<TreePath, Layered>,
     archives: &[(PathBuf, Archive)],
     to: &Path,
     progress: &dyn Progress,
-) -> Result<Vec<PathBuf>, LayError> {
+) -> Result<Vec<PathBuf>, OverlayError> {
     let place = |path: &TreePath| to.join(path.as_str());
-    make_folder(to)?;
-    for (path, here) in laid {
-        if matches!(here, Laid::Folder(_)) {
-            make_folder(&place(path))?;
+    make_directory(to)?;
+    for (path, here) in layered {
+        if matches!(here, Layered::Directory(_)) {
+            make_directory(&place(path))?;
         }
     }
-    let files: Vec<(&TreePath, Mode, &From)> = laid
+    let files: Vec<(&TreePath, Mode, &Source)> = layered
         .iter()
         .filter_map(|(path, here)| match here {
-            Laid::File(mode, from) => Some((path, *mode, from)),
+            Layered::File(mode, from) => Some((path, *mode, from)),
             _ => None,
         })
         .collect();
     let work = progress.start(Stage::Unpack, files.len() as u64);
     files.par_iter().try_for_each_init(
         BTreeMap::<usize, Archive>::new,
-        |own, (path, mode, from)| -> Result<(), LayError> {
+        |own, (path, mode, from)| -> Result<(), OverlayError> {
             progress.check()?;
             let to = place(path);
             match from {
-                From::Disk(file) => {
+                Source::Disk(file) => {
                     fs_err::copy(file, &to)?;
                 }
-                From::Zip(number, index) => {
+                Source::Zip(number, index) => {
                     let (zip, archive) = &archives[*number];
                     let archive = own.entry(*number).or_insert_with(|| archive.clone());
                     let entry = archive.by_index(*index).map_err(|error| unusable(zip, &error))?;
@@ -228,14 +232,14 @@ fn write(
             Ok(())
         },
     )?;
-    for (path, here) in laid {
-        if let Laid::Link(target) = here {
+    for (path, here) in layered {
+        if let Layered::Link(target) = here {
             symlink(target, place(path))?;
         }
     }
     let mut closed = Vec::new();
-    for (path, here) in laid.iter().rev() {
-        if let Laid::Folder(mode) = here
+    for (path, here) in layered.iter().rev() {
+        if let Layered::Directory(mode) = here
             && mode.bits() & 0o005 != 0o005
         {
             fs_err::set_permissions(place(path), PermissionsExt::from_mode(as_others(*mode)))?;
@@ -246,8 +250,8 @@ fn write(
     Ok(closed)
 }
 
-/// Makes a folder that others may enter, whatever this process's umask is.
-fn make_folder(path: &Path) -> std::io::Result<()> {
+/// Makes a directory that others may enter, whatever this process's umask is.
+fn make_directory(path: &Path) -> std::io::Result<()> {
     fs_err::create_dir_all(path)?;
     fs_err::set_permissions(path, PermissionsExt::from_mode(0o755))
 }
@@ -285,19 +289,19 @@ mod tests {
 
     #[test]
     fn the_later_layer_wins_and_modes_are_those_of_others() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = zip(&folder.path().join("1.zip"), |zip| {
+        let directory = tempfile::tempdir().unwrap();
+        let first = zip(&directory.path().join("1.zip"), |zip| {
             file(zip, "bin/run", 0o755, "one");
             file(zip, "lib/secret", 0o600, "one");
             zip.add_symlink("lib/link", "secret", options(0o777)).unwrap();
         });
-        let second = zip(&folder.path().join("2.zip"), |zip| {
+        let second = zip(&directory.path().join("2.zip"), |zip| {
             zip.add_directory("lib", options(0o755)).unwrap();
             file(zip, "bin/run", 0o744, "two");
             file(zip, "lib/link", 0o644, "a file now");
         });
-        let to = folder.path().join("opt");
-        lay(&[first, second], &to, &Silent).unwrap();
+        let to = directory.path().join("opt");
+        overlay(&[first, second], &to, &Silent).unwrap();
         let mode = |path: &str| fs_err::metadata(to.join(path)).unwrap().permissions().mode() & 0o7777;
         assert_eq!(fs_err::read_to_string(to.join("bin/run")).unwrap(), "two");
         assert_eq!(mode("bin/run"), 0o444);
@@ -308,25 +312,25 @@ mod tests {
     /// The link is in one layer and the file below it in the other: nothing may be written through it.
     #[test]
     fn nothing_is_written_through_a_link_or_outside() {
-        let folder = tempfile::tempdir().unwrap();
-        let outside = folder.path().join("outside");
+        let directory = tempfile::tempdir().unwrap();
+        let outside = directory.path().join("outside");
         fs_err::create_dir_all(&outside).unwrap();
-        let link = zip(&folder.path().join("1.zip"), |zip| {
+        let link = zip(&directory.path().join("1.zip"), |zip| {
             zip.add_symlink("lib", outside.to_str().unwrap(), options(0o777))
                 .unwrap();
         });
-        let file_below = zip(&folder.path().join("2.zip"), |zip| file(zip, "lib/x", 0o644, "x"));
+        let file_below = zip(&directory.path().join("2.zip"), |zip| file(zip, "lib/x", 0o644, "x"));
         for (number, inputs) in [[link.clone(), file_below.clone()], [file_below, link]]
             .iter()
             .enumerate()
         {
-            let to = folder.path().join(format!("opt-{number}"));
-            lay(inputs, &to, &Silent).unwrap();
+            let to = directory.path().join(format!("opt-{number}"));
+            overlay(inputs, &to, &Silent).unwrap();
             assert!(to.join("lib").is_symlink());
         }
         assert_eq!(fs_err::read_dir(&outside).unwrap().count(), 0);
-        let climbing = zip(&folder.path().join("3.zip"), |zip| file(zip, "../up", 0o644, "x"));
-        assert!(lay(&[climbing], &folder.path().join("opt"), &Silent).is_err());
-        assert!(!folder.path().join("up").exists());
+        let climbing = zip(&directory.path().join("3.zip"), |zip| file(zip, "../up", 0o644, "x"));
+        assert!(overlay(&[climbing], &directory.path().join("opt"), &Silent).is_err());
+        assert!(!directory.path().join("up").exists());
     }
 }

@@ -1,0 +1,280 @@
+//! Lays out what the sandbox is made of, in a private directory.
+
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::cgroup::Cgroup;
+use super::current_exe::CurrentExe;
+use super::data::DATA;
+use super::inside::EXTENSIONS;
+use super::launch::{self, Identity};
+use super::options::InvokeOptions;
+use super::overlay::{OverlayError, overlay};
+use super::root::{self, ThisMachine};
+use super::sandbox::{self, Bwrap, Mount, Mounts, SandboxError};
+use super::{Event, Invocation, Listener, session};
+use crate::host::Libraries;
+use crate::progress::{Interrupted, Progress};
+use crate::runtime::{Arch, Runtime};
+
+/// Processes and threads of the sandbox itself: bubblewrap's, and those of this program in it.
+const OWN_TASKS: u64 = 8;
+
+/// Error of `invoke`: nothing was invoked.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    /// The layers cannot be laid out.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
+    /// There is no sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// This machine cannot run what the layers hold.
+    #[error("the layers are for {layers}, and this machine is {machine}: run this on a machine of that architecture")]
+    OtherArch {
+        /// What the layers are for.
+        layers: Arch,
+        /// What this machine is.
+        machine: &'static str,
+    },
+    /// This machine has no C library of the kind that the runtime has.
+    #[error(
+        "this machine has no libc.so.6, so that no root can be made from its files: unpack an image of the runtime and give \
+         its directory with --rootfs"
+    )]
+    NoLibc,
+    /// The root given is not one.
+    #[error("{path} is not the root of an unpacked image: there is no {loader} in it", path = .path.display())]
+    NoRoot {
+        /// The directory.
+        path: PathBuf,
+        /// The loader that should be there.
+        loader: String,
+    },
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The user stopped the run.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// Everything laid out in a private directory, which is removed when this is dropped.
+pub struct Prepared {
+    pub(super) mounts: Mounts,
+    pub(super) bwrap: Bwrap,
+    pub(super) identity: Identity,
+    pub(super) cgroup: Option<Arc<Cgroup>>,
+    /// The file names of the extensions.
+    pub(super) extensions: Vec<String>,
+    /// What the runtime has and the root has not.
+    pub missing: Vec<String>,
+    /// The version of glibc in a root that is made from this machine's files, as far as it is known.
+    pub glibc: Option<String>,
+    _area: Area,
+}
+
+/// A private directory.
+struct Area {
+    directory: TempDir,
+    /// Directories in it that have to be opened before it can be removed.
+    closed: Vec<PathBuf>,
+}
+
+impl Area {
+    fn create(identity: Identity) -> std::io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("lambdar-prune-").tempdir()?;
+        if identity != Identity::Namespace {
+            // The function is another user here.
+            fs_err::set_permissions(directory.path(), PermissionsExt::from_mode(0o711))?;
+        }
+        Ok(Self {
+            directory,
+            closed: Vec::new(),
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+impl Drop for Area {
+    fn drop(&mut self) {
+        for directory in &self.closed {
+            // What cannot be opened stays behind, in the machine's directory for temporary files.
+            let _ = fs_err::set_permissions(directory, PermissionsExt::from_mode(0o700));
+        }
+    }
+}
+
+/// The root file system of the sandbox.
+struct RootFileSystem {
+    mounts: Vec<(String, Mount)>,
+    missing: Vec<String>,
+    glibc: Option<String>,
+}
+
+/// Lays out the layers, the task and the root.
+pub fn prepare(
+    options: &InvokeOptions<'_>,
+    libraries: &dyn Libraries,
+    progress: &dyn Progress,
+) -> Result<Prepared, InvokeError> {
+    let bwrap = Bwrap::ask()?;
+    let identity = Identity::detect()?;
+    let machine = std::env::consts::ARCH;
+    if options.runtime.arch.machine().to_string() != machine {
+        return Err(InvokeError::OtherArch {
+            layers: options.runtime.arch,
+            machine,
+        });
+    }
+    let mut area = Area::create(identity)?;
+    let root = match &options.rootfs {
+        Some(root) => given_root(root, options.runtime)?,
+        None => made_root(options.runtime, libraries, &area.path("root"))?,
+    };
+    progress.check()?;
+    let (opt, task) = (area.path("opt"), area.path("task"));
+    area.closed = overlay(&options.layers, &opt, progress)?;
+    area.closed.extend(overlay(&options.task, &task, progress)?);
+    let extensions = extensions(&opt)?;
+    let mut own = CurrentExe::find()?;
+    if identity == Identity::Nobody {
+        own = own.copied_to(&area.path("own"))?;
+    }
+    let memory = options.memory_bytes().saturating_add(DATA.process.tmp_bytes);
+    let processes = DATA.process.processes.saturating_add(OWN_TASKS);
+    Ok(Prepared {
+        mounts: Mounts {
+            root: root.mounts,
+            opt,
+            task,
+            own,
+            shared_proc: sandbox::shared_proc()?,
+        },
+        bwrap,
+        identity,
+        cgroup: Cgroup::create(memory, processes).map(Arc::new),
+        extensions,
+        missing: root.missing,
+        glibc: root.glibc,
+        _area: area,
+    })
+}
+
+/// The root of an unpacked image. One without the runtime's loader is something else.
+fn given_root(root: &Path, runtime: &Runtime) -> Result<RootFileSystem, InvokeError> {
+    let loader = runtime.interpreter.trim_start_matches('/');
+    // /lib64 may be a link with an absolute target, which leads out of the directory here.
+    let found = [loader.to_owned(), format!("usr/{loader}")];
+    if !found.iter().any(|path| root.join(path).symlink_metadata().is_ok()) {
+        return Err(InvokeError::NoRoot {
+            path: root.to_owned(),
+            loader: runtime.interpreter.clone(),
+        });
+    }
+    Ok(RootFileSystem {
+        mounts: sandbox::mounts_of(&fs_err::canonicalize(root)?)?,
+        missing: Vec::new(),
+        glibc: None,
+    })
+}
+
+/// A root with what the runtime has, from this machine's files.
+fn made_root(runtime: &Runtime, libraries: &dyn Libraries, to: &Path) -> Result<RootFileSystem, InvokeError> {
+    let mut plan = root::plan(runtime, &ThisMachine { libraries, runtime });
+    if plan.glibc.is_none() {
+        return Err(InvokeError::NoLibc);
+    }
+    let inner = root::write(&mut plan, to)?;
+    // What is bound into the root comes after the root itself.
+    let mut mounts = sandbox::mounts_of(to)?;
+    mounts.extend(inner);
+    Ok(RootFileSystem {
+        mounts,
+        missing: plan.missing,
+        glibc: plan.glibc,
+    })
+}
+
+/// The names of what is started besides the runtime: whatever is in the directory and is not one.
+fn extensions(opt: &Path) -> std::io::Result<Vec<String>> {
+    let directory = opt.join(EXTENSIONS.trim_start_matches("/opt/"));
+    // A link to a directory is followed in the sandbox, where it means something else.
+    if !directory.symlink_metadata().is_ok_and(|about| about.is_dir()) {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(directory)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+impl Prepared {
+    /// Sends the events one after the other. `listener` hears what happens meanwhile.
+    pub fn run(
+        &self,
+        options: &InvokeOptions<'_>,
+        events: &[Event],
+        listener: &dyn Listener,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Invocation>, InvokeError> {
+        session::run(self, options, events, listener, progress)
+    }
+
+    /// Opens a shell where the function would run, without the Runtime API.
+    pub fn shell(&self, options: &InvokeOptions<'_>) -> Result<ExitStatus, InvokeError> {
+        let mut arguments = sandbox::arguments(&self.mounts, self.bwrap, self.identity);
+        let mut environment = options.environment();
+        environment.extend(std::env::var("TERM").map(|term| ("TERM".to_owned(), term)));
+        environment.push(("PS1".to_owned(), "lambda:\\w$ ".to_owned()));
+        for (name, value) in environment {
+            arguments.extend(["--setenv".into(), name.into(), value.into()]);
+        }
+        arguments.extend(self.own_command("shell"));
+        arguments.push("/bin/sh".into());
+        let status = self
+            .launcher()
+            .and_then(|mut launcher| launcher.args(arguments).status());
+        Ok(status.map_err(SandboxError::Io)?)
+    }
+
+    /// What counts the memory that no process has mapped; `None` if no control group can be made here.
+    pub fn memory_counted_by(&self) -> Option<&'static str> {
+        self.cgroup.as_ref().map(|cgroup| cgroup.name())
+    }
+
+    /// What starts the sandbox; the arguments of bubblewrap are to follow.
+    pub(super) fn launcher(&self) -> std::io::Result<Command> {
+        let groups = self
+            .cgroup
+            .as_ref()
+            .map(|cgroup| cgroup.directories())
+            .unwrap_or_default();
+        launch::command(&groups, self.identity)
+    }
+
+    /// This program as the first process of the sandbox.
+    pub(super) fn own_command(&self, step: &str) -> Vec<OsString> {
+        let mut command: Vec<OsString> = self.mounts.own.command.iter().map(Into::into).collect();
+        command.extend(["inside".into(), step.into()]);
+        if self.identity == Identity::Switch {
+            command.push("--switch-user".into());
+        }
+        command
+    }
+}
