@@ -21,6 +21,7 @@
 //! * Nothing read from a tree or a zip is trusted: it may end in an error, never in a panic.
 //! * Every removed path names the rule that removed it, and every added one the objects that need it.
 
+pub mod capture;
 pub mod check;
 pub mod elf;
 pub mod finding;

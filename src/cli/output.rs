@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use crate::bootstrap::BootstrapError;
+use crate::capture::CaptureError;
 use crate::check::CheckError;
 use crate::config::ConfigError;
 use crate::inventory::InventoryError;
@@ -14,7 +15,7 @@ use crate::progress::Interrupted;
 use crate::prune::PruneError;
 use crate::publish::PublishError;
 use crate::rules::RuleError;
-use crate::runtime::{CaptureError, RuntimeError};
+use crate::runtime::RuntimeError;
 use crate::scan::ScanError;
 
 /// The exit status of a run.

@@ -2,8 +2,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::capture::capture;
 use crate::report;
-use crate::runtime::{Arch, Runtime, built_in, capture};
+use crate::runtime::{Arch, Runtime, built_in};
 
 use super::arguments::Global;
 use super::output::{Failure, Output};

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::sandbox::SandboxError;
+use super::sandbox_error::SandboxError;
 use crate::elf;
 use crate::languages::inspector;
 use crate::tree::Content;

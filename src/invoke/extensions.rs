@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::api::{Invoke, Reaction, Reply, Request, Waiter, accepted, not_found, refusal, text};
+use super::exchange::{Invoke, Reaction, Reply, Request, Waiter, accepted, not_found, refusal, text};
 use super::ids::uuid;
 
 /// The most extensions of a function (Lambda quotas).

@@ -8,7 +8,10 @@ use std::process::Command;
 
 use super::confine::become_user;
 use super::data::DATA;
-use super::sandbox;
+use super::sandbox_error::SandboxError;
+
+/// The program that makes the sandbox.
+pub(super) const BWRAP: &str = "bwrap";
 
 /// Who the sandbox is made by, and how what runs in it comes to be an unprivileged user of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub(super) enum Identity {
 
 impl Identity {
     /// Finds out what this process may do.
-    pub(super) fn detect() -> Result<Self, sandbox::SandboxError> {
+    pub(super) fn detect() -> Result<Self, SandboxError> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Namespace);
         }
@@ -32,7 +35,7 @@ impl Identity {
         let may =
             rustix::thread::capabilities(None).map_or(rustix::thread::CapabilitySet::empty(), |sets| sets.effective);
         Self::of_root(&users, &groups, may.contains(rustix::thread::CapabilitySet::SYS_ADMIN))
-            .ok_or(sandbox::SandboxError::OnlyRoot)
+            .ok_or(SandboxError::OnlyRoot)
     }
 
     /// Decides for root, from the users and groups that there are (user_namespaces(7)) and whether it may mount.
@@ -69,7 +72,7 @@ fn maps(map: &str, inner: u32) -> bool {
 /// Becomes bubblewrap with these arguments; returns only if that fails. This process must not have opened anything.
 pub fn launch(groups: &[PathBuf], as_nobody: bool, arguments: &[std::ffi::OsString]) -> io::Error {
     match prepare(groups, as_nobody) {
-        Ok(()) => sandbox::command().args(arguments).exec(),
+        Ok(()) => bwrap().args(arguments).exec(),
         Err(error) => error,
     }
 }
@@ -120,6 +123,16 @@ pub(super) fn command(groups: &[PathBuf], identity: Identity) -> io::Result<Comm
     }
     command.arg("--");
     Ok(command)
+}
+
+/// bwrap with nothing of this process's environment.
+pub(super) fn bwrap() -> Command {
+    let mut command = Command::new(BWRAP);
+    let path = std::env::var_os("PATH");
+    command.env_clear();
+    // It is looked for on the PATH of the command, where that has one.
+    command.envs(path.map(|path| ("PATH", path)));
+    command
 }
 
 #[cfg(test)]

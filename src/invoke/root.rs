@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use super::data::DATA;
 use super::sandbox::Mount;
+use crate::capture::directories_in;
 use crate::elf::{Object, hidden_name, hide_libraries};
 use crate::host::Libraries;
 use crate::languages::inspector;
-use crate::runtime::{Runtime, directories_in};
+use crate::runtime::Runtime;
 use crate::tree::{Content, Entry};
 
 /// The directory of commands that a machine has beside those of `PATH`.

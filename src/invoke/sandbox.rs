@@ -8,43 +8,11 @@ use std::process::{Command, Stdio};
 
 use super::current_exe::CurrentExe;
 use super::data::DATA;
-use super::launch::Identity;
-
-/// The program that makes the sandbox.
-const PROGRAM: &str = "bwrap";
+use super::launch::{BWRAP, Identity};
+use super::sandbox_error::SandboxError;
 
 /// What the sandbox puts in the place of what the root may have there.
 const PUT_OVER: [&str; 7] = ["dev", "opt", "proc", "sys", "tmp", "var/rapid", "var/task"];
-
-/// Why there is no sandbox.
-#[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// The program is not there.
-    #[error(
-        "there is no `bwrap` on PATH, and invoke works with it: install bubblewrap (`apt install bubblewrap`, \
-         `dnf install bubblewrap`, `apk add bubblewrap`)"
-    )]
-    Missing,
-    /// The program is there and does not work.
-    #[error(
-        "bwrap cannot make a sandbox: {0}\nIt needs user namespaces. Inside of a container, start that with \
-         `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`, or as privileged; on Ubuntu 24.04 and \
-         newer, allow bwrap to use them in AppArmor (`sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows all)"
-    )]
-    Refused(String),
-    /// The function would be root of the machine.
-    #[error(
-        "this is root of the machine, and there is no other user here that the function could be: run this as an ordinary \
-         user, or outside of the user namespace"
-    )]
-    OnlyRoot,
-    /// This program's own files cannot be found.
-    #[error("cannot find the libraries that this program runs with: {0}")]
-    CurrentExe(String),
-    /// Starting or speaking to it failed.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-}
 
 /// What the bwrap of this machine understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +26,7 @@ pub(super) struct Bwrap {
 impl Bwrap {
     /// Asks the program which version it is.
     pub(super) fn ask() -> Result<Self, SandboxError> {
-        let output = Command::new(PROGRAM)
+        let output = Command::new(BWRAP)
             .arg("--version")
             .stdin(Stdio::null())
             .output()
@@ -249,16 +217,6 @@ impl Line {
         self.parents(to);
         self.add([OsStr::new("--ro-bind"), from.as_os_str(), OsStr::new(to)]);
     }
-}
-
-/// bwrap with nothing of this process's environment.
-pub(super) fn command() -> Command {
-    let mut command = Command::new(PROGRAM);
-    let path = std::env::var_os("PATH");
-    command.env_clear();
-    // It is looked for on the PATH of the command, where that has one.
-    command.envs(path.map(|path| ("PATH", path)));
-    command
 }
 
 #[cfg(test)]

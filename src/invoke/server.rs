@@ -22,7 +22,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::api::{Api, ApiEvent, Invoke, Reaction, Reply, Request, TooLarge, Waiter};
+use super::api::{Api, ApiEvent};
+use super::exchange::{Invoke, Reaction, Reply, Request, TooLarge, Waiter};
 use super::extensions::ShutdownReason;
 
 /// More connections at a time than any function opens.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use super::api::{ApiEvent, ErrorBody, Invoke, Response};
+use super::api::{ApiEvent, ErrorBody, Response};
 use super::data::DATA;
+use super::exchange::Invoke;
 use super::extensions::ShutdownReason;
 use super::failure::Failure;
 use super::ids::{trace_id, uuid};

@@ -9,7 +9,7 @@ mod node;
 pub mod process;
 mod python;
 pub mod r;
-mod started;
+pub(crate) mod started;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,9 +8,6 @@ use crate::elf::Kind;
 use crate::root::Root;
 use crate::tree::TreePath;
 
-/// The script that Lambda starts where the runtime is the user's own.
-pub const BOOTSTRAP: &str = "bootstrap";
-
 /// One process, as far as the loader is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::Environment;
-use super::process::BOOTSTRAP;
 use crate::root::{Location, Root};
 use crate::shell::{FileKind, Files, Run, Script, Start, Started, Value};
 use crate::tree::{Content, Entry, TreePath};
+
+/// The script that Lambda starts where the runtime is the user's own.
+pub const BOOTSTRAP: &str = "bootstrap";
 
 /// Where Lambda starts a function (AWS Lambda developer guide, "Building a custom runtime": `LAMBDA_TASK_ROOT`).
 const TASK_ROOT: &str = "/var/task";

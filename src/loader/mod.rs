@@ -10,7 +10,8 @@ mod search;
 mod shadowed;
 mod versions;
 
-pub use crate::languages::process::{BOOTSTRAP, Process, Processes};
+pub use crate::languages::process::{Process, Processes};
+pub use crate::languages::started::BOOTSTRAP;
 pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph, graph_of};
 pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};
 pub use shadowed::{ShadowedLibrary, openers_of_shadowed, shadowed_libraries};

@@ -77,66 +77,66 @@ pub struct Summary {
 /// A runtime file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Data {
-    pub(super) name: String,
-    pub(super) title: String,
+pub(crate) struct Data {
+    pub(crate) name: String,
+    pub(crate) title: String,
     #[serde(default)]
-    pub(super) recorded: String,
-    pub(super) default_directories: Vec<String>,
+    pub(crate) recorded: String,
+    pub(crate) default_directories: Vec<String>,
     #[serde(default)]
-    pub(super) hardware_directories: Vec<String>,
-    pub(super) lib: String,
-    pub(super) working_directory: String,
-    pub(super) environment: BTreeMap<String, String>,
+    pub(crate) hardware_directories: Vec<String>,
+    pub(crate) lib: String,
+    pub(crate) working_directory: String,
+    pub(crate) environment: BTreeMap<String, String>,
     #[serde(default)]
-    pub(super) commands: Folders,
+    pub(crate) commands: Folders,
     #[serde(default)]
-    pub(super) links: BTreeMap<String, String>,
+    pub(crate) links: BTreeMap<String, String>,
     #[serde(default)]
-    pub(super) versions: BTreeMap<String, String>,
+    pub(crate) versions: BTreeMap<String, String>,
     #[serde(default)]
-    pub(super) libraries: Folders,
-    pub(super) arch: BTreeMap<Arch, ArchData>,
+    pub(crate) libraries: Folders,
+    pub(crate) arch: BTreeMap<Arch, ArchData>,
     #[serde(default)]
-    pub(super) sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
 }
 
 /// Names by the folder that they lie in.
-pub(super) type Folders = BTreeMap<String, Vec<String>>;
+pub(crate) type Folders = BTreeMap<String, Vec<String>>;
 
 /// What differs from one architecture to the other.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ArchData {
-    pub(super) interpreter: String,
+pub(crate) struct ArchData {
+    pub(crate) interpreter: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) versions: BTreeMap<String, String>,
+    pub(crate) versions: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) libraries: Folders,
+    pub(crate) libraries: Folders,
     /// Libraries of which more than the name is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) objects: Vec<ObjectData>,
+    pub(crate) objects: Vec<ObjectData>,
 }
 
 /// What the loader reads of one library.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ObjectData {
-    pub(super) path: String,
+pub(crate) struct ObjectData {
+    pub(crate) path: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) soname: Option<String>,
+    pub(crate) soname: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) needed: Vec<String>,
+    pub(crate) needed: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) rpath: Option<String>,
+    pub(crate) rpath: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) runpath: Option<String>,
+    pub(crate) runpath: Option<String>,
     #[serde(default, skip_serializing_if = "is_false")]
-    pub(super) no_default_libraries: bool,
+    pub(crate) no_default_libraries: bool,
     #[serde(default, skip_serializing_if = "is_false")]
-    pub(super) executable: bool,
+    pub(crate) executable: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) versions: Vec<String>,
+    pub(crate) versions: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -147,10 +147,10 @@ fn is_false(value: &bool) -> bool {
 /// Where a fact comes from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Source {
-    pub(super) what: String,
+pub(crate) struct Source {
+    pub(crate) what: String,
     #[serde(rename = "where")]
-    pub(super) place: String,
+    pub(crate) place: String,
 }
 
 #[derive(Deserialize)]
@@ -187,7 +187,7 @@ fn names() -> Result<Vec<NamedRuntime>, RuntimeError> {
 }
 
 /// The base of a built-in runtime.
-pub(super) fn base(name: &str) -> Result<Data, RuntimeError> {
+pub(crate) fn base(name: &str) -> Result<Data, RuntimeError> {
     for text in BASES {
         let data: Data = parse("a built-in base", text)?;
         if data.name == name {
@@ -214,7 +214,7 @@ pub fn built_in() -> Result<Vec<Summary>, RuntimeError> {
         .collect()
 }
 
-pub(super) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeError> {
+pub(crate) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeError> {
     let known = names()?
         .into_iter()
         .find(|known| known.name == name)
@@ -239,14 +239,14 @@ pub(super) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeEr
     data.runtime(arch)
 }
 
-pub(super) fn load_file(path: &Path, arch: Arch) -> Result<Runtime, RuntimeError> {
+pub(crate) fn load_file(path: &Path, arch: Arch) -> Result<Runtime, RuntimeError> {
     let text = fs_err::read_to_string(path)?;
     parse::<Data>(&path.display().to_string(), &text)?.runtime(arch)
 }
 
 impl Data {
     /// The runtime on one architecture.
-    pub(super) fn runtime(mut self, arch: Arch) -> Result<Runtime, RuntimeError> {
+    pub(crate) fn runtime(mut self, arch: Arch) -> Result<Runtime, RuntimeError> {
         let own = self.arch.remove(&arch).ok_or_else(|| RuntimeError::NotOnArch {
             name: self.name.clone(),
             arch,

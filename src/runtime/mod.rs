@@ -1,16 +1,14 @@
 //! What a Lambda runtime provides: its files, as far as they are known, its environment and its loader's defaults.
 //!
-//! The data lies in `rules/runtimes/*.toml`; [`capture()`] makes such a file from an unpacked image.
+//! The data lies in `rules/runtimes/*.toml`; [`crate::capture`] makes such a file from an unpacked image.
 
 mod arch;
-mod capture;
-mod data;
+pub(crate) mod data;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use arch::Arch;
-pub use capture::{CaptureError, capture, directories_in};
 pub use data::{RuntimeError, Summary, built_in};
 
 use crate::tree::{Entry, Tree};

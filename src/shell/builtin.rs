@@ -10,7 +10,7 @@ use brush_parser::ast::{
 
 use super::FileKind;
 use super::run::{Flow, Shell, normal};
-use super::value::{Value, Variable};
+use super::value::{Locals, Value, Variable};
 
 /// Built-in commands of which assignments are arguments that are not split (bash's manual, "Simple Commands").
 const DECLARATIONS: [&str; 5] = ["export", "readonly", "declare", "typeset", "local"];
@@ -36,9 +36,6 @@ struct Setting {
     value: Option<Value>,
     is_appended: bool,
 }
-
-/// The variables that a function has of its own, with what they were outside, and whether they were to be exported once set.
-pub(super) type Locals = BTreeMap<String, (Option<Variable>, bool)>;
 
 impl Shell<'_> {
     pub(super) fn simple(&mut self, command: &SimpleCommand) {

@@ -236,7 +236,7 @@ mod tests {
 
     fn check(script: &str, expected: &str) {
         let mut environment = BTreeMap::from([
-            ("R_HOME".to_owned(), "/opt/R".to_owned()),
+            ("APP_HOME".to_owned(), "/opt/app".to_owned()),
             ("LD_LIBRARY_PATH".to_owned(), "/lib64".to_owned()),
         ]);
         source(script, &mut environment);
@@ -246,11 +246,11 @@ mod tests {
     #[test]
     fn assignments_and_conditions_are_carried_out() {
         check(
-            "LD_LIBRARY_PATH=${R_HOME}/lib:$LD_LIBRARY_PATH\nexport LD_LIBRARY_PATH",
-            "/opt/R/lib:/lib64",
+            "LD_LIBRARY_PATH=${APP_HOME}/lib:$LD_LIBRARY_PATH\nexport LD_LIBRARY_PATH",
+            "/opt/app/lib:/lib64",
         );
         check("export LD_LIBRARY_PATH=\"/a\"", "/a");
-        check(": ${X=${R_HOME}/x}\nLD_LIBRARY_PATH=\"${X}\"", "/opt/R/x");
+        check(": ${X=${APP_HOME}/x}\nLD_LIBRARY_PATH=\"${X}\"", "/opt/app/x");
         check("# LD_LIBRARY_PATH=/no\necho LD_LIBRARY_PATH=/no", "/lib64");
         check(
             "if test -n \"${NONE}\"; then LD_LIBRARY_PATH=/a; else LD_LIBRARY_PATH=/b; fi",
@@ -264,7 +264,7 @@ mod tests {
             "if false; then\nif test -z \"\"; then\nLD_LIBRARY_PATH=/a\nfi\nfi",
             "/lib64",
         );
-        check("LD_LIBRARY_PATH=/a:${NONE:-/d}:${R_HOME+set}", "/a:/d:set");
+        check("LD_LIBRARY_PATH=/a:${NONE:-/d}:${APP_HOME+set}", "/a:/d:set");
     }
 
     #[test]
@@ -358,25 +358,25 @@ mod tests {
     }
 
     #[test]
-    fn the_ldpaths_of_r_puts_its_own_lib_first() {
+    fn defaults_of_defaults_come_first() {
         let script = r#"
 : ${JAVA_HOME=}
-: ${R_JAVA_LD_LIBRARY_PATH=}
+: ${APP_JAVA_LD_LIBRARY_PATH=}
 if test -n "/usr/local/lib"; then
-: ${R_LD_LIBRARY_PATH=${R_HOME}/lib:/usr/local/lib}
+: ${APP_LD_LIBRARY_PATH=${APP_HOME}/lib:/usr/local/lib}
 else
-: ${R_LD_LIBRARY_PATH=${R_HOME}/lib}
+: ${APP_LD_LIBRARY_PATH=${APP_HOME}/lib}
 fi
-if test -n "${R_JAVA_LD_LIBRARY_PATH}"; then
-  R_LD_LIBRARY_PATH="${R_LD_LIBRARY_PATH}:${R_JAVA_LD_LIBRARY_PATH}"
+if test -n "${APP_JAVA_LD_LIBRARY_PATH}"; then
+  APP_LD_LIBRARY_PATH="${APP_LD_LIBRARY_PATH}:${APP_JAVA_LD_LIBRARY_PATH}"
 fi
 if test -z "${LD_LIBRARY_PATH}"; then
-  LD_LIBRARY_PATH="${R_LD_LIBRARY_PATH}"
+  LD_LIBRARY_PATH="${APP_LD_LIBRARY_PATH}"
 else
-  LD_LIBRARY_PATH="${R_LD_LIBRARY_PATH}:${LD_LIBRARY_PATH}"
+  LD_LIBRARY_PATH="${APP_LD_LIBRARY_PATH}:${LD_LIBRARY_PATH}"
 fi
 export LD_LIBRARY_PATH
 "#;
-        check(script, "/opt/R/lib:/usr/local/lib:/lib64");
+        check(script, "/opt/app/lib:/usr/local/lib:/lib64");
     }
 }

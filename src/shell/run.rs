@@ -12,8 +12,7 @@ use brush_parser::ast::{
     IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator,
 };
 
-use super::builtin::Locals;
-use super::value::{Value, Variable};
+use super::value::{Locals, Value, Variable};
 use super::{Files, Script, Start, Started, parse};
 
 /// What bounds the work on a hostile script: commands carried out, how deep functions, substitutions and branches nest, turns of

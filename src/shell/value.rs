@@ -1,7 +1,12 @@
 //! What variables and words hold, as far as it can be known without running anything.
 
+use std::collections::BTreeMap;
+
 /// What a value holds at most, in bytes: a few lines of a hostile script can double one again and again.
 const LONGEST: usize = 32 << 10;
+
+/// The variables that a function has of its own, with what they were outside, and whether they were to be exported once set.
+pub(super) type Locals = BTreeMap<String, (Option<Variable>, bool)>;
 
 /// A text of which parts may be unknown, such as the output of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]

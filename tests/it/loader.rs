@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lambdar_prune::capture::capture;
 use lambdar_prune::elf::{Class, Kind};
 use lambdar_prune::loader::{Finder, Process, Provided};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
-use lambdar_prune::runtime::{Arch, Runtime, capture};
+use lambdar_prune::runtime::{Arch, Runtime};
 use lambdar_prune::scan::scan;
 use lambdar_prune::tree::{Tree, TreePath};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::runtime::Arch;
+use super::super::Machine;
 
 const TEXT: &str = include_str!("../../../rules/symbols.toml");
 
@@ -61,21 +61,22 @@ struct RefusedData {
 }
 
 impl OlderSymbols {
-    /// What is known for an architecture. Empty only if the built-in file were broken, which a test rules out.
-    pub fn built_in(arch: Arch) -> Self {
+    /// What is known for a machine. Empty only if the built-in file were broken, which a test rules out.
+    pub fn built_in(machine: Machine) -> Self {
         let data = toml::from_str(TEXT).unwrap_or(Data {
             older: Vec::new(),
             refused: Vec::new(),
         });
-        Self::new(data, arch)
+        Self::new(data, machine)
     }
 
-    fn new(data: Data, arch: Arch) -> Self {
+    fn new(data: Data, machine: Machine) -> Self {
         let mut older = BTreeMap::new();
         for entry in data.older {
-            let version = match arch {
-                Arch::X86_64 => entry.x86_64,
-                Arch::Arm64 => entry.arm64,
+            let version = match machine {
+                Machine::X86_64 => entry.x86_64,
+                Machine::Aarch64 => entry.arm64,
+                Machine::Other(_) => continue,
             };
             for names in &entry.names {
                 let (newer, name) = names.split_once(' ').unwrap_or((names, names));
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_symbol_has_an_older_one_or_a_reason() {
-        let symbols = OlderSymbols::built_in(Arch::X86_64);
+        let symbols = OlderSymbols::built_in(Machine::X86_64);
         let older = |library, version, symbol| symbols.older(library, version, symbol);
         let hypot = older("libm.so.6", "GLIBC_2.35", "hypot").unwrap();
         assert_eq!(
@@ -196,7 +197,7 @@ mod tests {
         assert!(refusal("GLIBC_ABI_DT_RELR").unwrap().contains("pack-relative-relocs"));
         assert!(refusal("GLIBC_ABI_ANYTHING").is_some() && refusal("GLIBCXX_3.4.33").is_some());
         assert!(refusal("GLIBC_2.38").is_none() && refusal("GLIBC_2.34").is_none());
-        let arm = OlderSymbols::built_in(Arch::Arm64);
+        let arm = OlderSymbols::built_in(Machine::Aarch64);
         assert_eq!(
             arm.older("libm.so.6", "GLIBC_2.35", "hypot").unwrap().version,
             "GLIBC_2.17"

@@ -7,8 +7,8 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::elf::Machine;
 use crate::elf::{Object, VersionNeed, parse};
-use crate::runtime::Arch;
 
 fn newer(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/newer");
@@ -23,7 +23,7 @@ fn is_in_2_34(_: &str, version: &str) -> bool {
 }
 
 fn lowered(bytes: &[u8]) -> Result<Lowered, LowerError> {
-    lower(bytes, &OlderSymbols::built_in(Arch::X86_64), &is_in_2_34)
+    lower(bytes, &OlderSymbols::built_in(Machine::X86_64), &is_in_2_34)
 }
 
 fn object(bytes: &[u8]) -> Object {

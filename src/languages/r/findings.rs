@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{homes, rscript, which};
 use crate::finding::{Code, Finding};
-use crate::languages::process::BOOTSTRAP;
+use crate::languages::started::BOOTSTRAP;
 use crate::root::{Location, Root};
 use crate::shell;
 use crate::tree::path::escaped;

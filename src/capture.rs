@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::data::{self, ArchData, Data, ObjectData, Source};
-use super::{Arch, RuntimeError};
 use crate::elf::Kind;
 use crate::progress::Progress;
+use crate::runtime::data::{self, ArchData, Data, ObjectData, Source};
+use crate::runtime::{Arch, RuntimeError};
 use crate::scan::{ScanError, scan};
 use crate::tree::{Content, Entry, TreePath};
 
