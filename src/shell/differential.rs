@@ -3,12 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use super::{NoFiles, Script, Start, Value};
+use super::commands::Commands;
+use super::run::Shell;
+use super::{NoFiles, Script, Start, Value, parse};
 
 /// How many scripts are compared per shell; more with this variable.
 const SCRIPTS: u64 = 150;
 const MORE: &str = "LAMBDAR_PRUNE_SCRIPTS";
+/// A directory whose shell scripts are mutated, too.
+const SEEDS: &str = "LAMBDAR_PRUNE_SEEDS";
+/// No script takes longer, however it is written.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// The variables that scripts set.
 const NAMES: [&str; 4] = ["A", "B", "C", "LIBS"];
@@ -267,4 +274,123 @@ fn scripts_do_what_real_shells_make_of_them() {
             "{shell}: {incomplete} of {compared} scripts are not known as a whole"
         );
     }
+}
+
+/// What mutations put into a script: whatever opens, closes, quotes or expands.
+const PIECES: [&str; 40] = [
+    "(",
+    ")",
+    "((",
+    "))",
+    "$(",
+    "${",
+    "}",
+    "`",
+    "\"",
+    "'",
+    "$'",
+    "\\",
+    "\n",
+    ";",
+    ";;",
+    ";&",
+    "&",
+    "&&",
+    "||",
+    "|",
+    "<<E\n",
+    "<<-'E'\n",
+    "<<<",
+    "<(",
+    ">",
+    "if ",
+    "then ",
+    "fi\n",
+    "case x in a) ",
+    "esac\n",
+    "while :; do ",
+    "done\n",
+    "{ ",
+    "[[ ",
+    "]]",
+    "f() ",
+    "=",
+    "$",
+    "\0",
+    "\u{e9}",
+];
+
+/// A script with a few places changed.
+fn mutated(maker: &mut Maker, script: &str) -> String {
+    let mut characters: Vec<char> = script.chars().collect();
+    for _ in 0..=maker.number(6) {
+        let at = maker.number(characters.len() + 1);
+        let end = (at + maker.number(40)).min(characters.len());
+        match maker.number(5) {
+            0 => drop(characters.drain(at..end)),
+            1 => characters.truncate(at),
+            2 => {
+                let piece: Vec<char> = PIECES[maker.number(PIECES.len())].chars().collect();
+                let count = 1 + maker.number(3) * maker.number(30);
+                let pieces = piece.iter().copied().cycle().take(piece.len() * count);
+                drop(characters.splice(at..at, pieces.collect::<Vec<char>>()));
+            }
+            3 => {
+                let copied = characters[at..end].repeat(1 + maker.number(3));
+                let to = maker.number(characters.len() + 1);
+                drop(characters.splice(to..to, copied));
+            }
+            _ => {
+                let piece = PIECES[maker.number(PIECES.len())].chars();
+                drop(characters.splice(at..end, piece.collect::<Vec<char>>()));
+            }
+        }
+    }
+    characters.into_iter().collect()
+}
+
+fn seeds() -> Vec<String> {
+    let mut seeds = vec![include_str!("../../rules/bootstrap/bootstrap").to_owned()];
+    if let Some(directory) = std::env::var_os(SEEDS) {
+        let mut paths: Vec<_> = fs_err::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        paths.sort();
+        let texts = paths.into_iter().filter_map(|path| fs_err::read_to_string(path).ok());
+        seeds.extend(texts.filter(|text| text.starts_with("#!") && text.len() < 100_000 && Script::of(text).is_some()));
+    }
+    seeds
+}
+
+#[test]
+fn mutated_scripts_take_little_time_and_never_panic() {
+    let count = std::env::var(MORE)
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(SCRIPTS);
+    let seeds = seeds();
+    let mut slowest = (Duration::ZERO, String::new());
+    for seed in 0..count {
+        let is_bash = seed % 2 == 0;
+        let mut maker = Maker {
+            seed: (seed << 20) + 7,
+            is_bash,
+            functions: 0,
+        };
+        let script = match maker.number(3) {
+            0 => seeds[maker.number(seeds.len())].clone(),
+            _ => maker.script(),
+        };
+        let script = mutated(&mut maker, &script);
+        let start = Instant::now();
+        let run = parse::with_stack(|| {
+            Commands::default().text(&script);
+            let environment = BTreeMap::from([("A".to_owned(), Value::known("/opt/first"))]);
+            Shell::new(&Start::new("x", "/", &environment), !is_bash, &NoFiles).text(&script);
+        });
+        assert!(run.is_some(), "panic:\n{script}");
+        slowest = slowest.max((start.elapsed(), script));
+    }
+    assert!(slowest.0 < LONGEST, "{:?}:\n{}", slowest.0, slowest.1);
 }

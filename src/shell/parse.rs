@@ -128,26 +128,29 @@ fn check_nesting(tokens: &[Token]) -> Nesting {
 
 /// The pieces of a word; `None` if they nest too deep or cannot be told apart.
 pub(super) fn word(text: &str, options: &ParserOptions) -> Option<Vec<WordPieceWithSource>> {
+    is_shallow(text).then(|| word::parse(text, options).ok())?
+}
+
+/// Whether parentheses and braces of a word nest no deeper than people write them.
+fn is_shallow(text: &str) -> bool {
     let mut depth = 0_usize;
-    let mut last = ' ';
     for character in text.chars() {
         match character {
-            '{' | '(' if last == '$' || last == '(' => depth += 1,
+            '{' | '(' => depth += 1,
             '}' | ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > DEEPEST_WORD {
-            return None;
+            return false;
         }
-        last = character;
     }
-    word::parse(text, options).ok()
+    true
 }
 
 /// The pieces of a here-document; `None` if it has more substitutions than can be told apart in little time.
 pub(super) fn here_document(text: &str, options: &ParserOptions) -> Option<Vec<WordPieceWithSource>> {
     let opened = text.matches("$(").count() + text.matches("${").count() + text.matches('`').count();
-    if opened > MOST_IN_DOCUMENT {
+    if opened > MOST_IN_DOCUMENT || !is_shallow(text) {
         return None;
     }
     word::parse_heredoc(text, options).ok()

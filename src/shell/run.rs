@@ -220,7 +220,8 @@ impl<'f> Shell<'f> {
         if let [command] = pipeline.seq.as_slice() {
             self.command(command);
         } else {
-            let last = pipeline.seq.len() - 1;
+            // `time` alone is a pipeline without a command.
+            let last = pipeline.seq.len().saturating_sub(1);
             let mut input = self.input.take();
             for (number, command) in pipeline.seq.iter().enumerate() {
                 let output = self.output.take();
