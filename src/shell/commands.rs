@@ -90,7 +90,12 @@ pub(super) struct Commands {
 impl Commands {
     pub(super) fn text(&mut self, text: &str) {
         if let Some((program, _)) = parse::program(text, false) {
-            program.complete_commands.iter().for_each(|list| self.list(list));
+            for list in &program.complete_commands {
+                self.list(list);
+                if leaves(list) {
+                    break;
+                }
+            }
         }
     }
 
@@ -269,6 +274,21 @@ impl Commands {
             }
         }
     }
+}
+
+/// Whether a shell reads nothing behind a command: an archive or code in another language may follow `exec` and `exit`.
+fn leaves(list: &CompoundList) -> bool {
+    let [item] = list.0.as_slice() else { return false };
+    let [Command::Simple(command)] = item.0.first.seq.as_slice() else {
+        return false;
+    };
+    let name = command.word_or_name.as_ref().and_then(|word| plain(&word.value));
+    let has_words = command
+        .suffix
+        .iter()
+        .flat_map(|suffix| &suffix.0)
+        .any(|item| !matches!(item, CommandPrefixOrSuffixItem::IoRedirect(_)));
+    item.0.additional.is_empty() && (name.as_deref() == Some("exit") || name.as_deref() == Some("exec") && has_words)
 }
 
 /// The text of a word that depends on nothing.

@@ -218,8 +218,11 @@ pub fn command(script: &str) -> Option<&str> {
 /// The commands of the system that a script calls by a plain name or path, sorted; those that depend on a variable are left
 /// out, and so is what the script defines itself.
 ///
-/// Branches are not judged: a command in one that is never taken counts, too.
+/// Branches are not judged: a command in one that is never taken counts, too. A script for another interpreter calls none.
 pub fn commands(script: &str) -> BTreeSet<String> {
+    if Script::of(script).is_none() {
+        return BTreeSet::new();
+    }
     let found = parse::with_stack(|| {
         let mut reader = Commands::default();
         reader.text(script);
@@ -291,6 +294,14 @@ mod tests {
             ("${R_binary} x; \"$y\" z; for i in perl python; do wc $i; done", "wc"),
             ("x > perl 2>&1 < python", "x"),
             ("while ! mktemp; do sleep 1; done", "mktemp sleep"),
+            ("#!/usr/bin/env python3\nimport os\n", ""),
+            ("#!/usr/bin/python3 -I\nfrom a import b\n", ""),
+            (
+                "#!/bin/sh\n'''exec' python3 \"$0\" \"$@\"\n' '''\nimport os\n",
+                "python3",
+            ),
+            ("#!/usr/bin/env bash\nwc a\nexit 0\nimport os\n", "wc"),
+            ("exec 3>&1\nwc a", "wc"),
         ] {
             assert_eq!(called(script), expected, "{script}");
         }

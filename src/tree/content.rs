@@ -197,7 +197,7 @@ impl Inspector {
 /// not shout as `LICENSE` and `METADATA` do.
 fn may_be_sourced(file_name: &str) -> bool {
     match file_name.rsplit_once('.') {
-        Some((_, ending)) => ["sh", "bash", "env", "rc", "profile", "inc"].contains(&ending),
+        Some((_, ending)) => ["sh", "bash", "env", "rc", "profile", "inc", "conf"].contains(&ending),
         None => file_name.starts_with(|c: char| c.is_ascii_lowercase()),
     }
 }
