@@ -14,6 +14,7 @@ mod dedupe;
 mod import;
 mod layout;
 mod links;
+mod notes;
 mod repair;
 mod retain;
 
@@ -25,8 +26,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::bootstrap::BootstrapError;
+use crate::elf::{Kind, Object};
+use crate::finding::Finding;
 use crate::host::{Libraries, NoLibraries};
-use crate::loader::{Graph, Shadowed, ShadowedLibrary};
+use crate::loader::{Finder, Graph, Shadowed, ShadowedLibrary};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
@@ -34,16 +37,22 @@ use crate::size::Bytes;
 use crate::tree::{Entry, File, Tree, TreePath};
 use crate::uses::{
     Companion, Contents, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
-    ShadowedLibraries, Sought, Use, UseKind, User, Uses, WrittenNames, whole_package,
+    ShadowedLibraries, Sought, SoughtKind, Use, UseKind, User, Uses, WrittenNames, WrittenPaths, whole_package,
 };
 
 use dedupe::dedupe;
 use import::import;
 use layout::Layout;
+use notes::{notes, shadowed_layer};
 use repair::repair;
 use retain::{Matches, retain, retained_by};
 
 pub use retain::Retained;
+
+/// What code in files without `#!` is called.
+const CODE_EXTENSIONS: [&str; 14] = [
+    "R", "cjs", "class", "dll", "jar", "js", "lua", "mjs", "php", "pl", "pm", "py", "pyc", "rb",
+];
 
 /// What becomes of a tree.
 #[derive(Debug, Clone)]
@@ -58,6 +67,8 @@ pub struct Plan {
     pub dropped: BTreeMap<TreePath, String>,
     /// What a rule matches and something kept uses, sorted by path.
     pub retained: Vec<Retained>,
+    /// What there is to say about it that its author may not expect.
+    pub findings: Vec<Finding>,
     /// Libraries that no process loads, because the runtime's own copies are found first, sorted by path. Those that are
     /// removed for that reason are among `dropped` as well.
     pub shadowed: Vec<Shadowed>,
@@ -206,6 +217,13 @@ pub type Copies<'a> = dyn Fn(&Tree, &dyn Fn(&TreePath, &File) -> bool) -> Vec<Ve
 /// Decides what becomes of a tree.
 pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Plan, PlanError> {
     let matches = match_rules(tree, context.rules);
+    let is_shadowed_layer = is_shadowed_layer(tree, context.rules, &matches);
+    let matches = if is_shadowed_layer {
+        without_shadowed(context.rules, &matches)
+    } else {
+        matches
+    };
+    let matches = with_commands(tree, context, matches);
     let uses = find_uses(tree, context, &matches);
     let retention = retain(tree, context.rules, &matches, &uses);
     let kept = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
@@ -214,7 +232,12 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
     let shared = dedupe(&repaired, &imported.graph, context, options);
     let (layout, graph) = shared.unwrap_or((repaired, imported.graph));
     let removed = retention.without(&kept.tree);
+    let mut findings = notes(tree, context.rules, &retention);
+    if let Some(library) = graph.shadowed.first().filter(|_| is_shadowed_layer) {
+        findings.push(shadowed_layer(&library.path, context.runtime));
+    }
     Ok(Plan {
+        findings,
         shadowed: shadowed(&graph, context.rules, &removed),
         kept: layout.tree,
         added: layout.added,
@@ -236,17 +259,68 @@ fn match_rules(tree: &Tree, rules: &Matcher) -> Matches {
         .collect()
 }
 
+/// The matches with the commands of packages that go: a link in `.bin` or a script that a package manager wrote is no use of
+/// the package, and goes with it, unless the user keeps it.
+fn with_commands(tree: &Tree, context: &Context<'_>, mut matches: Matches) -> Matches {
+    for (command, part) in InstalledPackages::commands(tree, context.runtime) {
+        let rule = matches.get(&part).cloned();
+        if let Some(rule) = rule.filter(|_| !context.rules.is_kept(&command)) {
+            matches.entry(command).or_insert(rule);
+        }
+    }
+    matches
+}
+
+/// Whether rules about shadowed libraries would remove a program and leave nothing that runs: whoever packs it alone means
+/// it. Libraries alone are there for something that needs them.
+fn is_shadowed_layer(tree: &Tree, rules: &Matcher, matches: &Matches) -> bool {
+    let about_shadowed = rules.about_shadowed();
+    let mut code = tree.files().filter(|(path, file)| is_code(path, file));
+    let mut removes_program = false;
+    let all_are_matched = code.all(|(path, file)| {
+        let rule = matches.get(path);
+        let is_program = |object: &Object| object.kind == Kind::Executable && object.soname.is_none();
+        let is_program = file.content.object().is_some_and(is_program);
+        removes_program |= is_program && rule.is_some_and(|rule| about_shadowed.contains(rule));
+        rule.is_some()
+    });
+    all_are_matched && removes_program
+}
+
+/// Whether something can be run or loaded.
+fn is_code(path: &TreePath, file: &File) -> bool {
+    let extension = path.file_name().rsplit_once('.').map(|(_, extension)| extension);
+    file.content.object().is_some()
+        || file.mode.is_executable()
+        || extension.is_some_and(|extension| CODE_EXTENSIONS.contains(&extension))
+}
+
+/// The matches as if the rules about shadowed libraries were off.
+fn without_shadowed(rules: &Matcher, matches: &Matches) -> Matches {
+    let aside = rules.about_shadowed();
+    let left = matches.iter().filter_map(|(path, rule)| {
+        let rule = if aside.contains(rule) {
+            rules.rule_without(path, &aside)?
+        } else {
+            rule
+        };
+        Some((path.clone(), rule.to_owned()))
+    });
+    left.collect()
+}
+
 /// Follows uses from everything that no rule matches and from what the user chose.
 fn find_uses(tree: &Tree, context: &Context<'_>, matches: &Matches) -> Uses {
     let rules = context.rules;
     let packages = InstalledPackages::of(tree);
     let chosen = chosen(rules, &packages);
     let companions = companions(rules, matches);
-    let finders = finders(tree, context, matches, packages, &companions);
+    let at_stake = matches.keys().cloned().collect();
+    let finders = finders(tree, context, matches, &at_stake, packages, &companions);
     let kept = tree.iter().map(|(path, _)| path);
     let kept = kept.filter(|path| !matches.contains_key(*path)).cloned().collect();
-    Uses::follow(tree, kept, chosen, &finders, context.contents, &|used| {
-        retained_by(tree, rules, matches, used)
+    Uses::follow(tree, kept, chosen, &finders, context.contents, &|edge| {
+        retained_by(tree, rules, matches, edge)
     })
 }
 
@@ -255,6 +329,7 @@ fn finders<'a>(
     tree: &'a Tree,
     context: &Context<'a>,
     matches: &Matches,
+    at_stake: &'a BTreeSet<TreePath>,
     packages: InstalledPackages,
     companions: &'a [Companion],
 ) -> Vec<Box<dyn FindUses + 'a>> {
@@ -262,10 +337,10 @@ fn finders<'a>(
     let root = Root { tree, runtime };
     let names = rules.shadowed().iter().flat_map(ShadowedLibrary::paths);
     let is_removable = |path: &&TreePath| matches.get(*path).is_some_and(|rule| rules.removes_shadowed(rule));
-    let removable = names.filter(is_removable).cloned().collect();
+    let removable: BTreeSet<TreePath> = names.filter(is_removable).cloned().collect();
     let settings = packages.settings().cloned().collect();
     let graph = rules.graph();
-    let shadowed = ShadowedLibraries::new(root, graph, rules.shadowed(), companions, &removable, settings);
+    let shadowed = ShadowedLibraries::new(root, graph, rules.shadowed(), companions, &removable);
     let mut finders: Vec<Box<dyn FindUses + 'a>> = vec![
         Box::new(LinkTargets(root)),
         Box::new(NeededLibraries { root, graph }),
@@ -273,14 +348,34 @@ fn finders<'a>(
         Box::new(shadowed),
         Box::new(packages),
     ];
-    let sought = companions.iter().map(|companion| Sought {
-        path: companion.path.clone(),
-        is_command: companion.is_command,
-    });
-    if let Some(written) = WrittenNames::of(root, sought.collect()) {
+    let sought = sought(root, companions, &removable);
+    if let Some(written) = WrittenNames::of(root, sought, settings) {
+        finders.push(Box::new(written));
+    }
+    if let Some(written) = WrittenPaths::of(root, at_stake) {
         finders.push(Box::new(written));
     }
     finders
+}
+
+/// What is removed because of shadowed libraries, to be looked for by name in what is kept.
+fn sought(root: Root<'_>, companions: &[Companion], removable: &BTreeSet<TreePath>) -> BTreeSet<Sought> {
+    let companions = companions.iter().map(|companion| Sought {
+        path: companion.path.clone(),
+        kind: if companion.is_command {
+            SoughtKind::Command
+        } else {
+            SoughtKind::File
+        },
+    });
+    let finder = Finder::new(root);
+    let libraries = removable.iter().map(|path| Sought {
+        path: path.clone(),
+        kind: SoughtKind::Library {
+            is_provided: finder.served_by_runtime(path.file_name()).is_some(),
+        },
+    });
+    companions.chain(libraries).collect()
 }
 
 /// The packages that the user selected, and those that these require.

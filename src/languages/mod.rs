@@ -45,6 +45,12 @@ pub trait Language: Sync {
         Vec::new()
     }
 
+    /// Commands that a package manager made for packages, each with the file of the package that it goes with. They are no
+    /// use of the package by themselves.
+    fn commands(&self, _root: Root<'_>) -> Vec<(TreePath, TreePath)> {
+        Vec::new()
+    }
+
     /// Objects that the language opens by their place in the tree, whichever interpreter runs.
     fn native_modules(&self, _tree: &Tree) -> BTreeSet<TreePath> {
         BTreeSet::new()

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::{Language, LanguageAnchor, Package};
-use crate::tree::{Tree, TreePath};
+use crate::root::{Location, Root, link_target};
+use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
+use crate::tree::{Entry, Tree, TreePath};
 
 /// Where packages are looked for (Node.js documentation, "Loading from node_modules folders").
 const MODULES: &str = "node_modules";
+/// Where npm puts links to the commands of packages (npm documentation, "folders", Executables).
+const COMMANDS: &str = ".bin";
 /// What makes a directory a package, with its name (Node.js documentation, "Modules: Packages").
 const MANIFEST: &str = "package.json";
 
@@ -15,13 +19,37 @@ const MANIFEST: &str = "package.json";
 pub struct Node;
 
 impl Language for Node {
+    fn kept_files(&self) -> &'static [KeptFile] {
+        &[KeptFile {
+            name: MANIFEST,
+            limit: TEXT_LIMIT,
+            keep: Keep::Text,
+        }]
+    }
+
     fn packages(&self, tree: &Tree) -> Vec<Package> {
         let manifests = tree.files().map(|(path, _)| path);
         manifests
             .filter(|path| path.file_name() == MANIFEST)
             .filter_map(|manifest| {
                 let directory = manifest.parent()?;
-                Some(Package::new("node", name_of(&directory)?, directory, manifest.clone()))
+                let mut package = Package::new("node", name_of(&directory)?, directory, manifest.clone());
+                package.requires = tree.text(manifest).map(dependencies).unwrap_or_default();
+                Some(package)
+            })
+            .collect()
+    }
+
+    fn commands(&self, root: Root<'_>) -> Vec<(TreePath, TreePath)> {
+        let links = root.tree.iter().filter_map(|(path, entry)| match entry {
+            Entry::Symlink(target) => Some((path, target)),
+            _ => None,
+        });
+        links
+            .filter(|(link, _)| link.parent().is_some_and(|directory| directory.file_name() == COMMANDS))
+            .filter_map(|(link, target)| match root.resolve(&link_target(link, target)) {
+                Ok(Location::Tree(script)) => Some((link.clone(), script)),
+                _ => None,
             })
             .collect()
     }
@@ -33,6 +61,17 @@ impl Language for Node {
             directories: |tree| tree.directories_named(&[MODULES]).collect::<BTreeSet<_>>(),
         }]
     }
+}
+
+/// The names of the packages that a manifest depends on (npm documentation, "package.json"): those that it may work without
+/// are among them, for code may ask for them.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let Ok(manifest) = serde_json::from_str::<serde_json::Value>(manifest) else {
+        return Vec::new();
+    };
+    let kinds = ["dependencies", "optionalDependencies", "peerDependencies"];
+    let lists = kinds.iter().filter_map(|kind| manifest.get(kind)?.as_object());
+    lists.flat_map(|list| list.keys().cloned()).collect()
 }
 
 /// The name of the package that is installed in a directory, with its scope; `None` for one inside of a package.

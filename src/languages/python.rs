@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Language, LanguageAnchor, Package};
+use crate::root::Root;
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
 
@@ -10,8 +11,18 @@ use crate::tree::{Tree, TreePath};
 const RECORD: &str = "RECORD";
 /// What makes a directory the metadata of a distribution (Recording installed projects, "The METADATA file").
 const METADATA: &str = "METADATA";
+/// Where installers put the scripts of distributions (sysconfig, path `scripts`).
+const COMMANDS: &str = "bin";
 /// How the name of such a directory ends.
 const METADATA_DIRECTORY: &str = ".dist-info";
+
+const fn text(name: &'static str) -> KeptFile {
+    KeptFile {
+        name,
+        limit: TEXT_LIMIT,
+        keep: Keep::Text,
+    }
+}
 
 /// Python.
 #[derive(Debug)]
@@ -19,15 +30,23 @@ pub struct Python;
 
 impl Language for Python {
     fn kept_files(&self) -> &'static [KeptFile] {
-        &[KeptFile {
-            name: RECORD,
-            limit: TEXT_LIMIT,
-            keep: Keep::Text,
-        }]
+        const KEPT: &[KeptFile] = &[text(RECORD), text(METADATA)];
+        KEPT
     }
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {
         distributions(tree)
+    }
+
+    fn commands(&self, root: Root<'_>) -> Vec<(TreePath, TreePath)> {
+        let mut commands = Vec::new();
+        for package in distributions(root.tree) {
+            let is_command =
+                |path: &&TreePath| path.parent().is_some_and(|directory| directory.file_name() == COMMANDS);
+            let listed = package.listed.iter().filter(is_command);
+            commands.extend(listed.map(|command| (command.clone(), package.manifest.clone())));
+        }
+        commands
     }
 
     fn native_modules(&self, tree: &Tree) -> BTreeSet<TreePath> {
@@ -107,7 +126,45 @@ fn distributions(tree: &Tree) -> Vec<Package> {
             package.owned.push(directory);
         }
     }
+    let names: BTreeMap<String, String> = packages
+        .iter()
+        .map(|package| (normalized(&package.name), package.name.clone()))
+        .collect();
+    for package in &mut packages {
+        let metadata = package.directory.join(METADATA);
+        let requires = metadata
+            .and_then(|path| tree.text(&path))
+            .map(requirements)
+            .unwrap_or_default();
+        package.requires = requires.iter().filter_map(|name| names.get(name).cloned()).collect();
+    }
     packages
+}
+
+/// The normalized names of the distributions that one requires, those of extras left out (Core metadata specifications,
+/// "Requires-Dist"; PEP 508). Of other conditions nothing is known, so that they count as true.
+fn requirements(metadata: &str) -> Vec<String> {
+    let headers = metadata.lines().take_while(|line| !line.trim().is_empty());
+    let required = headers.filter_map(|line| line.strip_prefix("Requires-Dist:"));
+    let unconditional = required.filter(|requirement| {
+        let condition = requirement.split_once(';').map_or("", |(_, condition)| condition);
+        !condition
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| word == "extra")
+    });
+    unconditional
+        .map(|requirement| {
+            let requirement = requirement.trim();
+            let end = requirement.find(|c: char| !c.is_alphanumeric() && !"-_.".contains(c));
+            normalized(&requirement[..end.unwrap_or(requirement.len())])
+        })
+        .collect()
+}
+
+/// A distribution's name as it is compared (PEP 503).
+fn normalized(name: &str) -> String {
+    let parts = name.split(['-', '_', '.']).filter(|part| !part.is_empty());
+    parts.map(str::to_lowercase).collect::<Vec<_>>().join("-")
 }
 
 /// The paths in a RECORD, which is CSV with the path in the first column. A line that is not CSV is passed over.
@@ -125,6 +182,15 @@ fn listed_paths(record: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requirements_are_read_but_for_those_of_extras() {
+        let metadata = "Metadata-Version: 2.1\nName: x\nRequires-Dist: Python_Dateutil>=2.8\n\
+                        Requires-Dist: six (>=1.5) ; python_version < \"3\"\n\
+                        Requires-Dist: pytest ; extra == 'test'\nRequires-Dist: zope.interface[x]\n\n\
+                        Requires-Dist: text\n";
+        assert_eq!(requirements(metadata), ["python-dateutil", "six", "zope-interface"]);
+    }
 
     #[test]
     fn paths_of_a_record_are_read() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use serde::{Deserialize, Serialize};
 
+use crate::finding::Finding;
 use crate::runtime::Arch;
 use crate::size::Bytes;
 
@@ -61,6 +62,9 @@ pub struct Manifest {
     /// in the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed_layers: Vec<String>,
+    /// What there is to say about the plan that one may not expect. Only in the report of `pack`, not in the file.
+    #[serde(default, skip_deserializing, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
 }
 
 /// How hard contents are compressed. A content is deflated only where that makes it smaller, whatever the effort.

@@ -56,6 +56,7 @@ pub(super) fn manifest(
         not_stripped: not_stripped(ready),
         recompressed: distribution.recompressed,
         removed_layers: Vec::new(),
+        findings: Vec::new(),
     }
 }
 

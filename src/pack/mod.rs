@@ -241,6 +241,8 @@ fn carry_out(
     };
     let written = writer.write(packing.bins.iter().map(layer).collect())?;
     let mut findings = written.verify(&plan.kept, runtime, *progress)?;
+    findings.extend(plan.findings.iter().cloned());
+    findings.sort();
     let layers = written.into_summaries();
     if options.limits.via == UploadRoute::S3 {
         findings.retain(|finding| !finding.code.is_about_request());
@@ -250,6 +252,7 @@ fn carry_out(
     progress.check()?;
     publish(staging, &options.output, &manifest)?;
     history.compare(&mut manifest);
+    manifest.findings.clone_from(&plan.findings);
     Ok((manifest, findings))
 }
 

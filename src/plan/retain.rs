@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rules::Matcher;
 use crate::tree::{Entry, Tree, TreePath};
-use crate::uses::{Use, Used, Uses};
+use crate::uses::{Use, UseKind, Used, Uses};
 
 /// The paths that rules match, each with the last rule that does.
 pub(super) type Matches = BTreeMap<TreePath, String>;
@@ -34,8 +34,19 @@ pub(super) struct Retention {
 /// Decides by the uses which of the matched paths stay.
 pub(super) fn retain(tree: &Tree, rules: &Matcher, matches: &Matches, uses: &Uses) -> Retention {
     let mut removed = matches.clone();
-    for used in uses.all().iter().map(|edge| &edge.to) {
-        for (path, rule) in rules_set_aside(tree, rules, matches, used) {
+    let mut known = BTreeSet::new();
+    let mut directories = BTreeSet::new();
+    for edge in uses.all() {
+        let Used::Directory { path, marker } = &edge.to else {
+            continue;
+        };
+        if path == marker {
+            directories.insert(path.clone());
+        }
+        if !known.insert(&edge.to) {
+            continue;
+        }
+        for (path, rule) in rules_set_aside(tree, rules, matches, &edge.to) {
             if let Some(rule) = rule {
                 removed.insert(path.clone(), rule.to_owned());
             }
@@ -51,27 +62,34 @@ pub(super) fn retain(tree: &Tree, rules: &Matcher, matches: &Matches, uses: &Use
             })
         })
         .collect();
-    let directories = uses.all().iter().filter_map(|edge| match &edge.to {
-        Used::Directory { path, marker } if path == marker => Some(path.clone()),
-        _ => None,
-    });
+    let is_directory = |retained: &&Retained| matches!(tree.get(&retained.path), Some(Entry::Directory(_)));
+    directories.extend(
+        retained
+            .iter()
+            .filter(is_directory)
+            .map(|retained| retained.path.clone()),
+    );
     Retention {
-        directories: directories.collect(),
         removed,
         retained,
+        directories,
     }
 }
 
-/// The matched paths that stay if something is used.
-pub(super) fn retained_by(tree: &Tree, rules: &Matcher, matches: &Matches, used: &Used) -> Vec<TreePath> {
-    if let Used::Path(path) = used {
-        return vec![path.clone()];
+/// The matched paths that stay because of a use. An import of what the runtime brings itself keeps nothing.
+pub(super) fn retained_by(tree: &Tree, rules: &Matcher, matches: &Matches, edge: &Use) -> Vec<TreePath> {
+    let mut paths: Vec<TreePath> = match &edge.to {
+        Used::Path(path) => vec![path.clone()],
+        used @ Used::Directory { .. } => {
+            let paths = rules_set_aside(tree, rules, matches, used).into_iter();
+            let left = paths.filter(|(_, rule)| rule.is_none());
+            left.map(|(path, _)| path.clone()).collect()
+        }
+    };
+    if edge.kind == UseKind::Import {
+        paths.retain(|path| !matches.get(path).is_some_and(|rule| rules.is_provided(rule)));
     }
-    let paths = rules_set_aside(tree, rules, matches, used).into_iter();
     paths
-        .filter(|(_, rule)| rule.is_none())
-        .map(|(path, _)| path.clone())
-        .collect()
 }
 
 /// The matched paths of a directory that is used as a whole, each with the rule that removes it all the same.

@@ -209,6 +209,7 @@ pub fn analyze(
             .at(library.path.to_string()),
         );
     }
+    findings.extend(plan.findings.iter().cloned());
     findings.extend(repairs(scan, plan, runtime));
     findings.sort();
     Analysis {

@@ -13,6 +13,7 @@ mod markdown;
 mod packed;
 mod prune;
 mod publication;
+mod retained;
 mod rules;
 mod runtimes;
 mod sarif;

@@ -5,7 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
+use super::retained::RetainedPath;
 use super::table::{Column, RenderOptions, counted};
+use super::text::finding_lines;
+use crate::finding::Finding;
 use crate::plan::Plan;
 use crate::prune::Done;
 use crate::rules::RuleSet;
@@ -33,7 +36,9 @@ pub struct Pruned {
     /// Every file and link that goes.
     pub files: Vec<TakenFile>,
     /// What stays although a rule matches it.
-    pub spared: Vec<SparedPath>,
+    pub spared: Vec<RetainedPath>,
+    /// What there is to say about the plan that one may not expect.
+    pub findings: Vec<Finding>,
 }
 
 /// What was done with the plan.
@@ -88,18 +93,6 @@ pub struct TakenFile {
     pub bytes: Bytes,
 }
 
-/// A path that stays although a rule matches it.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct SparedPath {
-    /// The path in the tree.
-    pub path: String,
-    /// The rule that matches.
-    pub rule: String,
-    /// What needs it.
-    pub needed_by: String,
-}
-
 /// What stands in the place of title and consequences where no rule took a file, but an option.
 const ASKED_FOR: &str = "requested by the user";
 
@@ -142,12 +135,9 @@ impl Pruned {
                 .retained
                 .iter()
                 .filter(|retained| !matches!(tree.get(&retained.path), Some(Entry::Directory(_))))
-                .map(|retained| SparedPath {
-                    path: retained.path.to_string(),
-                    rule: retained.rule.clone(),
-                    needed_by: retained.because.from.to_string(),
-                })
+                .map(RetainedPath::new)
                 .collect(),
+            findings: plan.findings.clone(),
         }
     }
 
@@ -162,6 +152,7 @@ impl Pruned {
             rules: Vec::new(),
             files: Vec::new(),
             spared: Vec::new(),
+            findings: Vec::new(),
         }
     }
 }
@@ -217,24 +208,30 @@ pub fn pruned(pruned: &Pruned, render: RenderOptions) -> String {
     }
     if !pruned.spared.is_empty() {
         text += &render.heading("Kept although a rule matches");
-        text += &spared_table(pruned, render);
+        text += &retained_table(pruned, render);
     }
     if !text.is_empty() {
+        text.push('\n');
+    }
+    let findings = finding_lines(&pruned.findings, render);
+    if !findings.is_empty() {
+        text += &findings;
         text.push('\n');
     }
     text + &render.folded("", &summary(pruned))
 }
 
 /// What stays although a rule matches: with `-v` each path, else those that one thing needs together.
-fn spared_table(pruned: &Pruned, render: RenderOptions) -> String {
-    let row = |path: String, spared: &SparedPath| vec![path, spared.rule.clone(), escaped(spared.needed_by.as_bytes())];
-    let shown = |spared: &SparedPath| escaped(spared.path.as_bytes());
+fn retained_table(pruned: &Pruned, render: RenderOptions) -> String {
+    let row =
+        |path: String, spared: &RetainedPath| vec![path, spared.rule.clone(), escaped(spared.needed_by.as_bytes())];
+    let shown = |spared: &RetainedPath| escaped(spared.path.as_bytes());
     let rows = if render.verbose {
         pruned.spared.iter().map(|spared| row(shown(spared), spared)).collect()
     } else {
-        let mut groups: Vec<(&SparedPath, usize)> = Vec::new();
+        let mut groups: Vec<(&RetainedPath, usize)> = Vec::new();
         for spared in &pruned.spared {
-            let same = |(first, _): &&mut (&SparedPath, usize)| {
+            let same = |(first, _): &&mut (&RetainedPath, usize)| {
                 (&first.rule, &first.needed_by) == (&spared.rule, &spared.needed_by)
             };
             match groups.iter_mut().find(same) {

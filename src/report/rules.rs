@@ -1,17 +1,21 @@
 //! The reports of `rules`, `rules show` and `rules test`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
+use super::retained::RetainedPath;
 use super::table::{Column, RenderOptions, counted};
+use super::text::finding_lines;
+use crate::finding::Finding;
 use crate::lint::Lint;
-use crate::plan::Plan;
+use crate::plan::{Plan, Retained};
 use crate::rules::{Anchor, Matcher, Rule, RuleSet};
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
-use crate::tree::{Entry, Tree};
+use crate::tree::{Entry, Tree, TreePath};
 
 /// Report of `rules`.
 #[derive(Debug, Clone, Serialize)]
@@ -43,6 +47,10 @@ pub struct ListedRule {
     pub anchor: Anchor,
     /// A glob for sonames: it does nothing unless the tree has such libraries and the runtime has its own in front of each.
     pub when_shadowed: Option<String>,
+    /// Texts of which a script must have one: it removes nothing else.
+    pub contains: Vec<String>,
+    /// A command: a runtime that has it brings what the rule removes, so that imports do not keep it.
+    pub provided_with: Option<String>,
     /// What it takes.
     pub paths: Vec<String>,
     /// What it leaves.
@@ -64,6 +72,8 @@ impl ListedRule {
             default: rule.default,
             anchor: rule.anchor,
             when_shadowed: rule.when_shadowed.clone(),
+            contains: rule.contains.clone(),
+            provided_with: rule.provided_with.clone(),
             paths: rule.paths.clone(),
             except: rule.except.clone(),
             breaks: rule.breaks.clone(),
@@ -133,6 +143,8 @@ pub struct ShownRules {
     pub tree: String,
     /// The rules.
     pub rules: Vec<ShownRule>,
+    /// What there is to say about the plan that one may not expect.
+    pub findings: Vec<Finding>,
 }
 
 /// One rule and what it does in the tree.
@@ -156,8 +168,10 @@ pub struct Effect {
     pub bytes: Bytes,
     /// Their paths.
     pub paths: Vec<String>,
-    /// Files that it matches and that stay, because something needs them.
+    /// Files that it matches and that stay, because something uses them.
     pub needed: usize,
+    /// Which these are, and what uses them.
+    pub retained: Vec<RetainedPath>,
     /// Files that it matches and that another rule or option decides on.
     pub decided_by_others: usize,
 }
@@ -168,6 +182,7 @@ impl ShownRules {
         Self {
             schema_version: SCHEMA_VERSION,
             tree: tree.display().to_string(),
+            findings: Vec::new(),
             rules: list
                 .rules
                 .into_iter()
@@ -178,6 +193,12 @@ impl ShownRules {
 
     /// Adds what they do in a tree, by a plan that was made with them on.
     pub fn add_effects(&mut self, tree: &Tree, plan: &Plan, matcher: &Matcher) {
+        let retained: BTreeMap<&TreePath, &Retained> = plan
+            .retained
+            .iter()
+            .map(|retained| (&retained.path, retained))
+            .collect();
+        self.findings.clone_from(&plan.findings);
         for shown in &mut self.rules {
             let id = shown.rule.id.as_str();
             let mut effect = Effect::default();
@@ -189,12 +210,9 @@ impl ShownRules {
                     effect.files += 1;
                     effect.bytes += entry.unzipped();
                     effect.paths.push(path.to_string());
-                } else if plan
-                    .retained
-                    .iter()
-                    .any(|retained| retained.rule == id && retained.path == *path)
-                {
+                } else if let Some(retained) = retained.get(path).filter(|retained| retained.rule == id) {
                     effect.needed += 1;
+                    effect.retained.push(RetainedPath::new(retained));
                 } else {
                     effect.decided_by_others += 1;
                 }
@@ -229,6 +247,15 @@ fn rule_lines(rule: &ListedRule, effect: Option<&Effect>, tree: &str) -> Vec<(&'
             format!("the tree has a {library}, and the runtime has its own in front of each of these"),
         ));
     }
+    if !rule.contains.is_empty() {
+        lines.push(("only", format!("scripts that contain {}", rule.contains.join(" or "))));
+    }
+    if let Some(command) = &rule.provided_with {
+        lines.push((
+            "imports",
+            format!("keep what it matches, unless the runtime has {command} and so brings the same"),
+        ));
+    }
     if !rule.except.is_empty() {
         lines.push(("except", rule.except.join(" ")));
     }
@@ -241,10 +268,7 @@ fn rule_lines(rule: &ListedRule, effect: Option<&Effect>, tree: &str) -> Vec<(&'
         if effect.needed > 0 {
             lines.push((
                 "leaves",
-                format!(
-                    "{} that something kept needs; `prune` says what",
-                    counted(effect.needed, "file")
-                ),
+                format!("{} that something kept uses", counted(effect.needed, "file")),
             ));
         }
         if effect.decided_by_others > 0 {
@@ -282,10 +306,29 @@ pub fn shown_rules(shown: &ShownRules, render: RenderOptions) -> String {
             if hidden > 0 {
                 text += &format!("    {} more with -v\n", exact(hidden as u64));
             }
+            text += &retained_lines(&effect.retained, if render.verbose { usize::MAX } else { PATHS });
         }
         texts.push(text);
     }
+    texts.push(finding_lines(&shown.findings, render));
+    texts.retain(|text| !text.is_empty());
     texts.join("\n")
+}
+
+/// What a rule leaves because something uses it, each with the use.
+fn retained_lines(retained: &[RetainedPath], most: usize) -> String {
+    let mut text = String::new();
+    if !retained.is_empty() {
+        text += "  leaves, because something kept uses it:\n";
+    }
+    for path in retained.iter().take(most) {
+        let [path, by, evidence] = [&path.path, &path.needed_by, &path.evidence].map(|text| escaped(text.as_bytes()));
+        text += &format!("    {path}: {by} ({evidence})\n");
+    }
+    if retained.len() > most {
+        text += &format!("    {} more with -v\n", exact((retained.len() - most) as u64));
+    }
+    text
 }
 
 /// Report of `rules test`.

@@ -39,6 +39,9 @@ pub(crate) struct RuleTable {
     #[serde(default)]
     anchor: Anchor,
     when_shadowed: Option<Spanned<String>>,
+    #[serde(default)]
+    contains: Vec<String>,
+    provided_with: Option<String>,
     paths: Vec<Spanned<String>>,
     #[serde(default)]
     except: Vec<Spanned<String>>,
@@ -130,6 +133,8 @@ impl RuleTable {
             default: self.default,
             anchor: self.anchor,
             when_shadowed,
+            contains: self.contains,
+            provided_with: self.provided_with,
             paths,
             except,
             breaks: self.breaks,

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::{Anchor, Rule, RuleError, RuleSelection, RuleSet};
 use crate::languages::{Language, r};
 use crate::loader::{Graph, ShadowedLibrary, graph, shadowed_libraries};
-use crate::root::Root;
-use crate::tree::{Tree, TreePath};
+use crate::root::{Location, Root, link_target};
+use crate::tree::{Entry, Tree, TreePath};
 
 /// Rules and choices made ready for one tree.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ struct Level {
     keep: GlobSet,
     drop: GlobSet,
     drop_name: String,
+    /// The texts of both, in the order in which they are in the sets, each with where it stands.
+    texts: [Vec<(String, String)>; 2],
 }
 
 /// R packages, by their folders.
@@ -43,6 +45,7 @@ struct Ready {
     id: String,
     on: bool,
     breaks: String,
+    is_provided: bool,
     anchor: Anchor,
     when_shadowed: Option<GlobSet>,
 }
@@ -57,6 +60,9 @@ struct Anchored {
     except: Globs,
 }
 
+/// Where the paths of a rule begin, the shadowed libraries that there must be, and what a script must contain.
+type Condition<'a> = (Anchor, Option<&'a str>, &'a [String]);
+
 #[derive(Debug)]
 struct Globs {
     set: GlobSet,
@@ -68,21 +74,21 @@ impl Matcher {
     /// beat those before.
     pub fn new(rules: &RuleSet, choices: &[RuleSelection], root: Root<'_>) -> Result<Self, RuleError> {
         let tree = root.tree;
-        let mut by_anchor: BTreeMap<(Anchor, Option<&str>), Vec<usize>> = BTreeMap::new();
+        let mut by_condition: BTreeMap<Condition<'_>, Vec<usize>> = BTreeMap::new();
         let all: Vec<_> = rules.iter().collect();
         for (number, (rule, _)) in all.iter().enumerate() {
-            let condition = (rule.anchor, rule.when_shadowed.as_deref());
-            by_anchor.entry(condition).or_default().push(number);
+            let condition = (rule.anchor, rule.when_shadowed.as_deref(), rule.contains.as_slice());
+            by_condition.entry(condition).or_default().push(number);
         }
         let rules: Vec<Ready> = all
             .iter()
-            .map(|(rule, on)| Ready::new(rule, *on))
+            .map(|(rule, on)| Ready::new(rule, *on, root))
             .collect::<Result<_, RuleError>>()?;
         let graph = graph(root);
         let shadowed = shadowed_libraries(root, &graph);
-        let anchored = by_anchor
+        let anchored = by_condition
             .into_par_iter()
-            .map(|((anchor, _), numbers)| {
+            .map(|((anchor, _, contains), numbers)| {
                 let globs = |texts: fn(&Rule) -> &Vec<String>| {
                     let mut set = GlobSetBuilder::new();
                     let mut owners = Vec::new();
@@ -105,7 +111,7 @@ impl Matcher {
                     .any(|number| rules[*number].condition_holds(tree, &shadowed));
                 Ok(Anchored {
                     folders: if holds { folders(anchor, tree) } else { BTreeSet::new() },
-                    among: among(anchor, &shadowed),
+                    among: among(anchor, &shadowed).or_else(|| scripts_with(contains, root)),
                     paths: globs(|rule| &rule.paths)?,
                     except: globs(|rule| &rule.except)?,
                 })
@@ -119,6 +125,10 @@ impl Matcher {
                     keep: set_of(&choice.keep, &choice.place("keep"))?,
                     drop: set_of(&choice.drop, &choice.place("drop"))?,
                     drop_name: choice.name("drop"),
+                    texts: [("keep", &choice.keep), ("drop", &choice.drop)].map(|(key, texts)| {
+                        let place = choice.place(key);
+                        texts.iter().map(|text| (place.clone(), text.clone())).collect()
+                    }),
                 })
             })
             .collect::<Result<_, RuleError>>()?;
@@ -162,6 +172,34 @@ impl Matcher {
         Some(&self.rules[last].id)
     }
 
+    /// Whether a glob of the user's keeps a path.
+    pub fn is_kept(&self, path: &TreePath) -> bool {
+        self.levels.iter().any(|level| level.keep.is_match(path.as_str()))
+    }
+
+    /// Whether a path that is matched by this name is to be dropped because a glob of the user's says so.
+    pub fn is_drop(&self, name: &str) -> bool {
+        self.levels.iter().any(|level| level.drop_name == name)
+    }
+
+    /// The globs to keep or to drop that match no path of the tree, each with where it stands, sorted.
+    pub fn unmatched_globs(&self, tree: &Tree) -> Vec<(&str, &str)> {
+        let mut unmatched = Vec::new();
+        for level in &self.levels {
+            for (set, texts) in [&level.keep, &level.drop].into_iter().zip(&level.texts) {
+                let mut matched = BTreeSet::new();
+                for (path, _) in tree.iter().filter(|_| !texts.is_empty()) {
+                    matched.extend(set.matches(path.as_str()).into_iter().map(|glob| glob / GLOBS_OF_TEXT));
+                }
+                let texts = texts.iter().enumerate();
+                let left = texts.filter(|(number, _)| !matched.contains(number));
+                unmatched.extend(left.map(|(_, (place, text))| (place.as_str(), text.as_str())));
+            }
+        }
+        unmatched.sort_unstable();
+        unmatched
+    }
+
     /// The last rule that is on and matches the path, apart from some.
     pub fn rule_without(&self, path: &TreePath, aside: &BTreeSet<String>) -> Option<&str> {
         let on = |number: &usize| self.rules[*number].on && !aside.contains(&self.rules[*number].id);
@@ -194,9 +232,20 @@ impl Matcher {
         self.rules.iter().find(|rule| rule.id == id)
     }
 
+    /// Whether the runtime itself brings what a rule removes.
+    pub fn is_provided(&self, id: &str) -> bool {
+        self.rule(id).is_some_and(|rule| rule.is_provided)
+    }
+
     /// Whether a rule removes shadowed libraries.
     pub fn removes_shadowed(&self, id: &str) -> bool {
         self.rule(id).is_some_and(|rule| rule.anchor == Anchor::Shadowed)
+    }
+
+    /// The rules that remove something only because a library is shadowed.
+    pub fn about_shadowed(&self) -> BTreeSet<String> {
+        let rules = self.rules.iter().filter(|rule| rule.is_about_shadowed());
+        rules.map(|rule| rule.id.clone()).collect()
     }
 
     /// The rules that remove what is not a library itself, only because a library is shadowed.
@@ -245,12 +294,16 @@ impl Matcher {
 }
 
 impl Ready {
-    fn new(rule: &Rule, on: bool) -> Result<Self, RuleError> {
+    fn new(rule: &Rule, on: bool, root: Root<'_>) -> Result<Self, RuleError> {
         let set = |text| set_of(std::slice::from_ref(text), &rule.pack);
         Ok(Self {
             id: rule.id.clone(),
             on,
             breaks: rule.breaks.clone(),
+            is_provided: rule
+                .provided_with
+                .as_ref()
+                .is_some_and(|command| root.has_command(command, &root.runtime.command_path())),
             anchor: rule.anchor,
             when_shadowed: rule.when_shadowed.as_ref().map(set).transpose()?,
         })
@@ -297,6 +350,25 @@ fn among(anchor: Anchor, shadowed: &[ShadowedLibrary]) -> Option<BTreeSet<TreePa
         Anchor::ShadowedCommand => Some(shadowed.iter().flat_map(|library| &library.commands).cloned().collect()),
         Anchor::Tree | Anchor::Language(_) => None,
     }
+}
+
+/// The scripts that have one of these texts, and the links to such scripts; `None` if no text is asked for.
+fn scripts_with(contains: &[String], root: Root<'_>) -> Option<BTreeSet<TreePath>> {
+    if contains.is_empty() {
+        return None;
+    }
+    let has_one = |path: &TreePath| {
+        let text = root.tree.text(path);
+        text.is_some_and(|text| contains.iter().any(|wanted| text.contains(wanted)))
+    };
+    let scripts = root.tree.iter().filter(|(path, entry)| match entry {
+        Entry::File(_) => has_one(path),
+        Entry::Symlink(target) => {
+            matches!(root.resolve(&link_target(path, target)), Ok(Location::Tree(script)) if has_one(&script))
+        }
+        Entry::Directory(_) => false,
+    });
+    Some(scripts.map(|(path, _)| path.clone()).collect())
 }
 
 fn packages(choices: &[RuleSelection], tree: &Tree) -> Result<Option<Packages>, RuleError> {
@@ -347,8 +419,11 @@ fn built_glob(text: &str) -> Result<Glob, String> {
         .map_err(|error| error.kind().to_string())
 }
 
-/// A glob stands for what it matches and, where that is a folder, for all that lies below.
-fn globs_of(text: &str, from: &str) -> Result<[Glob; 2], RuleError> {
+/// How many globs a set has for each text.
+const GLOBS_OF_TEXT: usize = 2;
+
+/// A glob stands for what it matches and, if that is a directory, for all that lies below.
+fn globs_of(text: &str, from: &str) -> Result<[Glob; GLOBS_OF_TEXT], RuleError> {
     let error = |reason| RuleError::Glob {
         from: from.to_owned(),
         glob: text.to_owned(),

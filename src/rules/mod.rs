@@ -122,6 +122,10 @@ pub struct Rule {
     /// A glob for sonames: the rule does nothing unless the tree has such libraries and the runtime has its own in front of
     /// each of them.
     pub when_shadowed: Option<String>,
+    /// Texts of which a script must have one: it removes nothing else. No condition if it is empty.
+    pub contains: Vec<String>,
+    /// A command: a runtime that has it brings what the rule removes, so that imports do not keep it.
+    pub provided_with: Option<String>,
     /// Globs of what it takes. A folder is taken with all that it holds; `*` does not cross a `/`, `**` does.
     pub paths: Vec<String>,
     /// Globs of what it does not take.

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use rayon::prelude::*;
 
-use super::{FindUses, Source, Use, Used};
+use super::{FindUses, Source, Use};
 use crate::tree::{Tree, TreePath};
 
 /// Opens a file of the tree, `None` if it cannot be read.
@@ -33,7 +33,7 @@ impl Uses {
         chosen: Vec<Use>,
         finders: &[Box<dyn FindUses + '_>],
         contents: &Contents<'_>,
-        reached: &dyn Fn(&Used) -> Vec<TreePath>,
+        reached: &dyn Fn(&Use) -> Vec<TreePath>,
     ) -> Self {
         let mut uses = Self::default();
         let mut pending: Vec<TreePath> = kept.iter().cloned().collect();
@@ -57,11 +57,11 @@ impl Uses {
         edges: Vec<Use>,
         seen: &mut BTreeSet<TreePath>,
         pending: &mut Vec<TreePath>,
-        reached: &dyn Fn(&Used) -> Vec<TreePath>,
+        reached: &dyn Fn(&Use) -> Vec<TreePath>,
     ) {
         for edge in edges {
             let number = self.edges.len();
-            for path in reached(&edge.to) {
+            for path in reached(&edge) {
                 if seen.insert(path.clone()) {
                     self.first.insert(path.clone(), number);
                     pending.push(path);
@@ -114,7 +114,7 @@ fn read(path: &TreePath, contents: &Contents<'_>) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Evidence, UseKind};
+    use super::super::{Evidence, UseKind, Used};
     use super::*;
     use crate::tree::{Entry, Mode};
 
@@ -147,7 +147,7 @@ mod tests {
             Vec::new(),
             &[Box::new(Chain)],
             &|_| None,
-            &|used| vec![used.path().clone()],
+            &|edge| vec![edge.to.path().clone()],
         );
         let reached: Vec<String> = uses
             .reached()

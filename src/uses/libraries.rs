@@ -4,12 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::used_at;
 use super::{Evidence, FindUses, Source, Use, UseKind, Used};
-use crate::loader::{
-    BOOTSTRAP, Graph, Need, Resolution, Resolved, ShadowedLibrary, graph, openers_of_shadowed, version_problems,
-};
+use crate::loader::{Graph, Need, Resolution, Resolved, ShadowedLibrary, graph, openers_of_shadowed, version_problems};
 use crate::root::{Location, Root};
-use crate::shell;
-use crate::tree::{Entry, Tree, TreePath};
+use crate::tree::{Tree, TreePath};
 
 /// Finds the libraries that the loader takes for what an object needs (`DT_NEEDED`).
 pub struct NeededLibraries<'a> {
@@ -48,28 +45,23 @@ pub struct Companion {
 }
 
 /// Finds what shadowed libraries are used for all the same: objects that may open them or need one of their symbol
-/// versions, objects for which the loader would take something else without them, and texts that name them or change where
-/// libraries are searched. A shadowed library that is kept uses its own names and companions.
+/// versions, and objects for which the loader would take something else without them. A shadowed library that is kept uses its
+/// own names and companions.
 pub struct ShadowedLibraries<'a> {
-    shadowed: &'a [ShadowedLibrary],
     companions: &'a [Companion],
     /// The names of a shadowed library that are removed only because it is shadowed.
     names: BTreeMap<&'a TreePath, Vec<&'a TreePath>>,
     by_object: BTreeMap<TreePath, BTreeSet<(TreePath, UseKind, Evidence)>>,
-    /// Texts that change the search path as the processes that were followed have it.
-    understood: BTreeSet<TreePath>,
 }
 
 impl<'a> ShadowedLibraries<'a> {
-    /// Asks the loader about every object. `removable` are the libraries and names that rules remove for being shadowed;
-    /// `understood` the files whose changes to the search path the followed processes have.
+    /// Asks the loader about every object. `removable` are the libraries and names that rules remove for being shadowed.
     pub fn new(
         root: Root<'a>,
         graph: &Graph,
         shadowed: &'a [ShadowedLibrary],
         companions: &'a [Companion],
         removable: &BTreeSet<TreePath>,
-        mut understood: BTreeSet<TreePath>,
     ) -> Self {
         let mut by_object: BTreeMap<TreePath, BTreeSet<(TreePath, UseKind, Evidence)>> = BTreeMap::new();
         let mut add = |object: &TreePath, library: &ShadowedLibrary, kind| {
@@ -86,9 +78,7 @@ impl<'a> ShadowedLibraries<'a> {
         for (object, library) in resolved_differently(root, graph, shadowed, removable) {
             add(&object, library, UseKind::Needed);
         }
-        understood.extend(understood_bootstrap(root));
         Self {
-            shadowed,
             companions,
             names: shadowed
                 .iter()
@@ -98,30 +88,12 @@ impl<'a> ShadowedLibraries<'a> {
                 })
                 .collect(),
             by_object,
-            understood,
         }
-    }
-
-    /// The shadowed libraries that a text may cause to be loaded, each with what is written there.
-    fn named_in<'t>(&'t self, path: &TreePath, text: &'t str) -> Vec<(&'t ShadowedLibrary, &'t str)> {
-        let change = changed_search_path(text).filter(|_| !self.understood.contains(path));
-        let named = self.shadowed.iter().filter_map(|library| {
-            let mut names = library
-                .links
-                .iter()
-                .chain([&library.library.path])
-                .map(TreePath::file_name);
-            Some((library, change.or_else(|| names.find(|name| text.contains(name)))?))
-        });
-        named.collect()
     }
 }
 
 impl FindUses for ShadowedLibraries<'_> {
     fn uses(&self, source: &Source<'_>) -> Vec<Use> {
-        let Entry::File(file) = source.entry else {
-            return Vec::new();
-        };
         let mut uses = Vec::new();
         let names = self.names.get(source.path).into_iter().flatten().copied();
         let companions = self
@@ -134,12 +106,6 @@ impl FindUses for ShadowedLibraries<'_> {
         }
         for (library, kind, evidence) in self.by_object.get(source.path).into_iter().flatten() {
             uses.push(source.uses(Used::Path(library.clone()), *kind, evidence.clone()));
-        }
-        if let Some(text) = file.content.text() {
-            for (library, written) in self.named_in(source.path, text) {
-                let path = library.library.path.clone();
-                uses.push(source.uses(Used::Path(path), UseKind::Opened, Evidence::of(written)));
-            }
         }
         uses
     }
@@ -240,21 +206,4 @@ fn is_same(before: &Need, after: &Need, links: &BTreeMap<TreePath, TreePath>) ->
             (Resolution::Missing(_), Resolution::Missing(_)) => true,
             _ => false,
         }
-}
-
-/// The bootstrap, if its assignments to the search path were understood: the processes that were followed have them.
-fn understood_bootstrap(root: Root<'_>) -> Option<TreePath> {
-    let path = TreePath::new(BOOTSTRAP)?;
-    let before = &root.runtime.environment;
-    let mut after = before.clone();
-    shell::source(root.tree.text(&path)?, &mut after);
-    let variable = "LD_LIBRARY_PATH";
-    (before.get(variable) != after.get(variable)).then_some(path)
-}
-
-/// What in a text may start processes with another search path than its own (ld.so(8): the variables and options that
-/// change it).
-fn changed_search_path(text: &str) -> Option<&'static str> {
-    let words = ["LD_LIBRARY_PATH", "LD_PRELOAD", "--library-path", "--preload"];
-    words.into_iter().find(|word| text.contains(word))
 }

@@ -10,6 +10,7 @@
 mod graph;
 mod libraries;
 mod packages;
+mod paths;
 mod place;
 mod written;
 
@@ -19,8 +20,9 @@ pub use graph::{Contents, Uses};
 pub(crate) use libraries::differences;
 pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};
 pub use packages::{InstalledPackages, whole_package};
+pub use paths::WrittenPaths;
 pub use place::{Interpreters, LinkTargets};
-pub use written::{Sought, WrittenNames};
+pub use written::{Sought, SoughtKind, WrittenNames};
 
 use crate::tree::{Entry, TreePath};
 
@@ -162,6 +164,12 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// What is known of the content of a file: all of it, or what a scan keeps of a text.
+    pub fn content(&self) -> Option<&[u8]> {
+        let Entry::File(file) = self.entry else { return None };
+        self.content.or(file.content.text().map(str::as_bytes))
+    }
+
     /// An edge from this path.
     pub fn uses(&self, to: Used, kind: UseKind, evidence: Evidence) -> Use {
         Use {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use super::{Evidence, FindUses, Source, Use, UseKind, Used, User};
 use crate::languages::{BUILT_IN, Interpreter, Package};
+use crate::root::Root;
+use crate::runtime::Runtime;
 use crate::tree::{Tree, TreePath};
 
 /// A package as a whole.
@@ -53,29 +55,46 @@ impl InstalledPackages {
             .filter_map(|interpreter| interpreter.settings.as_ref())
     }
 
-    /// The package that another one gets by this name. Libraries are looked through in order; the one that the package
-    /// itself lies in is among them.
+    /// The commands that package managers made, each with the file of the package that it goes with.
+    pub fn commands(tree: &Tree, runtime: &Runtime) -> Vec<(TreePath, TreePath)> {
+        let root = Root { tree, runtime };
+        BUILT_IN.iter().flat_map(|language| language.commands(root)).collect()
+    }
+
+    /// The package that another one gets by this name: the nearest one, in its own directory, beside it or beside one that
+    /// it lies in; else the first.
     fn required(&self, name: &str, by: &Package) -> Option<&Package> {
         let is_it = |package: &&Package| package.language == by.language && package.name == name;
+        let nearness = |package: &&Package| {
+            let library = package.directory.ancestors().nth(name.matches('/').count())?;
+            let above = library.parent().unwrap_or_else(TreePath::root);
+            by.directory.below(&above).map(|_| library.names().count())
+        };
         let candidates = || self.packages.iter().filter(is_it);
-        let beside = candidates().find(|package| package.directory.parent() == by.directory.parent());
-        beside.or_else(|| candidates().next())
+        let near = candidates().filter(|package| nearness(package).is_some());
+        near.max_by_key(nearness).or_else(|| candidates().next())
     }
 
     fn of_package(&self, package: &Package) -> Vec<Use> {
-        let edge = |to, text: &str| Use {
+        let edge = |to, kind, text: &str| Use {
             from: User::Path(package.directory.clone()),
             to,
-            kind: UseKind::Import,
+            kind,
             evidence: Evidence::of(text),
         };
-        let loaded = package.loaded.iter();
-        let mut uses: Vec<Use> = loaded
-            .map(|file| edge(Used::Path(file.clone()), &package.name))
+        let own = package.owned.iter().chain(&package.listed).map(|path| Used::Directory {
+            path: path.clone(),
+            marker: package.manifest.clone(),
+        });
+        let mut uses: Vec<Use> = own
+            .map(|own| edge(own, UseKind::Companion, package.manifest.file_name()))
             .collect();
+        let loaded = package.loaded.iter();
+        uses.extend(loaded.map(|file| edge(Used::Path(file.clone()), UseKind::Import, &package.name)));
         for name in &package.requires {
             let required = self.required(name, package);
-            uses.extend(required.map(|required| edge(whole_package(required), &format!("requires {name}"))));
+            let text = format!("requires {name}");
+            uses.extend(required.map(|required| edge(whole_package(required), UseKind::Import, &text)));
         }
         uses
     }

@@ -1,5 +1,6 @@
-//! Uses by a path or name that is written in a file: a command that the runtime has its own of, but that is started by its
-//! path, or a file that came with a shadowed library and is read all the same.
+//! Uses by a name that is written in a file, of what is removed because the runtime has its own: a command that is started
+//! by its path all the same, a library that is opened by a name which the runtime does not have, a file that came with
+//! such a library.
 //!
 //! Only a run would tell for certain. What may be meant counts as meant: better a file too many is kept than one too few.
 
@@ -8,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use aho_corasick::AhoCorasick;
 
 use super::{Evidence, FindUses, Source, Use, UseKind, Used};
+use crate::loader::BOOTSTRAP;
 use crate::root::{Location, Root};
+use crate::shell;
 use crate::tree::path::LAYER_ROOT;
 use crate::tree::{Entry, TreePath};
 
@@ -19,15 +22,35 @@ const LONGEST_PATH: usize = 512;
 const TELLING: usize = 8 << 10;
 
 /// The variable that says where commands are.
-const VARIABLE: &str = "PATH";
+const COMMAND_PATH: &str = "PATH";
+
+/// The variable that says where libraries are (ld.so(8)).
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
+/// What else changes which libraries are loaded (ld.so(8)).
+const LOADER_OPTIONS: [&str; 3] = ["LD_PRELOAD", "--library-path", "--preload"];
 
 /// Something that a file may use by its path or name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sought {
     /// Where it lies.
     pub path: TreePath,
-    /// Whether it is a command in a directory of `PATH`.
-    pub is_command: bool,
+    /// What it is.
+    pub kind: SoughtKind,
+}
+
+/// What is sought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SoughtKind {
+    /// A file that is read by its path.
+    File,
+    /// A command in a directory of `PATH`.
+    Command,
+    /// A library, or a link to one, on the search path.
+    Library {
+        /// Whether the loader finds a library of the runtime's by this very name. If so, only a path means the tree's.
+        is_provided: bool,
+    },
 }
 
 /// Finds what files use by a path or name that is written in them; all that is sought is looked for at once.
@@ -39,6 +62,11 @@ pub struct WrittenNames<'a> {
     /// What is looked for, by the number that the automaton has for it.
     names: Vec<Name>,
     automaton: AhoCorasick,
+    /// The names by which the loader finds a library in the tree alone.
+    own_names: AhoCorasick,
+    own: Vec<usize>,
+    /// Scripts whose changes to the search path of libraries the processes that were followed have.
+    understood: BTreeSet<TreePath>,
 }
 
 /// A name, and whose it is.
@@ -58,19 +86,25 @@ enum Written {
     Folder(usize),
     /// Every command.
     Commands,
+    /// Every library.
+    Libraries,
 }
 
 impl<'a> WrittenNames<'a> {
     /// Makes ready to look for these; `None` if there are none.
-    pub fn of(root: Root<'a>, sought: BTreeSet<Sought>) -> Option<Self> {
+    pub fn of(root: Root<'a>, sought: BTreeSet<Sought>, mut understood: BTreeSet<TreePath>) -> Option<Self> {
         if sought.is_empty() {
             return None;
         }
         let sought: Vec<Sought> = sought.into_iter().collect();
         let mut folders: BTreeMap<TreePath, Vec<usize>> = BTreeMap::new();
-        let mut names: BTreeMap<&str, Name> = BTreeMap::from([(VARIABLE, Name::default())]);
-        for (number, Sought { path, .. }) in sought.iter().enumerate() {
+        let words = [COMMAND_PATH, LIBRARY_PATH].into_iter().chain(LOADER_OPTIONS);
+        let mut names: BTreeMap<&str, Name> = words.map(|word| (word, Name::default())).collect();
+        for (number, Sought { path, kind }) in sought.iter().enumerate() {
             names.entry(path.file_name()).or_default().sought.push(number);
+            if matches!(kind, SoughtKind::Library { .. }) {
+                continue;
+            }
             folders.entry(path.parent()?).or_default().push(number);
         }
         let folders: Vec<(TreePath, Vec<usize>)> = folders.into_iter().collect();
@@ -84,8 +118,14 @@ impl<'a> WrittenNames<'a> {
                 ..name
             })
             .collect();
+        let is_own = |number: &usize| sought[*number].kind == SoughtKind::Library { is_provided: false };
+        let own: Vec<usize> = (0..sought.len()).filter(is_own).collect();
+        understood.extend(understood_bootstrap(root));
         Some(Self {
             root,
+            own_names: AhoCorasick::new(own.iter().map(|number| sought[*number].path.file_name())).ok()?,
+            own,
+            understood,
             automaton: AhoCorasick::new(names.iter().map(|name| &name.text)).ok()?,
             sought,
             folders,
@@ -103,19 +143,60 @@ impl<'a> WrittenNames<'a> {
                 (inside.iter().map(path).collect(), folder.file_name())
             }
             Written::Commands => {
-                let commands = self.sought.iter().filter(|sought| sought.is_command);
-                (commands.map(|sought| &sought.path).collect(), VARIABLE)
+                let commands = self.sought.iter().filter(|sought| sought.kind == SoughtKind::Command);
+                (commands.map(|sought| &sought.path).collect(), COMMAND_PATH)
+            }
+            Written::Libraries => {
+                let is_library = |sought: &&Sought| matches!(sought.kind, SoughtKind::Library { .. });
+                let libraries = self.sought.iter().filter(is_library);
+                (libraries.map(|sought| &sought.path).collect(), LIBRARY_PATH)
             }
         }
     }
 
     /// What of them a file with this content may use.
-    fn in_content(&self, content: &[u8]) -> BTreeSet<Written> {
-        if content[..content.len().min(TELLING)].contains(&0) {
-            self.in_pieces(&pieces(content))
-        } else {
-            self.in_text(&String::from_utf8_lossy(content))
+    fn in_content(&self, path: &TreePath, is_script: bool, content: &[u8]) -> BTreeSet<Written> {
+        if is_text(content) {
+            if !self.automaton.is_match(content) {
+                return BTreeSet::new();
+            }
+            let text = String::from_utf8_lossy(content);
+            let mut written = self.in_text(&text);
+            if self.changes_search_path(path, is_script, &text) {
+                written.insert(Written::Libraries);
+            }
+            return written;
         }
+        let mut written = self.in_pieces(&pieces(content));
+        written.extend(self.own_names_in(content));
+        written
+    }
+
+    /// Whether processes that a text starts may have another search path for libraries than those that were followed. In a
+    /// script any word of it counts.
+    fn changes_search_path(&self, path: &TreePath, is_script: bool, text: &str) -> bool {
+        if self.understood.contains(path) {
+            return false;
+        }
+        let mut words = [LIBRARY_PATH].into_iter().chain(LOADER_OPTIONS);
+        if is_script {
+            return words.any(|word| text.contains(word));
+        }
+        memchr::memmem::find_iter(text.as_bytes(), LIBRARY_PATH)
+            .any(|at| self.is_set(text, LIBRARY_PATH, at + LIBRARY_PATH.len()))
+    }
+
+    /// The names in a program by which only the tree has a library.
+    fn own_names_in(&self, content: &[u8]) -> BTreeSet<Written> {
+        let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+        let is_whole = |found: &aho_corasick::Match| {
+            let before = found.start().checked_sub(1).and_then(|at| content.get(at));
+            !before.is_some_and(is_of_name) && !content.get(found.end()).is_some_and(is_of_name)
+        };
+        let found = self.own_names.find_overlapping_iter(content).filter(is_whole);
+        found
+            .map(|found| Written::One(self.own[found.pattern().as_usize()]))
+            .collect()
     }
 
     fn in_text(&self, text: &str) -> BTreeSet<Written> {
@@ -127,7 +208,7 @@ impl<'a> WrittenNames<'a> {
         let mut written = BTreeSet::new();
         for (number, places) in &found {
             let name = &self.names[*number];
-            if name.text == VARIABLE && places.ends.iter().any(|end| self.is_path_set(text, *end)) {
+            if name.text == COMMAND_PATH && places.ends.iter().any(|end| self.is_set(text, COMMAND_PATH, *end)) {
                 written.insert(Written::Commands);
             }
             for number in &name.folders {
@@ -140,9 +221,14 @@ impl<'a> WrittenNames<'a> {
                 }
             }
             for number in &name.sought {
-                let Sought { path, is_command } = &self.sought[*number];
+                let Sought { path, kind } = &self.sought[*number];
                 let may_be_found = || path.parent().is_some_and(|folder| is_there(folder.file_name()));
-                if !is_command || places.is_behind_slash || is_there(VARIABLE) || may_be_found() {
+                let is_meant = match kind {
+                    SoughtKind::File | SoughtKind::Library { is_provided: false } => true,
+                    SoughtKind::Command => places.is_behind_slash || is_there(COMMAND_PATH) || may_be_found(),
+                    SoughtKind::Library { is_provided: true } => places.is_behind_slash,
+                };
+                if is_meant {
                     written.insert(Written::One(*number));
                 }
             }
@@ -201,20 +287,21 @@ impl<'a> WrittenNames<'a> {
         matches!(self.root.resolve(absolute), Ok(Location::Tree(_)))
     }
 
-    /// Whether a text, which has `PATH` before `end`, sets it there to anything but itself and folders that are not the tree's.
-    fn is_path_set(&self, text: &str, end: usize) -> bool {
+    /// Whether a text, which has a search path's variable before `end`, sets it there to anything but itself and directories
+    /// that are not the tree's.
+    fn is_set(&self, text: &str, variable: &str, end: usize) -> bool {
         let line = text[end..].lines().next().unwrap_or_default();
         let rest = line.trim_start_matches(|next: char| next.is_whitespace() || "\"']}).+:".contains(next));
         let value = match rest.strip_prefix(['=', ',']) {
             Some(value) => value,
-            None if text[..end - VARIABLE.len()].trim_end().ends_with("setenv") => line,
+            None if text[..end - variable.len()].trim_end().ends_with("setenv") => line,
             None => return false,
         };
-        self.may_have_folder_of_tree(value)
+        self.may_have_folder_of_tree(variable, value)
     }
 
     /// Whether what a search path is set to may have a folder of the tree: one that is written out, or what only a run tells.
-    fn may_have_folder_of_tree(&self, value: &str) -> bool {
+    fn may_have_folder_of_tree(&self, variable: &str, value: &str) -> bool {
         let mut left = value;
         let mut is_empty = true;
         while let Some(start) = left.find(|next| !is_between_parts(next)) {
@@ -224,7 +311,7 @@ impl<'a> WrittenNames<'a> {
             left = behind;
             // A function, the name of an argument, or a table of variables.
             let is_no_value = behind.trim_start().starts_with(['(', '=', '[', '{']);
-            let is_itself = part.rsplit('.').next() == Some(VARIABLE);
+            let is_itself = part.rsplit('.').next() == Some(variable);
             let is_harmless = is_no_value || is_itself || part == "export";
             let is_elsewhere = part.starts_with('/') && !self.leads_into_tree(part);
             if !is_harmless && !is_elsewhere {
@@ -241,12 +328,11 @@ impl FindUses for WrittenNames<'_> {
     }
 
     fn uses(&self, source: &Source<'_>) -> Vec<Use> {
-        let Entry::File(file) = source.entry else {
-            return Vec::new();
-        };
-        let content = source.content.or(file.content.text().map(str::as_bytes));
-        let written = content.map(|content| self.in_content(content)).unwrap_or_default();
-        let meant = written.into_iter().flat_map(|written| {
+        let is_script = matches!(source.entry, Entry::File(file) if file.content.text().is_some());
+        let written = source
+            .content()
+            .map(|content| self.in_content(source.path, is_script, content));
+        let meant = written.into_iter().flatten().flat_map(|written| {
             let (paths, name) = self.meant(written);
             paths.into_iter().map(move |path| (path, name))
         });
@@ -254,6 +340,11 @@ impl FindUses for WrittenNames<'_> {
             .map(|(path, name)| source.uses(Used::Path(path.clone()), UseKind::Path, Evidence::of(name)))
             .collect()
     }
+}
+
+/// Whether a content is a text, by its beginning.
+pub(super) fn is_text(content: &[u8]) -> bool {
+    !content[..content.len().min(TELLING)].contains(&0)
 }
 
 /// Of a content that is no text, what stands where a path below /opt begins, each piece with a NUL behind it.
@@ -264,6 +355,16 @@ fn pieces(content: &[u8]) -> Vec<u8> {
         pieces.push(0);
     }
     pieces
+}
+
+/// The bootstrap, if its assignments to the search path were understood: the processes that were followed have them.
+fn understood_bootstrap(root: Root<'_>) -> Option<TreePath> {
+    let path = TreePath::new(BOOTSTRAP)?;
+    let before = &root.runtime.environment;
+    let mut after = before.clone();
+    shell::source(root.tree.text(&path)?, &mut after);
+    let variable = "LD_LIBRARY_PATH";
+    (before.get(variable) != after.get(variable)).then_some(path)
 }
 
 /// Where a text has a name.
@@ -340,11 +441,15 @@ mod tests {
         };
         let sought = Sought {
             path: path(used),
-            is_command,
+            kind: if is_command {
+                SoughtKind::Command
+            } else {
+                SoughtKind::File
+            },
         };
-        let names = WrittenNames::of(root, BTreeSet::from([sought.clone()])).unwrap();
+        let names = WrittenNames::of(root, BTreeSet::from([sought.clone()]), BTreeSet::new()).unwrap();
         for (content, expected) in cases {
-            let written = names.in_content(content);
+            let written = names.in_content(&path("x"), false, content);
             let paths: Vec<&TreePath> = written.into_iter().flat_map(|written| names.meant(written).0).collect();
             let shown = String::from_utf8_lossy(content);
             assert_eq!(paths.contains(&&sought.path), *expected, "{shown}");

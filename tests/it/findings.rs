@@ -48,6 +48,19 @@ impl<'a> Case<'a> {
         Self::check(sandbox, WITHOUT_LANGUAGE, &["bad.zip"], &["good.zip"])
     }
 
+    /// One tree, looked at with these arguments.
+    fn analyze(sandbox: &'a Sandbox, bad: &[&str], good: &[&str]) -> Self {
+        let arguments = |more: &[&str]| {
+            let all = ["analyze", "tree"].iter().chain(more);
+            all.map(ToString::to_string).collect()
+        };
+        Self {
+            sandbox,
+            bad: arguments(bad),
+            good: arguments(good),
+        }
+    }
+
     fn trees(sandbox: &'a Sandbox) -> Self {
         Self::check(sandbox, WITH_LANGUAGE, &["bad"], &["good"])
     }
@@ -276,6 +289,28 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
                     .mode(&format!("{tree}/bootstrap"), 0o755);
             }
             Case::trees(s)
+        }
+        Code::DropNotObeyed => {
+            s.file("tree/bin/a", "#!/opt/bin/b\n").file("tree/bin/b", "x");
+            s.mode("tree/bin/a", 0o755);
+            Case::analyze(s, &["--drop", "bin/b"], &["--drop", "bin/*"])
+        }
+        Code::GlobMatchesNothing => {
+            s.file("tree/lib/x", "x");
+            Case::analyze(s, &["--keep", "lib/y"], &["--keep", "lib/x"])
+        }
+        Code::ShadowedLayer => {
+            library(
+                s,
+                "tree/lib/libcurl.so.4",
+                "libcurl.so.4",
+                "int curl(void) { return 4; }\n",
+                &[],
+            )?;
+            let library = s.path("tree/lib/libcurl.so.4");
+            let program = "int curl(void); void _start(void) { curl(); }\n";
+            cc(s, "tree/bin/curl", program, &[library.to_str().unwrap()])?;
+            Case::analyze(s, &[], &["--disable", "libraries"])
         }
         Code::LibraryToBringIn => {
             library(
