@@ -55,5 +55,6 @@ mod prune;
 mod publish;
 mod report;
 mod shell;
+mod source;
 mod toml_file;
 mod uses;

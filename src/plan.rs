@@ -37,7 +37,8 @@ use crate::size::Bytes;
 use crate::tree::{Entry, File, Tree, TreePath};
 use crate::uses::{
     Companion, Contents, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
-    ShadowedLibraries, Sought, SoughtKind, Use, UseKind, User, Uses, WrittenNames, WrittenPaths, whole_package,
+    ShadowedLibraries, Sought, SoughtKind, SourceCode, Use, UseKind, User, Uses, WrittenNames, WrittenPaths,
+    whole_package,
 };
 
 use dedupe::dedupe;
@@ -354,6 +355,9 @@ fn finders<'a>(
     }
     if let Some(written) = WrittenPaths::of(root, at_stake) {
         finders.push(Box::new(written));
+    }
+    if !at_stake.is_empty() {
+        finders.push(Box::new(SourceCode::of(tree, at_stake)));
     }
     finders
 }

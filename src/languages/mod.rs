@@ -20,7 +20,7 @@ use crate::finding::Finding;
 use crate::root::Root;
 use crate::shell;
 use crate::tree::content::{Inspector, KeptFile};
-use crate::tree::{GeneratedFile, Tree, TreePath};
+use crate::tree::{File, GeneratedFile, Tree, TreePath};
 
 /// Every language that is known.
 pub const BUILT_IN: &[&dyn Language] = &[&r::R, &python::Python, &node::Node];
@@ -49,6 +49,11 @@ pub trait Language: Sync {
     /// use of the package by themselves.
     fn commands(&self, _root: Root<'_>) -> Vec<(TreePath, TreePath)> {
         Vec::new()
+    }
+
+    /// A reader of source code in this language that lies in a tree.
+    fn source_reader<'a>(&self, _tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
+        None
     }
 
     /// Objects that the language opens by their place in the tree, whichever interpreter runs.
@@ -99,6 +104,32 @@ pub trait Language: Sync {
 pub fn bootstrap_advice(tree: &Tree) -> Vec<&'static str> {
     let advice = BUILT_IN.iter().filter_map(|language| language.bootstrap_advice(tree));
     advice.collect()
+}
+
+/// Reads source code of one language in one tree.
+pub trait SourceReader: Sync {
+    /// Whether a file is such source code.
+    fn is_source(&self, path: &TreePath, file: &File) -> bool;
+
+    /// How source code would name a path: if it has nothing of the kind, it does not refer to it. `None` for what no code
+    /// refers to.
+    fn name_in_code<'p>(&self, path: &'p TreePath) -> Option<&'p str>;
+
+    /// What the code at a path refers to in the tree.
+    fn references(&self, path: &TreePath, text: &str) -> Vec<Reference>;
+}
+
+/// What source code refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// A file or directory of the tree.
+    pub to: TreePath,
+    /// Whether the language loads it as code; otherwise the code has its path.
+    pub is_import: bool,
+    /// What is written.
+    pub text: String,
+    /// The line, counted from 1.
+    pub line: usize,
 }
 
 /// An interpreter that is in a tree.

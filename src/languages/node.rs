@@ -1,11 +1,15 @@
 //! Node: packages in `node_modules`.
 
+mod code;
+
 use std::collections::BTreeSet;
 
-use super::{Language, LanguageAnchor, Package};
+use super::{Language, LanguageAnchor, Package, SourceReader};
 use crate::root::{Location, Root, link_target};
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Entry, Tree, TreePath};
+
+use code::Modules;
 
 /// Where packages are looked for (Node.js documentation, "Loading from node_modules folders").
 const MODULES: &str = "node_modules";
@@ -38,6 +42,10 @@ impl Language for Node {
                 Some(package)
             })
             .collect()
+    }
+
+    fn source_reader<'a>(&self, tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
+        Some(Box::new(Modules { tree }))
     }
 
     fn commands(&self, root: Root<'_>) -> Vec<(TreePath, TreePath)> {

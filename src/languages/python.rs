@@ -1,11 +1,15 @@
 //! Python: distributions as pip installs them, and extension modules.
 
+mod code;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Language, LanguageAnchor, Package};
+use super::{Language, LanguageAnchor, Package, SourceReader};
 use crate::root::Root;
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
+
+use code::Modules;
 
 /// The file in which a distribution lists its files (Recording installed projects, "The RECORD file").
 const RECORD: &str = "RECORD";
@@ -36,6 +40,10 @@ impl Language for Python {
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {
         distributions(tree)
+    }
+
+    fn source_reader<'a>(&self, tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
+        Some(Box::new(Modules::of(tree)))
     }
 
     fn commands(&self, root: Root<'_>) -> Vec<(TreePath, TreePath)> {

@@ -210,6 +210,12 @@ impl Tree {
             .map(|(path, _)| path.clone())
     }
 
+    /// The entries whose paths begin with a text, sorted by path.
+    pub fn beginning_with<'a>(&'a self, begin: &'a str) -> impl Iterator<Item = (&'a TreePath, &'a Entry)> {
+        let run = self.entries.range::<str, _>((Bound::Included(begin), Bound::Unbounded));
+        run.take_while(move |(path, _)| path.as_str().starts_with(begin))
+    }
+
     /// The entries below a directory, the directory itself not among them.
     pub fn below<'a>(&'a self, directory: &'a TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Entry)> {
         // Sorted as text, `a-b` lies between `a` and `a/b`: the run from `a/` on is what lies below `a`.

@@ -106,6 +106,11 @@ impl TreePath {
         })
     }
 
+    /// The path of this name in the same directory.
+    pub fn sibling(&self, name: &str) -> Option<Self> {
+        self.parent()?.join(name)
+    }
+
     /// The part of this path below `ancestor`, if it lies there; `""` for the ancestor itself.
     pub fn below(&self, ancestor: &Self) -> Option<&str> {
         if ancestor.is_root() {

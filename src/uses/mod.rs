@@ -7,6 +7,7 @@
 //! [`Uses::follow`] starts from what is kept and asks the finders about each path that is reached, once. What nothing kept
 //! uses is never looked into.
 
+mod code;
 mod graph;
 mod libraries;
 mod packages;
@@ -16,6 +17,7 @@ mod written;
 
 use std::fmt;
 
+pub use code::SourceCode;
 pub use graph::{Contents, Uses};
 pub(crate) use libraries::differences;
 pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};

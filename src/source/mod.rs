@@ -1,0 +1,54 @@
+//! What source code refers to, read with tree-sitter and without running it: imports, and texts that may be paths.
+//!
+//! Pure functions from a text to plain data. What the references mean in a tree, the languages know.
+
+pub mod javascript;
+pub mod python;
+
+use tree_sitter::{Language, Node, Parser, Tree};
+
+/// Longer source is not read: what is written by people is shorter, and generated code refers to little, in bytes.
+const LONGEST: usize = 4 << 20;
+
+/// A text in source code that may be a path or a part of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Literal {
+    /// The text; the parts of a path that the code joins are joined by `/`.
+    pub text: String,
+    /// Its line, counted from 1.
+    pub line: usize,
+}
+
+fn parse(language: &Language, text: &str) -> Option<Tree> {
+    if text.len() > LONGEST {
+        return None;
+    }
+    let mut parser = Parser::new();
+    parser.set_language(language).ok()?;
+    parser.parse(text, None)
+}
+
+/// Visits every node before what is in it; `visit` says whether to go into a node. However deep source is nested, this does
+/// not recurse.
+fn walk<'t>(tree: &'t Tree, mut visit: impl FnMut(Node<'t>) -> bool) {
+    let mut cursor = tree.walk();
+    loop {
+        let goes_in = visit(cursor.node());
+        if goes_in && cursor.goto_first_child() {
+            continue;
+        }
+        while !cursor.goto_next_sibling() {
+            if !cursor.goto_parent() {
+                return;
+            }
+        }
+    }
+}
+
+fn text_of<'t>(node: Node<'_>, text: &'t str) -> &'t str {
+    text.get(node.byte_range()).unwrap_or_default()
+}
+
+fn line_of(node: Node<'_>) -> usize {
+    node.start_position().row + 1
+}

@@ -1,0 +1,123 @@
+//! Uses by source code: imports, and paths relative to a module.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aho_corasick::AhoCorasick;
+
+use super::{Evidence, FindUses, Source, Use, UseKind, Used, User};
+use crate::languages::{BUILT_IN, Package, Reference, SourceReader};
+use crate::tree::{Entry, Tree, TreePath};
+
+/// Finds what source code refers to. Only files that have a name of something at stake in them are parsed; what lies among
+/// that itself always is.
+pub struct SourceCode<'a> {
+    at_stake: &'a BTreeSet<TreePath>,
+    readers: Vec<Reader<'a>>,
+    /// Packages by the directories that are theirs alone.
+    packages: BTreeMap<TreePath, Package>,
+}
+
+struct Reader<'a> {
+    reader: Box<dyn SourceReader + 'a>,
+    names: AhoCorasick,
+}
+
+impl<'a> SourceCode<'a> {
+    /// Makes ready to look for uses of what is at stake.
+    pub fn of(tree: &'a Tree, at_stake: &'a BTreeSet<TreePath>) -> Self {
+        let readers = BUILT_IN.iter().filter_map(|language| language.source_reader(tree));
+        let packages = BUILT_IN.iter().flat_map(|language| language.packages(tree));
+        let of_directories = packages.flat_map(|package| {
+            let directories: Vec<TreePath> = package.owned.iter().chain([&package.directory]).cloned().collect();
+            directories
+                .into_iter()
+                .map(move |directory| (directory, package.clone()))
+        });
+        Self {
+            at_stake,
+            readers: readers
+                .filter_map(|reader| {
+                    let names: BTreeSet<&str> = at_stake
+                        .iter()
+                        .map(|path| outermost(path, at_stake))
+                        .filter_map(|path| reader.name_in_code(path))
+                        .collect();
+                    Some(Reader {
+                        names: AhoCorasick::new(names).ok()?,
+                        reader,
+                    })
+                })
+                .collect(),
+            packages: of_directories.collect(),
+        }
+    }
+
+    /// What a reference uses: a whole package, if it is one of which all is at stake.
+    fn used(&self, reference: &Reference) -> Used {
+        let mut above = std::iter::once(reference.to.clone()).chain(reference.to.ancestors());
+        let package = above.find_map(|directory| self.packages.get(&directory));
+        match package.filter(|package| reference.is_import && self.at_stake.contains(&package.manifest)) {
+            Some(package) => super::whole_package(package),
+            None => Used::Path(reference.to.clone()),
+        }
+    }
+}
+
+/// The outermost directory above a path that is at stake as a whole, or the path itself: code outside of it has to name it.
+fn outermost<'p>(path: &'p TreePath, at_stake: &'p BTreeSet<TreePath>) -> &'p TreePath {
+    let directories = path.splits().filter_map(|(directory, _)| at_stake.get(directory));
+    directories.last().unwrap_or(path)
+}
+
+impl FindUses for SourceCode<'_> {
+    fn reads(&self, path: &TreePath, entry: &Entry) -> bool {
+        let Entry::File(file) = entry else { return false };
+        self.readers.iter().any(|reader| reader.reader.is_source(path, file))
+    }
+
+    fn uses(&self, source: &Source<'_>) -> Vec<Use> {
+        let (Entry::File(file), Some(content)) = (source.entry, source.content()) else {
+            return Vec::new();
+        };
+        let is_at_stake = self.at_stake.contains(source.path);
+        let readers = self
+            .readers
+            .iter()
+            .filter(|reader| reader.reader.is_source(source.path, file));
+        let reader = readers
+            .into_iter()
+            .find(|reader| is_at_stake || has_word(content, &reader.names));
+        let Some(reader) = reader else { return Vec::new() };
+        let text = String::from_utf8_lossy(content);
+        let mut uses = Vec::new();
+        for reference in reader.reader.references(source.path, &text) {
+            let to = self.used(&reference);
+            if matches!(&to, Used::Path(path) if !self.at_stake.contains(path)) {
+                continue;
+            }
+            uses.push(Use {
+                from: User::Path(source.path.clone()),
+                to,
+                kind: if reference.is_import {
+                    UseKind::Import
+                } else {
+                    UseKind::Path
+                },
+                evidence: Evidence {
+                    text: reference.text,
+                    line: Some(reference.line),
+                },
+            });
+        }
+        uses
+    }
+}
+
+/// Whether a content has one of the names, and not only as a part of a longer one.
+fn has_word(content: &[u8], names: &AhoCorasick) -> bool {
+    let is_of_name = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    names.find_overlapping_iter(content).any(|found| {
+        let before = found.start().checked_sub(1).and_then(|at| content.get(at));
+        !is_of_name(before) && !is_of_name(content.get(found.end()))
+    })
+}
