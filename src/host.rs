@@ -27,9 +27,12 @@ pub struct HostLibrary {
 }
 
 /// Finds libraries by the name under which they are needed.
-pub trait Libraries {
+pub trait Libraries: Sync {
     /// The library of that name for that architecture; `None` if there is none.
     fn find(&self, soname: &str, arch: Arch) -> Option<HostLibrary>;
+
+    /// The contents of a file that was found; `None` if it cannot be read any more.
+    fn read(&self, path: &Path) -> Option<Vec<u8>>;
 }
 
 /// No library at all.
@@ -38,6 +41,10 @@ pub struct NoLibraries;
 
 impl Libraries for NoLibraries {
     fn find(&self, _: &str, _: Arch) -> Option<HostLibrary> {
+        None
+    }
+
+    fn read(&self, _: &Path) -> Option<Vec<u8>> {
         None
     }
 }
@@ -77,6 +84,10 @@ impl Libraries for HostDirectories {
                 bytes: Bytes(bytes.len() as u64),
             })
         })
+    }
+
+    fn read(&self, path: &Path) -> Option<Vec<u8>> {
+        fs_err::read(path).ok()
     }
 }
 

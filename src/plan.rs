@@ -26,7 +26,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::bootstrap::BootstrapError;
-use crate::elf::{Kind, Object};
+use crate::elf::{Kind, Object, Patch};
 use crate::finding::Finding;
 use crate::host::{Libraries, NoLibraries};
 use crate::loader::{Finder, Graph, Shadowed, ShadowedLibrary};
@@ -48,6 +48,7 @@ use notes::{notes, shadowed_layer};
 use repair::repair;
 use retain::{Matches, retain, retained_by};
 
+pub use repair::fix_names;
 pub use retain::Retained;
 
 /// What code in files without `#!` is called.
@@ -79,6 +80,8 @@ pub struct Plan {
     pub changed: Vec<Changed>,
     /// Where the content of a path comes from, where that is not the same path of the tree.
     pub origins: BTreeMap<TreePath, Origin>,
+    /// The bytes of a content that are written over on its way into the layers.
+    pub patches: BTreeMap<TreePath, Vec<Patch>>,
 }
 
 /// A file that is brought in.
@@ -107,6 +110,17 @@ pub struct Changed {
     pub before: Bytes,
     /// Its length in the layers.
     pub after: Bytes,
+    /// What was done, if its name does not say it all.
+    pub reason: Option<Reason>,
+}
+
+/// What was done to a file, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// What is different now: follows upon the path.
+    pub what: String,
+    /// Why it has to be.
+    pub why: String,
 }
 
 /// Where the content of a path comes from.
@@ -135,12 +149,34 @@ impl fmt::Display for Origin {
 pub struct Options {
     /// What to do with symbolic links.
     pub symlinks: Symlinks,
-    /// Whether to repair what does not work on Lambda as it is.
-    pub repair: bool,
+    /// What to repair of what does not work on Lambda as it is.
+    pub fixes: Fixes,
     /// Whether to add a bootstrap.
     pub bootstrap: Option<AddBootstrap>,
     /// Whether files with the same content become links; links that are followed stay copies.
     pub dedupe: bool,
+}
+
+/// Which repairs are made, by the names that the manifest has for them ([`fix_names`]).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Fixes {
+    /// None.
+    #[default]
+    None,
+    /// All but these.
+    AllBut(BTreeSet<String>),
+}
+
+impl Fixes {
+    /// All that there are.
+    pub fn all() -> Self {
+        Self::AllBut(BTreeSet::new())
+    }
+
+    /// Whether a repair is made.
+    pub fn has(&self, name: &str) -> bool {
+        matches!(self, Self::AllBut(without) if !without.contains(name))
+    }
 }
 
 /// A bootstrap that is to be added.
@@ -213,7 +249,7 @@ impl<'a> Context<'a> {
 }
 
 /// Groups the paths of a tree that have the same content, of the files that the second argument accepts.
-pub type Copies<'a> = dyn Fn(&Tree, &dyn Fn(&TreePath, &File) -> bool) -> Vec<Vec<TreePath>> + 'a;
+pub type Copies<'a> = dyn Fn(&Tree, &dyn Fn(&TreePath, &File) -> bool) -> Vec<Vec<TreePath>> + Sync + 'a;
 
 /// Decides what becomes of a tree.
 pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Plan, PlanError> {
@@ -229,7 +265,7 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
     let retention = retain(tree, context.rules, &matches, &uses);
     let kept = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
     let imported = import(&kept, context.runtime, context.libraries);
-    let repaired = repair(&imported.layout, context.runtime, options)?;
+    let repaired = repair(&imported, context, options)?;
     let shared = dedupe(&repaired, &imported.graph, context, options);
     let (layout, graph) = shared.unwrap_or((repaired, imported.graph));
     let removed = retention.without(&kept.tree);
@@ -244,6 +280,7 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
         added: layout.added,
         changed: layout.changed,
         origins: layout.origins,
+        patches: layout.patches,
         dropped: removed,
         retained: retention.retained,
         graph,

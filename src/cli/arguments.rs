@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 
 use crate::runtime::Arch;
@@ -94,6 +95,14 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// The value of --no-fix for all repairs.
+pub(super) const ALL_FIXES: &str = "all";
+
+fn fix_parser() -> PossibleValuesParser {
+    let names = crate::plan::fix_names();
+    PossibleValuesParser::new(names.into_iter().chain([ALL_FIXES]))
+}
+
 /// The options that select what is removed from a tree and what is added to it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pruning and imports")]
@@ -108,7 +117,16 @@ pub(super) struct PlanOptions {
     /// Do not add libraries from this machine
     #[arg(long)]
     pub(super) no_import: bool,
-    /// Leave R unchanged if it runs a `which` that the runtime does not have
-    #[arg(long)]
-    pub(super) no_fix: bool,
+    /// Leave what does not work on Lambda as it is; with names, only the kinds of repairs that layers.json has by these
+    /// names
+    #[arg(
+        long,
+        value_name = "ID,...",
+        num_args = 0..=1,
+        require_equals = true,
+        value_delimiter = ',',
+        default_missing_value = ALL_FIXES,
+        value_parser = fix_parser()
+    )]
+    pub(super) no_fix: Vec<String>,
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
 use crate::host::{HostDirectories, Libraries, NoLibraries};
-use crate::plan::{self, Plan, PlanError};
+use crate::plan::{self, Fixes, Plan, PlanError};
 use crate::report::{self, RenderOptions};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
@@ -15,7 +15,7 @@ use crate::runtime::{self, Arch, Runtime};
 use crate::scan::{copies, opener};
 use crate::tree::Tree;
 
-use super::arguments::{ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions};
+use super::arguments::{ALL_FIXES, ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions};
 use super::output::{Failure, complain};
 use super::progress;
 
@@ -143,6 +143,14 @@ impl PlanOptions {
         HostDirectories::new(&self.library_dir)
     }
 
+    fn fixes(&self) -> Fixes {
+        if self.no_fix.iter().any(|name| name == ALL_FIXES) {
+            Fixes::None
+        } else {
+            Fixes::AllBut(self.no_fix.iter().cloned().collect())
+        }
+    }
+
     /// The plan for a tree, with what is added and repaired.
     pub(super) fn plan(
         &self,
@@ -155,7 +163,7 @@ impl PlanOptions {
         let host = self.host();
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
         let options = plan::Options {
-            repair: !self.no_fix,
+            fixes: self.fixes(),
             ..options
         };
         selected.plan_with(directory, Root { tree, runtime }, libraries, &options)

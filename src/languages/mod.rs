@@ -93,6 +93,11 @@ pub trait Language: Sync {
         None
     }
 
+    /// The names that the manifest has for these repairs.
+    fn fix_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// How handlers in this language are started on a runtime without a language; `None` if this program has nothing for
     /// that. `asked` is the directory of the interpreter, if the user names it.
     fn bootstrap(&self, _tree: &Tree, _asked: Option<&str>) -> Option<Result<Bootstrap, NoInterpreter>> {
@@ -297,6 +302,12 @@ pub fn anchors() -> impl Iterator<Item = &'static LanguageAnchor> {
 /// What packing can do for a tree on a runtime, by all built-in languages.
 pub fn repairs(root: Root<'_>) -> Vec<Repair> {
     BUILT_IN.iter().flat_map(|language| language.repairs(root)).collect()
+}
+
+/// The names of these repairs.
+pub fn fix_names() -> impl Iterator<Item = &'static str> {
+    let names = BUILT_IN.iter().flat_map(|language| language.fix_names());
+    names.copied()
 }
 
 impl fmt::Debug for dyn Language {

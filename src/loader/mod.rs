@@ -15,4 +15,4 @@ pub use crate::languages::started::BOOTSTRAP;
 pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph, graph_of};
 pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};
 pub use shadowed::{ShadowedLibrary, openers_of_shadowed, shadowed_libraries};
-pub use versions::{Grade, VersionProblem, version_problems};
+pub use versions::{Grade, VersionProblem, has_version, version_problems};

@@ -1,7 +1,7 @@
 //! Symbol versions: whether each library that the loader takes defines what the object asks of it (glibc
 //! `elf/dl-version.c`).
 
-use super::graph::Graph;
+use super::graph::{Graph, Need};
 use super::search::{Resolution, Resolved};
 use crate::root::{Location, Root};
 use crate::tree::TreePath;
@@ -67,6 +67,15 @@ pub fn version_problems(root: Root<'_>, graph: &Graph) -> Vec<VersionProblem> {
     }
     problems.sort();
     problems
+}
+
+/// Whether the library that an object gets for a name has a version. What is not known to be missing is there.
+pub fn has_version(root: Root<'_>, needs: &[Need], library: &str, version: &str) -> bool {
+    let found = needs.iter().find_map(|need| match &need.resolution {
+        Resolution::Found(found) if need.soname == library => Some(found),
+        _ => None,
+    });
+    found.is_none_or(|found| judge(root, found, version).is_none())
 }
 
 fn judge(root: Root<'_>, found: &Resolved, version: &str) -> Option<(Grade, Option<String>)> {

@@ -222,6 +222,12 @@ pub struct ChangedFile {
     pub before_bytes: Bytes,
     /// Its length in the layers.
     pub after_bytes: Bytes,
+    /// What is different now, if that which changed it does not say it all.
+    #[serde(default)]
+    pub what: Option<String>,
+    /// Why it has to be.
+    #[serde(default)]
+    pub why: Option<String>,
 }
 
 /// A file that was compressed once more.

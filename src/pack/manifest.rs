@@ -67,6 +67,8 @@ fn changed(plan: &Plan, ready: &[Ready]) -> Vec<ChangedFile> {
         by: changed.by.to_owned(),
         before_bytes: changed.before,
         after_bytes: changed.after,
+        what: changed.reason.as_ref().map(|reason| reason.what.clone()),
+        why: changed.reason.as_ref().map(|reason| reason.why.clone()),
     });
     let stripped = ready.iter().filter_map(|ready| match ready.change {
         Change::Stripped { before } => Some(ChangedFile {
@@ -74,6 +76,8 @@ fn changed(plan: &Plan, ready: &[Ready]) -> Vec<ChangedFile> {
             by: "strip".to_owned(),
             before_bytes: before,
             after_bytes: Bytes(u64::from(ready.entry.uncompressed)),
+            what: None,
+            why: None,
         }),
         _ => None,
     });

@@ -191,8 +191,9 @@ impl Preparation<'_> {
             Some(Origin::Host(path)) => path.clone(),
             Some(Origin::Generated(bytes)) => return Ok(bytes.to_vec()),
         };
-        let content = fs_err::read(&disk)?;
-        if content.len() as u64 != file.bytes.0 {
+        let mut content = fs_err::read(&disk)?;
+        let mut patches = self.plan.patches.get(path).into_iter().flatten();
+        if content.len() as u64 != file.bytes.0 || !patches.all(|patch| patch.apply(&mut content)) {
             return Err(PackError::Changed(disk));
         }
         Ok(content)

@@ -57,7 +57,9 @@ pub(super) fn dedupe(
     if !options.dedupe || options.symlinks == Symlinks::Follow {
         return None;
     }
-    let may_be_shared = |path: &TreePath, file: &File| may_be_shared(path, file) && !layout.origins.contains_key(path);
+    let may_be_shared = |path: &TreePath, file: &File| {
+        may_be_shared(path, file) && !layout.origins.contains_key(path) && !layout.patches.contains_key(path)
+    };
     let copies = (context.copies)(&layout.tree, &may_be_shared);
     let mut links = links(&layout.tree, &Components::of(&layout.tree), &copies);
     if links.is_empty() {
@@ -83,6 +85,7 @@ pub(super) fn dedupe(
         by: "dedupe",
         before: layout.tree.file(path).map_or(Bytes(0), |file| file.bytes),
         after: Bytes(target.file_name().len() as u64),
+        reason: None,
     }));
     shared.changed.sort_by(|a, b| a.path.cmp(&b.path));
     Some((shared, after))

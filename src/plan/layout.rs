@@ -1,15 +1,17 @@
 //! What goes into the layers, while a plan is being made.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 
 use super::links::follow_links;
 use super::retain::Retention;
-use super::{Added, Changed, Origin, PlanError, Symlinks};
+use super::{Added, Changed, Context, Origin, PlanError, Reason, Symlinks};
+use crate::elf::{Object, Patch};
 use crate::languages::inspector;
 use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::size::Bytes;
-use crate::tree::{Entry, GeneratedFile, Tree, TreePath};
+use crate::tree::{Content, Entry, File, GeneratedFile, Tree, TreePath};
 
 /// The tree that is packed, with where it differs from the one that was scanned.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,20 @@ pub(super) struct Layout {
     pub(super) changed: Vec<Changed>,
     /// Where a content comes from, if that is not the same path of the scanned tree.
     pub(super) origins: BTreeMap<TreePath, Origin>,
+    /// Which bytes of a content are written over.
+    pub(super) patches: BTreeMap<TreePath, Vec<Patch>>,
+}
+
+/// An object of which a few bytes are to be written over.
+pub(super) struct Altered {
+    /// Its path.
+    pub(super) path: TreePath,
+    /// What the loader reads of it then.
+    pub(super) object: Object,
+    /// The bytes.
+    pub(super) patches: Vec<Patch>,
+    /// What is done, and why.
+    pub(super) reason: Reason,
 }
 
 impl Layout {
@@ -64,6 +80,47 @@ impl Layout {
         self.add(file.entry(inspector()), added);
     }
 
+    /// The content of a file as it is packed; `None` if it cannot be read.
+    pub(super) fn content(&self, path: &TreePath, context: &Context<'_>) -> Option<Vec<u8>> {
+        let of_tree = |path: &TreePath| {
+            let mut content = Vec::new();
+            (context.contents)(path)?.read_to_end(&mut content).ok()?;
+            Some(content)
+        };
+        let mut content = match self.origins.get(path) {
+            None => of_tree(path)?,
+            Some(Origin::Tree(other)) => of_tree(other)?,
+            Some(Origin::Host(file)) => context.libraries.read(file)?,
+            Some(Origin::Generated(bytes)) => bytes.to_vec(),
+        };
+        let mut patches = self.patches.get(path).into_iter().flatten();
+        patches.all(|patch| patch.apply(&mut content)).then_some(content)
+    }
+
+    /// Writes over bytes of an object; `by` is what the manifest says of who changed it.
+    pub(super) fn alter(&mut self, altered: Altered, by: &'static str) {
+        let Altered {
+            path,
+            object,
+            patches,
+            reason,
+        } = altered;
+        let Some(file) = self.tree.file(&path) else { return };
+        let (bytes, mode) = (file.bytes, file.mode);
+        let content = Content::Object(Box::new(object));
+        self.tree
+            .insert(path.clone(), Entry::File(File { bytes, mode, content }));
+        self.patches.entry(path.clone()).or_default().extend(patches);
+        self.changed.push(Changed {
+            path,
+            by,
+            before: bytes,
+            after: bytes,
+            reason: Some(reason),
+        });
+        self.changed.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
     /// Puts another text into a file that is kept; `by` is what the manifest says of who changed it.
     pub(super) fn change(&mut self, path: &TreePath, by: &'static str, text: &str) {
         let Some(file) = self.tree.file(path) else { return };
@@ -81,6 +138,7 @@ impl Layout {
             by,
             before,
             after: Bytes(text.len() as u64),
+            reason: None,
         });
         self.changed.sort_by(|a, b| a.path.cmp(&b.path));
     }

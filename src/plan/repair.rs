@@ -1,27 +1,43 @@
 //! What a plan does about what does not work on Lambda as it is, and the bootstrap that it adds.
 
-use super::{Layout, Options, PlanError};
+mod versions;
+
+use super::import::Imported;
+use super::{Context, Layout, Options, PlanError};
 use crate::bootstrap;
 use crate::languages;
 use crate::root::Root;
-use crate::runtime::Runtime;
 
-/// The layout with what the options ask for. What languages can do nothing about is left as it is, for `check` to report.
-pub(super) fn repair(layout: &Layout, runtime: &Runtime, options: &Options) -> Result<Layout, PlanError> {
-    let mut repaired = layout.clone();
-    if options.repair {
-        let root = Root {
-            tree: &layout.tree,
-            runtime,
-        };
-        for repair in languages::repairs(root) {
-            for file in &repair.added {
-                if !repaired.tree.contains(&file.path) {
-                    repaired.add_generated(file, vec![repair.needed_by.clone()]);
-                }
-            }
-            repaired.change(&repair.path, repair.by, &repair.text);
+use versions::{SYMBOL_VERSIONS, lower_versions};
+
+/// The names of all repairs, as the manifest has them, sorted.
+pub fn fix_names() -> Vec<&'static str> {
+    let mut names = vec![SYMBOL_VERSIONS];
+    names.extend(languages::fix_names());
+    names.sort_unstable();
+    names
+}
+
+/// The layout with what the options ask for. What nothing can be done about is left as it is, for `check` to report.
+pub(super) fn repair(imported: &Imported, context: &Context<'_>, options: &Options) -> Result<Layout, PlanError> {
+    let mut repaired = imported.layout.clone();
+    let root = Root {
+        tree: &imported.layout.tree,
+        runtime: context.runtime,
+    };
+    for repair in languages::repairs(root) {
+        if !options.fixes.has(repair.by) {
+            continue;
         }
+        for file in &repair.added {
+            if !repaired.tree.contains(&file.path) {
+                repaired.add_generated(file, vec![repair.needed_by.clone()]);
+            }
+        }
+        repaired.change(&repair.path, repair.by, &repair.text);
+    }
+    if options.fixes.has(SYMBOL_VERSIONS) {
+        lower_versions(&mut repaired, &imported.graph, context);
     }
     if let Some(wanted) = &options.bootstrap {
         for file in bootstrap::missing_files(&repaired.tree, wanted.home.as_deref())? {

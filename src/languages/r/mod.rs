@@ -134,6 +134,10 @@ impl Language for R {
         (!homes(tree).is_empty()).then_some("`lambdar-prune pack --with-bootstrap` adds one for R")
     }
 
+    fn fix_names(&self) -> &'static [&'static str] {
+        &[which::R_WHICH]
+    }
+
     fn bootstrap(&self, tree: &Tree, asked: Option<&str>) -> Option<Result<Bootstrap, NoInterpreter>> {
         Some(bootstrap::bootstrap(tree, asked))
     }

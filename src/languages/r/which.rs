@@ -9,7 +9,7 @@ use crate::root::{Location, Root};
 use crate::tree::{GeneratedFile, Mode, TreePath};
 
 /// The name under which the manifest has what is changed.
-const R_WHICH: &str = "r-which";
+pub(super) const R_WHICH: &str = "r-which";
 
 /// Where the stand-in lies: `/opt/bin` is on every runtime's `PATH`, so that scripts find it, too.
 const STAND_IN: &str = "bin/which";
