@@ -7,7 +7,7 @@ mod programs;
 mod read;
 mod start;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -15,9 +15,10 @@ use serde::Serialize;
 pub use programs::program_findings;
 pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 
+use crate::elf::{OlderSymbols, outlook};
 use crate::finding::{Code, Finding};
 use crate::limits;
-use crate::loader::{Grade, Graph, graph, version_problems};
+use crate::loader::{Grade, Graph, VersionProblem, graph, has_version, version_problems};
 use crate::manifest::{MANIFEST_NAME, Manifest, UploadRoute};
 use crate::progress::{Interrupted, Progress};
 use crate::root::{Location, Root, Unresolved, link_target};
@@ -573,7 +574,43 @@ pub fn loader_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
     findings
 }
 
+/// What can be done about a version that is not there: whether pack does it, or what stands in its way.
+fn version_cure(root: Root<'_>, graph: &Graph, symbols: &OlderSymbols, problem: &VersionProblem) -> String {
+    const SHOWN: usize = 3;
+    let rebuild = "build it on a system no newer than the runtime";
+    let (Some(object), Some(needs)) = (root.tree.object(&problem.object), graph.needs.get(&problem.object)) else {
+        return rebuild.to_owned();
+    };
+    let shown = |names: Vec<String>| {
+        let more = names.len().saturating_sub(SHOWN);
+        let mut text = names.into_iter().take(SHOWN).collect::<Vec<_>>().join("; ");
+        if more > 0 {
+            text += &format!("; {more} more");
+        }
+        escaped(text.as_bytes())
+    };
+    match outlook(object, symbols, &|library, version| {
+        has_version(root, needs, library, version)
+    }) {
+        Ok(older) => {
+            let names = older
+                .iter()
+                .map(|(_, older)| format!("{}@{}", older.symbol, older.version));
+            let names: BTreeSet<String> = names.collect();
+            format!(
+                "`lambdar-prune pack` repairs it: it lets it ask for {}",
+                shown(names.into_iter().collect())
+            )
+        }
+        Err(blocked) => {
+            let reasons = blocked.iter().map(ToString::to_string).collect();
+            format!("{rebuild}; there is no repair for {}", shown(reasons))
+        }
+    }
+}
+
 fn version_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
+    let older = OlderSymbols::built_in(root.runtime.arch);
     version_problems(root, graph)
         .into_iter()
         .map(|problem| {
@@ -599,6 +636,7 @@ fn version_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
                     ("found", &escaped(problem.found.as_bytes())),
                     ("defines", &defines),
                     ("symbols", &symbols),
+                    ("cure", &version_cure(root, graph, &older, &problem)),
                 ],
             )
             .at(shown(&problem.object))

@@ -26,12 +26,14 @@ mod data;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::Range;
 
 use memchr::memmem;
 use object::elf;
 
 use super::image::ElfError;
+use super::object::Object;
 use super::tables::{Need, Symbol, Tables, VER_NDX_GLOBAL, VERSYM_HIDDEN, Version};
 
 pub use data::{Older, OlderSymbols};
@@ -91,11 +93,21 @@ pub enum LowerError {
 }
 
 fn blocked_text(blocked: &[Blocked]) -> String {
-    let text = |blocked: &Blocked| match blocked.symbol.as_str() {
-        "" => format!("{}: {}", blocked.version, blocked.reason),
-        symbol => format!("{symbol}@{}: {}", blocked.version, blocked.reason),
-    };
-    blocked.iter().map(text).collect::<Vec<_>>().join("; ")
+    blocked.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            symbol,
+            version,
+            reason,
+        } = self;
+        match symbol.as_str() {
+            "" => write!(f, "{version}: {reason}"),
+            symbol => write!(f, "{symbol}@{version}: {reason}"),
+        }
+    }
 }
 
 /// Lets an object ask for older versions wherever `is_there` says that a library does not have the version asked of it.
@@ -136,6 +148,37 @@ pub fn lower(
         bytes: edit.bytes,
         rebound: changes.into_iter().map(rebound).collect(),
     })
+}
+
+/// Result of [`outlook`]: the symbols that would be bound otherwise, each with its older function, or what stands in the way.
+pub type Outlook = Result<Vec<(String, Older)>, Vec<Blocked>>;
+
+/// What [`lower`] would do for an object of which only the names are known. It may refuse more than this says: whether there
+/// is room for a name is only seen in the file.
+pub fn outlook(object: &Object, symbols: &OlderSymbols, is_there: &dyn Fn(&str, &str) -> bool) -> Outlook {
+    let (mut rebound, mut blocked) = (Vec::new(), Vec::new());
+    for need in &object.version_needs {
+        if need.weak || is_there(&need.library, &need.version) {
+            continue;
+        }
+        let block = |symbol: &str, reason: String| Blocked {
+            symbol: symbol.to_owned(),
+            version: need.version.clone(),
+            reason,
+        };
+        for symbol in &need.symbols {
+            match symbols.older(&need.library, &need.version, symbol) {
+                Ok(older) if is_there(&need.library, &older.version) => rebound.push((symbol.clone(), older.clone())),
+                Ok(older) => blocked.push(block(symbol, format!("{} is too new as well", older.version))),
+                Err(reason) => blocked.push(block(symbol, reason)),
+            }
+        }
+        if need.symbols.is_empty() {
+            let reason = symbols.refusal_of_version(&need.version);
+            blocked.extend(reason.map(|reason| block("", reason)));
+        }
+    }
+    if blocked.is_empty() { Ok(rebound) } else { Err(blocked) }
 }
 
 /// What is to become of one symbol.

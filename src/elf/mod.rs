@@ -12,7 +12,7 @@ mod tables;
 mod versions;
 
 pub use image::ElfError;
-pub use lower::{Blocked, LowerError, Lowered, Older, OlderSymbols, Rebound, lower};
+pub use lower::{Blocked, LowerError, Lowered, Older, OlderSymbols, Outlook, Rebound, lower, outlook};
 pub use notes::{DlopenNote, Priority};
 pub use object::{Class, Kind, MAGIC, Machine, Object, is_core, parse};
 pub use patch::Patch;

@@ -25,6 +25,7 @@ mod pack;
 mod prune;
 mod publish;
 mod repack;
+mod repair;
 mod robust;
 mod rules;
 mod schemas;
