@@ -223,10 +223,8 @@ pub struct ChangedFile {
     /// Its length in the layers.
     pub after_bytes: Bytes,
     /// What is different now, if that which changed it does not say it all.
-    #[serde(default)]
     pub what: Option<String>,
     /// Why it has to be.
-    #[serde(default)]
     pub why: Option<String>,
 }
 

@@ -83,18 +83,18 @@ impl Layout {
     /// The content of a file as it is packed; `None` if it cannot be read.
     pub(super) fn content(&self, path: &TreePath, context: &Context<'_>) -> Option<Vec<u8>> {
         let of_tree = |path: &TreePath| {
-            let mut content = Vec::new();
-            (context.contents)(path)?.read_to_end(&mut content).ok()?;
-            Some(content)
+            let mut bytes = Vec::new();
+            (context.contents)(path)?.read_to_end(&mut bytes).ok()?;
+            Some(bytes)
         };
-        let mut content = match self.origins.get(path) {
+        let mut bytes = match self.origins.get(path) {
             None => of_tree(path)?,
             Some(Origin::Tree(other)) => of_tree(other)?,
             Some(Origin::Host(file)) => context.libraries.read(file)?,
-            Some(Origin::Generated(bytes)) => bytes.to_vec(),
+            Some(Origin::Generated(generated)) => generated.to_vec(),
         };
         let mut patches = self.patches.get(path).into_iter().flatten();
-        patches.all(|patch| patch.apply(&mut content)).then_some(content)
+        patches.all(|patch| patch.apply(&mut bytes)).then_some(bytes)
     }
 
     /// Writes over bytes of an object; `by` is what the manifest says of who changed it.
