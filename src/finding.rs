@@ -81,6 +81,8 @@ pub enum Code {
     NoVersionInformation,
     MissingDlopenLibrary,
     MissingOptionalLibrary,
+    CompanionMissing,
+    VariableToSet,
     MissingInterpreter,
     ScriptCannotRun,
     MissingCommand,

@@ -1,16 +1,21 @@
 //! Libraries of the machine that builds: where a library comes from that neither the tree nor the runtime has.
 
+mod data;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use globset::Glob;
 
+use crate::companions::Place;
 use crate::elf::{self, Kind, Object};
 use crate::runtime::Arch;
 use crate::size::Bytes;
 
 /// Where the loader of this machine looks by default, on Debian and on Fedora's kin (ld.so(8)).
 const DEFAULT_DIRECTORIES: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
+
+pub use data::DataFile;
 
 /// How deep `include` lines of ld.so.conf may nest.
 const MAX_INCLUDES: usize = 8;
@@ -33,6 +38,9 @@ pub trait Libraries: Sync {
 
     /// The contents of a file that was found; `None` if it cannot be read any more.
     fn read(&self, path: &Path) -> Option<Vec<u8>>;
+
+    /// What lies at a place next to a library that was found, sorted; empty if nothing does.
+    fn data(&self, library: &Path, place: Place<'_>) -> Vec<DataFile>;
 }
 
 /// No library at all.
@@ -46,6 +54,10 @@ impl Libraries for NoLibraries {
 
     fn read(&self, _: &Path) -> Option<Vec<u8>> {
         None
+    }
+
+    fn data(&self, _: &Path, _: Place<'_>) -> Vec<DataFile> {
+        Vec::new()
     }
 }
 
@@ -88,6 +100,10 @@ impl Libraries for HostDirectories {
 
     fn read(&self, path: &Path) -> Option<Vec<u8>> {
         fs_err::read(path).ok()
+    }
+
+    fn data(&self, library: &Path, place: Place<'_>) -> Vec<DataFile> {
+        data::files(library, place)
     }
 }
 

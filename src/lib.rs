@@ -42,6 +42,7 @@ pub mod tree;
 pub mod cli;
 
 mod bootstrap;
+mod companions;
 mod config;
 mod diff;
 mod gate;

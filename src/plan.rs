@@ -80,6 +80,8 @@ pub struct Plan {
     pub changed: Vec<Changed>,
     /// Where the content of a path comes from, where that is not the same path of the tree.
     pub origins: BTreeMap<TreePath, Origin>,
+    /// What is left to do for what was added.
+    pub findings: Vec<Finding>,
     /// The bytes of a content that are written over on its way into the layers.
     pub patches: BTreeMap<TreePath, Vec<Patch>>,
 }
@@ -264,7 +266,7 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
     let uses = find_uses(tree, context, &matches);
     let retention = retain(tree, context.rules, &matches, &uses);
     let kept = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
-    let imported = import(&kept, context.runtime, context.libraries);
+    let imported = import(&kept, context, &options.fixes);
     let repaired = repair(&imported, context, options)?;
     let shared = dedupe(&repaired, &imported.graph, context, options);
     let (layout, graph) = shared.unwrap_or((repaired, imported.graph));
@@ -281,6 +283,7 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
         changed: layout.changed,
         origins: layout.origins,
         patches: layout.patches,
+        findings: layout.findings,
         dropped: removed,
         retained: retention.retained,
         graph,

@@ -15,6 +15,7 @@ use serde::Serialize;
 pub use programs::program_findings;
 pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 
+use crate::companions::{Lonely, lonely_libraries};
 use crate::elf::{OlderSymbols, outlook};
 use crate::finding::{Code, Finding};
 use crate::limits;
@@ -571,7 +572,26 @@ pub fn loader_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
     let mut findings = missing_libraries(graph, root.runtime);
     findings.extend(version_findings(root, graph));
     findings.extend(program_findings(root));
+    findings.extend(companion_findings(root, graph));
     findings
+}
+
+/// Libraries that open files which are not there.
+fn companion_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
+    let lonely = lonely_libraries(root, graph).into_iter();
+    lonely
+        .filter(|lonely| !lonely.companion.is_optional())
+        .map(|Lonely { library, companion, .. }| {
+            let variables: Vec<&str> = companion.variables.keys().map(String::as_str).collect();
+            let words = [
+                ("what", companion.name.as_str()),
+                ("marker", companion.marker()),
+                ("variables", &variables.join(" or ")),
+                ("package", &companion.package),
+            ];
+            Finding::new(Code::CompanionMissing, &words).at(shown(library))
+        })
+        .collect()
 }
 
 /// What can be done about a version that is not there: whether pack does it, or what stands in its way.

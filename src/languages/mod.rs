@@ -93,6 +93,12 @@ pub trait Language: Sync {
         None
     }
 
+    /// Files from which interpreters in the tree read variables of their environment when they start, whether they are
+    /// there or not.
+    fn variable_files(&self, _tree: &Tree) -> Vec<VariableFile> {
+        Vec::new()
+    }
+
     /// The names that the manifest has for these repairs.
     fn fix_names(&self) -> &'static [&'static str] {
         &[]
@@ -269,6 +275,15 @@ pub struct Repair {
     pub finding: Finding,
 }
 
+/// A file from which an interpreter reads variables of its environment.
+#[derive(Debug, Clone)]
+pub struct VariableFile {
+    /// Its path.
+    pub path: TreePath,
+    /// The line that sets a variable to a value, unless it is set.
+    pub line: fn(&str, &str) -> String,
+}
+
 /// Files that make a runtime of an interpreter in the tree.
 #[derive(Debug, Clone)]
 pub struct Bootstrap {
@@ -302,6 +317,12 @@ pub fn anchors() -> impl Iterator<Item = &'static LanguageAnchor> {
 /// What packing can do for a tree on a runtime, by all built-in languages.
 pub fn repairs(root: Root<'_>) -> Vec<Repair> {
     BUILT_IN.iter().flat_map(|language| language.repairs(root)).collect()
+}
+
+/// Where interpreters of all built-in languages read variables of their environment.
+pub fn variable_files(tree: &Tree) -> Vec<VariableFile> {
+    let files = BUILT_IN.iter().flat_map(|language| language.variable_files(tree));
+    files.collect()
 }
 
 /// The names of these repairs.

@@ -60,6 +60,16 @@ impl<'a> Processes<'a> {
         }
     }
 
+    /// Whether the bootstrap or an interpreter sets a variable for its processes.
+    pub fn sets(&self, variable: &str) -> bool {
+        let has = |environment: &Environment| environment.contains_key(variable);
+        has(&self.environment)
+            || self
+                .interpreters
+                .iter()
+                .any(|interpreter| has(&interpreter.environment(self.root.tree, &self.environment)))
+    }
+
     /// The tree and the runtime.
     pub fn root(&self) -> Root<'a> {
         self.root

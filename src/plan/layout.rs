@@ -6,7 +6,8 @@ use std::io::Read as _;
 use super::links::follow_links;
 use super::retain::Retention;
 use super::{Added, Changed, Context, Origin, PlanError, Reason, Symlinks};
-use crate::elf::{Object, Patch};
+use crate::elf::Patch;
+use crate::finding::Finding;
 use crate::languages::inspector;
 use crate::root::Root;
 use crate::runtime::Runtime;
@@ -24,6 +25,8 @@ pub(super) struct Layout {
     pub(super) changed: Vec<Changed>,
     /// Where a content comes from, if that is not the same path of the scanned tree.
     pub(super) origins: BTreeMap<TreePath, Origin>,
+    /// What is left to do for what was added.
+    pub(super) findings: Vec<Finding>,
     /// Which bytes of a content are written over.
     pub(super) patches: BTreeMap<TreePath, Vec<Patch>>,
 }
@@ -32,8 +35,8 @@ pub(super) struct Layout {
 pub(super) struct Altered {
     /// Its path.
     pub(super) path: TreePath,
-    /// What the loader reads of it then.
-    pub(super) object: Object,
+    /// What it is then.
+    pub(super) content: Content,
     /// The bytes.
     pub(super) patches: Vec<Patch>,
     /// What is done, and why.
@@ -101,13 +104,12 @@ impl Layout {
     pub(super) fn alter(&mut self, altered: Altered, by: &'static str) {
         let Altered {
             path,
-            object,
+            content,
             patches,
             reason,
         } = altered;
         let Some(file) = self.tree.file(&path) else { return };
         let (bytes, mode) = (file.bytes, file.mode);
-        let content = Content::Object(Box::new(object));
         self.tree
             .insert(path.clone(), Entry::File(File { bytes, mode, content }));
         self.patches.entry(path.clone()).or_default().extend(patches);

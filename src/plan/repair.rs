@@ -1,18 +1,20 @@
 //! What a plan does about what does not work on Lambda as it is, and the bootstrap that it adds.
 
+mod variables;
 mod versions;
 
-use super::import::Imported;
+use super::import::{COMPANIONS, Imported};
 use super::{Context, Layout, Options, PlanError};
 use crate::bootstrap;
 use crate::languages;
 use crate::root::Root;
 
+use variables::set_variables;
 use versions::{SYMBOL_VERSIONS, lower_versions};
 
 /// The names of all repairs, as the manifest has them, sorted.
 pub fn fix_names() -> Vec<&'static str> {
-    let mut names = vec![SYMBOL_VERSIONS];
+    let mut names = vec![COMPANIONS, SYMBOL_VERSIONS];
     names.extend(languages::fix_names());
     names.sort_unstable();
     names
@@ -39,6 +41,7 @@ pub(super) fn repair(imported: &Imported, context: &Context<'_>, options: &Optio
     if options.fixes.has(SYMBOL_VERSIONS) {
         lower_versions(&mut repaired, &imported.graph, context);
     }
+    set_variables(&mut repaired, &imported.variables, context.runtime);
     if let Some(wanted) = &options.bootstrap {
         for file in bootstrap::missing_files(&repaired.tree, wanted.home.as_deref())? {
             repaired.add_generated(&file, Vec::new());

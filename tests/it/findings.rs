@@ -353,6 +353,36 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             }
             Case::trees(s)
         }
+        Code::CompanionMissing => {
+            for tree in ["bad", "good"] {
+                let name = format!("{tree}/lib/libproj.so.9");
+                library(s, &name, "libproj.so.9", "int proj(void) { return 0; }\n", &[])?;
+            }
+            s.file("good/share/proj/proj.db", "database");
+            Case::trees(s)
+        }
+        Code::VariableToSet => {
+            let proj = "machine/usr/lib/libproj.so.9";
+            library(s, proj, "libproj.so.9", "int proj(void) { return 0; }\n", &[])?;
+            s.file("machine/usr/share/proj/proj.db", "database");
+            let link = s.path(proj);
+            for tree in ["bad", "good"] {
+                let source = "int proj(void);\nint user(void) { return proj(); }\n";
+                let name = format!("{tree}/lib/libuser.so");
+                library(s, &name, "libuser.so", source, &[link.to_str().unwrap()])?;
+            }
+            let bootstrap = "#!/bin/sh\nexport PROJ_DATA=/opt/share/proj\nexport PROJ_LIB=/opt/share/proj\n";
+            s.file("good/bootstrap", bootstrap);
+            let arguments = |tree: &str| {
+                let all = ["analyze", tree, "--library-dir", "machine/usr/lib"];
+                all.map(ToOwned::to_owned).to_vec()
+            };
+            Case {
+                sandbox: s,
+                bad: arguments("bad"),
+                good: arguments("good"),
+            }
+        }
         Code::MissingDlopenLibrary | Code::MissingOptionalLibrary => {
             let priority = if code == Code::MissingDlopenLibrary {
                 "required"

@@ -129,3 +129,77 @@ fn prune_repairs_nothing() {
     sandbox.run(["prune", "opt", "--apply"]).expect_status(0);
     assert_eq!(sandbox.contents("opt/lib"), before);
 }
+
+/// The sandbox with a library of a machine that is called `soname`, and a program in the tree that needs it.
+fn needs(soname: &str) -> Sandbox {
+    let renamed = |file: &str| {
+        // As long as the name that stands there.
+        let content = fs_err::read(testdata(file)).unwrap();
+        let (from, to) = ("libfar.so.1\0".as_bytes(), format!("{soname}\0"));
+        assert_eq!(from.len(), to.len());
+        let mut content = content;
+        let places: Vec<usize> = (0..content.len() - from.len())
+            .filter(|at| content[*at..].starts_with(from))
+            .collect();
+        for at in places {
+            content[at..at + from.len()].copy_from_slice(to.as_bytes());
+        }
+        content
+    };
+    let sandbox = Sandbox::new();
+    sandbox
+        .file("opt/lib/libchain.so.1", renamed("opt/lib/libchain.so.1"))
+        .file(&format!("machine/usr/lib/{soname}"), renamed("host/libfar.so.1.0"))
+        .file(
+            "machine/usr/lib/libfarther.so.1",
+            fs_err::read(testdata("host/libfarther.so.1")).unwrap(),
+        );
+    sandbox
+}
+
+fn has_finding(document: &Value, code: &str) -> bool {
+    document["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|finding| finding["code"] == code)
+}
+
+#[test]
+fn what_a_library_opens_by_path_comes_with_it() {
+    let sandbox = needs("libproj.so.");
+    let arguments = ["pack", "opt", "--library-dir", "machine/usr/lib", "--format", "json"];
+    // It lies nowhere on this machine.
+    let packed = sandbox.run(arguments).expect_status(0).json();
+    assert!(has_finding(&packed, "companion-missing"), "{packed}");
+    // It lies next to the library: it comes in, and what is left is to say where.
+    sandbox.file("machine/usr/share/proj/proj.db", "database");
+    sandbox.file("machine/usr/share/other/other.db", "database");
+    let packed = sandbox.run(arguments).expect_status(0).json();
+    let added: Vec<&str> = packed["added"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|added| added["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(added, ["lib/libfarther.so.1", "lib/libproj.so.", "share/proj/proj.db"]);
+    assert!(has_finding(&packed, "variable-to-set") && !has_finding(&packed, "companion-missing"));
+    let checked = sandbox.run(["check", "--format", "json"]).expect_status(0).json();
+    assert!(!has_finding(&checked, "companion-missing"));
+    let without = [arguments.as_slice(), &["--no-fix=companions"]].concat();
+    let packed = sandbox.run(without).expect_status(0).json();
+    assert!(has_finding(&packed, "companion-missing"));
+    // The bootstrap says where it is.
+    sandbox.file(
+        "opt/bootstrap",
+        "#!/bin/sh\nexport PROJ_DATA=/opt/share/proj PROJ_LIB=/opt/share/proj\nexec /opt/bin/a\n",
+    );
+    sandbox.mode("opt/bootstrap", 0o755);
+    let packed = sandbox.run(arguments).json();
+    assert!(!has_finding(&packed, "variable-to-set"), "{packed}");
+    // The tree has its own.
+    sandbox.file("opt/share/proj/proj.db", "its own");
+    let packed = sandbox.run(arguments).json();
+    let added = packed["added"].as_array().unwrap();
+    assert!(added.iter().all(|added| added["path"] != "share/proj/proj.db"));
+}

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 pub use needs::{SelectionError, select};
 
-use super::{Bootstrap, Interpreter, Language, LanguageAnchor, NoInterpreter, Package, Repair};
+use super::{Bootstrap, Interpreter, Language, LanguageAnchor, NoInterpreter, Package, Repair, VariableFile};
 use crate::finding::Finding;
 use crate::root::Root;
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
@@ -132,6 +132,15 @@ impl Language for R {
 
     fn bootstrap_advice(&self, tree: &Tree) -> Option<&'static str> {
         (!homes(tree).is_empty()).then_some("`lambdar-prune pack --with-bootstrap` adds one for R")
+    }
+
+    fn variable_files(&self, tree: &Tree) -> Vec<VariableFile> {
+        // ?Startup: "Lines in a site environment file", with the syntax of the shell for what is set already.
+        let line = |name: &str, value: &str| format!("{name}=${{{name}-{value}}}\n");
+        let files = homes(tree)
+            .into_iter()
+            .filter_map(|home| home.join("etc/Renviron.site"));
+        files.map(|path| VariableFile { path, line }).collect()
     }
 
     fn fix_names(&self) -> &'static [&'static str] {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::super::layout::{Altered, Layout};
 use super::super::{Context, Reason};
 use crate::elf::{self, Lowered, OlderSymbols, Patch, Rebound};
+use crate::languages::inspector;
 use crate::loader::{Grade, Graph, has_version, version_problems};
 use crate::root::Root;
 use crate::tree::TreePath;
@@ -38,7 +39,7 @@ pub(super) fn lower_versions(layout: &mut Layout, graph: &Graph, context: &Conte
         let Lowered { bytes, rebound } = elf::lower(&before, &symbols, &is_there).ok()?;
         Some(Altered {
             path: (*path).clone(),
-            object: elf::parse(&bytes.as_slice()).ok()??,
+            content: inspector().inspect(path.file_name(), &bytes),
             patches: Patch::between(&before, &bytes),
             reason: reason(&rebound, &context.runtime.name),
         })
