@@ -69,7 +69,7 @@ pub struct Plan {
     pub dropped: BTreeMap<TreePath, String>,
     /// What a rule matches and something kept uses, sorted by path.
     pub retained: Vec<Retained>,
-    /// What there is to say about it that its author may not expect.
+    /// What there is to say about it that its author may not expect, and what is left to do for what was added.
     pub findings: Vec<Finding>,
     /// Libraries that no process loads, because the runtime's own copies are found first, sorted by path. Those that are
     /// removed for that reason are among `dropped` as well.
@@ -80,8 +80,6 @@ pub struct Plan {
     pub changed: Vec<Changed>,
     /// Where the content of a path comes from, where that is not the same path of the tree.
     pub origins: BTreeMap<TreePath, Origin>,
-    /// What is left to do for what was added.
-    pub findings: Vec<Finding>,
     /// The bytes of a content that are written over on its way into the layers.
     pub patches: BTreeMap<TreePath, Vec<Patch>>,
 }
@@ -272,6 +270,7 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
     let (layout, graph) = shared.unwrap_or((repaired, imported.graph));
     let removed = retention.without(&kept.tree);
     let mut findings = notes(tree, context.rules, &retention);
+    findings.extend(layout.findings);
     if let Some(library) = graph.shadowed.first().filter(|_| is_shadowed_layer) {
         findings.push(shadowed_layer(&library.path, context.runtime));
     }
@@ -283,7 +282,6 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
         changed: layout.changed,
         origins: layout.origins,
         patches: layout.patches,
-        findings: layout.findings,
         dropped: removed,
         retained: retention.retained,
         graph,

@@ -630,7 +630,7 @@ fn version_cure(root: Root<'_>, graph: &Graph, symbols: &OlderSymbols, problem: 
 }
 
 fn version_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
-    let older = OlderSymbols::built_in(root.runtime.arch);
+    let older = OlderSymbols::built_in(root.runtime.arch.machine());
     version_problems(root, graph)
         .into_iter()
         .map(|problem| {

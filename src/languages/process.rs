@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::started::{LibraryPath, StartedProcesses, with_colons};
-use super::{BUILT_IN, Interpreter, Language};
+use super::{BUILT_IN, Environment, Interpreter, Language};
 use crate::elf::Kind;
 use crate::root::Root;
 use crate::tree::TreePath;
@@ -63,11 +63,11 @@ impl<'a> Processes<'a> {
     /// Whether the bootstrap or an interpreter sets a variable for its processes.
     pub fn sets(&self, variable: &str) -> bool {
         let has = |environment: &Environment| environment.contains_key(variable);
-        has(&self.environment)
+        has(&self.started.environment)
             || self
                 .interpreters
                 .iter()
-                .any(|interpreter| has(&interpreter.environment(self.root.tree, &self.environment)))
+                .any(|interpreter| has(&interpreter.environment(self.root.tree, &self.started.environment)))
     }
 
     /// The tree and the runtime.

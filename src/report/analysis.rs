@@ -211,7 +211,6 @@ pub fn analyze(
     }
     findings.extend(plan.findings.iter().cloned());
     findings.extend(repairs(scan, plan, runtime));
-    findings.extend(plan.findings.iter().cloned());
     findings.sort();
     Analysis {
         schema_version: SCHEMA_VERSION,

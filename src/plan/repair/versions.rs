@@ -31,7 +31,7 @@ pub(super) fn lower_versions(layout: &mut Layout, graph: &Graph, context: &Conte
     if refused.is_empty() {
         return;
     }
-    let symbols = OlderSymbols::built_in(context.runtime.arch);
+    let symbols = OlderSymbols::built_in(context.runtime.arch.machine());
     let lower = |path: &&TreePath| {
         let before = layout.content(path, context)?;
         let needs = graph.needs.get(*path)?;
