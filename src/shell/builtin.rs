@@ -305,6 +305,7 @@ impl Shell<'_> {
         }
     }
 
+    // Long: one arm for each command.
     fn built_in(&mut self, name: &str, arguments: &[Value], declared: Vec<Setting>) {
         self.state.status = Some(true);
         match name {
@@ -432,13 +433,7 @@ impl Shell<'_> {
         }
         for setting in settings {
             if is_local {
-                let before = self.outside(&setting.name);
-                if let Some(locals) = self.locals.last_mut() {
-                    locals.entry(setting.name.clone()).or_insert(before);
-                }
-                if setting.value.is_none() {
-                    self.state.variables.remove(&setting.name);
-                }
+                self.make_local(&setting);
             }
             let name = setting.name.clone();
             let was_set = self.state.variables.contains_key(&name);
@@ -450,6 +445,16 @@ impl Shell<'_> {
             if is_undone && let Some(variable) = self.state.variables.get_mut(&name) {
                 variable.is_exported = false;
             }
+        }
+    }
+
+    fn make_local(&mut self, setting: &Setting) {
+        let before = self.outside(&setting.name);
+        if let Some(locals) = self.locals.last_mut() {
+            locals.entry(setting.name.clone()).or_insert(before);
+        }
+        if setting.value.is_none() {
+            self.state.variables.remove(&setting.name);
         }
     }
 

@@ -103,6 +103,7 @@ impl Maker {
         }
     }
 
+    // Long: a table of statements.
     fn statement(&mut self, depth: usize) -> String {
         let (name, other) = (self.name(), self.name());
         let word = self.word(1);

@@ -302,6 +302,7 @@ impl Shell<'_> {
         }
     }
 
+    // Long: one arm for each form of expansion.
     fn parameter(&mut self, expression: ParameterExpr, context: Context, out: &mut Vec<Segment>) {
         let split = Context {
             splits: true,
