@@ -65,7 +65,7 @@ impl Fixture {
             fs_err::write(path, file).unwrap();
         }
         symlink("a.h", fixture.root().join("include/link.h")).unwrap();
-        symlink("nowhere", fixture.root().join("share/man/dangling")).unwrap();
+        symlink("nowhere", fixture.root().join("share/man/man1/dangling.1")).unwrap();
         let mode = std::fs::Permissions::from_mode(0o4750);
         fs_err::set_permissions(fixture.root().join("include/a.h"), mode).unwrap();
         let mode = std::fs::Permissions::from_mode(0o2711);
