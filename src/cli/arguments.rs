@@ -111,7 +111,7 @@ pub(super) struct PlanOptions {
     pub(super) rules: RuleOptions,
     #[command(flatten)]
     pub(super) environment: EnvironmentOption,
-    /// RenderOptions for missing libraries in this directory before those of this machine
+    /// Look for missing libraries in this directory before those of this machine
     #[arg(long, value_name = "DIR")]
     pub(super) library_dir: Vec<PathBuf>,
     /// Do not add libraries from this machine

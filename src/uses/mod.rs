@@ -35,9 +35,9 @@ pub struct Use {
     pub from: User,
     /// What is used.
     pub to: Used,
-    /// SearchSource it is used.
+    /// How it is used.
     pub kind: UseKind,
-    /// SearchSource the use is known.
+    /// How the use is known.
     pub evidence: Evidence,
 }
 
@@ -83,7 +83,7 @@ impl Used {
     }
 }
 
-/// SearchSource something is used.
+/// How something is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UseKind {
     /// A symbolic link leads to it.
@@ -126,7 +126,7 @@ impl UseKind {
     }
 }
 
-/// SearchSource a use is known: what is written, and where.
+/// How a use is known: what is written, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Evidence {
     /// What is written in the file that uses, as a person would quote it: `libz.so.1`, `import numpy`, `#!/opt/bin/python3`.

@@ -15,10 +15,10 @@ use crate::shell;
 use crate::tree::path::LAYER_ROOT;
 use crate::tree::{Entry, TreePath};
 
-/// SearchSource far a path is read back from one of its names, in bytes. One that is longer counts as not written out.
+/// How far a path is read back from one of its names, in bytes. One that is longer counts as not written out.
 const LONGEST_PATH: usize = 512;
 
-/// SearchSource much of a file tells whether it is a text: one without a NUL byte there.
+/// How much of a file tells whether it is a text: one without a NUL byte there.
 const TELLING: usize = 8 << 10;
 
 /// The variable that says where commands are.
