@@ -4,13 +4,15 @@
 //! reads is an error.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::gate::file::{BudgetTable, CheckTable};
 use crate::gate::{self, Policy};
+use crate::open;
+use crate::progress::Silent;
 use crate::rules::RuleSelection;
 use crate::rules::file::{RuleTable, check_tables, checked_globs};
 use crate::toml_file::{TomlError, TomlFile, keys};
@@ -66,12 +68,13 @@ pub enum ConfigError {
 impl Config {
     /// Reads the file that is named; else the one with the default name if there is one; else nothing.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let path = match file {
-            Some(path) => path.to_owned(),
-            None if Path::new(DEFAULT_NAME).exists() => PathBuf::from(DEFAULT_NAME),
-            None => return Ok(Self::default()),
+        let (path, text) = match file {
+            Some(path) => (path, open::named_text(path, &Silent)?),
+            None => match open::read_regular_text(Path::new(DEFAULT_NAME)) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+                text => (Path::new(DEFAULT_NAME), text?),
+            },
         };
-        let text = fs_err::read_to_string(&path)?;
         Ok(Self::parse(&path.display().to_string(), &text)?)
     }
 

@@ -24,9 +24,18 @@ const END_LENGTH: usize = 22;
 
 /// The extra field with the values that do not fit into 32 bits (4.5.3).
 const ZIP64_EXTRA: u16 = 1;
-/// General purpose bits (4.4.4): the content is encrypted; lengths and checksum lie behind it.
+/// The extra field with another name for the entry (4.6.9): its version, the CRC-32 of the name that it replaces, the name.
+const UNICODE_PATH_EXTRA: u16 = 0x7075;
+/// General purpose bits (4.4.4): the content is encrypted; lengths and checksum lie behind it; it is a patch; it is encrypted
+/// strongly; names are UTF-8; the directory is encrypted.
 const ENCRYPTED: u16 = 1;
 const DESCRIPTOR: u16 = 1 << 3;
+const PATCH: u16 = 1 << 5;
+const STRONG: u16 = 1 << 6;
+const NAME_IS_UTF8: u16 = 1 << 11;
+const MASKED: u16 = 1 << 13;
+/// The signature that may stand before a descriptor (4.3.9.3).
+const DESCRIPTOR_SIGNATURE: &[u8] = b"PK\x07\x08";
 /// The upper byte of "version made by" for Unix and for macOS, whose attributes hold a mode (4.4.2.2).
 const UNIX: u16 = 3;
 const MACOS: u16 = 19;
@@ -57,6 +66,8 @@ pub(super) struct Header {
     pub(super) compressed: u64,
     pub(super) uncompressed: u64,
     attributes: u32,
+    extra: Range<usize>,
+    disk: u16,
     pub(super) offset: u64,
     /// Whether some of this stands in a ZIP64 field.
     pub(super) zip64: bool,
@@ -79,8 +90,20 @@ impl Header {
         self.compressed.saturating_add(headers as u64)
     }
 
-    pub(super) fn is_encrypted(&self) -> bool {
-        self.flags & ENCRYPTED != 0
+    /// What readers do not support about the entry, by its flags.
+    pub(super) fn unsupported(&self) -> Option<&'static str> {
+        if self.flags & (ENCRYPTED | STRONG | MASKED) != 0 {
+            Some("encrypted")
+        } else if self.flags & PATCH != 0 {
+            Some("a patch of another file")
+        } else {
+            None
+        }
+    }
+
+    /// Whether the directory says that it lies in another part of a multi-part archive.
+    pub(super) fn is_on_other_disk(&self) -> bool {
+        self.disk != 0 && !(self.zip64 && self.disk == u16::MAX)
     }
 
     pub(super) fn has_descriptor(&self) -> bool {
@@ -110,7 +133,7 @@ pub(super) enum NoArchive {
 pub(super) struct Archive {
     file: File,
     directory: Vec<u8>,
-    directory_start: u64,
+    pub(super) directory_start: u64,
     /// Its entries, in the directory's order.
     pub(super) entries: Vec<Header>,
     /// How many bytes lie before and after the archive.
@@ -120,6 +143,22 @@ pub(super) struct Archive {
     pub(super) comment: u64,
     /// Whether it ends with a ZIP64 record.
     pub(super) zip64: bool,
+    /// Why other readers may find another directory, or none.
+    pub(super) ambiguous: Option<&'static str>,
+}
+
+/// Where an entry lies in the file.
+pub(super) struct Located {
+    /// Its content.
+    pub(super) content: Range<u64>,
+    /// Where it ends, its descriptor included.
+    pub(super) end: u64,
+    /// In what its own header differs from the directory, so that readers may see another file.
+    pub(super) difference: Option<&'static str>,
+    /// In what it differs where that changes nothing for this entry.
+    pub(super) harmless: Option<&'static str>,
+    /// What is wrong with its extra fields or its descriptor.
+    pub(super) broken: Option<&'static str>,
 }
 
 /// The end record, and what it says of the directory.
@@ -131,6 +170,12 @@ struct End {
     comment: u64,
     after: u64,
     zip64: bool,
+    /// Where the end record itself begins.
+    record_at: u64,
+    /// Whether it counts other entries on this disk than in all, or is not on the first disk.
+    is_multi_part: bool,
+    /// Where the ZIP64 locator says that the ZIP64 record is.
+    located: Option<u64>,
 }
 
 fn unreadable<T>(reason: impl Into<String>) -> Result<T, NoArchive> {
@@ -160,6 +205,20 @@ impl Archive {
             (start, before) = (end.offset, 0);
             file.read_exact_at(&mut directory, start).map_err(failed)?;
         }
+        let ambiguous = if end.is_multi_part {
+            Some("its end record counts other entries on this disk than in all")
+        } else if start + end.size != end.at {
+            Some("there are bytes between its central directory and its end record")
+        } else if end
+            .located
+            .is_some_and(|located| located != end.at && located + before != end.at)
+        {
+            Some("its ZIP64 locator points elsewhere")
+        } else if has_other_end(&file, start + end.size, end.record_at, length).map_err(failed)? {
+            Some("it has a second end record")
+        } else {
+            None
+        };
         let entries = headers(&directory, end.entries, before)?;
         Ok(Self {
             file,
@@ -170,6 +229,7 @@ impl Archive {
             after: end.after,
             comment: end.comment,
             zip64: end.zip64,
+            ambiguous,
         })
     }
 
@@ -178,8 +238,33 @@ impl Archive {
         self.directory.get(header.name.clone()).unwrap_or_default()
     }
 
-    /// Where the content of an entry lies in the file, and in what the entry's own header differs from the directory.
-    pub(super) fn locate(&self, header: &Header) -> Result<(Range<u64>, Option<&'static str>), String> {
+    /// Another name that an extra field gives the entry, in the directory or in its own header.
+    pub(super) fn other_name(&self, header: &Header, local_extra: &[u8]) -> Option<Vec<u8>> {
+        let name = self.name(header);
+        let extra = self.directory.get(header.extra.clone()).unwrap_or_default();
+        [extra, local_extra].into_iter().find_map(|extra| {
+            let field = field_of(extra, UNICODE_PATH_EXTRA)?;
+            let other = field.get(5..)?;
+            (other != name).then(|| other.to_vec())
+        })
+    }
+
+    /// The extra fields of an entry's own header.
+    pub(super) fn local_extra(&self, header: &Header) -> Vec<u8> {
+        let mut local = [0; LOCAL_LENGTH];
+        if self.file.read_exact_at(&mut local, header.offset).is_err() {
+            return Vec::new();
+        }
+        let at = header.offset + LOCAL_LENGTH as u64 + u64::from(u16_at(&local, 26));
+        let mut extra = vec![0; usize::from(u16_at(&local, 28))];
+        match self.file.read_exact_at(&mut extra, at) {
+            Ok(()) => extra,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Where an entry lies in the file, and in what its own header differs from the directory.
+    pub(super) fn locate(&self, header: &Header) -> Result<Located, String> {
         let outside = || "it is outside the zip".to_owned();
         let mut local = [0; LOCAL_LENGTH];
         self.file
@@ -188,7 +273,6 @@ impl Archive {
         if !local.starts_with(LOCAL) {
             return Err("there is no entry where the directory says".to_owned());
         }
-        let name = self.name(header);
         let (name_length, extra_length) = (u16_at(&local, 26), u16_at(&local, 28));
         let start = header.offset + LOCAL_LENGTH as u64 + u64::from(name_length) + u64::from(extra_length);
         let end = start.checked_add(header.compressed).ok_or_else(outside)?;
@@ -199,28 +283,134 @@ impl Archive {
         self.file
             .read_exact_at(&mut own_name, header.offset + LOCAL_LENGTH as u64)
             .map_err(|_| outside())?;
-        let flags = u16_at(&local, 6);
-        // Lengths and checksum that lie behind the content are zero here, and those of ZIP64 are all ones.
-        let differs = |at: usize, value: u64| {
-            let own = u32_at(&local, at);
-            let later = flags & DESCRIPTOR != 0 && own == 0;
-            u64::from(own) != value && !later && own != u32::MAX
+        let extra = self.local_extra(header);
+        let descriptor = if header.has_descriptor() {
+            self.descriptor(header, end)
+        } else {
+            Some(0)
         };
+        let directory_extra = self.directory.get(header.extra.clone()).unwrap_or_default();
+        let broken = match descriptor {
+            None => Some("its data descriptor is missing or wrong"),
+            Some(_) if !is_well_formed(directory_extra) || !is_well_formed(&extra) => {
+                Some("its extra fields are broken")
+            }
+            Some(_) => None,
+        };
+        let (difference, harmless) = self.difference(header, &local, &own_name, &extra);
+        Ok(Located {
+            content: start..end,
+            end: end + descriptor.unwrap_or_default(),
+            difference,
+            harmless,
+            broken,
+        })
+    }
+
+    /// In what an entry's own header differs from the directory, and whether that changes what readers see.
+    fn difference(
+        &self,
+        header: &Header,
+        local: &[u8; LOCAL_LENGTH],
+        own_name: &[u8],
+        extra: &[u8],
+    ) -> (Option<&'static str>, Option<&'static str>) {
+        let name = self.name(header);
+        let flags = u16_at(local, 6);
+        let differing = flags ^ header.flags;
+        // Lengths and checksum that lie behind the content are zero here, and those of ZIP64 stand in its extra field.
+        let mut large = field_of(extra, ZIP64_EXTRA).unwrap_or_default();
+        let later = flags & DESCRIPTOR != 0;
+        let mut length = |at: usize| {
+            let own = u32_at(local, at);
+            if own != u32::MAX {
+                return u64::from(own);
+            }
+            match large.split_first_chunk::<8>() {
+                Some((first, rest)) => {
+                    large = rest;
+                    u64::from_le_bytes(*first)
+                }
+                None => u64::from(own),
+            }
+        };
+        let uncompressed = length(22);
+        let compressed = length(18);
+        let crc32 = u32_at(local, 14);
+        let differs = |own: u64, value: u64| own != value && !(later && own == 0);
         let difference = if own_name != name {
             Some("its name")
-        } else if u16_at(&local, 8) != header.method {
+        } else if u16_at(local, 8) != header.method {
             Some("how it is compressed")
-        } else if (flags ^ header.flags) & ENCRYPTED != 0 {
+        } else if differing & (ENCRYPTED | STRONG | MASKED) != 0 {
             Some("whether it is encrypted")
-        } else if differs(14, u64::from(header.crc32)) {
+        } else if differing & DESCRIPTOR != 0 {
+            Some("whether its lengths follow it")
+        } else if differing & PATCH != 0 {
+            Some("whether it is a patch")
+        } else if differing & NAME_IS_UTF8 != 0 && !name.is_ascii() {
+            Some("whether its name is UTF-8")
+        } else if differs(u64::from(crc32), u64::from(header.crc32)) {
             Some("its checksum")
-        } else if differs(18, header.compressed) || differs(22, header.uncompressed) {
+        } else if differs(compressed, header.compressed) || differs(uncompressed, header.uncompressed) {
             Some("its length")
         } else {
             None
         };
-        Ok((start..end, difference))
+        let harmless = (differing & NAME_IS_UTF8 != 0).then_some("whether its name is UTF-8");
+        (difference, harmless)
     }
+
+    /// The length of the descriptor behind a content (4.3.9); `None` if there is none that is right.
+    fn descriptor(&self, header: &Header, at: u64) -> Option<u64> {
+        let mut bytes = [0; 24];
+        let length = usize::try_from(self.directory_start.saturating_sub(at)).map_or(24, |left| left.min(24));
+        self.file.read_exact_at(&mut bytes[..length], at).ok()?;
+        let short = [header.crc32.to_le_bytes()].concat();
+        let small = |value: u64| u32::try_from(value).ok().map(u32::to_le_bytes);
+        let mut forms: Vec<Vec<u8>> = Vec::new();
+        if let (Some(compressed), Some(uncompressed)) = (small(header.compressed), small(header.uncompressed)) {
+            forms.push([&short[..], &compressed, &uncompressed].concat());
+        }
+        forms.push(
+            [
+                &short[..],
+                &header.compressed.to_le_bytes(),
+                &header.uncompressed.to_le_bytes(),
+            ]
+            .concat(),
+        );
+        let signed: Vec<Vec<u8>> = forms.iter().map(|form| [DESCRIPTOR_SIGNATURE, form].concat()).collect();
+        let found = signed
+            .iter()
+            .chain(&forms)
+            .find(|form| bytes[..length].starts_with(form))?;
+        Some(found.len() as u64)
+    }
+}
+
+/// Whether another end record, with a directory where it says, lies behind the directory.
+fn has_other_end(file: &File, from: u64, own: u64, length: u64) -> std::io::Result<bool> {
+    let from = from.max(length.saturating_sub((END_LENGTH + usize::from(u16::MAX)) as u64));
+    let mut tail = vec![0; usize::try_from(length.saturating_sub(from)).unwrap_or_default()];
+    file.read_exact_at(&mut tail, from)?;
+    let places = memchr::memmem::find_iter(&tail, END).filter(|at| from + *at as u64 != own);
+    for at in places {
+        let Some(record) = tail.get(at..at + END_LENGTH) else {
+            continue;
+        };
+        let (size, offset) = (u64::from(u32_at(record, 12)), u64::from(u32_at(record, 16)));
+        let directory = (from + at as u64).checked_sub(size);
+        let mut start = [0; 4];
+        let is_directory = [Some(offset), directory]
+            .into_iter()
+            .flatten()
+            .any(|place| file.read_exact_at(&mut start, place).is_ok() && start == *CENTRAL);
+        if is_directory || u16_at(record, 10) == 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Finds the end record: the last one whose comment reaches the end of the file, else the last one at all.
@@ -268,8 +458,12 @@ fn end(file: &File, length: u64) -> Result<End, NoArchive> {
         comment: u64::from(u16_at(record, 20)),
         after: (tail.len() - end) as u64,
         zip64: false,
+        record_at: tail_start + at as u64,
+        is_multi_part: u16_at(record, 8) != u16_at(record, 10) || !matches!(u16_at(record, 6), 0 | u16::MAX),
+        located: None,
     };
-    if let Some((at, record)) = zip64_end(file, result.at)? {
+    if let Some((at, record, located)) = zip64_end(file, result.at)? {
+        result.located = Some(located);
         result.at = at;
         result.entries = u64_at(&record, 32);
         result.size = u64_at(&record, 40);
@@ -280,7 +474,7 @@ fn end(file: &File, length: u64) -> Result<End, NoArchive> {
 }
 
 /// The ZIP64 end record, if its locator lies before the end record, and where it is.
-fn zip64_end(file: &File, end: u64) -> Result<Option<(u64, [u8; ZIP64_END_LENGTH])>, NoArchive> {
+fn zip64_end(file: &File, end: u64) -> Result<Option<(u64, [u8; ZIP64_END_LENGTH], u64)>, NoArchive> {
     let mut locator = [0; ZIP64_LOCATOR_LENGTH];
     let Some(locator_at) = end.checked_sub(ZIP64_LOCATOR_LENGTH as u64) else {
         return Ok(None);
@@ -299,7 +493,7 @@ fn zip64_end(file: &File, end: u64) -> Result<Option<(u64, [u8; ZIP64_END_LENGTH
         .flatten()
         .find(|place| file.read_exact_at(&mut record, *place).is_ok() && record.starts_with(ZIP64_END));
     match place {
-        Some(place) => Ok(Some((place, record))),
+        Some(place) => Ok(Some((place, record, u64_at(&locator, 8)))),
         None => unreadable("its ZIP64 record is not where it should be"),
     }
 }
@@ -331,11 +525,11 @@ fn header(directory: &[u8], at: &mut usize, before: u64) -> Option<Header> {
         return None;
     }
     let name = *at + CENTRAL_LENGTH..*at + CENTRAL_LENGTH + usize::from(u16_at(fixed, 28));
-    let extra = name.end..name.end + usize::from(u16_at(fixed, 30));
-    *at = extra.end + usize::from(u16_at(fixed, 32));
-    let extra = directory.get(extra)?;
+    let extra_range = name.end..name.end + usize::from(u16_at(fixed, 30));
+    *at = extra_range.end + usize::from(u16_at(fixed, 32));
+    let extra = directory.get(extra_range.clone())?;
     directory.get(..*at)?;
-    let mut large = zip64_values(extra);
+    let mut large = field_of(extra, ZIP64_EXTRA).unwrap_or_default();
     let mut zip64 = false;
     let mut value = |at: usize| {
         let short = u32_at(fixed, at);
@@ -361,24 +555,34 @@ fn header(directory: &[u8], at: &mut usize, before: u64) -> Option<Header> {
         compressed,
         uncompressed,
         attributes: u32_at(fixed, 38),
+        extra: extra_range,
+        disk: u16_at(fixed, 34),
         offset,
         zip64,
     })
 }
 
-/// The content of the ZIP64 field among the extra fields; nothing if there is none.
-fn zip64_values(mut extra: &[u8]) -> &[u8] {
+/// The content of the first extra field of a kind (4.5.1).
+fn field_of(mut extra: &[u8], kind: u16) -> Option<&[u8]> {
     while let Some((head, rest)) = extra.split_first_chunk::<4>() {
-        let length = usize::from(u16_at(head, 2));
-        let Some((content, after)) = rest.split_at_checked(length) else {
-            break;
-        };
-        if u16_at(head, 0) == ZIP64_EXTRA {
-            return content;
+        let (content, after) = rest.split_at_checked(usize::from(u16_at(head, 2)))?;
+        if u16_at(head, 0) == kind {
+            return Some(content);
         }
         extra = after;
     }
-    &[]
+    None
+}
+
+/// Whether extra fields end where they say.
+fn is_well_formed(mut extra: &[u8]) -> bool {
+    while let Some((head, rest)) = extra.split_first_chunk::<4>() {
+        let Some((_, after)) = rest.split_at_checked(usize::from(u16_at(head, 2))) else {
+            return false;
+        };
+        extra = after;
+    }
+    extra.is_empty()
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

@@ -5,6 +5,7 @@ mod large;
 mod names;
 mod programs;
 mod read;
+mod set;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub use programs::program_findings;
 pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
+pub(crate) use set::zips_in_order;
 
 use crate::companions::{Lonely, lonely_libraries};
 use crate::elf::{OlderSymbols, outlook};
@@ -56,6 +58,8 @@ pub enum CheckError {
 pub enum Input {
     /// Zips, in the order in which they are attached.
     Zips(Vec<PathBuf>),
+    /// A directory with layers, held against its manifest.
+    Directory(PathBuf),
     /// A tree as it lies on disk.
     Tree(PathBuf),
 }
@@ -94,8 +98,8 @@ pub struct LayerSize {
 /// A directory with a manifest or with zips stands for these zips, in the manifest's order, else by number; any other directory
 /// is a tree.
 pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, CheckError> {
-    let mut zips = Vec::new();
-    let mut inputs = Vec::new();
+    let mut layers = Vec::new();
+    let mut trees = Vec::new();
     for path in paths {
         let unreachable = |reason: String| CheckError::Unreachable {
             path: path.clone(),
@@ -103,53 +107,20 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, CheckError> {
         };
         let metadata = path.metadata().map_err(|error| unreachable(error.to_string()))?;
         if metadata.is_file() {
-            zips.push(path.clone());
-        } else if metadata.is_dir() {
-            match zips_in(path)? {
-                found if found.is_empty() => inputs.push(Input::Tree(path.clone())),
-                found => zips.extend(found),
+            match layers.last_mut() {
+                Some(Input::Zips(zips)) => zips.push(path.clone()),
+                _ => layers.push(Input::Zips(vec![path.clone()])),
             }
-        } else {
+        } else if !metadata.is_dir() {
             return Err(unreachable("it is neither a file nor a directory".to_owned()));
+        } else if set::is_set(path)? {
+            layers.push(Input::Directory(path.clone()));
+        } else {
+            trees.push(Input::Tree(path.clone()));
         }
     }
-    if !zips.is_empty() {
-        inputs.insert(0, Input::Zips(zips));
-    }
-    Ok(inputs)
-}
-
-fn zips_in(directory: &Path) -> Result<Vec<PathBuf>, CheckError> {
-    let mut zips: Vec<PathBuf> = Vec::new();
-    for entry in fs_err::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "zip") && path.is_file() {
-            zips.push(path);
-        }
-    }
-    let listed = listed_layers(directory);
-    zips.sort_by_key(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let position = listed.iter().position(|listed| *listed == name);
-        (position.unwrap_or(usize::MAX), number_in(&name), name)
-    });
-    // What the manifest lists and is not there is found missing when it is opened.
-    for name in listed {
-        let path = directory.join(&name);
-        if !zips.contains(&path) {
-            zips.push(path);
-        }
-    }
-    Ok(zips)
-}
-
-/// The layers that the directory's manifest lists; none without a readable manifest.
-fn listed_layers(directory: &Path) -> Vec<String> {
-    let manifest = Manifest::read(&directory.join(MANIFEST_NAME));
-    manifest.map_or_else(
-        |_| Vec::new(),
-        |manifest| manifest.layers.into_iter().map(|layer| layer.file).collect(),
-    )
+    layers.extend(trees);
+    Ok(layers)
 }
 
 /// What layers were packed for.
@@ -173,16 +144,6 @@ pub fn packed_for(directory: &Path) -> Option<PackedFor> {
     })
 }
 
-/// The first number in a name, so that layer-10 comes after layer-9.
-fn number_in(name: &str) -> u64 {
-    let digits: String = name
-        .chars()
-        .skip_while(|c| !c.is_ascii_digit())
-        .take_while(char::is_ascii_digit)
-        .collect();
-    digits.parse().unwrap_or(u64::MAX)
-}
-
 /// Reads inputs as layers: each zip is one, a tree is one without a zip, with the permissions that pack gives it. A zip that
 /// announces more than `max_unzipped` is not unpacked.
 pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> Result<Vec<Layer>, CheckError> {
@@ -190,14 +151,24 @@ pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> R
     for input in inputs {
         match input {
             Input::Zips(zips) => layers.extend(read_zips(zips, max_unzipped, progress)?),
+            Input::Directory(path) => layers.extend(set::read(path, max_unzipped, progress)?),
             Input::Tree(path) => {
-                let scan = scan(path, progress)?;
+                let scan = scan(path, progress).map_err(|error| match error {
+                    ScanError::Empty(path) => CheckError::Unreachable {
+                        path,
+                        reason: "there are no layers in it, it is empty".to_owned(),
+                    },
+                    error => error.into(),
+                })?;
                 layers.push(Layer {
                     file: path.display().to_string(),
                     zip_bytes: None,
                     entries: scan.tree.iter().count(),
                     unzipped_bytes: scan.tree.totals().unzipped_bytes,
-                    findings: scan_findings(&scan.problems),
+                    findings: scan_findings(&scan.problems)
+                        .into_iter()
+                        .chain(tree_names(&scan.tree))
+                        .collect(),
                     sums: BTreeMap::new(),
                     zipped: BTreeMap::new(),
                     tree: as_packed(scan.tree),
@@ -206,6 +177,14 @@ pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> R
         }
     }
     Ok(layers)
+}
+
+/// Names that no zip may have.
+fn tree_names(tree: &Tree) -> impl Iterator<Item = Finding> {
+    tree.iter().filter_map(|(path, _)| {
+        let what = plain_name(path.as_str().as_bytes()).err()?;
+        Some(Finding::new(Code::BadName, &[("what", what)]).at(shown(path)))
+    })
 }
 
 /// What could not be read of a tree, as findings.

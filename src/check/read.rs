@@ -12,18 +12,20 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::LayerSize;
-use super::archive::{Archive, Flow, Header, Method, NoArchive, Unpacker};
+use super::archive::{Archive, Flow, Header, Located, Method, NoArchive, Unpacker};
 use super::large;
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
 use crate::languages::inspector;
 use crate::limits;
 use crate::progress::{Interrupted, Progress, Stage, Work};
 use crate::size::{Bytes, exact};
-use crate::tree::path::escaped;
+use crate::tree::path::{escaped, turns_text};
 use crate::tree::{Content, Entry, File, Mode, Tree, TreePath, content};
 
 /// `PATH_MAX`, and so the longest name and the longest target of a link (limits.h).
 const LONGEST_PATH: usize = 4096;
+/// `NAME_MAX`, and so the longest part of a name (limits.h).
+const LONGEST_PART: usize = 255;
 /// Deeper directories than any tree has.
 const DEEPEST: usize = 128;
 /// How much of one file is held in memory to be looked at; of a larger object only the parts that matter are.
@@ -36,6 +38,8 @@ const KEPT: u64 = 32 << 20;
 /// The version of the format that Lambda is known to take, times ten, and one that it has been seen to refuse at times.
 const PLAIN_VERSION: u16 = 20;
 const REFUSED_VERSION: u16 = 45;
+/// The newest version of the format that there is, times ten (APPNOTE 4.4.3.2).
+const NEWEST_VERSION: u16 = 63;
 /// The kind of a file in `st_mode` (inode(7)).
 const KIND: u32 = 0o170_000;
 const LINK: u32 = 0o120_000;
@@ -188,6 +192,7 @@ fn read_entries(
             }
         }
     }
+    layer.findings.extend(gap(archive, &occupied));
     layer.findings.extend(overlaps(archive, occupied));
     let duplicates = names.into_iter().filter(|(_, count)| *count > 1);
     layer.findings.extend(duplicates.map(|(path, count)| {
@@ -226,6 +231,9 @@ fn archive_findings(archive: &Archive) -> Vec<Finding> {
             find(Code::DataOutsideZip, &[("bytes", &exact(bytes)), ("place", place)]);
         }
     }
+    if let Some(reason) = archive.ambiguous {
+        find(Code::AmbiguousZip, &[("reason", reason)]);
+    }
     if archive.comment > 0 {
         find(Code::ZipComment, &[("bytes", &exact(archive.comment))]);
     }
@@ -263,6 +271,23 @@ fn archive_findings(archive: &Archive) -> Vec<Finding> {
         find(Code::NotMadeByUnix, &[("count", &count), ("example", &example)]);
     }
     findings
+}
+
+/// Bytes between entries, or between the last one and the directory. Where an entry could not be found, nothing is said.
+fn gap(archive: &Archive, occupied: &[(Range<u64>, usize)]) -> Option<Finding> {
+    if occupied.len() != archive.entries.len() {
+        return None;
+    }
+    let mut places: Vec<&Range<u64>> = occupied.iter().map(|(place, _)| place).collect();
+    places.sort_by_key(|place| place.start);
+    let mut end = archive.before;
+    let mut bytes = 0;
+    for place in places {
+        bytes += place.start.saturating_sub(end);
+        end = end.max(place.end);
+    }
+    bytes += archive.directory_start.saturating_sub(end);
+    (bytes > 0).then(|| Finding::new(Code::GapInZip, &[("bytes", &exact(bytes))]))
 }
 
 /// Entries that begin before another one ends.
@@ -374,25 +399,20 @@ impl Reader<'_> {
         let name = self.archive.name(header);
         result.zipped = Bytes(header.zipped_bytes());
         let shown = escaped(&name[..name.len().min(LONGEST_PATH)]);
-        let content = match self.archive.locate(header) {
-            Ok((content, difference)) => {
-                if let Some(what) = difference {
-                    result.find(&shown, Code::HeaderMismatch, &[("what", what)]);
-                }
-                result.place = Some(header.offset..content.end);
-                content
-            }
+        let located = match self.archive.locate(header) {
+            Ok(located) => located,
             Err(reason) => {
                 result.find(&shown, Code::CorruptEntry, &[("reason", &reason)]);
                 return result;
             }
         };
-        let unsupported = if header.is_encrypted() {
-            Some("encrypted".to_owned())
-        } else if let Method::Other(number) = header.method() {
-            Some(format!("compressed with {}", method_name(number)))
-        } else {
-            None
+        self.header_findings(header, &located, &shown, &mut result);
+        let content = located.content;
+        result.place = Some(header.offset..located.end);
+        let unsupported = match (header.unsupported(), header.method()) {
+            (Some(what), _) => Some(what.to_owned()),
+            (None, Method::Other(number)) => Some(format!("compressed with {}", method_name(number))),
+            (None, _) => None,
         };
         if let Some(what) = unsupported {
             result.find(&shown, Code::UnsupportedEntry, &[("what", &what)]);
@@ -431,6 +451,15 @@ impl Reader<'_> {
         let octal = format!("{:04o}", permissions.bits());
         let kind = mode.unwrap_or(0) & KIND;
         if is_directory_name || kind == DIRECTORY {
+            if header.uncompressed > 0 {
+                result.find(
+                    shown,
+                    Code::DirectoryWithContent,
+                    &[("bytes", &exact(header.uncompressed))],
+                );
+            } else if let Err(finding) = self.unpack(header, content, unpacker, &mut |_| {}) {
+                result.findings.push(finding.at(shown));
+            }
             let what = match permissions.bits() & 0o005 {
                 0o005 => None,
                 0o001 => Some("list"),
@@ -476,6 +505,43 @@ impl Reader<'_> {
             content,
         };
         result.value = Some((path, Entry::File(file)));
+    }
+
+    /// What an entry's headers say that readers take differently, or not at all.
+    fn header_findings(&self, header: &Header, located: &Located, shown: &str, result: &mut ReadEntry) {
+        if let Some(what) = located.difference {
+            result.find(shown, Code::HeaderMismatch, &[("what", what)]);
+        } else if let Some(what) = located.harmless {
+            let mut finding = Finding::new(Code::HeaderMismatch, &[("what", what)]).at(shown);
+            finding.severity = Severity::Warning;
+            result.findings.push(finding);
+        }
+        if let Some(reason) = located.broken {
+            result.find(shown, Code::BrokenHeader, &[("reason", reason)]);
+        }
+        let version = header.versions().1;
+        if version > NEWEST_VERSION {
+            let reason = format!(
+                "it asks for version {}.{} of the zip format",
+                version / 10,
+                version % 10
+            );
+            result.find(shown, Code::BrokenHeader, &[("reason", &reason)]);
+        }
+        if header.is_on_other_disk() {
+            let reason = "it is on another disk of a multi-part archive";
+            result.find(shown, Code::BrokenHeader, &[("reason", reason)]);
+        }
+        let extra = self.archive.local_extra(header);
+        if let Some(other) = self.archive.other_name(header, &extra) {
+            result.find(shown, Code::SecondName, &[("name", &escaped(&other))]);
+        }
+        if String::from_utf8_lossy(self.archive.name(header))
+            .chars()
+            .any(turns_text)
+        {
+            result.find(shown, Code::MisleadingName, &[]);
+        }
     }
 
     /// What a link leads to.
@@ -596,6 +662,9 @@ pub fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
     }
     if name.chars().any(char::is_control) {
         return Err("one with control characters");
+    }
+    if name.split('/').any(|part| part.len() > LONGEST_PART) {
+        return Err("one with a part of over 255 bytes");
     }
     if name.split('/').count() > DEEPEST {
         return Err("nested more deeply than any layer");

@@ -190,7 +190,7 @@ impl Arguments {
         // A cache that the user did not ask for is not missed.
         let cache_note = packed.cache_note.as_ref();
         let cache_note = cache_note.filter(|_| global.verbose || self.cache.cache.is_some());
-        for note in packed.previous_note.iter().chain(cache_note) {
+        for note in packed.previous_note.iter().chain(cache_note).chain(&packed.mode_notes) {
             global.note(note);
         }
         Ok(Output {

@@ -1,8 +1,8 @@
 //! Progress bars on a terminal, nothing in a pipe, and Ctrl-C.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -15,24 +15,33 @@ const BYTES: &str = "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_byte
 pub(super) struct Terminal {
     shown: bool,
     stopped: Arc<AtomicBool>,
+    listening: Once,
 }
 
 impl Terminal {
-    /// Shows bars if stderr is a terminal, and listens for Ctrl-C and SIGTERM.
+    /// Shows bars if stderr is a terminal.
     pub(super) fn new(quiet: bool) -> Self {
-        let stopped = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stopped);
-        // Without a handler the signal ends the process, and unfinished files stay behind: no reason not to work.
-        let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
         Self {
             shown: !quiet && std::io::stderr().is_terminal(),
-            stopped,
+            stopped: Arc::new(AtomicBool::new(false)),
+            listening: Once::new(),
         }
+    }
+
+    /// Takes Ctrl-C and SIGTERM as a wish to stop. Before the first stage nothing is changed, and a signal ends the process,
+    /// whatever it waits for, such as a configuration from a pipe.
+    fn listen(&self) {
+        self.listening.call_once(|| {
+            let flag = Arc::clone(&self.stopped);
+            // Without a handler the signal ends the process, and unfinished files stay behind: no reason not to work.
+            let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+        });
     }
 }
 
 impl Progress for Terminal {
     fn start(&self, stage: Stage, total: u64) -> Box<dyn Work> {
+        self.listen();
         let target = if self.shown {
             ProgressDrawTarget::stderr()
         } else {

@@ -52,6 +52,12 @@ enum Link {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let root = checked_tree(&self.tree, &Protected::of_this_machine())?;
+        // What is looked at must be what is moved.
+        let _held = if self.apply || self.undo {
+            Some(prune::hold(&root)?)
+        } else {
+            None
+        };
         if self.undo {
             let done = changing(&root, || prune::undo(&root, progress))?;
             return Ok(output(global, &Pruned::undone(&self.tree, &done)));

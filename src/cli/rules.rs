@@ -4,6 +4,8 @@ use clap::{Args, Subcommand};
 
 use crate::config::Config;
 use crate::lint::lint;
+use crate::open;
+use crate::progress::Silent;
 use crate::report::{self, Linted, RuleList, ShownRules};
 use crate::rules::{RuleError, RuleSelection, read_rules};
 use crate::scan::{Scan, ScanError, scan};
@@ -119,7 +121,7 @@ fn test(file: &Path, tree: &Path, global: &Global, progress: &Terminal) -> Resul
 /// The selection of a rule file or a configuration. A file that cannot be understood has a mistake: the answer is no.
 fn own_selection(file: &Path) -> Result<RuleSelection, Failure> {
     let name = file.display().to_string();
-    let text = fs_err::read_to_string(file).map_err(|error| Failure::Error(error.to_string()))?;
+    let text = open::named_text(file, &Silent).map_err(|error| Failure::Error(error.to_string()))?;
     let no = |error: TomlError| Failure::No(error.to_string());
     if Config::is_meant(&name, &text).map_err(no)? {
         return Ok(Config::parse(&name, &text).map_err(no)?.selection);

@@ -1,6 +1,7 @@
 //! Reads inventories: a manifest, zips, a directory of them, or a tree.
 
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -9,6 +10,7 @@ use super::Inventory;
 use crate::check::{self, CheckError, Layer};
 use crate::finding::{Code, Finding};
 use crate::manifest::{MANIFEST_NAME, Manifest};
+use crate::open;
 use crate::progress::Progress;
 use crate::tree::path::escaped;
 use crate::tree::{Entry, TreePath};
@@ -55,8 +57,10 @@ impl From<std::io::Error> for InventoryError {
 
 /// Reads what lies at a path. Zips and files of trees are read whole, so that a change of content shows.
 pub fn read_inventory(path: &Path, progress: &dyn Progress) -> Result<Inventory, InventoryError> {
-    if path.is_file() && !is_zip(path)? {
-        return manifest(path);
+    let kind = path.metadata().map(|metadata| metadata.file_type());
+    let is_pipe = kind.as_ref().is_ok_and(FileTypeExt::is_fifo);
+    if is_pipe || (kind.is_ok_and(|kind| kind.is_file()) && !is_zip(path)?) {
+        return manifest(path, progress);
     }
     let mut layers = check::read(&check::inputs(&[path.to_owned()])?, check::MAX_UNZIPPED, progress)?;
     for layer in &mut layers {
@@ -82,12 +86,12 @@ fn is_zip(path: &Path) -> Result<bool, InventoryError> {
     Ok(by_name || start == b"PK\x03\x04" || start == b"PK\x05\x06")
 }
 
-fn manifest(path: &Path) -> Result<Inventory, InventoryError> {
+fn manifest(path: &Path, progress: &dyn Progress) -> Result<Inventory, InventoryError> {
     let unusable = |reason: String| InventoryError::Manifest {
         path: path.to_owned(),
         reason,
     };
-    let bytes = fs_err::read(path)?;
+    let bytes = open::named(path, progress)?;
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
     for entry in manifest.layers.iter().flat_map(|layer| &layer.contents) {
         let plain = TreePath::new(entry.path.strip_suffix('/').unwrap_or(&entry.path));

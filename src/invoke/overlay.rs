@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use zip::ZipArchive;
 
-use crate::check::{Input, plain_name};
+use crate::check::{Input, plain_name, zips_in_order};
 use crate::finding::{Code, Finding};
 use crate::limits;
 use crate::progress::{Interrupted, Progress, Stage};
@@ -74,16 +74,19 @@ pub(super) fn overlay(inputs: &[Input], to: &Path, progress: &dyn Progress) -> R
     let mut layered = BTreeMap::new();
     let mut archives: Vec<(PathBuf, Archive)> = Vec::new();
     for input in inputs {
-        match input {
-            Input::Zips(zips) => {
-                for path in zips {
-                    let archive = open(path)?;
-                    archives.push((path.clone(), archive));
-                    let number = archives.len() - 1;
-                    take_zip(&mut archives[number], number, &mut layered)?;
-                }
+        let zips = match input {
+            Input::Zips(zips) => zips.clone(),
+            Input::Directory(path) => zips_in_order(path)?,
+            Input::Tree(path) => {
+                take_tree(path, progress, &mut layered)?;
+                continue;
             }
-            Input::Tree(path) => take_tree(path, progress, &mut layered)?,
+        };
+        for path in zips {
+            let archive = open(&path)?;
+            archives.push((path, archive));
+            let number = archives.len() - 1;
+            take_zip(&mut archives[number], number, &mut layered)?;
         }
     }
     drop_below_no_directory(&mut layered);

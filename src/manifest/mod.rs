@@ -1,12 +1,16 @@
 //! The manifest `layers.json`: the layers, where their contents came from, and what was removed. A data type that [`pack`](crate::pack) writes and all others read.
 
-use std::io::{BufWriter, Write};
+use std::io::Read;
 use std::path::Path;
+
+pub(crate) mod directory;
 
 use base64::Engine;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::finding::Finding;
+use crate::open;
 use crate::runtime::Arch;
 use crate::size::Bytes;
 
@@ -286,10 +290,37 @@ impl LayerSummary {
     }
 }
 
+impl LayerSummary {
+    /// Whether this is the SHA-256 of the zip.
+    pub(crate) fn has_hash(&self, hash: &[u8; 32]) -> bool {
+        base16ct::lower::encode_string(hash) == self.sha256
+    }
+}
+
+/// The length of a regular file and its SHA-256.
+pub(crate) fn file_hash(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
+    let mut file = open::regular(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut length = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((length, hash.finalize().into())),
+            Ok(count) => {
+                hash.update(&buffer[..count]);
+                length += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 impl Manifest {
-    /// Reads a manifest, whoever wrote it: every layer's name is that of a file beside it.
+    /// Reads a manifest, whoever wrote it: every layer's name is that of a file in the same directory. Nothing but a regular
+    /// file is read.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        Self::parse(&fs_err::read(path)?)
+        Self::parse(&open::read_regular(path)?)
     }
 
     /// The manifest that a file of these bytes is.
@@ -308,13 +339,6 @@ impl Manifest {
             Some(layer) => Err(ManifestError::Name(layer.file.clone())),
             None => Ok(manifest),
         }
-    }
-
-    pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
-        let mut out = BufWriter::new(fs_err::File::create(path)?);
-        serde_json::to_writer_pretty(&mut out, self)?;
-        out.write_all(b"\n")?;
-        out.flush()
     }
 
     /// The manifest as it is written.

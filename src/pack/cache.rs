@@ -14,7 +14,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +26,7 @@ use tempfile::NamedTempFile;
 use super::compress::Method;
 use super::spool::{ByteRange, Spool, locked};
 use crate::manifest::Effort;
+use crate::open;
 use crate::size::Bytes;
 
 /// What the bytes of a compressed content depend on beside the content and the options. Whoever changes how contents are
@@ -142,15 +143,15 @@ impl Cache {
         let own = tempfile::Builder::new()
             .prefix(UNFINISHED)
             .tempfile_in(&directory.path)?;
-        let spool = Spool::over(own.reopen()?);
+        let spool = Spool::over(own.reopen()?, &directory.path);
         let mut kept = Vec::new();
         let mut index = HashMap::new();
         for path in listed(&directory.path)?.into_iter().map(|listed| listed.path) {
-            let Some((file, lines)) = fs_err::File::open(&path)
-                .ok()
-                .and_then(|file| Some((file.file().try_clone().ok()?, read_index(file.file())?)))
-            else {
-                // It is broken, or of another version, or another run has just removed it.
+            let Some((file, lines)) = open_own(&path).and_then(|file| {
+                let lines = read_index(&file)?;
+                Some((file, lines))
+            }) else {
+                // It is broken, of another version or of another user, or another run has just removed it.
                 let _ = fs_err::remove_file(&path);
                 continue;
             };
@@ -292,6 +293,14 @@ fn append_index(spool: &Spool, lines: &[Line]) -> io::Result<()> {
     spool.append(&index)?;
     spool.append(&footer)?;
     Ok(())
+}
+
+/// Opens a finished file, if nobody but this user can have written it: its contents reach the layers.
+fn open_own(path: &Path) -> Option<File> {
+    let file = open::regular(path).ok()?.into_parts().0;
+    let metadata = file.metadata().ok()?;
+    let is_own = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
+    is_own.then_some(file)
 }
 
 /// The index of a finished file; `None` if it is not as it was written.

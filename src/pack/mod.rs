@@ -7,6 +7,7 @@ mod capacity;
 mod compress;
 mod last_bytes;
 mod manifest;
+mod output;
 mod prepare;
 mod previous;
 mod spool;
@@ -25,22 +26,25 @@ pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 use bins::{Capacity, GroupId, Item, Packing};
 use cache::Cache;
 use capacity::{Candidate, DisabledRules};
+use output::Output;
 use prepare::{Preparation, Ready};
 use previous::History;
 use spool::Spool;
 use write::Writer;
 
+use crate::check::plain_name;
 use crate::finding::Finding;
 use crate::languages::components::Components;
 use crate::limits;
-use crate::manifest::{Effort, MANIFEST_NAME, Manifest, ManifestError, Recompressed, UploadRoute};
+use crate::manifest::{Effort, Manifest, ManifestError, Recompressed, UploadRoute};
 use crate::plan::Plan;
 use crate::progress::{Interrupted, Progress};
 use crate::rules::Matcher;
 use crate::runtime::Runtime;
 use crate::scan::{Problem, ProblemKind, Scan};
 use crate::size::Bytes;
-use crate::tree::TreePath;
+use crate::tree::path::escaped;
+use crate::tree::{Tree, TreePath};
 
 /// Options of [`pack`].
 #[derive(Debug, Clone)]
@@ -73,6 +77,14 @@ pub enum PackError {
     /// The largest zip that was asked for is larger than a zip without ZIP64 can be, or than nothing at all.
     #[error("--max {0} is out of range: use at least 1kB and less than 4GiB")]
     Max(Bytes),
+    /// A name that no zip may have.
+    #[error("{path} cannot be packed: its name is {what}; rename it. Nothing was written", path = escaped(.path.as_bytes()))]
+    Name {
+        /// The path in the tree.
+        path: String,
+        /// What is wrong with its name.
+        what: &'static str,
+    },
     /// Something in the tree cannot be packed.
     #[error("{}", describe_problems(.0))]
     Problems(Vec<Problem>),
@@ -86,6 +98,17 @@ pub enum PackError {
         output: PathBuf,
         /// The tree.
         tree: PathBuf,
+    },
+    /// Another run packs into the same directory.
+    #[error("another lambdar-prune is packing into {path}; wait for it to end, then pack again", path = .0.display())]
+    Busy(PathBuf),
+    /// Something of someone else has the name of a layer or of the manifest.
+    #[error("{path} is in the way: it is {what}; move it, or choose another directory with -o. The layers there are as they were", path = .path.display())]
+    InTheWay {
+        /// What is in the way.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// A file is not what the scan saw.
     #[error("{path} changed while it was packed; let the build finish, then pack again", path = .0.display())]
@@ -140,6 +163,8 @@ pub struct Packed {
     pub previous_note: Option<String>,
     /// Why there was no cache, where one was asked for.
     pub cache_note: Option<String>,
+    /// Which permissions are not as in the tree, beyond those of owners that others now have.
+    pub mode_notes: Vec<String>,
 }
 
 /// Packs a planned tree into zips of at most `options.max` bytes and writes them with their manifest.
@@ -171,9 +196,15 @@ pub fn pack(
     if plan.kept.is_empty() {
         return Err(PackError::Nothing);
     }
-    let (history, previous_note) = History::read(&options.previous, &options.output)?;
+    for (path, _) in plan.kept.iter() {
+        plain_name(path.as_str().as_bytes()).map_err(|what| PackError::Name {
+            path: path.as_str().to_owned(),
+            what,
+        })?;
+    }
+    let output = Output::open(tree, &options.output)?;
+    let (history, previous_note) = History::read(&options.previous, &options.output, progress)?;
     let mut cache_note = None;
-    let staging = staging(tree, &options.output)?;
     let cache = options.cache.as_ref().and_then(|directory| {
         let unusable = |error| cache_note = Some(format!("packed without a cache: {error}"));
         Cache::open(directory).map_err(unusable).ok()
@@ -188,11 +219,11 @@ pub fn pack(
         strip: options.strip,
         effort: options.effort,
         at_max: &at_max,
-        spool: &Spool::new(staging.path())?,
+        spool: &Spool::new(output.staging())?,
         cache: cache.as_ref(),
         progress,
     };
-    let packed = carry_out(&preparation, scan, matcher, runtime, options, &history, staging.path());
+    let packed = carry_out(&preparation, scan, matcher, runtime, options, &history, output);
     if let Some(cache) = cache {
         match packed {
             Err(PackError::Verification { .. }) => cache.distrust(),
@@ -204,6 +235,7 @@ pub fn pack(
         findings,
         previous_note,
         cache_note,
+        mode_notes: mode_notes(&plan.kept),
     })
 }
 
@@ -214,7 +246,7 @@ fn carry_out(
     runtime: &Runtime,
     options: &Options,
     history: &History,
-    staging: &Path,
+    output: Output,
 ) -> Result<(Manifest, Vec<Finding>), PackError> {
     let Preparation { plan, progress, .. } = preparation;
     let mut ready = preparation.all()?;
@@ -233,7 +265,7 @@ fn carry_out(
     every_entry_once(&ready, packing)?;
     let layer = |bin: &Vec<usize>| bin.iter().map(|index| &ready[*index]).collect();
     let writer = Writer {
-        staging,
+        staging: output.staging(),
         components: &components,
         options,
         history,
@@ -248,12 +280,42 @@ fn carry_out(
         findings.retain(|finding| !finding.code.is_about_request());
     }
     let mut manifest = manifest::manifest(scan, plan, runtime, options, distribution, &ready, layers);
-    manifest.write(&staging.join(MANIFEST_NAME))?;
     progress.check()?;
-    publish(staging, &options.output, &manifest)?;
+    output.publish(&manifest)?;
     history.compare(&mut manifest);
     manifest.findings.clone_from(&plan.findings);
     Ok((manifest, findings))
+}
+
+/// Which files lose setuid or setgid in the layers, and which of them only their owner could read.
+fn mode_notes(kept: &Tree) -> Vec<String> {
+    const SHOWN: usize = 5;
+    const SPECIAL: u32 = 0o6000;
+    const READABLE: u32 = 0o004;
+    let note = |what: &str, is_changed: &dyn Fn(u32) -> bool| {
+        let files = kept.files().filter(|(_, file)| is_changed(file.mode.bits()));
+        let paths: Vec<String> = files.map(|(path, _)| escaped(path.as_str().as_bytes())).collect();
+        let more = match paths.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let shown = paths
+            .iter()
+            .take(SHOWN)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        (!paths.is_empty()).then(|| format!("{what}: {shown}{more}"))
+    };
+    [
+        note("setuid and setgid are not kept in layers", &|bits| bits & SPECIAL != 0),
+        note("made readable for all, as Lambda has to read it", &|bits| {
+            bits & READABLE == 0
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Fails where a packing leaves an entry out or has it twice.
@@ -269,30 +331,6 @@ fn every_entry_once(ready: &[Ready], packing: &Packing) -> Result<(), PackError>
             reason: format!("it has {path} {times} times"),
         }),
     }
-}
-
-/// A directory for unfinished work beside the target, so that finished files can be renamed into it.
-fn staging(tree: &Path, output: &Path) -> Result<tempfile::TempDir, PackError> {
-    let tree = fs_err::canonicalize(tree)?;
-    let absolute = std::path::absolute(output)?;
-    let existing = absolute
-        .ancestors()
-        .find_map(|directory| directory.canonicalize().ok())
-        .unwrap_or_else(|| absolute.clone());
-    if existing.starts_with(&tree) {
-        return Err(PackError::OutputInsideTree {
-            output: output.to_owned(),
-            tree,
-        });
-    }
-    fs_err::create_dir_all(output)?;
-    let staging = tempfile::Builder::new().prefix(".lambdar-prune-").tempdir_in(output);
-    staging.map_err(|error| {
-        PackError::Io(std::io::Error::new(
-            error.kind(),
-            format!("cannot write to {}: {error}", output.display()),
-        ))
-    })
 }
 
 /// Which entry goes into which zip.
@@ -405,35 +443,4 @@ fn candidates<'a>(
             }
         })
         .collect()
-}
-
-/// Moves the finished files into the output directory. What an earlier run left there goes first, so that no moment shows
-/// zips of two runs under one manifest.
-fn publish(staging: &Path, output: &Path, manifest: &Manifest) -> Result<(), PackError> {
-    let old_manifest = output.join(MANIFEST_NAME);
-    if old_manifest.exists() {
-        fs_err::remove_file(&old_manifest)?;
-    }
-    for entry in fs_err::read_dir(output)? {
-        let path = entry?.path();
-        if path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(is_layer_name)
-        {
-            fs_err::remove_file(path)?;
-        }
-    }
-    for layer in &manifest.layers {
-        fs_err::rename(staging.join(&layer.file), output.join(&layer.file))?;
-    }
-    fs_err::rename(staging.join(MANIFEST_NAME), old_manifest)?;
-    Ok(())
-}
-
-/// Whether a file in the output directory is one that this program writes there.
-fn is_layer_name(name: &str) -> bool {
-    name.strip_prefix("layer-")
-        .and_then(|rest| rest.strip_suffix(".zip"))
-        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }

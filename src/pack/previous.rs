@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::PackError;
 use super::prepare::Ready;
-use crate::manifest::{LayerChange, MANIFEST_NAME, Manifest, Recompressed};
+use crate::manifest::{LayerChange, MANIFEST_NAME, Manifest, ManifestError, Recompressed};
+use crate::open;
+use crate::progress::Progress;
 use crate::size::Bytes;
 use crate::tree::TreePath;
 
@@ -42,17 +44,29 @@ impl History {
     /// The earlier packing, and a note where there is one that cannot be used.
     ///
     /// A manifest that the user names has to be one; that in the output directory is only made use of.
-    pub(super) fn read(previous: &Previous, output: &Path) -> Result<(Self, Option<String>), PackError> {
+    pub(super) fn read(
+        previous: &Previous,
+        output: &Path,
+        progress: &dyn Progress,
+    ) -> Result<(Self, Option<String>), PackError> {
         let (path, is_named) = match previous {
             Previous::Afresh => return Ok((Self::default(), None)),
             Previous::InOutput => (output.join(MANIFEST_NAME), false),
             Previous::File(path) if path.is_dir() => (path.join(MANIFEST_NAME), true),
             Previous::File(path) => (path.clone(), true),
         };
-        if !is_named && !path.exists() {
+        if !is_named && path.symlink_metadata().is_err() {
             return Ok((Self::default(), None));
         }
-        match Manifest::read(&path) {
+        let manifest = if is_named {
+            let bytes = open::named(&path, progress);
+            bytes
+                .map_err(ManifestError::from)
+                .and_then(|bytes| Manifest::parse(&bytes))
+        } else {
+            Manifest::read(&path)
+        };
+        match manifest {
             Ok(manifest) => Ok((Self::of(manifest), None)),
             Err(reason) if is_named => Err(PackError::Previous { path, reason }),
             Err(reason) => {

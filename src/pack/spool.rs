@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A file that contents are appended to from all threads.
 pub(super) struct Spool {
     file: Arc<File>,
     end: Mutex<u64>,
+    /// For errors, as the file has no name.
+    directory: PathBuf,
 }
 
 /// The bytes of one content in a file.
@@ -23,20 +25,24 @@ pub(super) struct ByteRange {
 impl Spool {
     /// A nameless file in a directory; it is gone with the process.
     pub(super) fn new(directory: &Path) -> io::Result<Self> {
-        Ok(Self::over(tempfile::tempfile_in(directory)?))
+        Ok(Self::over(tempfile::tempfile_in(directory)?, directory))
     }
 
     /// An empty file that was opened for reading and writing.
-    pub(super) fn over(file: File) -> Self {
+    pub(super) fn over(file: File, directory: &Path) -> Self {
         Self {
             file: Arc::new(file),
             end: Mutex::new(0),
+            directory: directory.to_owned(),
         }
     }
 
     pub(super) fn append(&self, bytes: &[u8]) -> io::Result<ByteRange> {
         let mut end = locked(&self.end);
-        self.file.write_all_at(bytes, *end)?;
+        self.file.write_all_at(bytes, *end).map_err(|error| {
+            let message = format!("cannot write to {}: {error}", self.directory.display());
+            io::Error::new(error.kind(), message)
+        })?;
         let range = ByteRange {
             file: Arc::clone(&self.file),
             start: *end,

@@ -13,7 +13,9 @@ use super::{Options, PackError};
 use crate::check::{self, Layer};
 use crate::finding::Finding;
 use crate::languages::components::Components;
+use crate::manifest::directory::layer_name;
 use crate::manifest::{LayerSummary, PackedEntry};
+use crate::open;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
@@ -56,7 +58,7 @@ impl Writer<'_> {
         let layers = layers
             .into_par_iter()
             .enumerate()
-            .map(|(number, entries)| self.layer(format!("layer-{}.zip", number + 1), entries, &advance))
+            .map(|(number, entries)| self.layer(layer_name(number + 1), entries, &advance))
             .collect::<Result<_, PackError>>()?;
         Ok(Written {
             staging: self.staging,
@@ -107,7 +109,7 @@ impl Writer<'_> {
             if !metadata.is_file() || metadata.len() != length {
                 return None;
             }
-            let file = fs_err::File::open(&path).ok()?;
+            let file = open::regular(&path).ok()?;
             let comparing = Comparing(BufReader::with_capacity(BUFFER, file));
             let (_, hash) = self.stream(comparing, entries, &|_| self.progress.check()).ok()?;
             let is_it = base16ct::lower::encode_string(&hash) == *sha256;

@@ -67,7 +67,7 @@ impl Manifest {
             path: path.clone(),
             reason,
         };
-        let bytes = fs_err::read(&path)?;
+        let bytes = crate::open::read_regular(&path)?;
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
         if manifest.schema_version != VERSION {
             return Err(broken(format!(

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 pub use copy::{How, copy};
 pub use guard::{Protected, checked_tree};
 pub use moves::moves;
-pub use trash::{Done, State, apply, finish, state, undo};
+pub use trash::{Done, State, apply, finish, hold, state, undo};
 
 use crate::progress::Interrupted;
 

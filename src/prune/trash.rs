@@ -5,10 +5,13 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, RenameFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Access, AtFlags, CWD, Mode as RawMode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
 
 use super::manifest::{self, Directory, Manifest, Taken};
 use super::{PruneError, moves};
+use crate::lock::{Lock, lock};
 use crate::plan::Plan;
 use crate::progress::{Progress, Silent, Stage};
 use crate::tree::{Entry, Tree, TreePath};
@@ -21,10 +24,6 @@ const FILES: &str = "files";
 
 /// It is there once a run has moved everything.
 const COMPLETE: &str = "complete";
-
-/// How often the lock is tried, and how long the pause after each try is: half a second in all.
-const LOCK_TRIES: usize = 25;
-const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Behind the number of a run whose manifest is not written yet: nothing has been moved for it.
 const UNBORN: &str = ".new";
@@ -65,6 +64,11 @@ pub fn state(root: &Path) -> Result<State, PruneError> {
         }
     }
     Ok(State::Pruned(path))
+}
+
+/// Holds a tree for this run alone, from the look at it to the last move. `root` has no links in it.
+pub fn hold(root: &Path) -> Result<Lock, PruneError> {
+    lock(root)?.ok_or_else(|| PruneError::Busy(root.to_owned()))
 }
 
 /// Moves everything that is not kept into the trash. `root` has no links in it, and `tree` is what was scanned there.
@@ -141,7 +145,9 @@ pub fn undo(root: &Path, progress: &dyn Progress) -> Result<Done, PruneError> {
     for run in runs(&trash.path)?.into_iter().rev() {
         if exists(&run.join(manifest::NAME))? {
             let manifest = Manifest::read(&run)?;
-            moved += put_back(root, &run, &manifest, progress)?;
+            if has_moved(root, &run, &manifest)? {
+                moved += put_back(root, &run, &manifest, progress)?;
+            }
         }
         remove_run(&run)?;
     }
@@ -150,6 +156,19 @@ pub fn undo(root: &Path, progress: &dyn Progress) -> Result<Done, PruneError> {
         trash: trash.path,
         moved,
     })
+}
+
+/// Whether a run has taken anything, or all is back and only times are left to be set. One that was cut short before its
+/// first move has not, although another run may have taken the same.
+fn has_moved(root: &Path, run: &Path, manifest: &Manifest) -> Result<bool, PruneError> {
+    let mut is_all_back = true;
+    for path in &manifest.moves {
+        if exists(&run.join(FILES).join(path))? {
+            return Ok(true);
+        }
+        is_all_back &= exists(&root.join(path))?;
+    }
+    Ok(is_all_back || exists(&run.join(COMPLETE))?)
 }
 
 /// The trash of a tree: `/opt.lambdar-prune-trash` for `/opt`.
@@ -178,7 +197,7 @@ fn runs(trash: &Path) -> Result<Vec<PathBuf>, PruneError> {
 /// The trash, held by this process alone.
 struct Trash {
     path: PathBuf,
-    _lock: std::fs::File,
+    _lock: Lock,
 }
 
 impl Trash {
@@ -192,27 +211,20 @@ impl Trash {
     }
 
     fn open(path: PathBuf) -> Result<Self, PruneError> {
-        let file = match fs_err::File::open(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(PruneError::NothingToUndo(path));
+        match fs_err::symlink_metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(PruneError::NothingToUndo(path)),
+            Ok(metadata) if !metadata.is_dir() => {
+                return Err(PruneError::Trash {
+                    path,
+                    reason: "it is not a directory".to_owned(),
+                });
             }
-            file => file?.into_parts().0,
+            metadata => metadata?,
         };
-        if !file.metadata()?.is_dir() {
-            return Err(PruneError::Trash {
-                path,
-                reason: "it is not a directory".to_owned(),
-            });
+        match lock(&path)? {
+            Some(lock) => Ok(Self { path, _lock: lock }),
+            None => Err(PruneError::Busy(path)),
         }
-        // A process that is just being started by this one holds a copy of the lock until it runs (fork(2), flock(2)).
-        for _ in 0..LOCK_TRIES {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { path, _lock: file }),
-                Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-                Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
-            }
-        }
-        Err(PruneError::Busy(path))
     }
 
     /// Makes the directory of a new run. When it has its name, its manifest is whole and on disk.
@@ -230,7 +242,7 @@ impl Trash {
         write_synced(&unborn.join(manifest::NAME), &manifest.to_json()?)?;
         sync_directory(&unborn)?;
         progress.check()?;
-        rename(&unborn, &run)?;
+        fs_err::rename(&unborn, &run)?;
         sync_directory(&self.path)?;
         Ok(run)
     }
@@ -376,11 +388,8 @@ fn carry_out(root: &Path, run: &Path, manifest: &Manifest, progress: &dyn Progre
         match (exists(&from)?, exists(&to)?) {
             (false, true) => {}
             (true, false) => {
-                if let Some(directory) = to.parent() {
-                    fs_err::create_dir_all(directory)?;
-                }
                 progress.check().map_err(stopped)?;
-                rename(&from, &to)?;
+                rename(root, &files, path, Parents::Make)?;
                 moved += 1;
             }
             (true, true) => return Err(PruneError::InTheWay(to)),
@@ -409,7 +418,7 @@ fn put_back(root: &Path, run: &Path, manifest: &Manifest, progress: &dyn Progres
         let (to, from) = (root.join(path), files.join(path));
         match (exists(&to)?, exists(&from)?) {
             (true, false) => {}
-            (false, true) => pending.push((from, to)),
+            (false, true) => pending.push((path, to)),
             (true, true) => return Err(PruneError::InTheWay(to)),
             (false, false) => return Err(PruneError::Lost { path: to, trash: files }),
         }
@@ -428,20 +437,19 @@ fn put_back(root: &Path, run: &Path, manifest: &Manifest, progress: &dyn Progres
     let total = manifest.moves.len();
     let work = progress.start(Stage::Move, total as u64);
     let before = total - pending.len();
-    for (number, (from, to)) in pending.iter().enumerate() {
+    for (number, (path, _)) in pending.iter().enumerate() {
         progress.check().map_err(|_| PruneError::Unfinished {
             moved: total - before - number,
             total,
         })?;
-        rename(from, to)?;
+        rename(&files, root, path, Parents::AreThere)?;
         work.advance(1);
     }
     for directory in &manifest.directories {
         progress
             .check()
             .map_err(|_| PruneError::Unfinished { moved: 0, total })?;
-        let path = root.join(&directory.path);
-        set_time(&path, directory)?;
+        set_time(root, directory)?;
     }
     // The trash may only go when all that was in it is on disk where it belongs.
     for directory in &manifest.directories {
@@ -510,28 +518,71 @@ fn writable(directory: &Path) -> Result<(), PruneError> {
     })
 }
 
-/// Renames, and never replaces anything.
-fn rename(from: &Path, to: &Path) -> Result<(), PruneError> {
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+/// Whether the directories above a path are made if they are not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parents {
+    Make,
+    AreThere,
+}
+
+/// Moves what lies at a path below one directory to the same path below another one, and never replaces anything.
+fn rename(from: &Path, to: &Path, path: &str, parents: Parents) -> Result<(), PruneError> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let (source, target) = (from.join(path), to.join(path));
+    let from_directory = beneath(from, parent, Parents::AreThere)?;
+    let to_directory = beneath(to, parent, parents)?;
+    match rustix::fs::renameat_with(&from_directory, name, &to_directory, name, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
-        Err(rustix::io::Errno::EXIST) => Err(PruneError::InTheWay(to.to_owned())),
-        Err(rustix::io::Errno::XDEV) => Err(PruneError::Layered(from.to_owned())),
+        Err(Errno::EXIST) => Err(PruneError::InTheWay(target)),
+        Err(Errno::XDEV) => Err(PruneError::Layered(source)),
         // Some file systems do not know the flag (renameat2(2)).
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            if exists(to)? {
-                return Err(PruneError::InTheWay(to.to_owned()));
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            if exists(&target)? {
+                return Err(PruneError::InTheWay(target));
             }
-            Ok(fs_err::rename(from, to)?)
+            let renamed = rustix::fs::renameat(&from_directory, name, &to_directory, name);
+            renamed.map_err(|error| rename_failed(&source, &target, error))
         }
-        Err(error) => Err(std::io::Error::new(
-            std::io::Error::from(error).kind(),
-            format!("cannot rename {} to {}: {error}", from.display(), to.display()),
-        )
-        .into()),
+        Err(error) => Err(rename_failed(&source, &target, error)),
     }
 }
 
-fn set_time(path: &Path, directory: &Directory) -> Result<(), PruneError> {
+fn rename_failed(source: &Path, target: &Path, error: Errno) -> PruneError {
+    let text = format!("cannot rename {} to {}: {error}", source.display(), target.display());
+    PruneError::Io(std::io::Error::new(std::io::Error::from(error).kind(), text))
+}
+
+/// Opens a directory below another one, name by name. No link is followed, so that no path leads out of it, whoever wrote
+/// the manifest or changed the tree.
+fn beneath(base: &Path, path: &str, parents: Parents) -> Result<OwnedFd, PruneError> {
+    let failed = |error: Errno| {
+        let text = format!(
+            "cannot open {} without following links: {error}",
+            base.join(path).display()
+        );
+        PruneError::Io(std::io::Error::new(std::io::Error::from(error).kind(), text))
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let make = |at: BorrowedFd<'_>, name: &Path| match rustix::fs::mkdirat(at, name, RawMode::from_raw_mode(0o777)) {
+        Err(Errno::EXIST) | Ok(()) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let create = parents == Parents::Make;
+    if create {
+        make(CWD, base).map_err(failed)?;
+    }
+    let mut directory = rustix::fs::openat(CWD, base, flags, RawMode::empty()).map_err(failed)?;
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        if create {
+            make(directory.as_fd(), Path::new(name)).map_err(failed)?;
+        }
+        directory = rustix::fs::openat(&directory, name, flags, RawMode::empty()).map_err(failed)?;
+    }
+    Ok(directory)
+}
+
+/// Gives a directory of the tree the time that it had.
+fn set_time(root: &Path, directory: &Directory) -> Result<(), PruneError> {
     let times = Timestamps {
         last_access: Timespec {
             tv_sec: 0,
@@ -542,9 +593,15 @@ fn set_time(path: &Path, directory: &Directory) -> Result<(), PruneError> {
             tv_nsec: directory.nanoseconds,
         },
     };
-    rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| {
+    let (parent, name) = directory.path.rsplit_once('/').unwrap_or(("", &directory.path));
+    let parent = beneath(root, parent, Parents::AreThere)?;
+    let name = if name.is_empty() { "." } else { name };
+    rustix::fs::utimensat(&parent, name, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| {
         let error = std::io::Error::from(error);
-        let text = format!("cannot set the time of {}: {error}", path.display());
+        let text = format!(
+            "cannot set the time of {}: {error}",
+            root.join(&directory.path).display()
+        );
         PruneError::Io(std::io::Error::new(error.kind(), text))
     })
 }

@@ -31,7 +31,7 @@ pub use snippet::Snippet;
 use crate::finding::Finding;
 use crate::gate::Allowed;
 use crate::limits;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, file_hash};
 use crate::progress::{Progress, Stage};
 use crate::runtime::Arch;
 use crate::size::{Bytes, exact};
@@ -155,7 +155,7 @@ impl Publishing {
         let mut layers = Vec::new();
         for (number, layer) in packed.layers.iter().enumerate() {
             let path = directory.join(&layer.file);
-            let (length, hash) = read::length_and_hash(&path)?;
+            let (length, hash) = file_hash(&path)?;
             let (bytes, sha256) = (Bytes(length), base16ct::lower::encode_string(&hash));
             let code_sha256 = base64::engine::general_purpose::STANDARD.encode(hash);
             if sha256 != layer.sha256 || code_sha256 != layer.code_sha256 {

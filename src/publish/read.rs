@@ -1,9 +1,6 @@
 //! Reads `layers.json` and the zips that it lists.
 
-use std::io::Read;
 use std::path::Path;
-
-use sha2::{Digest, Sha256};
 
 use super::PublishError;
 use crate::manifest::{MANIFEST_NAME, Manifest, ManifestError};
@@ -23,24 +20,5 @@ pub fn manifest_in(directory: &Path) -> Result<Manifest, PublishError> {
         Err(error) => Err(broken(error.to_string())),
         Ok(manifest) if manifest.layers.is_empty() => Err(broken("it lists no layer".to_owned())),
         Ok(manifest) => Ok(manifest),
-    }
-}
-
-/// The length of a file and its SHA-256.
-pub(super) fn length_and_hash(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
-    let mut file = fs_err::File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    let mut length = 0;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok((length, hash.finalize().into())),
-            Ok(count) => {
-                hash.update(&buffer[..count]);
-                length += count as u64;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }

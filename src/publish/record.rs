@@ -1,5 +1,6 @@
 //! `published.json`: what became of each layer, written after each of them.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::PublishError;
 use super::response::place;
 use super::{PublishedLayer, State};
+use crate::open;
 
 /// The record's name beside the manifest.
 pub const RECORD_NAME: &str = "published.json";
@@ -83,13 +85,13 @@ impl RecordFile {
     /// Reads what an earlier run has left, and makes sure that there can be a new record.
     pub(super) fn open(directory: &Path) -> Result<Self, PublishError> {
         let path = directory.join(RECORD_NAME);
-        let earlier = match fs_err::read_to_string(&path) {
+        let earlier = match open::read_regular_text(&path) {
             Ok(text) => Some(read(&text).ok_or_else(|| PublishError::Record(path.clone()))?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
         let unfinished = directory.join(format!(".{RECORD_NAME}.new"));
-        fs_err::write(&unfinished, "")?;
+        create(&unfinished)?;
         fs_err::remove_file(&unfinished)?;
         Ok(Self {
             path,
@@ -103,9 +105,20 @@ impl RecordFile {
         let record = Record::new(name, layers, self.earlier.as_ref());
         let mut text = serde_json::to_string_pretty(&record)?;
         text.push('\n');
-        fs_err::write(&self.unfinished, text)?;
+        let mut file = create(&self.unfinished)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
         fs_err::rename(&self.unfinished, &self.path)
     }
+}
+
+/// A new file, in place of whatever a run that was killed, or someone else, has left of that name.
+fn create(path: &Path) -> std::io::Result<fs_err::File> {
+    match fs_err::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs_err::File::create_new(path)
 }
 
 fn read(text: &str) -> Option<Record> {

@@ -7,6 +7,8 @@ use toml::Spanned;
 
 use super::matcher::glob_error;
 use super::{Anchor, Rule, RuleError};
+use crate::open;
+use crate::progress::Silent;
 use crate::toml_file::{TomlError, TomlFile};
 
 /// The keys of a rule file.
@@ -79,7 +81,7 @@ pub(crate) fn check_tables(file: &TomlFile<'_>) -> Result<(), TomlError> {
 
 /// The rules of a user's file.
 pub fn read_rules(path: &Path) -> Result<Vec<Rule>, RuleError> {
-    let text = fs_err::read_to_string(path)?;
+    let text = open::named_text(path, &Silent)?;
     Ok(rules_of(&path.display().to_string(), &text)?)
 }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Arch, Runtime};
 use crate::elf::{Class, Kind, Machine, Object};
+use crate::open;
+use crate::progress::Silent;
 use crate::size::Bytes;
 use crate::tree::{Content, Entry, File, Mode, Tree, TreePath};
 
@@ -240,7 +242,7 @@ pub(crate) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeEr
 }
 
 pub(crate) fn load_file(path: &Path, arch: Arch) -> Result<Runtime, RuntimeError> {
-    let text = fs_err::read_to_string(path)?;
+    let text = open::named_text(path, &Silent)?;
     parse::<Data>(&path.display().to_string(), &text)?.runtime(arch)
 }
 

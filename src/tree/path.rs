@@ -172,7 +172,7 @@ pub fn escaped(name: &[u8]) -> String {
 }
 
 /// Whether a character has no other use than to set the direction of text (Unicode Standard Annex #9, section 2).
-fn turns_text(character: char) -> bool {
+pub(crate) fn turns_text(character: char) -> bool {
     matches!(
         character,
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'

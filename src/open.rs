@@ -1,0 +1,203 @@
+//! Opens files by their names, whoever put something there.
+//!
+//! A name in a directory that others can write to (a cache, an output directory, a project) may lead to a FIFO, on which
+//! opening and reading wait for ever, to a device, or through a link to a file of someone else. [`regular`] opens nothing but
+//! regular files and follows no link. What users name themselves may be a pipe, as in `--config <(…)`: [`named`] reads that,
+//! and stops waiting when the run is interrupted.
+
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::progress::Progress;
+
+/// How much of one file is read into memory, in bytes: many times what a manifest of the largest layers has.
+const LONGEST: u64 = 256 << 20;
+
+/// How long one wait for a pipe takes, after which the user may have interrupted the run.
+const WAIT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
+
+/// Opens a regular file for reading. A link, FIFO, socket, device or directory in its place is an error.
+pub fn regular(path: &Path) -> io::Result<fs_err::File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|error| match error {
+        Errno::LOOP => wrong(path, "a symbolic link"),
+        Errno::NXIO => wrong(path, "a FIFO or socket"),
+        error => failed(path, error.into()),
+    })?;
+    let file = std::fs::File::from(file);
+    let kind = file.metadata().map_err(|error| failed(path, error))?.file_type();
+    if kind.is_file() {
+        return Ok(fs_err::File::from_parts(file, path));
+    }
+    Err(wrong(
+        path,
+        if kind.is_dir() {
+            "a directory"
+        } else if kind.is_fifo() {
+            "a FIFO"
+        } else {
+            "a device or socket"
+        },
+    ))
+}
+
+/// Reads a regular file whole, as [`regular`] opens it.
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_all(&mut regular(path)?, path, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a regular file whole as text.
+pub fn read_regular_text(path: &Path) -> io::Result<String> {
+    text(path, read_regular(path)?)
+}
+
+/// Reads what the user named: a file, links followed, or a pipe, to its end. It ends when the run is interrupted.
+pub fn named(path: &Path, progress: &dyn Progress) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|error| failed(path, error.into()))?;
+    let mut file = fs_err::File::from_parts(std::fs::File::from(file), path);
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(wrong(path, "a directory"));
+    }
+    let mut bytes = Vec::new();
+    if kind.is_file() {
+        read_all(&mut file, path, &mut bytes)?;
+        return Ok(bytes);
+    }
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        progress
+            .check()
+            .map_err(|_| io::Error::from(io::ErrorKind::Interrupted))?;
+        let mut descriptors = [PollFd::new(file.file(), PollFlags::IN)];
+        match poll(&mut descriptors, Some(&WAIT)) {
+            // Nobody writes yet: reading would give an end that is none.
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(failed(path, error.into())),
+        }
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+        if bytes.len() as u64 > LONGEST {
+            return Err(too_long(path));
+        }
+    }
+}
+
+/// Reads what the user named as text, as [`named`] does.
+pub fn named_text(path: &Path, progress: &dyn Progress) -> io::Result<String> {
+    text(path, named(path, progress)?)
+}
+
+fn read_all(file: &mut fs_err::File, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
+    file.take(LONGEST + 1).read_to_end(bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(too_long(path));
+    }
+    Ok(())
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|_| {
+        let message = format!("{} is not UTF-8 text", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    })
+}
+
+fn failed(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("failed to open file `{}`: {error}", path.display()),
+    )
+}
+
+fn wrong(path: &Path, what: &str) -> io::Error {
+    let message = format!("{} is {what}, and not a regular file", path.display());
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+fn too_long(path: &Path) -> io::Error {
+    let message = format!("{} is longer than {LONGEST} bytes", path.display());
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::progress::{Interrupted, Silent, Stage, Work};
+
+    struct Stopped;
+
+    impl Progress for Stopped {
+        fn start(&self, _: Stage, _: u64) -> Box<dyn Work> {
+            Box::new(Silent)
+        }
+
+        fn check(&self) -> Result<(), Interrupted> {
+            Err(Interrupted)
+        }
+    }
+
+    fn fifo(path: &Path) {
+        rustix::fs::mknodat(CWD, path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    }
+
+    #[test]
+    fn only_regular_files_are_opened_where_others_can_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs_err::write(at("file"), "text").unwrap();
+        fs_err::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        fifo(&at("fifo"));
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        assert_eq!(read_regular(&at("file")).unwrap(), b"text");
+        for (name, what) in [("link", "link"), ("fifo", "FIFO"), ("socket", "socket")] {
+            let error = regular(&at(name)).unwrap_err().to_string();
+            assert!(error.contains(what) && error.contains(name), "{error}");
+        }
+        assert!(regular(directory.path()).is_err());
+        assert!(regular(Path::new("/dev/null")).is_err());
+        assert_eq!(regular(&at("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_users_name_may_be_a_link_or_a_pipe() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs_err::write(at("file"), "text").unwrap();
+        fs_err::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        fifo(&at("fifo"));
+        assert_eq!(named_text(&at("link"), &Silent).unwrap(), "text");
+        let writer = std::thread::spawn({
+            let path = at("fifo");
+            move || {
+                let mut pipe = fs_err::OpenOptions::new().write(true).open(path).unwrap();
+                pipe.write_all(b"one ").unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(150));
+                pipe.write_all(b"two").unwrap();
+            }
+        });
+        assert_eq!(named_text(&at("fifo"), &Silent).unwrap(), "one two");
+        writer.join().unwrap();
+        // Nobody writes: without the interruption this would wait for ever.
+        let error = named(&at("fifo"), &Stopped).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+    }
+}
