@@ -154,6 +154,21 @@ fn of_length(length: u32) -> Vec<u8> {
     zip(&[member("x", FILE, content)])
 }
 
+/// A directory with one layer and a manifest, which lists others as well.
+fn listed(s: &Sandbox, directory: &str, others: &[&str]) {
+    use sha2::Digest;
+    let bytes = zip(&[ok("x")]);
+    let sha256 = base16ct::lower::encode_string(&sha2::Sha256::digest(&bytes));
+    let layer = |file: &str| format!(r#"{{"file": "{file}", "sha256": "{sha256}", "code_sha256": ""}}"#);
+    let layers: Vec<String> = ["layer-1.zip"].iter().chain(others).map(|file| layer(file)).collect();
+    let head = r#""schema_version": 1, "runtime": "provided.al2023", "arch": "x86_64""#;
+    s.file(
+        &format!("{directory}/layers.json"),
+        format!("{{{head}, \"layers\": [{}]}}", layers.join(", ")),
+    );
+    s.file(&format!("{directory}/layer-1.zip"), bytes);
+}
+
 /// The case of a code; `None` where this machine cannot make it. A new code does not compile without one.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
@@ -179,6 +194,36 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             s.file("a.zip", zip(&[deflated("x", FILE, &[0; 2001])]));
             let bad = ["a.zip", "--max-unzipped", "2kB"];
             Case::check(s, WITH_LANGUAGE, &bad, &["a.zip", "--max-unzipped", "2001B"])
+        }
+        Code::ManifestUnreadable => {
+            listed(s, "bad", &[]);
+            listed(s, "good", &[]);
+            s.file("bad/layers.json", "{");
+            Case::check(s, WITH_LANGUAGE, &["bad"], &["good"])
+        }
+        Code::PackInterrupted => {
+            listed(s, "bad", &[]);
+            listed(s, "good", &[]);
+            s.file("bad/.lambdar-prune-Ab3dE6/layers.json", "{}");
+            s.file("good/.lambdar-prune-Ab3dE6/layer-1.zip", "");
+            Case::check(s, WITH_LANGUAGE, &["bad"], &["good"])
+        }
+        Code::LayerMissing => {
+            listed(s, "bad", &["layer-2.zip"]);
+            listed(s, "good", &[]);
+            Case::check(s, WITH_LANGUAGE, &["bad"], &["good"])
+        }
+        Code::LayerChanged => {
+            listed(s, "bad", &[]);
+            listed(s, "good", &[]);
+            s.file("bad/layer-1.zip", zip(&[ok("other")]));
+            Case::check(s, WITH_LANGUAGE, &["bad"], &["good"])
+        }
+        Code::LayerNotListed => {
+            listed(s, "bad", &[]);
+            listed(s, "good", &[]);
+            s.file("bad/layer-2.zip", zip(&[ok("y")]));
+            Case::check(s, WITH_LANGUAGE, &["bad"], &["good"])
         }
         Code::UnreadableZip => Case::bytes(s, b"<html>".to_vec(), zip(&plain())),
         Code::TruncatedZip => {
@@ -221,6 +266,40 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             Case::zips(s, &[longer], &[deflated("x", FILE, b"xxxx")])
         }
         Code::ChecksumMismatch => Case::zips(s, &[Member { crc32: 1, ..ok("x") }], &plain()),
+        Code::AmbiguousZip => {
+            let whole = zip(&plain());
+            let (before, end) = whole.split_at(whole.len() - 22);
+            Case::bytes(s, [before, b"between", end].concat(), whole.clone())
+        }
+        Code::GapInZip => {
+            let whole = zip(&plain());
+            let directory = whole.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+            let mut bad = [&whole[..directory], b"gap", &whole[directory..]].concat();
+            let at = bad.len() - 6;
+            bad[at..at + 4].copy_from_slice(&u32::try_from(directory + 3).unwrap().to_le_bytes());
+            Case::bytes(s, bad, whole)
+        }
+        Code::BrokenHeader => {
+            let broken = Member {
+                extra: vec![0x55, 0x54, 0xff, 0xff, 0],
+                ..ok("x")
+            };
+            Case::zips(s, &[broken], &plain())
+        }
+        Code::SecondName => {
+            let field = [&[0x75, 0x70, 6, 0, 1][..], &crc32fast::hash(b"x").to_le_bytes(), b"y"].concat();
+            let second = Member {
+                extra: field,
+                ..ok("x")
+            };
+            Case::zips(s, &[second], &plain())
+        }
+        Code::MisleadingName => Case::zips(s, &[ok("x\u{202e}gpj.so")], &[ok("xgpj.so")]),
+        Code::DirectoryWithContent => Case::zips(
+            s,
+            &[member("d/", FOLDER, "abc"), ok("x")],
+            &[member("d/", FOLDER, ""), ok("x")],
+        ),
         Code::HeaderMismatch => {
             let other = Member {
                 local_name: b"y".to_vec(),
