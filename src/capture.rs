@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::elf::Kind;
+use crate::elf::{Kind, Object};
 use crate::progress::Progress;
 use crate::runtime::data::{self, ArchData, Data, ObjectData, Source};
-use crate::runtime::{Arch, RuntimeError};
+use crate::runtime::{Arch, RuntimeError, configured_directories, symbol_list};
 use crate::scan::{ScanError, scan};
 use crate::tree::{Content, Entry, TreePath};
+
+/// What a loader has in it that looks for builds for newer processors (glibc 2.33).
+const HARDWARE: &str = "glibc-hwcaps";
 
 /// What is not part of a runtime: what the function and its layers bring, and what the kernel does.
 const LEFT_OUT: [&str; 6] = ["opt", "proc", "sys", "dev", "tmp", "var/task"];
@@ -75,25 +78,16 @@ pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<Strin
                 if let Content::Object(object) = &file.content
                     && (object.kind == Kind::SharedLibrary || object.soname.is_some())
                 {
-                    objects.push((
-                        object.machine,
-                        ObjectData {
-                            path: absolute,
-                            soname: object.soname.clone(),
-                            needed: object.needed.clone(),
-                            rpath: object.rpath.clone(),
-                            runpath: object.runpath.clone(),
-                            no_default_libraries: object.no_default_libraries,
-                            executable: object.kind == Kind::Executable,
-                            versions: object.versions.clone().unwrap_or_default(),
-                        },
-                    ));
+                    let bytes = fs_err::read(root.join(path.as_str()))?;
+                    let library = recorded(absolute, object, &bytes)?;
+                    objects.push((object.machine, library, object.system_directories.clone()));
                 }
             }
         }
     }
     let mut arch = BTreeMap::new();
     let mut default_directories = Vec::new();
+    let mut hardware_directories = Vec::new();
     for known in Arch::ALL {
         let file_name = match known {
             Arch::X86_64 => "ld-linux-x86-64.so.2",
@@ -101,13 +95,17 @@ pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<Strin
         };
         let Some(loader) = objects
             .iter()
-            .find(|(_, object)| object.path.ends_with(&format!("/{file_name}")))
+            .find(|(_, object, _)| object.path.ends_with(&format!("/{file_name}")))
         else {
             continue;
         };
+        default_directories = configured_directories(root);
+        default_directories.extend(loader.2.iter().cloned());
         let bytes = fs_err::read(root.join(loader.1.path.trim_start_matches('/')))?;
-        default_directories = directories_in(&bytes);
-        let own = objects.iter().filter(|(machine, _)| *machine == known.machine());
+        if memchr::memmem::find(&bytes, HARDWARE.as_bytes()).is_some() {
+            hardware_directories.clone_from(&like.hardware_directories);
+        }
+        let own = objects.iter().filter(|(machine, ..)| *machine == known.machine());
         arch.insert(
             known,
             ArchData {
@@ -116,7 +114,7 @@ pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<Strin
                     .get(&known)
                     .map(|data| data.interpreter.clone())
                     .unwrap_or_default(),
-                objects: own.map(|(_, object)| object.clone()).collect(),
+                objects: own.map(|(_, object, _)| object.clone()).collect(),
                 ..ArchData::default()
             },
         );
@@ -128,13 +126,15 @@ pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<Strin
         default_directories.clone_from(&like.default_directories);
     }
     let lib = default_directories
-        .first()
+        .iter()
+        .find(|directory| directory.starts_with("/lib"))
         .map(|first| first.trim_start_matches('/').to_owned())
         .unwrap_or(like.lib);
     let data = Data {
         name: name.to_owned(),
         title: "Captured from an unpacked image".to_owned(),
         default_directories,
+        hardware_directories,
         lib,
         working_directory: like.working_directory,
         environment: like.environment,
@@ -150,49 +150,24 @@ pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<Strin
     Ok(toml::to_string(&data)?)
 }
 
+/// What a runtime file holds of a library.
+fn recorded(path: String, object: &Object, bytes: &[u8]) -> Result<ObjectData, CaptureError> {
+    Ok(ObjectData {
+        path,
+        soname: object.soname.clone(),
+        needed: object.needed.clone(),
+        rpath: object.rpath.clone(),
+        runpath: object.runpath.clone(),
+        no_default_libraries: object.no_default_libraries,
+        executable: object.kind == Kind::Executable,
+        versions: object.versions.clone().unwrap_or_default(),
+        symbols: Some(symbol_list::of(&bytes)?),
+    })
+}
+
 fn is_left_out(path: &TreePath) -> bool {
     LEFT_OUT
         .iter()
         .filter_map(|folder| TreePath::new(folder))
         .any(|folder| path.below(&folder).is_some())
-}
-
-/// The default directories that are built into a loader: glibc keeps them as one run of texts that end with a slash
-/// (elf/dl-load.c, `system_dirs`).
-pub fn directories_in(loader: &[u8]) -> Vec<String> {
-    let marker = b"\0/lib";
-    let starts = loader
-        .windows(marker.len())
-        .enumerate()
-        .filter(|(_, window)| window == marker);
-    starts
-        .map(|(at, _)| {
-            loader[at + 1..]
-                .split(|byte| *byte == 0)
-                .map_while(|text| {
-                    let text = std::str::from_utf8(text).ok()?.strip_suffix('/')?;
-                    text.starts_with('/').then(|| text.to_owned())
-                })
-                .take(8)
-                .collect::<Vec<String>>()
-        })
-        .find(|directories| directories.len() >= 2)
-        .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_loaders_default_directories_are_found() {
-        let debian =
-            b"x\0/lib/x86_64-linux-gnu\0y\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0z";
-        assert_eq!(
-            directories_in(debian),
-            ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib"]
-        );
-        assert_eq!(directories_in(b"\0/lib64/\0/usr/lib64/\0"), ["/lib64", "/usr/lib64"]);
-        assert_eq!(directories_in(b"nothing"), [""; 0]);
-    }
 }

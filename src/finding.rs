@@ -90,6 +90,12 @@ pub enum Code {
     ShadowedLayer,
     SymbolVersionMissing,
     NoVersionInformation,
+    SymbolVersionNotChecked,
+    VersionWithoutLibrary,
+    UndefinedSymbol,
+    LibraryElsewhere,
+    FileInTheWay,
+    TwoCLibraries,
     MissingDlopenLibrary,
     MissingOptionalLibrary,
     CompanionMissing,
@@ -158,6 +164,8 @@ pub struct Page {
     pub severity: Severity,
     /// What a finding says, with words in braces.
     pub message: String,
+    /// What several findings of one cause say together, with words in braces beside `{count}` and `{files}`.
+    pub together: Option<String>,
     /// What to do, in a line, with words in braces.
     pub help: String,
     /// How it comes about, and why it matters.
@@ -187,6 +195,27 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub help: String,
+    /// What it has in common with others; `None` if each stands alone.
+    #[serde(skip)]
+    pub cause: Option<Box<Cause>>,
+}
+
+/// What findings of one code have in common: people are told once, with the number of files.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cause {
+    /// Findings of one code with the same key have one cause.
+    pub key: String,
+    /// The one with the highest rank speaks for all, such as the one that asks for the newest version.
+    pub rank: Vec<u32>,
+    /// What it says, with `{count}` and `{files}` left to be filled in.
+    together: String,
+}
+
+impl Cause {
+    /// What all of these findings say together.
+    pub fn says(&self, count: &str, files: &str) -> String {
+        self.together.replace("{count}", count).replace("{files}", files)
+    }
 }
 
 impl Finding {
@@ -205,7 +234,24 @@ impl Finding {
             path: None,
             message: text.map(|text| fill(&text.message)).unwrap_or_default(),
             help: text.map(|text| fill(&text.help)).unwrap_or_default(),
+            cause: None,
         }
+    }
+
+    /// The same finding with the cause that it shares; `words` are those of [`Finding::new`].
+    #[must_use]
+    pub fn because_of(mut self, key: String, rank: Vec<u32>, words: &[(&str, &str)]) -> Self {
+        let together = self.code.page().and_then(|page| page.together.clone());
+        self.cause = together.map(|template| {
+            Box::new(Cause {
+                key,
+                rank,
+                together: words.iter().fold(template, |text, (name, word)| {
+                    text.replace(&format!("{{{name}}}"), word)
+                }),
+            })
+        });
+        self
     }
 
     /// The same finding, about a path.

@@ -5,20 +5,15 @@ mod data;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use globset::Glob;
-
 use crate::companions::Place;
-use crate::elf::{self, Kind, Object};
-use crate::runtime::Arch;
+use crate::elf::{self, Class, Object};
+use crate::runtime::{Arch, configured_directories};
 use crate::size::Bytes;
 
 /// Where the loader of this machine looks by default, on Debian and on Fedora's kin (ld.so(8)).
 const DEFAULT_DIRECTORIES: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 
 pub use data::DataFile;
-
-/// How deep `include` lines of ld.so.conf may nest.
-const MAX_INCLUDES: usize = 8;
 
 /// A library found on this machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,10 +26,36 @@ pub struct HostLibrary {
     pub bytes: Bytes,
 }
 
+/// What is asked of a library that is to be imported.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The name under which it is needed.
+    pub soname: &'a str,
+    /// The architecture.
+    pub arch: Arch,
+    /// Symbol versions that it has to define.
+    pub versions: &'a BTreeSet<String>,
+    /// Directories of this machine that are searched before all others: where its users look by RUNPATH.
+    pub directories: &'a [PathBuf],
+}
+
 /// Finds libraries by the name under which they are needed.
 pub trait Libraries: Sync {
-    /// The library of that name for that architecture; `None` if there is none.
-    fn find(&self, soname: &str, arch: Arch) -> Option<HostLibrary>;
+    /// The best library of that name: the first that defines the versions, else the first at all; `None` if there is none.
+    fn choose(&self, wanted: Wanted<'_>) -> Option<HostLibrary>;
+
+    /// The first library of that name for that architecture; `None` if there is none.
+    fn find(&self, soname: &str, arch: Arch) -> Option<HostLibrary> {
+        self.choose(Wanted {
+            soname,
+            arch,
+            versions: &BTreeSet::new(),
+            directories: &[],
+        })
+    }
+
+    /// Libraries that lie beside one and that it may open at run time: it names them, and they are not needed.
+    fn opened_by(&self, library: &Path, arch: Arch) -> Vec<(String, HostLibrary)>;
 
     /// The contents of a file that was found; `None` if it cannot be read any more.
     fn read(&self, path: &Path) -> Option<Vec<u8>>;
@@ -48,8 +69,12 @@ pub trait Libraries: Sync {
 pub struct NoLibraries;
 
 impl Libraries for NoLibraries {
-    fn find(&self, _: &str, _: Arch) -> Option<HostLibrary> {
+    fn choose(&self, _: Wanted<'_>) -> Option<HostLibrary> {
         None
+    }
+
+    fn opened_by(&self, _: &Path, _: Arch) -> Vec<(String, HostLibrary)> {
+        Vec::new()
     }
 
     fn read(&self, _: &Path) -> Option<Vec<u8>> {
@@ -68,34 +93,84 @@ pub struct HostDirectories {
 }
 
 impl HostDirectories {
-    /// The directories in the order in which they are searched; `first` come before all others.
+    /// The directories in the order in which they are searched; `first` come before all others. One that is the root of a
+    /// system stands for the directories that its loader searches.
     pub fn new(first: &[PathBuf]) -> Self {
-        let mut directories = first.to_vec();
-        read_configuration(Path::new("/etc/ld.so.conf"), 0, &mut directories);
-        directories.extend(DEFAULT_DIRECTORIES.map(PathBuf::from));
+        let mut directories = Vec::new();
+        for directory in first {
+            directories.push(directory.clone());
+            if is_root(directory) {
+                directories.extend(searched_in(directory));
+            }
+        }
+        directories.extend(searched_in(Path::new("/")));
         let mut seen = BTreeSet::new();
         directories.retain(|directory| seen.insert(directory.clone()));
         Self { directories }
     }
 }
 
+/// Whether a directory is the root of a system with a loader.
+fn is_root(directory: &Path) -> bool {
+    let files = [
+        "etc/ld.so.conf",
+        "lib64/ld-linux-x86-64.so.2",
+        "lib/ld-linux-aarch64.so.1",
+    ];
+    files.iter().any(|file| directory.join(file).exists())
+}
+
+/// The directories that the loader of a root searches.
+fn searched_in(root: &Path) -> Vec<PathBuf> {
+    let configured = configured_directories(root);
+    let defaults = DEFAULT_DIRECTORIES.map(ToOwned::to_owned);
+    let all = configured.into_iter().chain(defaults);
+    all.map(|directory| root.join(directory.trim_start_matches('/')))
+        .collect()
+}
+
 impl Libraries for HostDirectories {
-    fn find(&self, soname: &str, arch: Arch) -> Option<HostLibrary> {
-        if soname.contains('/') {
+    fn choose(&self, wanted: Wanted<'_>) -> Option<HostLibrary> {
+        if wanted.soname.contains('/') {
             return None;
         }
-        self.directories.iter().find_map(|directory| {
-            let path = directory.join(soname);
-            let bytes = fs_err::read(&path).ok()?;
-            let object = elf::parse(&bytes.as_slice()).ok()??;
-            let fits =
-                object.machine == arch.machine() && (object.kind == Kind::SharedLibrary || object.soname.is_some());
-            fits.then_some(HostLibrary {
-                path,
-                object,
-                bytes: Bytes(bytes.len() as u64),
-            })
+        let directories = wanted.directories.iter().chain(&self.directories);
+        let mut all = directories
+            .filter_map(|directory| read(&directory.join(wanted.soname), wanted.arch))
+            .peekable();
+        let first = all.peek().cloned();
+        all.find(|library| {
+            let defined = library.object.versions.as_deref().unwrap_or_default();
+            wanted.versions.iter().all(|version| defined.contains(version))
         })
+        .or(first)
+    }
+
+    fn opened_by(&self, library: &Path, arch: Arch) -> Vec<(String, HostLibrary)> {
+        let Ok(bytes) = fs_err::read(library) else {
+            return Vec::new();
+        };
+        let Ok(Some(object)) = elf::parse(&bytes.as_slice()) else {
+            return Vec::new();
+        };
+        let own = library.file_name().and_then(|name| name.to_str());
+        let known = object
+            .needed
+            .iter()
+            .chain(&object.soname)
+            .map(String::as_str)
+            .chain(own);
+        let known: BTreeSet<&str> = known.collect();
+        let named = named_libraries(&bytes);
+        let noted = object.dlopen_notes.iter().flat_map(|note| &note.soname);
+        let named: BTreeSet<&str> = named.into_iter().chain(noted.map(String::as_str)).collect();
+        named
+            .difference(&known)
+            .filter_map(|name| {
+                let library = read(&library.with_file_name(name), arch)?;
+                Some(((*name).to_owned(), library))
+            })
+            .collect()
     }
 
     fn read(&self, path: &Path) -> Option<Vec<u8>> {
@@ -107,39 +182,44 @@ impl Libraries for HostDirectories {
     }
 }
 
-/// Reads a file of ldconfig(8): a directory a line, and `include GLOB`.
-fn read_configuration(file: &Path, depth: usize, directories: &mut Vec<PathBuf>) {
-    let Ok(text) = fs_err::read_to_string(file) else {
-        return;
-    };
-    for line in text.lines() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if let Some(pattern) = line.strip_prefix("include ") {
-            if depth < MAX_INCLUDES {
-                for included in matching_files(&file.with_file_name(pattern.trim())) {
-                    read_configuration(&included, depth + 1, directories);
-                }
-            }
-        } else if line.starts_with('/') {
-            directories.push(PathBuf::from(line));
-        }
-    }
+/// The texts of a file that are the whole name of a library, such as `libsoftokn3.so`.
+fn named_libraries(bytes: &[u8]) -> BTreeSet<&str> {
+    const LONGEST: usize = 128;
+    let starts = memchr::memmem::find_iter(bytes, b"\0lib");
+    starts
+        .filter_map(|at| {
+            let rest = &bytes[at + 1..bytes.len().min(at + LONGEST)];
+            let name = std::str::from_utf8(&rest[..memchr::memchr(0, rest)?]).ok()?;
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+            let (_, version) = name.split_once(".so")?;
+            let is_name = name.chars().all(is_plain) && (version.is_empty() || version.starts_with('.'));
+            is_name.then_some(name)
+        })
+        .collect()
 }
 
-/// The files that a glob in the last name of a path matches, sorted.
-fn matching_files(pattern: &Path) -> Vec<PathBuf> {
-    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|n| n.to_str())) else {
-        return Vec::new();
-    };
-    let (Ok(glob), Ok(entries)) = (Glob::new(name), fs_err::read_dir(directory)) else {
-        return Vec::new();
-    };
-    let glob = glob.compile_matcher();
-    let mut files: Vec<PathBuf> = entries
-        .flatten()
-        .filter(|entry| glob.is_match(entry.file_name()))
-        .map(|entry| entry.path())
-        .collect();
-    files.sort();
-    files
+/// A library of this machine, if it is one for that architecture.
+fn read(path: &Path, arch: Arch) -> Option<HostLibrary> {
+    let bytes = fs_err::read(path).ok()?;
+    let object = elf::parse(&bytes.as_slice()).ok()??;
+    let fits = object.machine == arch.machine() && object.class == Class::Elf64 && object.is_mappable;
+    fits.then(|| HostLibrary {
+        path: path.to_owned(),
+        object,
+        bytes: Bytes(bytes.len() as u64),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_names_of_libraries_are_found() {
+        let bytes = b"\0libsoftokn3.so\0x libno.so\0libx.so.1.2\0libsource.c\0lib/y.so\0libz.sorry\0";
+        assert_eq!(
+            named_libraries(bytes),
+            BTreeSet::from(["libsoftokn3.so", "libx.so.1.2"])
+        );
+    }
 }

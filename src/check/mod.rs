@@ -2,13 +2,14 @@
 
 mod archive;
 mod large;
+mod libraries;
 mod names;
 mod programs;
 mod read;
 mod set;
 mod start;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -18,10 +19,9 @@ pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 pub(crate) use set::zips_in_order;
 
 use crate::companions::{Lonely, lonely_libraries};
-use crate::elf::{OlderSymbols, outlook};
 use crate::finding::{Code, Finding};
 use crate::limits;
-use crate::loader::{Grade, Graph, VersionProblem, graph, has_version, version_problems};
+use crate::loader::{Graph, graph};
 use crate::manifest::{MANIFEST_NAME, Manifest, UploadRoute};
 use crate::progress::{Interrupted, Progress};
 use crate::root::{Location, Root, Unresolved, link_target};
@@ -515,41 +515,9 @@ pub fn object_findings(tree: &Tree, runtime: &Runtime) -> Vec<Finding> {
         .collect()
 }
 
-/// Needed libraries that the loader will not find.
-fn missing_libraries(graph: &Graph, runtime: &Runtime) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (soname, needed_by) in graph.missing() {
-        let script = |path: &TreePath| graph.unclear.get(&(path.clone(), soname.to_owned()));
-        let (unclear, missing): (Vec<&TreePath>, Vec<&TreePath>) =
-            needed_by.into_iter().partition(|path| script(path).is_some());
-        let soname = escaped(soname.as_bytes());
-        if let Some(first) = missing.first() {
-            let words = [
-                ("soname", &*soname),
-                ("needed_by", &names(&missing)),
-                ("runtime", &runtime.name),
-            ];
-            findings.push(Finding::new(Code::MissingLibrary, &words).at(shown(first)));
-        }
-        if let Some(first) = unclear.first() {
-            let script = script(first)
-                .map(|script| escaped(script.as_bytes()))
-                .unwrap_or_default();
-            let words = [
-                ("soname", &*soname),
-                ("needed_by", &names(&unclear)),
-                ("script", &script),
-            ];
-            findings.push(Finding::new(Code::LibraryPathUnclear, &words).at(shown(first)));
-        }
-    }
-    findings
-}
-
 /// Everything that keeps programs from starting: libraries, symbol versions, interpreters and commands.
 pub fn loader_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
-    let mut findings = missing_libraries(graph, root.runtime);
-    findings.extend(version_findings(root, graph));
+    let mut findings = libraries::library_findings(root, graph);
     findings.extend(program_findings(root));
     findings.extend(companion_findings(root, graph));
     findings
@@ -571,86 +539,6 @@ fn companion_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
             Finding::new(Code::CompanionMissing, &words).at(shown(library))
         })
         .collect()
-}
-
-/// What can be done about a version that is not there: whether pack does it, or what stands in its way.
-fn version_cure(root: Root<'_>, graph: &Graph, symbols: &OlderSymbols, problem: &VersionProblem) -> String {
-    const SHOWN: usize = 3;
-    let rebuild = "build it on a system no newer than the runtime";
-    let (Some(object), Some(needs)) = (root.tree.object(&problem.object), graph.needs.get(&problem.object)) else {
-        return rebuild.to_owned();
-    };
-    let shown = |names: Vec<String>| {
-        let more = names.len().saturating_sub(SHOWN);
-        let mut text = names.into_iter().take(SHOWN).collect::<Vec<_>>().join("; ");
-        if more > 0 {
-            text += &format!("; {more} more");
-        }
-        escaped(text.as_bytes())
-    };
-    match outlook(object, symbols, &|library, version| {
-        has_version(root, needs, library, version)
-    }) {
-        Ok(older) => {
-            let names = older
-                .iter()
-                .map(|(_, older)| format!("{}@{}", older.symbol, older.version));
-            let names: BTreeSet<String> = names.collect();
-            format!(
-                "`lambdar-prune pack` repairs it: it lets it ask for {}",
-                shown(names.into_iter().collect())
-            )
-        }
-        Err(blocked) => {
-            let reasons = blocked.iter().map(ToString::to_string).collect();
-            format!("{rebuild}; there is no repair for {}", shown(reasons))
-        }
-    }
-}
-
-fn version_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
-    let older = OlderSymbols::built_in(root.runtime.arch.machine());
-    version_problems(root, graph)
-        .into_iter()
-        .map(|problem| {
-            let code = match problem.grade {
-                Grade::Fatal => Code::SymbolVersionMissing,
-                Grade::NoInformation => Code::NoVersionInformation,
-            };
-            let defines = problem.highest.as_deref().map_or_else(
-                || "does not define it".to_owned(),
-                |highest| format!("has {highest} at most"),
-            );
-            let symbols = if problem.symbols.is_empty() {
-                "no symbol by name".to_owned()
-            } else {
-                some_of(&problem.symbols, problem.symbol_count)
-            };
-
-            Finding::new(
-                code,
-                &[
-                    ("version", &escaped(problem.version.as_bytes())),
-                    ("library", &escaped(problem.library.as_bytes())),
-                    ("found", &escaped(problem.found.as_bytes())),
-                    ("defines", &defines),
-                    ("symbols", &symbols),
-                    ("cure", &version_cure(root, graph, &older, &problem)),
-                ],
-            )
-            .at(shown(&problem.object))
-        })
-        .collect()
-}
-
-/// A few names, the others by their number.
-fn some_of(names: &[String], count: usize) -> String {
-    const SHOWN: usize = 5;
-    let mut text: Vec<String> = names.iter().take(SHOWN).map(|name| escaped(name.as_bytes())).collect();
-    if count > text.len() {
-        text.push(format!("{} more", count - text.len()));
-    }
-    text.join(", ")
 }
 
 /// A few paths by name, the others by their number.

@@ -10,13 +10,11 @@ use super::arguments::{Global, PlanOptions};
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
-/// Explain who needs a file or library, how the loader finds it or where it searches for it, and which rule removes it
-///
-/// Exit status: 0 if something is known of it, 1 if it is not in the tree and nothing needs it, 2 if something went wrong.
+/// Show who needs a file, library or symbol, how the loader finds it or where it looks in vain, and which rule takes it
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Path in the tree, or soname of a library
-    #[arg(value_name = "PATH|SONAME")]
+    /// A path in the tree, or the name of a library or symbol
+    #[arg(value_name = "PATH|SONAME|SYMBOL")]
     what: String,
     /// Directory in which the runtime was built
     #[arg(long, default_value = "/opt", value_name = "TREE")]

@@ -1,5 +1,6 @@
 //! ELF files: what the dynamic loader reads of them.
 
+mod directories;
 mod image;
 mod lower;
 mod notes;
@@ -8,14 +9,17 @@ mod patch;
 mod rename;
 mod source;
 pub mod strip;
+mod symbols;
 mod tables;
 mod versions;
 
+pub use directories::directories_in;
 pub use image::ElfError;
 pub use lower::{Blocked, LowerError, Lowered, Older, OlderSymbols, Outlook, Rebound, lower, outlook};
 pub use notes::{DlopenNote, Priority};
-pub use object::{Class, Kind, MAGIC, Machine, Object, is_core, parse};
+pub use object::{Class, Kind, MAGIC, Machine, Object, is_core, parse, parse_with_symbols};
 pub use patch::Patch;
 pub use rename::{hidden_name, hide_libraries};
 pub use source::{FileSource, Source};
+pub use symbols::{Symbols, Undefined};
 pub use versions::{NAMED, VersionNeed};

@@ -7,9 +7,11 @@ use goblin::container::{Container, Ctx};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD};
 use goblin::elf::{Dynamic, Elf, ProgramHeader, dynamic, header};
 
+use super::directories;
 use super::image::{ElfError, Image};
 use super::notes::{self, DlopenNote};
 use super::source::Source;
+use super::symbols::{self, Symbols};
 use super::versions::{self, VersionNeed};
 
 /// The first four bytes of every ELF file (ELF gABI, chapter 4, "ELF Identification").
@@ -17,6 +19,13 @@ pub const MAGIC: &[u8] = b"\x7fELF";
 
 /// A dynamic section has some dozens of entries of 16 bytes; tools such as patchelf leave room for more.
 const LONGEST_DYNAMIC: u64 = 1 << 20;
+/// Place of the operating system's ABI in `e_ident`.
+const EI_OSABI: usize = 7;
+/// The ABIs that glibc loads: `ELFOSABI_SYSV` and `ELFOSABI_GNU` (elf/dl-load.c, `VALID_ELF_OSABI`).
+const ABIS: [u8; 2] = [0, 3];
+/// Names of libraries that this one filters (gABI, "Dynamic Section"; Solaris' numbers, which GNU took over).
+const DT_AUXILIARY: u64 = 0x7fff_fffd;
+const DT_FILTER: u64 = 0x7fff_ffff;
 /// No object needs so many libraries.
 const MOST_NEEDED: usize = 4096;
 
@@ -84,6 +93,14 @@ pub struct Object {
     pub soname: Option<String>,
     /// `DT_NEEDED`, in the order in which the loader takes them.
     pub needed: Vec<String>,
+    /// `DT_FILTER`: libraries that are loaded as needed ones are.
+    pub filters: Vec<String>,
+    /// `DT_AUXILIARY`: libraries that are loaded if they are there.
+    pub auxiliaries: Vec<String>,
+    /// Whether `e_ident` is one that the loader accepts: little-endian, of System V's or GNU's ABI.
+    pub is_ident_valid: bool,
+    /// Whether the loader maps it for another object: neither at a fixed address nor marked as a program (`DF_1_PIE`).
+    pub is_mappable: bool,
     /// `DT_RPATH` as written; `None` where `DT_RUNPATH` is there, for the loader then ignores it (ld.so(8)).
     pub rpath: Option<String>,
     /// `DT_RUNPATH` as written.
@@ -94,11 +111,39 @@ pub struct Object {
     pub version_needs: Vec<VersionNeed>,
     /// The symbol versions that it defines itself, sorted; `None` for a library of which only the name is known.
     pub versions: Option<Vec<String>>,
+    /// Its dynamic symbols; `None` for a library of which they are not known.
+    pub symbols: Option<Symbols>,
+    /// The default directories that are built into a loader; empty for all other objects.
+    pub system_directories: Vec<String>,
     /// What it may open at run time, as it says itself.
     pub dlopen_notes: Vec<DlopenNote>,
 }
 
 impl Object {
+    /// An object of which nothing else is known.
+    pub fn bare(class: Class, machine: Machine, kind: Kind) -> Self {
+        Self {
+            class,
+            machine,
+            kind,
+            interpreter: None,
+            soname: None,
+            needed: Vec::new(),
+            filters: Vec::new(),
+            auxiliaries: Vec::new(),
+            is_ident_valid: true,
+            is_mappable: true,
+            rpath: None,
+            runpath: None,
+            no_default_libraries: false,
+            version_needs: Vec::new(),
+            versions: None,
+            symbols: None,
+            system_directories: Vec::new(),
+            dlopen_notes: Vec::new(),
+        }
+    }
+
     /// How long all its names are together, in bytes.
     pub fn names_bytes(&self) -> usize {
         let mut bytes = self.needed.iter().map(String::len).sum::<usize>();
@@ -111,6 +156,13 @@ impl Object {
         for note in &self.dlopen_notes {
             bytes += note.feature.len() + note.soname.iter().map(String::len).sum::<usize>();
         }
+        bytes += self.symbols.as_ref().map_or(0, Symbols::bytes);
+        bytes += self
+            .filters
+            .iter()
+            .chain(&self.auxiliaries)
+            .map(String::len)
+            .sum::<usize>();
         bytes + self.versions.iter().flatten().map(String::len).sum::<usize>()
     }
 }
@@ -119,6 +171,15 @@ impl Object {
 ///
 /// The bytes are not trusted: whatever they are, the result is a value or an error.
 pub fn parse(source: &dyn Source) -> Result<Option<Object>, ElfError> {
+    parse_with_symbols(source, &mut |_, _, _| {})
+}
+
+/// As [`parse`], and tells of every symbol that it defines: its name, its version, and whether it is hidden from those who do
+/// not ask for that version.
+pub fn parse_with_symbols(
+    source: &dyn Source,
+    tell: &mut dyn FnMut(&str, Option<&str>, bool),
+) -> Result<Option<Object>, ElfError> {
     let broken = |error: goblin::error::Error| ElfError(error.to_string());
     let outside = || ElfError("it is cut off".into());
     // The longer header of the two; a file that is shorter than that has no segment after it.
@@ -149,30 +210,28 @@ pub fn parse(source: &dyn Source) -> Result<Option<Object>, ElfError> {
         .find(|segment| segment.p_type == PT_INTERP)
         .map(|segment| image.terminated(segment.p_offset, segment.p_filesz))
         .transpose()?;
+    let class = match context.container {
+        Container::Little => Class::Elf32,
+        Container::Big => Class::Elf64,
+    };
+    let kind = if header.e_type == header::ET_EXEC || interpreter.is_some() {
+        Kind::Executable
+    } else {
+        Kind::SharedLibrary
+    };
     let mut object = Object {
-        class: match context.container {
-            Container::Little => Class::Elf32,
-            Container::Big => Class::Elf64,
-        },
-        machine: Machine::from(header.e_machine),
-        kind: if header.e_type == header::ET_EXEC || interpreter.is_some() {
-            Kind::Executable
-        } else {
-            Kind::SharedLibrary
-        },
         interpreter,
-        soname: None,
-        needed: Vec::new(),
-        rpath: None,
-        runpath: None,
-        no_default_libraries: false,
-        version_needs: Vec::new(),
+        is_ident_valid: context.le.is_little() && ABIS.contains(&start[EI_OSABI]),
+        is_mappable: header.e_type == header::ET_DYN,
         versions: Some(Vec::new()),
+        symbols: Some(Symbols::default()),
         dlopen_notes: notes::dlopen_notes(&image),
+        ..Object::bare(class, Machine::from(header.e_machine), kind)
     };
     if let Some(dynamic) = dynamic_section(&image)? {
-        read_dynamic(&mut object, &image, &dynamic)?;
+        read_dynamic(&mut object, &image, &dynamic, tell)?;
     }
+    object.system_directories = directories::of_loader(object.soname.as_deref(), source);
     Ok(Some(object))
 }
 
@@ -209,7 +268,12 @@ pub fn is_core(source: &dyn Source) -> bool {
     kind == header::ET_CORE
 }
 
-fn read_dynamic(object: &mut Object, image: &Image<'_>, dynamic: &Dynamic) -> Result<(), ElfError> {
+fn read_dynamic(
+    object: &mut Object,
+    image: &Image<'_>,
+    dynamic: &Dynamic,
+    tell: &mut dyn FnMut(&str, Option<&str>, bool),
+) -> Result<(), ElfError> {
     let strings = versions::value(dynamic, dynamic::DT_STRTAB);
     let size = versions::value(dynamic, dynamic::DT_STRSZ).unwrap_or(0);
     // Names may be used several times, but all that are read cannot be longer than the file many times over.
@@ -233,8 +297,11 @@ fn read_dynamic(object: &mut Object, image: &Image<'_>, dynamic: &Dynamic) -> Re
             dynamic::DT_SONAME => object.soname = Some(text(entry.d_val)?),
             dynamic::DT_RPATH => object.rpath = Some(text(entry.d_val)?),
             dynamic::DT_RUNPATH => object.runpath = Some(text(entry.d_val)?),
+            DT_FILTER => object.filters.push(text(entry.d_val)?),
+            DT_AUXILIARY => object.auxiliaries.push(text(entry.d_val)?),
             dynamic::DT_FLAGS_1 => {
                 object.no_default_libraries = entry.d_val & dynamic::DF_1_NODEFLIB != 0;
+                object.is_mappable &= entry.d_val & dynamic::DF_1_PIE == 0;
             }
             _ => {}
         }
@@ -243,6 +310,16 @@ fn read_dynamic(object: &mut Object, image: &Image<'_>, dynamic: &Dynamic) -> Re
         object.rpath = None;
     }
     object.version_needs = versions::needs(image, dynamic, &text)?;
-    object.versions = Some(versions::definitions(image, dynamic, &text)?);
+    let defined = versions::definitions(image, dynamic, &text)?;
+    let asked = object
+        .version_needs
+        .iter()
+        .map(|need| (need.index, need.version.as_str()));
+    let names = defined.iter().map(|(index, name)| (*index, name.as_str()));
+    object.symbols = Some(symbols::read(image, dynamic, &asked.chain(names).collect(), tell)?);
+    let mut versions: Vec<String> = defined.into_values().collect();
+    versions.sort_unstable();
+    versions.dedup();
+    object.versions = Some(versions);
     Ok(())
 }

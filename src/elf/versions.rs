@@ -1,17 +1,18 @@
 //! Symbol versions: what an object asks of others and what it defines (LSB Core, "Symbol Versioning").
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use goblin::elf::{Dynamic, dynamic};
 
 use super::image::{ElfError, Image};
+use super::symbols;
 
 /// `VER_FLG_BASE`: the definition names the file itself, not a version.
 const VER_FLG_BASE: u16 = 1;
 /// `VER_FLG_WEAK`: the loader does not fail where the version is missing.
 const VER_FLG_WEAK: u16 = 2;
 /// The bit of a versym entry that hides the symbol; the rest is the version's index.
-const VERSYM_VERSION: u16 = 0x7fff;
+pub(super) const VERSYM_VERSION: u16 = 0x7fff;
 /// No object has more version entries than it could have symbols; a larger table is a loop.
 const MOST_ENTRIES: usize = 65_536;
 
@@ -42,6 +43,8 @@ pub struct VersionNeed {
     pub symbols: Vec<String>,
     /// How many undefined symbols ask for it.
     pub symbol_count: usize,
+    /// Its number in the object's `DT_VERSYM`.
+    pub(super) index: u16,
 }
 
 /// Reads `DT_VERNEED`, with the symbols of `DT_VERSYM`.
@@ -73,6 +76,7 @@ pub(super) fn needs(
                 weak: image.u16(add(auxiliary, 4)?)? & VER_FLG_WEAK != 0,
                 symbols: asking.names,
                 symbol_count: asking.count,
+                index,
             });
             let added = needs.last().map_or(0, |need| {
                 need.library.len() + need.version.len() + need.symbols.iter().map(String::len).sum::<usize>()
@@ -100,26 +104,27 @@ pub(super) fn needs(
     }
 }
 
-/// Reads `DT_VERDEF`: the names of the versions defined, sorted, without the file's own.
+/// Reads `DT_VERDEF`: the versions defined, by their number in `DT_VERSYM`, without the file's own.
 pub(super) fn definitions(
     image: &Image<'_>,
     dynamic: &Dynamic,
     text: &dyn Fn(u64) -> Result<String, ElfError>,
-) -> Result<Vec<String>, ElfError> {
+) -> Result<BTreeMap<u16, String>, ElfError> {
+    let mut names = BTreeMap::new();
     let Some(mut at) = value(dynamic, dynamic::DT_VERDEF) else {
-        return Ok(Vec::new());
+        return Ok(names);
     };
-    let mut names = BTreeSet::new();
     for _ in 0..MOST_ENTRIES {
         // Elf64_Verdef: version, flags, ndx, cnt (u16), hash, aux, next (u32); Elf64_Verdaux: name, next (u32)
         let flags = image.u16(add(at, 2)?)?;
         let auxiliary = add(at, u64::from(image.u32(add(at, 12)?)?))?;
         if flags & VER_FLG_BASE == 0 {
-            names.insert(text(u64::from(image.u32(auxiliary)?))?);
+            let index = image.u16(add(at, 4)?)? & VERSYM_VERSION;
+            names.insert(index, text(u64::from(image.u32(auxiliary)?))?);
         }
         let next = image.u32(add(at, 16)?)?;
         if next == 0 {
-            return Ok(names.into_iter().collect());
+            return Ok(names);
         }
         at = add(at, u64::from(next))?;
     }
@@ -138,7 +143,7 @@ fn undefined_symbols(
     };
     // Elf64_Sym: name (u32), info, other (u8), shndx (u16), …, 24 bytes; Elf32_Sym: shndx last, 16 bytes
     let (size, section) = if image.is_64_bit() { (24, 6) } else { (16, 14) };
-    let count = symbol_count(image, dynamic)?;
+    let count = symbols::count(image, dynamic)?;
     let versions = image.table(versym, count, 2)?;
     let entries = image.table(table, count, size)?;
     for (version, entry) in versions.chunks_exact(2).zip(entries.chunks_exact(size)).skip(1) {
@@ -158,18 +163,6 @@ fn undefined_symbols(
     Ok(symbols)
 }
 
-/// How many dynamic symbols have to be looked at. `DT_HASH` says how many there are; `DT_GNU_HASH` holds defined symbols
-/// alone, and those that are undefined come before the first that it holds.
-fn symbol_count(image: &Image<'_>, dynamic: &Dynamic) -> Result<u64, ElfError> {
-    if let Some(hash) = value(dynamic, dynamic::DT_GNU_HASH) {
-        return Ok(u64::from(image.u32(add(hash, 4)?)?));
-    }
-    match value(dynamic, dynamic::DT_HASH) {
-        Some(hash) => Ok(u64::from(image.u32(add(hash, 4)?)?)),
-        None => Ok(0),
-    }
-}
-
 /// The value of the first dynamic entry with the tag.
 pub(super) fn value(dynamic: &Dynamic, tag: u64) -> Option<u64> {
     dynamic
@@ -179,7 +172,7 @@ pub(super) fn value(dynamic: &Dynamic, tag: u64) -> Option<u64> {
         .map(|entry| entry.d_val)
 }
 
-fn add(address: u64, offset: u64) -> Result<u64, ElfError> {
+pub(super) fn add(address: u64, offset: u64) -> Result<u64, ElfError> {
     address
         .checked_add(offset)
         .ok_or_else(|| ElfError("an address overflows".into()))

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::data::DATA;
 use super::sandbox::Mount;
-use crate::capture::directories_in;
-use crate::elf::{Object, hidden_name, hide_libraries};
+use crate::elf::{Object, directories_in, hidden_name, hide_libraries};
 use crate::host::Libraries;
 use crate::languages::inspector;
 use crate::runtime::Runtime;
@@ -458,18 +457,10 @@ mod tests {
     impl SmallMachine {
         fn object(&self, name: &str) -> Option<Object> {
             Some(Object {
-                class: Class::Elf64,
-                machine: Arch::X86_64.machine(),
-                kind: Kind::SharedLibrary,
-                interpreter: None,
                 soname: Some(name.to_owned()),
                 needed: self.0.get(name)?.iter().map(|name| (*name).to_owned()).collect(),
-                rpath: None,
-                runpath: None,
-                no_default_libraries: false,
-                version_needs: Vec::new(),
                 versions: Some(vec!["GLIBC_2.4".into(), "GLIBC_2.36".into(), "GLIBC_PRIVATE".into()]),
-                dlopen_notes: Vec::new(),
+                ..Object::bare(Class::Elf64, Arch::X86_64.machine(), Kind::SharedLibrary)
             })
         }
     }

@@ -169,6 +169,13 @@ fn follow_processes<'a>(processes: &Processes<'a>) -> Vec<Followed<'a>> {
             if let Location::Tree(path) = &object.found.place {
                 reached.insert(path.clone());
             }
+            for (_, provided) in &object.needs {
+                if let Provided::ByLoader(found) = provided
+                    && let Location::Tree(path) = &found.place
+                {
+                    reached.insert(path.clone());
+                }
+            }
         }
         followed.push(Followed {
             process: process.clone(),

@@ -5,14 +5,19 @@
 //! asks for every process that the tree can become and merges the answers.
 
 mod graph;
-
+mod missing;
 mod search;
 mod shadowed;
+mod symbols;
 mod versions;
 
 pub use crate::languages::process::{Process, Processes};
 pub use crate::languages::started::BOOTSTRAP;
 pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph, graph_of};
+pub use missing::{MissingCause, MissingLibrary, missing_libraries};
 pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};
-pub use shadowed::{ShadowedLibrary, openers_of_shadowed, shadowed_libraries};
-pub use versions::{Grade, VersionProblem, has_version, version_problems};
+pub use shadowed::{ShadowedLibrary, openers_of_shadowed, shadowed_libraries, users_of_shadowed_symbols};
+pub use symbols::{UndefinedSymbols, undefined_symbols};
+pub use versions::{
+    Grade, LooseVersion, TwoCLibraries, VersionProblem, c_libraries, has_version, loose_versions, version_problems,
+};

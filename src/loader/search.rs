@@ -1,11 +1,11 @@
 //! One process: the objects that the loader maps for it, in order, and how it finds each (ld.so(8); glibc
 //! `elf/dl-load.c`, `_dl_map_object`).
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use crate::elf::{Kind, Object};
+use crate::elf::Object;
 use crate::root::{Location, Root};
 
 use crate::languages::process::Process;
@@ -69,7 +69,7 @@ pub enum Rejection {
     WrongClass,
     /// It is for another processor; the search goes on.
     WrongMachine,
-    /// It is not an ELF library; the loader gives up.
+    /// It is not a library that the loader maps: no ELF file, of another ABI, or a program; the loader gives up.
     NotALibrary,
 }
 
@@ -87,6 +87,8 @@ pub enum Resolution {
 pub struct Loaded<'a> {
     /// The file and how it was found.
     pub found: Resolved,
+    /// What the loader reads of it.
+    pub object: &'a Object,
     /// The object that asked for it first; `None` for the program.
     pub loader: Option<usize>,
     /// What it needs, in order, and what becomes of it.
@@ -112,9 +114,35 @@ pub struct Finder<'a> {
     numbers: RefCell<HashMap<String, Rc<[usize]>>>,
     /// The folders of whole search paths, by their text.
     lists: RefCell<HashMap<String, Rc<[usize]>>>,
-    /// The loader's default directories.
-    defaults: OnceCell<Rc<[usize]>>,
-    interpreter: Resolved,
+    /// The loaders of the processes, by the path of the interpreter; the runtime's own under the empty path.
+    loaders: RefCell<HashMap<String, Rc<ProcessLoader>>>,
+    /// The loaders of musl in the tree, by the name under which libraries need them.
+    musl: HashMap<&'a str, String>,
+}
+
+/// The program that loads all objects of one process.
+#[derive(Debug)]
+struct ProcessLoader {
+    found: Resolved,
+    /// The names under which objects need it.
+    names: Vec<String>,
+    /// Its default directories.
+    defaults: Rc<[usize]>,
+    is_musl: bool,
+}
+
+impl ProcessLoader {
+    /// Whether it is there before it looks for anything. musl's holds the whole C library.
+    fn provides(&self, name: &str) -> bool {
+        self.names.iter().any(|own| own == name) || self.is_musl && is_in_musl(name)
+    }
+}
+
+/// Names of libraries that musl's loader takes for itself (ldso/dynlink.c, `load_library`).
+fn is_in_musl(name: &str) -> bool {
+    const RESERVED: [&str; 7] = ["c.", "pthread.", "rt.", "m.", "dl.", "util.", "xnet."];
+    name.strip_prefix("lib")
+        .is_some_and(|rest| RESERVED.iter().any(|reserved| rest.starts_with(reserved)))
 }
 
 /// A folder that is searched.
@@ -129,19 +157,15 @@ struct Folder<'a> {
 impl<'a> Finder<'a> {
     /// A finder that has not looked for anything yet.
     pub fn new(root: Root<'a>) -> Self {
-        let path = root.runtime.interpreter.clone();
-        let place = root.resolve(&path).unwrap_or(Location::Runtime(path.clone()));
+        let musl = root.tree.objects().filter(|(path, _)| is_musl_loader(path.file_name()));
+        let musl = musl.filter_map(|(path, object)| Some((object.soname.as_deref()?, path.on_lambda())));
         Self {
             root,
             folders: RefCell::new(Vec::new()),
             numbers: RefCell::new(HashMap::new()),
             lists: RefCell::new(HashMap::new()),
-            defaults: OnceCell::new(),
-            interpreter: Resolved {
-                place,
-                path,
-                source: SearchSource::Direct,
-            },
+            loaders: RefCell::new(HashMap::new()),
+            musl: musl.collect(),
         }
     }
 
@@ -182,6 +206,7 @@ impl<'a> Finder<'a> {
             finder: self,
             process,
             main: None,
+            loader: self.runtime_loader(),
             loaded: Vec::new(),
             names: HashMap::new(),
             places: HashMap::new(),
@@ -200,6 +225,7 @@ impl<'a> Finder<'a> {
             let caller = (first > 0).then(|| state.caller());
             if first == 0 {
                 state.main = Some(object);
+                state.loader = self.loader_of(object);
             }
             let source = SearchSource::Direct;
             state.map(Resolved { place, path, source }, object, caller);
@@ -244,13 +270,70 @@ impl<'a> Finder<'a> {
         numbers
     }
 
-    fn defaults(&self) -> &[usize] {
-        self.defaults.get_or_init(|| {
-            let directories = self.root.runtime.default_directories.iter();
-            directories
-                .flat_map(|directory| self.numbers(directory.clone()).to_vec())
-                .collect()
-        })
+    /// The loader that starts a program. A library that is looked at on its own is loaded by the runtime's, or by the musl of
+    /// the tree that it needs.
+    fn loader_of(&self, main: &Object) -> Rc<ProcessLoader> {
+        let needed = || main.needed.iter().find_map(|name| self.musl.get(name.as_str()));
+        let Some(path) = main.interpreter.as_ref().or_else(needed) else {
+            return self.runtime_loader();
+        };
+        if let Some(known) = self.loaders.borrow().get(path) {
+            return Rc::clone(known);
+        }
+        let own = match self.root.resolve(path) {
+            Ok(place @ Location::Tree(_)) => self.root.object(&place).map(|object| (place, object)),
+            _ => None,
+        };
+        let loader = match own {
+            None => self.runtime_loader(),
+            Some((place, object)) => {
+                let is_musl = is_musl_loader(path.rsplit('/').next().unwrap_or_default());
+                let directories = match object.system_directories.as_slice() {
+                    [] if is_musl => MUSL_DIRECTORIES.map(ToOwned::to_owned).to_vec(),
+                    [] => self.root.runtime.default_directories.clone(),
+                    own => own.to_vec(),
+                };
+                Rc::new(ProcessLoader {
+                    found: Resolved {
+                        place,
+                        path: path.clone(),
+                        source: SearchSource::Direct,
+                    },
+                    names: object.soname.iter().chain([path]).cloned().collect(),
+                    defaults: self.directories(&directories),
+                    is_musl,
+                })
+            }
+        };
+        self.loaders.borrow_mut().insert(path.clone(), Rc::clone(&loader));
+        loader
+    }
+
+    fn runtime_loader(&self) -> Rc<ProcessLoader> {
+        if let Some(known) = self.loaders.borrow().get("") {
+            return Rc::clone(known);
+        }
+        let path = self.root.runtime.interpreter.clone();
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let loader = Rc::new(ProcessLoader {
+            found: Resolved {
+                place: self.root.resolve(&path).unwrap_or(Location::Runtime(path.clone())),
+                path: path.clone(),
+                source: SearchSource::Direct,
+            },
+            names: vec![path, name],
+            defaults: self.directories(&self.root.runtime.default_directories),
+            is_musl: false,
+        });
+        self.loaders.borrow_mut().insert(String::new(), Rc::clone(&loader));
+        loader
+    }
+
+    fn directories(&self, paths: &[String]) -> Rc<[usize]> {
+        paths
+            .iter()
+            .flat_map(|path| self.numbers(path.clone()).to_vec())
+            .collect()
     }
 
     /// An empty or relative element is taken from the working directory.
@@ -293,7 +376,8 @@ impl<'a> Finder<'a> {
     pub fn served_by_runtime(&self, soname: &str) -> Option<String> {
         let library_path = self.root.runtime.environment.get("LD_LIBRARY_PATH");
         let library_path = self.list(library_path.map_or("", String::as_str));
-        let mut ordinary = library_path.iter().chain(self.defaults());
+        let loader = self.runtime_loader();
+        let mut ordinary = library_path.iter().chain(loader.defaults.iter());
         match ordinary.find_map(|folder| self.lookup(*folder, soname))? {
             (Location::Runtime(path), _) => Some(path),
             (Location::Tree(_), _) => None,
@@ -303,7 +387,6 @@ impl<'a> Finder<'a> {
 
 struct Mapped<'a> {
     loaded: Loaded<'a>,
-    object: &'a Object,
     /// The folders for what it needs, in the loader's order.
     folders: Vec<(SearchSource, usize)>,
 }
@@ -312,6 +395,7 @@ struct State<'a, 'f> {
     finder: &'f Finder<'a>,
     process: &'f Process,
     main: Option<&'a Object>,
+    loader: Rc<ProcessLoader>,
     loaded: Vec<Mapped<'a>>,
     /// The names under which later needs are provided without a search: sonames, and what was asked for before.
     names: HashMap<&'a str, usize>,
@@ -329,13 +413,14 @@ impl<'a> State<'a, '_> {
         self.loaded.push(Mapped {
             loaded: Loaded {
                 found,
+                object,
                 loader,
                 needs: Vec::new(),
             },
-            object,
             folders: Vec::new(),
         });
-        let folders = if object.needed.is_empty() && number > 0 {
+        let searches = [&object.needed, &object.filters, &object.auxiliaries];
+        let folders = if searches.iter().all(|names| names.is_empty()) && number > 0 {
             Vec::new()
         } else {
             self.folders(number)
@@ -361,10 +446,13 @@ impl<'a> State<'a, '_> {
     fn follow_from(&mut self, first: usize) {
         let mut current = first;
         while current < self.loaded.len() {
-            let object = self.loaded[current].object;
-            for name in &object.needed {
+            let object = self.loaded[current].loaded.object;
+            let needed = object.needed.iter().chain(&object.filters).map(|name| (name, true));
+            for (name, is_required) in needed.chain(object.auxiliaries.iter().map(|name| (name, false))) {
                 let provided = self.need(current, name);
-                self.loaded[current].loaded.needs.push((name, provided));
+                if is_required || !matches!(provided, Provided::Missing(_)) {
+                    self.loaded[current].loaded.needs.push((name, provided));
+                }
             }
             current += 1;
         }
@@ -375,9 +463,8 @@ impl<'a> State<'a, '_> {
             return Provided::ByObject(*number);
         }
         // The loader is itself an object of every process that it starts, known by its soname.
-        let interpreter = &self.finder.interpreter;
-        if interpreter.path == name || interpreter.path.rsplit('/').next() == Some(name) {
-            return Provided::ByLoader(interpreter.clone());
+        if self.loader.provides(name) {
+            return Provided::ByLoader(self.loader.found.clone());
         }
         match self.search(needing, name) {
             Err(searched) => Provided::Missing(searched),
@@ -448,7 +535,7 @@ impl<'a> State<'a, '_> {
 
     /// The folders for what one object needs, in the loader's order.
     fn folders(&self, needing: usize) -> Vec<(SearchSource, usize)> {
-        let object = self.loaded[needing].object;
+        let object = self.loaded[needing].loaded.object;
         let mut folders = Vec::new();
         let mut add = |source, list: &str, owner| {
             if list.contains('$') {
@@ -460,17 +547,36 @@ impl<'a> State<'a, '_> {
                 folders.extend(self.finder.list(list).iter().map(|number| (source, *number)));
             }
         };
+        if self.loader.is_musl {
+            // ldso/dynlink.c, `load_library`: one path for both tags, of the object and of those that loaded it.
+            add(SearchSource::LibraryPath, &self.process.library_path, 0);
+            let mut owner = Some(needing);
+            while let Some(number) = owner {
+                let own = &self.loaded[number].loaded;
+                if let Some(path) = own.object.runpath.as_ref().or(own.object.rpath.as_ref()) {
+                    add(SearchSource::Runpath, path, number);
+                }
+                owner = own.loader;
+            }
+            folders.extend(
+                self.loader
+                    .defaults
+                    .iter()
+                    .map(|number| (SearchSource::Default, *number)),
+            );
+            return folders;
+        }
         if object.runpath.is_none() {
             let mut owner = Some(needing);
             let mut program_seen = false;
             while let Some(number) = owner {
                 program_seen |= number == 0;
-                if let Some(rpath) = &self.loaded[number].object.rpath {
+                if let Some(rpath) = &self.loaded[number].loaded.object.rpath {
                     add(SearchSource::Rpath, rpath, number);
                 }
                 owner = self.loaded[number].loaded.loader;
             }
-            if !program_seen && let Some(rpath) = &self.loaded[0].object.rpath {
+            if !program_seen && let Some(rpath) = &self.loaded[0].loaded.object.rpath {
                 add(SearchSource::Rpath, rpath, 0);
             }
         }
@@ -480,8 +586,8 @@ impl<'a> State<'a, '_> {
         }
         if !object.no_default_libraries {
             folders.extend(
-                self.finder
-                    .defaults()
+                self.loader
+                    .defaults
                     .iter()
                     .map(|number| (SearchSource::Default, *number)),
             );
@@ -516,15 +622,25 @@ impl<'a> State<'a, '_> {
         if object.class != main.class {
             return Err(Rejection::WrongClass);
         }
+        if !object.is_ident_valid {
+            return Err(Rejection::NotALibrary);
+        }
         if object.machine != main.machine {
             return Err(Rejection::WrongMachine);
         }
-        // A position-dependent executable cannot be mapped as a library; a position-independent one is refused, too.
-        if object.kind == Kind::Executable && object.soname.is_none() {
+        if !object.is_mappable {
             return Err(Rejection::NotALibrary);
         }
         Ok((place, object))
     }
+}
+
+/// Where musl's loader looks last unless `/etc/ld-musl-ARCH.path` says otherwise (ldso/dynlink.c).
+const MUSL_DIRECTORIES: [&str; 3] = ["/lib", "/usr/local/lib", "/usr/lib"];
+
+/// Whether a file has the name of musl's loader, such as `ld-musl-x86_64.so.1`.
+fn is_musl_loader(name: &str) -> bool {
+    name.starts_with("ld-musl-")
 }
 
 /// The elements of a search path. An empty one is the working directory; an empty path has none.

@@ -7,6 +7,7 @@ use crate::tree::{Entry, TreePath};
 
 use super::graph::{Graph, Shadowed, Start, follow_all};
 use super::search::Finder;
+use super::symbols::undefined_symbols;
 
 /// A shadowed library on the search path, with what is of use only together with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,4 +148,30 @@ pub fn openers_of_shadowed<'s>(
         });
     }
     openers
+}
+
+/// The objects that need a symbol which a shadowed library defines and nothing that is loaded with them does.
+pub fn users_of_shadowed_symbols<'s>(
+    root: Root<'_>,
+    shadowed: &'s [ShadowedLibrary],
+) -> Vec<(TreePath, &'s ShadowedLibrary)> {
+    let mut users = Vec::new();
+    if shadowed.is_empty() {
+        return users;
+    }
+    for problem in undefined_symbols(root, &follow_all(root)) {
+        let names = problem
+            .symbols
+            .iter()
+            .map(|symbol| symbol.split('@').next().unwrap_or_default());
+        let names: BTreeSet<&str> = names.collect();
+        for library in shadowed {
+            let object = root.tree.object(&library.library.path);
+            let symbols = object.and_then(|object| object.symbols.as_ref());
+            if symbols.is_some_and(|symbols| names.iter().any(|name| symbols.has(name))) {
+                users.push((problem.object.clone(), library));
+            }
+        }
+    }
+    users
 }

@@ -1,9 +1,12 @@
 //! Symbol versions: whether each library that the loader takes defines what the object asks of it (glibc
 //! `elf/dl-version.c`).
 
-use super::graph::{Graph, Need};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::graph::{Followed, Graph, Need, Start};
 use super::search::{Resolution, Resolved};
 use crate::root::{Location, Root};
+use crate::runtime::{family, numbers};
 use crate::tree::TreePath;
 
 /// The version by which an object says that it has packed relative relocations; the loader that can read them, glibc 2.36
@@ -17,6 +20,8 @@ pub enum Grade {
     Fatal,
     /// The library defines no versions at all: the loader only says "no version information available".
     NoInformation,
+    /// What the runtime's library defines is not known.
+    NotChecked,
 }
 
 /// A version that an object asks for and does not get.
@@ -30,7 +35,7 @@ pub struct VersionProblem {
     pub found: String,
     /// The version.
     pub version: String,
-    /// The highest version of that family that the runtime has, where no more than that is known of the library.
+    /// The highest version of that family that the library or the runtime has, if there is one.
     pub highest: Option<String>,
     /// Symbols that ask for it; see [`VersionNeed::symbols`](crate::elf::VersionNeed).
     pub symbols: Vec<String>,
@@ -78,27 +83,129 @@ pub fn has_version(root: Root<'_>, needs: &[Need], library: &str, version: &str)
     found.is_none_or(|found| judge(root, found, version).is_none())
 }
 
+/// A version that an object asks of a library which no object of its process needs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LooseVersion {
+    /// The object.
+    pub object: TreePath,
+    /// The library, as the object names it.
+    pub library: String,
+    /// The first of the versions.
+    pub version: String,
+}
+
+/// The versions for which the loader does not find the library among those of the process, and ends with an assertion
+/// (`elf/dl-version.c`, `_dl_check_map_versions`).
+pub fn loose_versions(followed: &[Followed<'_>]) -> Vec<LooseVersion> {
+    let mut problems = BTreeMap::new();
+    for process in followed.iter().filter(|process| process.start == Start::Program) {
+        // The names under which the loader knows what is mapped.
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        for loaded in &process.loaded {
+            names.extend(loaded.object.soname.as_deref());
+            names.extend(loaded.needs.iter().map(|(name, _)| *name));
+        }
+        for loaded in &process.loaded {
+            let Location::Tree(path) = &loaded.found.place else {
+                continue;
+            };
+            let loose = loaded.object.version_needs.iter();
+            let loose = loose.filter(|need| !names.contains(need.library.as_str()) && !is_loader(&need.library));
+            for need in loose {
+                problems
+                    .entry((path, &need.library))
+                    .or_insert_with(|| need.version.clone());
+            }
+        }
+    }
+    problems
+        .into_iter()
+        .map(|((object, library), version)| LooseVersion {
+            object: object.clone(),
+            library: library.clone(),
+            version,
+        })
+        .collect()
+}
+
+/// Whether a name is the loader's, which is part of every process.
+fn is_loader(name: &str) -> bool {
+    name.starts_with("ld-linux") || name.starts_with("ld-musl")
+}
+
+/// A process in which the loader is of another build than the C library.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TwoCLibraries {
+    /// The program.
+    pub program: TreePath,
+    /// Its loader, by its path.
+    pub loader: String,
+    /// The C library that it gets, by its path.
+    pub library: String,
+}
+
+/// Processes of which either the loader or `libc.so.6` comes from the tree, and the other from the runtime.
+pub fn c_libraries(root: Root<'_>, followed: &[Followed<'_>]) -> Vec<TwoCLibraries> {
+    let mut problems = BTreeSet::new();
+    for process in followed.iter().filter(|process| process.start == Start::Program) {
+        let Some(Location::Tree(program)) = process.loaded.first().map(|first| &first.found.place) else {
+            continue;
+        };
+        let library = process.loaded.iter().find(|loaded| {
+            let is_needed = process.loaded.iter().flat_map(|loaded| &loaded.needs);
+            loaded.found.path.ends_with("/libc.so.6") && is_needed.into_iter().any(|(name, _)| *name == "libc.so.6")
+        });
+        let interpreter = process.loaded[0].object.interpreter.as_deref();
+        let loader = root.resolve(interpreter.unwrap_or(&root.runtime.interpreter));
+        if let (Some(library), Ok(loader)) = (library, loader)
+            && matches!(loader, Location::Tree(_)) != matches!(library.found.place, Location::Tree(_))
+        {
+            problems.insert(TwoCLibraries {
+                program: program.clone(),
+                loader: loader.on_lambda(),
+                library: library.found.path.clone(),
+            });
+        }
+    }
+    problems.into_iter().collect()
+}
+
 fn judge(root: Root<'_>, found: &Resolved, version: &str) -> Option<(Grade, Option<String>)> {
     match root.object(&found.place)?.versions.as_deref() {
         Some([]) => Some((Grade::NoInformation, None)),
-        Some(defined) => (!defined.iter().any(|known| known == version)).then_some((Grade::Fatal, None)),
-        None if matches!(found.place, Location::Runtime(_)) => {
-            let (family, number) = if version == PACKED_RELOCATIONS.0 {
-                ("GLIBC", PACKED_RELOCATIONS.1)
-            } else {
-                version.rsplit_once('_')?
-            };
-            let highest = root.runtime.highest_versions.get(family)?;
-            let newer = numbers(number)? > numbers(highest)?;
-            newer.then(|| (Grade::Fatal, Some(format!("{family}_{highest}"))))
-        }
+        Some(defined) if defined.iter().any(|known| known == version) => None,
+        Some(defined) => Some((Grade::Fatal, highest_of_family(defined, version))),
+        None if matches!(found.place, Location::Runtime(_)) => judge_by_family(&root.runtime.highest_versions, version),
         None => None,
     }
 }
 
-/// A version's numbers, to be compared one after the other; `None` for a version that is not made of numbers.
-fn numbers(version: &str) -> Option<Vec<u32>> {
-    version.split('.').map(|number| number.parse().ok()).collect()
+/// The newest of the versions that belongs to the same family as the one asked for.
+fn highest_of_family(defined: &[String], version: &str) -> Option<String> {
+    let asked = family(version).0;
+    let of_family = defined.iter().filter(|known| family(known).0 == asked);
+    of_family
+        .filter_map(|known| Some((numbers(family(known).1?)?, known)))
+        .max()
+        .map(|(_, known)| known.clone())
+}
+
+/// What can be said where only the highest version of some families is known.
+fn judge_by_family(highest: &BTreeMap<String, String>, version: &str) -> Option<(Grade, Option<String>)> {
+    let (family, number) = if version == PACKED_RELOCATIONS.0 {
+        ("GLIBC", Some(PACKED_RELOCATIONS.1))
+    } else {
+        family(version)
+    };
+    match (highest.get(family), number.and_then(numbers)) {
+        (Some(known), Some(asked)) => {
+            let newer = asked > numbers(known)?;
+            newer.then(|| (Grade::Fatal, Some(format!("{family}_{known}"))))
+        }
+        // A version outside of the numbering, such as CXXABI_FLOAT128, is as old as its family.
+        _ if highest.keys().any(|known| version.starts_with(&format!("{known}_"))) => None,
+        _ => Some((Grade::NotChecked, None)),
+    }
 }
 
 #[cfg(test)]
@@ -137,10 +244,17 @@ mod tests {
     }
 
     #[test]
+    fn families_that_are_not_known_are_not_checked() {
+        let highest = BTreeMap::from([("CXXABI".to_owned(), "1.3.13".to_owned())]);
+        let grade = |version| judge_by_family(&highest, version).map(|(grade, _)| grade);
+        assert_eq!(grade("CXXABI_1.3.15"), Some(Grade::Fatal));
+        assert_eq!(grade("CXXABI_1.3.9"), None);
+        assert_eq!(grade("CXXABI_FLOAT128"), None);
+        assert_eq!(grade("ZLIB_1.2.9"), Some(Grade::NotChecked));
+    }
+
+    #[test]
     fn versions_are_compared_by_number() {
-        assert!(numbers("2.9") < numbers("2.35"));
-        assert!(numbers("2.34") < numbers("2.34.1"));
-        assert_eq!(numbers("PRIVATE"), None);
         if cfg!(target_env = "gnu") {
             assert_eq!(reported("2.99"), [""; 0]);
             // Every program asks for the version that its start code came with.

@@ -1,14 +1,19 @@
-//! Libraries of this machine that come in because neither the tree nor the runtime has them.
+//! Libraries that come in because no process finds them: those that lie elsewhere in the tree by a link, others from this
+//! machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use super::{Added, Context, Fixes, Layout, Origin};
 use crate::companions::{Lonely, lonely_libraries};
-use crate::loader::{Graph, graph};
+use crate::host::{HostLibrary, Libraries, Wanted};
+use crate::loader::{Finder, Graph, MissingCause, MissingLibrary, Processes, Resolution, graph, missing_libraries};
 use crate::root::Root;
+use crate::runtime::Runtime;
+use crate::size::Bytes;
 use crate::tree::{Content, Entry, File, Mode, TreePath};
 
-/// Where libraries from the machine that builds are put: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
+/// Where libraries are put if all who need them look there: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
 const ADDED_TO: &str = "lib";
 
 /// A layout with all that could be imported.
@@ -37,29 +42,40 @@ pub(super) struct Variable {
 /// The name under which the manifest has what comes in with libraries and is set for them.
 pub(super) const COMPANIONS: &str = "companions";
 
-/// Adds the libraries that are missing and that this machine has, and what they need in turn.
+/// Adds the libraries that are missing and that the tree has elsewhere or this machine has, and what they need in turn.
 pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes) -> Imported {
     let (runtime, libraries) = (context.runtime, context.libraries);
     let mut imported = layout.clone();
     let mut variables = Vec::new();
     let mut tried = BTreeSet::new();
     loop {
-        let graph = graph(Root {
+        let root = Root {
             tree: &imported.tree,
             runtime,
-        });
+        };
+        let graph = graph(root);
         let mut found = Vec::new();
-        for (soname, needed_by) in graph.missing() {
-            let Some(path) = TreePath::new(ADDED_TO).and_then(|lib| lib.join(soname)) else {
-                continue;
-            };
-            if imported.tree.contains(&path) || !tried.insert(soname.to_owned()) {
-                continue;
+        for missing in missing_libraries(root, &graph) {
+            for (path, needed_by) in places(&graph, &missing) {
+                if imported.tree.contains(&path) || !tried.insert(path.clone()) {
+                    continue;
+                }
+                let arrival = match &missing.cause {
+                    MissingCause::InTheWay(_) => None,
+                    // Whoever sets the search path will have set it to where the tree has the library.
+                    MissingCause::Unclear { places, .. } if !places.is_empty() => None,
+                    MissingCause::Elsewhere(places) => places.first().map(|place| link(&path, place)),
+                    MissingCause::Nowhere | MissingCause::Unclear { .. } => {
+                        let search = Search::of(&imported, &graph, &missing.soname, &needed_by);
+                        let wanted = search.wanted(&missing.soname, runtime);
+                        libraries.choose(wanted).map(file)
+                    }
+                };
+                found.extend(arrival.map(|arrival| arrival.needed(path, missing.soname.clone(), needed_by)));
             }
-            if let Some(library) = libraries.find(soname, runtime.arch) {
-                let needed_by = needed_by.into_iter().cloned().collect();
-                found.push((path, library, soname.to_owned(), needed_by));
-            }
+        }
+        if found.is_empty() {
+            found = opened(&imported, runtime, libraries, &mut tried);
         }
         if found.is_empty() {
             // Modules among the data may need libraries of their own.
@@ -72,22 +88,8 @@ pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes) -> I
                 variables,
             };
         }
-        for (path, library, soname, needed_by) in found {
-            let entry = Entry::File(File {
-                bytes: library.bytes,
-                mode: Mode::DIRECTORY,
-                content: Content::Object(Box::new(library.object)),
-            });
-            imported.add(
-                entry,
-                Added {
-                    path,
-                    from: Origin::Host(library.path),
-                    soname: Some(soname),
-                    needed_by,
-                    bytes: library.bytes,
-                },
-            );
+        for (entry, added) in found {
+            imported.add(entry, added);
         }
     }
 }
@@ -147,4 +149,163 @@ fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, var
         }
     }
     is_changed
+}
+
+/// Where a missing library is to be put, with those who look there: `lib` if all do, else the first directory of the tree
+/// that each of them searches.
+fn places(graph: &Graph, missing: &MissingLibrary) -> BTreeMap<TreePath, Vec<TreePath>> {
+    let searched = |object: &TreePath| -> Vec<TreePath> {
+        let needs = graph.needs.get(object).into_iter().flatten();
+        let steps = needs
+            .filter(|need| need.soname == missing.soname)
+            .flat_map(|need| match &need.resolution {
+                Resolution::Missing(steps) => steps.as_slice(),
+                Resolution::Found(_) => &[],
+            });
+        steps
+            .filter_map(|step| TreePath::from_lambda(&step.directory))
+            .collect()
+    };
+    let usual = TreePath::new(ADDED_TO);
+    let mut places: BTreeMap<TreePath, Vec<TreePath>> = BTreeMap::new();
+    for object in &missing.needed_by {
+        let searched = searched(object);
+        let directory = searched
+            .iter()
+            .find(|directory| Some(*directory) == usual.as_ref())
+            .or(searched.first())
+            .or(usual.as_ref());
+        if let Some(path) = directory.and_then(|directory| directory.join(&missing.soname)) {
+            places.entry(path).or_default().push(object.clone());
+        }
+    }
+    places
+}
+
+/// What comes in, and from where.
+struct Arrival {
+    entry: Entry,
+    from: Origin,
+    bytes: Bytes,
+}
+
+impl Arrival {
+    fn needed(self, path: TreePath, soname: String, needed_by: Vec<TreePath>) -> (Entry, Added) {
+        let added = Added {
+            path,
+            from: self.from,
+            soname: Some(soname),
+            needed_by,
+            bytes: self.bytes,
+        };
+        (self.entry, added)
+    }
+}
+
+/// A relative link to another place of the tree.
+fn link(path: &TreePath, place: &TreePath) -> Arrival {
+    let up = path.names().count() - 1;
+    let target = format!("{}{}", "../".repeat(up), place.as_str());
+    Arrival {
+        bytes: Bytes(target.len() as u64),
+        entry: Entry::Symlink(target),
+        from: Origin::Tree(place.clone()),
+    }
+}
+
+fn file(library: HostLibrary) -> Arrival {
+    Arrival {
+        bytes: library.bytes,
+        entry: Entry::File(File {
+            bytes: library.bytes,
+            mode: Mode::DIRECTORY,
+            content: Content::Object(Box::new(library.object)),
+        }),
+        from: Origin::Host(library.path),
+    }
+}
+
+/// What those who need a library ask of it, and where they look for it on the machine that they come from.
+struct Search {
+    versions: BTreeSet<String>,
+    directories: Vec<PathBuf>,
+}
+
+impl Search {
+    fn of(layout: &Layout, graph: &Graph, soname: &str, needed_by: &[TreePath]) -> Self {
+        let (mut versions, mut directories) = (BTreeSet::new(), Vec::new());
+        for object in needed_by {
+            let needs = layout.tree.object(object).map(|object| &object.version_needs);
+            let asked = needs
+                .into_iter()
+                .flatten()
+                .filter(|need| need.library == soname && !need.weak);
+            versions.extend(asked.map(|need| need.version.clone()));
+            let origin = layout.added.iter().find(|added| added.path == *object);
+            let home = origin.and_then(|added| match &added.from {
+                Origin::Host(path) => path.parent(),
+                _ => None,
+            });
+            let needs = graph.needs.get(object).into_iter().flatten();
+            for need in needs.filter(|need| need.soname == soname) {
+                let Resolution::Missing(steps) = &need.resolution else {
+                    continue;
+                };
+                let on_host = steps.iter().filter_map(|step| on_host(object, home, &step.directory));
+                directories.extend(on_host);
+            }
+        }
+        Self { versions, directories }
+    }
+
+    fn wanted<'a>(&'a self, soname: &'a str, runtime: &Runtime) -> Wanted<'a> {
+        Wanted {
+            soname,
+            arch: runtime.arch,
+            versions: &self.versions,
+            directories: &self.directories,
+        }
+    }
+}
+
+/// The directory of this machine that a directory of the search stands for: beside the library's own place there what is
+/// beside it in the tree, and any that is outside of the tree.
+fn on_host(object: &TreePath, home: Option<&Path>, directory: &str) -> Option<PathBuf> {
+    let Some(inside) = TreePath::from_lambda(directory) else {
+        return directory.starts_with('/').then(|| PathBuf::from(directory));
+    };
+    let folder = object.parent()?;
+    let below = inside.below(&folder)?;
+    Some(home?.join(below))
+}
+
+/// What lies beside an imported library on this machine, and what it opens by its name without finding it in the layers.
+fn opened(
+    layout: &Layout,
+    runtime: &Runtime,
+    libraries: &dyn Libraries,
+    tried: &mut BTreeSet<TreePath>,
+) -> Vec<(Entry, Added)> {
+    let root = Root {
+        tree: &layout.tree,
+        runtime,
+    };
+    let (processes, finder) = (Processes::of(root), Finder::new(root));
+    let mut found = Vec::new();
+    for added in &layout.added {
+        let (Origin::Host(host), Some(_)) = (&added.from, &added.soname) else {
+            continue;
+        };
+        for (name, library) in libraries.opened_by(host, runtime.arch) {
+            let path = added.path.parent().and_then(|folder| folder.join(&name));
+            let Some(path) = path.filter(|path| !layout.tree.contains(path)) else {
+                continue;
+            };
+            if finder.finds(&processes.alone(&added.path), &name) || !tried.insert(path.clone()) {
+                continue;
+            }
+            found.push(file(library).needed(path, name, vec![added.path.clone()]));
+        }
+    }
+    found
 }

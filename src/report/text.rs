@@ -1,5 +1,7 @@
 //! The reports of `analyze` and `check` as text.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::analysis::{Analysis, MissingLibrary, Resolution};
 use super::difference::{CHANGE_COLUMNS, change_cells};
 use super::table::{Column, RenderOptions, counted, long_table, some_of};
@@ -255,10 +257,7 @@ pub(super) fn verdict(checked: &Checked) -> String {
 
 /// How many findings there are of each kind.
 pub(super) fn counts(checked: &Checked) -> String {
-    let count = |severity| {
-        let findings = checked.findings.iter();
-        findings.filter(|finding| finding.severity == severity).count()
-    };
+    let count = |severity| causes(&checked.findings, severity);
     let allowed = match checked.allowed.len() {
         0 => String::new(),
         number => format!(", {} allowed", exact(number as u64)),
@@ -283,20 +282,72 @@ pub(super) fn growth_rows(growth: &Growth) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Findings one by one: what, where, and what to do.
+/// Findings of one severity, code and cause, which people are told once.
+type SameCause<'a> = (Severity, Code, Option<&'a str>);
+
+fn same_cause(finding: &Finding) -> SameCause<'_> {
+    let key = finding.cause.as_ref().map(|cause| cause.key.as_str());
+    (finding.severity, finding.code, key)
+}
+
+/// How many things are the matter: findings that share a cause count once.
+fn causes(findings: &[Finding], severity: Severity) -> usize {
+    let of_severity = || findings.iter().filter(|finding| finding.severity == severity);
+    let alone = of_severity().filter(|finding| finding.cause.is_none()).count();
+    let shared: BTreeSet<SameCause<'_>> = of_severity()
+        .filter(|finding| finding.cause.is_some())
+        .map(same_cause)
+        .collect();
+    alone + shared.len()
+}
+
+/// Findings: what, where, and what to do. Those that share a cause are said once, unless lists are shown whole.
 pub fn finding_lines<'a>(findings: impl IntoIterator<Item = &'a Finding>, render: table::RenderOptions) -> String {
+    let findings: Vec<&Finding> = findings.into_iter().collect();
+    let mut shared: BTreeMap<SameCause<'_>, Vec<&Finding>> = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.cause.is_some()) {
+        shared.entry(same_cause(finding)).or_default().push(finding);
+    }
     let mut text = String::new();
     for finding in findings {
-        text += &format!("{}[{}]", render.severity(finding.severity), finding.code);
-        let places = [&finding.layer, &finding.path];
-        for (number, place) in places.into_iter().flatten().enumerate() {
-            text += if number == 0 { " " } else { ": " };
-            text += &escaped(place.as_bytes());
-        }
-        text.push('\n');
-        text += &render.folded("  ", &escaped(finding.message.as_bytes()));
-        text += &render.folded("  help: ", &escaped(finding.help.as_bytes()));
+        let alike = match shared.get(&same_cause(finding)) {
+            Some(alike) if alike.len() > 1 && !render.verbose => {
+                if alike.first().is_some_and(|first| !std::ptr::eq(*first, finding)) {
+                    continue;
+                }
+                alike.as_slice()
+            }
+            _ => &[],
+        };
+        text += &finding_line(finding, alike, render);
     }
+    text
+}
+
+/// One finding, which stands for those that are alike, if there are any.
+fn finding_line(finding: &Finding, alike: &[&Finding], render: table::RenderOptions) -> String {
+    let speaker = alike
+        .iter()
+        .max_by_key(|finding| finding.cause.as_ref().map(|cause| &cause.rank))
+        .copied()
+        .unwrap_or(finding);
+    let mut text = format!("{}[{}]", render.severity(finding.severity), finding.code);
+    let places = [&speaker.layer, &speaker.path];
+    for (number, place) in places.into_iter().flatten().enumerate() {
+        text += if number == 0 { " " } else { ": " };
+        text += &escaped(place.as_bytes());
+    }
+    text.push('\n');
+    let message = match &speaker.cause {
+        Some(cause) if !alike.is_empty() => {
+            let files: BTreeSet<&String> = alike.iter().filter_map(|finding| finding.path.as_ref()).collect();
+            let names: Vec<String> = files.iter().map(|path| (*path).clone()).collect();
+            cause.says(&counted(files.len(), "file"), &some_of(&names))
+        }
+        _ => escaped(speaker.message.as_bytes()),
+    };
+    text += &render.folded("  ", &message);
+    text += &render.folded("  help: ", &escaped(speaker.help.as_bytes()));
     text
 }
 

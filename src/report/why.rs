@@ -1,16 +1,17 @@
 //! What `why` answers: who needs a file or library, how the loader gets there, or where it looked in vain.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
-use super::table::ROWS;
-use super::table::RenderOptions;
+use super::table::{ROWS, RenderOptions};
+use crate::elf::Kind;
 use crate::host::Libraries;
 use crate::loader::{
-    Followed, Graph, Loaded, Provided, Rejection, Resolution, Resolved, SearchStep, Start, follow_all, graph,
+    Followed, Graph, Loaded, MissingCause, Provided, Rejection, Resolution, Resolved, SearchStep, Start, follow_all,
+    graph, missing_libraries,
 };
 use crate::plan::Plan;
 use crate::root::{Location, Root, link_target};
@@ -44,6 +45,22 @@ pub struct Why {
     pub misses: Vec<Miss>,
     /// Where this machine has it, if somebody does not get it.
     pub host_path: Option<String>,
+    /// Where the tree has a library of that name, if somebody does not get it.
+    pub elsewhere: Vec<String>,
+    /// Who needs and who defines it, if it is a symbol.
+    pub symbol: Option<SymbolReport>,
+    /// Whether it is a program, which is started and not loaded.
+    pub is_program: bool,
+}
+
+/// A symbol of dynamic linking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SymbolReport {
+    /// Objects of the tree that need it, each with the version that it asks for, sorted.
+    pub needed_by: Vec<String>,
+    /// Objects of the tree and libraries of the runtime that define it, sorted.
+    pub defined_by: Vec<String>,
 }
 
 /// Why a rule does not take something.
@@ -110,9 +127,11 @@ pub fn why(what: &str, tree: &Tree, plan: &Plan, runtime: &Runtime, libraries: &
     let whole = graph(root);
     let target = target.or_else(|| bundled_as(&whole, what));
     let (chains, misses) = chains(root, what, target.as_ref());
-    if target.is_none() && chains.is_empty() && misses.is_empty() {
-        return None;
-    }
+    let symbol = if target.is_none() && chains.is_empty() && misses.is_empty() {
+        Some(symbol(root, what)?)
+    } else {
+        None
+    };
     let shown = asked.as_ref().or(target.as_ref());
     Some(Why {
         schema_version: SCHEMA_VERSION,
@@ -139,13 +158,65 @@ pub fn why(what: &str, tree: &Tree, plan: &Plan, runtime: &Runtime, libraries: &
             .find(|miss| !miss.never_loaded)
             .and_then(|_| libraries.find(what, runtime.arch))
             .map(|library| library.path.display().to_string()),
+        elsewhere: elsewhere(root, &whole, what),
+        symbol,
+        is_program: target
+            .as_ref()
+            .and_then(|path| tree.object(path))
+            .is_some_and(|object| object.kind == Kind::Executable && object.soname.is_none()),
         path: target.map(|path| path.to_string()),
         chains,
         misses,
     })
 }
 
-/// The file of the tree that serves a name.
+/// Where the tree has a library that somebody needs under this name and does not get.
+fn elsewhere(root: Root<'_>, graph: &Graph, soname: &str) -> Vec<String> {
+    let of_name = missing_libraries(root, graph)
+        .into_iter()
+        .filter(|missing| missing.soname == soname);
+    let places: BTreeSet<TreePath> = of_name
+        .flat_map(|missing| match missing.cause {
+            MissingCause::Elsewhere(places) => places,
+            _ => Vec::new(),
+        })
+        .collect();
+    places.iter().map(ToString::to_string).collect()
+}
+
+/// Who needs and who defines a symbol; `None` if nobody does.
+fn symbol(root: Root<'_>, name: &str) -> Option<SymbolReport> {
+    let (mut needed_by, mut defined_by) = (Vec::new(), Vec::new());
+    for (path, object) in root.tree.objects() {
+        let Some(symbols) = &object.symbols else { continue };
+        for undefined in symbols.undefined.iter().filter(|undefined| *undefined.name == *name) {
+            needed_by.push(match &undefined.version {
+                Some(version) => format!("{path} ({version})"),
+                None => path.to_string(),
+            });
+        }
+        if symbols.has(name) {
+            defined_by.push(path.to_string());
+        }
+    }
+    for (path, entry) in root.runtime.entries() {
+        if let Entry::File(file) = entry
+            && let Some(symbols) = file.content.object().and_then(|object| object.symbols.as_ref())
+            && symbols.has(name)
+        {
+            defined_by.push(path);
+        }
+    }
+    if needed_by.is_empty() && defined_by.is_empty() {
+        return None;
+    }
+    if !root.runtime.records_symbols() && root.runtime.glibc_defines(name) {
+        defined_by.push(format!("glibc of {}", root.runtime.name));
+    }
+    Some(SymbolReport { needed_by, defined_by })
+}
+
+/// The file of the tree that provides a name.
 fn bundled_as(graph: &Graph, soname: &str) -> Option<TreePath> {
     let needs = graph.loaded_objects().flat_map(|(_, needs)| needs);
     needs
@@ -183,7 +254,7 @@ fn chains(root: Root<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>,
                 (_, Some(_)) => false,
                 (place, None) => place.on_lambda() == what || asked_as(&loaded, number, what),
             };
-            if is_target && number > 0 && start == Start::Program {
+            if is_target && number > 0 && !matches!(start, Start::Shadowed(_)) {
                 let chain = chain(&loaded, number);
                 let end: Vec<String> = chain.steps.iter().rev().take(2).map(|step| step.path.clone()).collect();
                 keep_shorter(&mut chains, end, chain, |chain| chain);
@@ -192,7 +263,7 @@ fn chains(root: Root<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>,
                 let Provided::Missing(searched) = provided else {
                     continue;
                 };
-                if *soname != what || (number > 0 && start != Start::Program) {
+                if *soname != what || (number > 0 && matches!(start, Start::Shadowed(_))) {
                     continue;
                 }
                 let searched: Vec<SearchedReport> = searched.iter().map(SearchedReport::of).collect();
@@ -267,6 +338,9 @@ pub fn inside_tree(what: &str, tree: &str) -> String {
 /// What `why` answers, for people.
 pub fn explained(why: &Why, render: RenderOptions) -> String {
     let what = escaped(why.what.as_bytes());
+    if let Some(symbol) = &why.symbol {
+        return explained_symbol(&what, symbol, render);
+    }
     let mut text = match &why.path {
         Some(path) => format!("{what} is {} in the tree.\n", escaped(path.as_bytes())),
         None => format!("{what} is not in the tree.\n"),
@@ -321,11 +395,38 @@ pub fn explained(why: &Why, render: RenderOptions) -> String {
             );
         }
     }
-    if let Some(host) = &why.host_path {
+    if !why.elsewhere.is_empty() {
+        let places: Vec<String> = why.elsewhere.iter().map(|place| escaped(place.as_bytes())).collect();
+        text += &format!(
+            "The tree has it at {}, where the loader does not look: pack links it into lib/.\n",
+            places.join(", ")
+        );
+    } else if let Some(host) = &why.host_path {
         text += &format!("pack brings it in from {host}.\n");
     }
-    if why.chains.is_empty() && why.misses.is_empty() {
+    if why.is_program {
+        text += "It is a program: it is started, not loaded.\n";
+    } else if why.chains.is_empty() && why.misses.is_empty() {
         text += "No program of the tree loads it.\n";
+    }
+    text
+}
+
+/// What `why` says of a symbol.
+fn explained_symbol(what: &str, symbol: &SymbolReport, render: RenderOptions) -> String {
+    let mut text = format!("{what} is a symbol.\n");
+    for (heading, names) in [("Needed by", &symbol.needed_by), ("Defined by", &symbol.defined_by)] {
+        text += &render.heading(heading);
+        let shown = if render.verbose { usize::MAX } else { ROWS };
+        for name in names.iter().take(shown) {
+            text += &format!("  {}\n", escaped(name.as_bytes()));
+        }
+        if names.len() > shown {
+            text += &format!("{} more with -v\n", names.len() - shown);
+        }
+        if names.is_empty() {
+            text += "  nothing\n";
+        }
     }
     text
 }

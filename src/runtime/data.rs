@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::symbol_list;
+use super::symbol_versions::{self, Packages};
 use super::{Arch, Runtime};
 use crate::elf::{Class, Kind, Machine, Object};
 use crate::open;
@@ -96,6 +98,9 @@ pub(crate) struct Data {
     pub(crate) links: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) versions: BTreeMap<String, String>,
+    /// The releases of the packages that the libraries of a directory come from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) packages: BTreeMap<String, Packages>,
     #[serde(default)]
     pub(crate) libraries: Folders,
     pub(crate) arch: BTreeMap<Arch, ArchData>,
@@ -139,6 +144,9 @@ pub(crate) struct ObjectData {
     pub(crate) executable: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) versions: Vec<String>,
+    /// What it defines; see [`symbol_list`](super::symbol_list).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) symbols: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -175,9 +183,20 @@ struct NamedRuntime {
     libraries: Folders,
     #[serde(default)]
     commands: Folders,
+    #[serde(default)]
+    packages: BTreeMap<String, Packages>,
+    /// What one architecture alone has.
+    #[serde(default)]
+    arch: BTreeMap<Arch, NamedArch>,
 }
 
-fn parse<T: for<'a> Deserialize<'a>>(origin: &str, text: &str) -> Result<T, RuntimeError> {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedArch {
+    libraries: Folders,
+}
+
+pub(super) fn parse<T: for<'a> Deserialize<'a>>(origin: &str, text: &str) -> Result<T, RuntimeError> {
     toml::from_str(text).map_err(|error| RuntimeError::Data {
         name: origin.to_owned(),
         reason: error.to_string(),
@@ -217,7 +236,7 @@ pub fn built_in() -> Result<Vec<Summary>, RuntimeError> {
 }
 
 pub(crate) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeError> {
-    let known = names()?
+    let mut known = names()?
         .into_iter()
         .find(|known| known.name == name)
         .ok_or_else(|| RuntimeError::Unknown { name: name.to_owned() })?;
@@ -230,13 +249,14 @@ pub(crate) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeEr
     let mut data = base(&known.base)?;
     data.name = known.name;
     data.title = known.title;
-    for (own, all) in [
-        (known.libraries, &mut data.libraries),
-        (known.commands, &mut data.commands),
-    ] {
-        for (folder, names) in own {
-            all.entry(folder).or_default().extend(names);
-        }
+    let of_arch = known.arch.remove(&arch).map(|own| own.libraries).unwrap_or_default();
+    data.packages.extend(known.packages);
+    let own = known.libraries.into_iter().chain(of_arch);
+    for (folder, names) in own {
+        data.libraries.entry(folder).or_default().extend(names);
+    }
+    for (folder, names) in known.commands {
+        data.commands.entry(folder).or_default().extend(names);
     }
     data.runtime(arch)
 }
@@ -268,14 +288,25 @@ impl Data {
                 put(&format!("{folder}/{name}"), file(Content::Data, true))?;
             }
         }
+        let unknown = Packages::new();
         for (folder, names) in self.libraries.iter().chain(&own.libraries) {
+            let packages = self.packages.get(folder).unwrap_or(&unknown);
             for name in names {
-                let library = Content::Object(Box::new(named(name, arch.machine())));
+                let versions = symbol_versions::defined(name, packages)?;
+                let library = Object {
+                    versions,
+                    ..named(name, arch.machine())
+                };
+                let library = Content::Object(Box::new(library));
                 put(&format!("{folder}/{name}"), file(library, true))?;
             }
         }
         for object in &own.objects {
-            put(&object.path, file(Content::Object(Box::new(object.object(arch))), true))?;
+            let library = object.object(arch).ok_or_else(|| RuntimeError::Data {
+                name: self.name.clone(),
+                reason: format!("the symbols of {} are damaged; capture it again", object.path),
+            })?;
+            put(&object.path, file(Content::Object(Box::new(library)), true))?;
         }
         for (path, target) in &self.links {
             put(path, Entry::Symlink(target.clone()))?;
@@ -310,24 +341,20 @@ fn file(content: Content, executable: bool) -> Entry {
 /// A library of which only the name is known.
 fn named(soname: &str, machine: Machine) -> Object {
     Object {
-        class: Class::Elf64,
-        machine,
-        kind: Kind::SharedLibrary,
-        interpreter: None,
         soname: Some(soname.to_owned()),
-        needed: Vec::new(),
-        rpath: None,
-        runpath: None,
-        no_default_libraries: false,
-        version_needs: Vec::new(),
-        versions: None,
-        dlopen_notes: Vec::new(),
+        ..Object::bare(Class::Elf64, machine, Kind::SharedLibrary)
     }
 }
 
 impl ObjectData {
-    fn object(&self, arch: Arch) -> Object {
-        Object {
+    /// The object; `None` if its symbols cannot be unpacked.
+    fn object(&self, arch: Arch) -> Option<Object> {
+        let symbols = match &self.symbols {
+            Some(packed) => Some(symbol_list::unpacked(packed)?),
+            None => None,
+        };
+        Some(Object {
+            symbols,
             soname: self.soname.clone(),
             needed: self.needed.clone(),
             rpath: self.rpath.clone(),
@@ -340,6 +367,6 @@ impl ObjectData {
             },
             versions: Some(self.versions.clone()),
             ..named("", arch.machine())
-        }
+        })
     }
 }

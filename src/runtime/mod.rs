@@ -4,12 +4,18 @@
 
 mod arch;
 pub(crate) mod data;
+mod glibc;
+mod ld_so_conf;
+pub(crate) mod symbol_list;
+mod symbol_versions;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use arch::Arch;
 pub use data::{RuntimeError, Summary, built_in};
+pub use ld_so_conf::configured_directories;
+pub use symbol_versions::{family, numbers};
 
 use crate::tree::{Entry, Tree};
 
@@ -82,6 +88,25 @@ impl Runtime {
     pub fn with_environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.environment.extend(variables);
         self
+    }
+
+    /// Whether it is recorded what the runtime's libraries define, as `runtimes capture` does.
+    pub fn records_symbols(&self) -> bool {
+        let objects = self.files.iter().filter_map(|(_, entry)| match entry {
+            Entry::File(file) => file.content.object(),
+            _ => None,
+        });
+        objects.into_iter().any(|object| object.symbols.is_some())
+    }
+
+    /// Whether a library, by its absolute path, is one of glibc's.
+    pub fn is_of_glibc(&self, path: &str) -> bool {
+        glibc::is_library(path.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// Whether a library is known to define symbol versions although not which: those that `highest_versions` is about.
+    pub fn defines_versions(&self, soname: &str) -> bool {
+        glibc::is_library(soname) || ["libstdc++.so.6", "libgcc_s.so.1"].contains(&soname)
     }
 
     /// `PATH` of a function's process, element by element.

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::used_at;
 use super::{Evidence, FindUses, Source, Use, UseKind, Used};
-use crate::loader::{Graph, Need, Resolution, Resolved, ShadowedLibrary, graph, openers_of_shadowed, version_problems};
+use crate::loader::{
+    Graph, Need, Resolution, Resolved, ShadowedLibrary, graph, openers_of_shadowed, users_of_shadowed_symbols,
+    version_problems,
+};
 use crate::root::{Location, Root};
 use crate::tree::{Tree, TreePath};
 
@@ -73,6 +76,9 @@ impl<'a> ShadowedLibraries<'a> {
             add(&object, library, UseKind::Opened);
         }
         for (object, library) in version_users(root, graph, shadowed) {
+            add(&object, library, UseKind::SymbolVersion);
+        }
+        for (object, library) in users_of_shadowed_symbols(root, shadowed) {
             add(&object, library, UseKind::SymbolVersion);
         }
         for (object, library) in resolved_differently(root, graph, shadowed, removable) {

@@ -94,7 +94,7 @@ pub enum UseKind {
     Needed,
     /// A process may open it at run time, with dlopen(3) or what calls it.
     Opened,
-    /// It defines a symbol version that the runtime's own library lacks.
+    /// It defines a symbol or symbol version that the runtime's own library lacks.
     SymbolVersion,
     /// The language of the file imports it, or loads it together with the file.
     Import,

@@ -100,6 +100,13 @@ fn library(sandbox: &Sandbox, name: &str, soname: &str, source: &str, options: &
     cc(sandbox, name, source, &all)
 }
 
+/// A program that needs no C library.
+fn program(sandbox: &Sandbox, name: &str, source: &str, options: &[&str]) -> Option<String> {
+    let source = source.replace("int main(void)", "int _start(void)");
+    let all = [&["-pie", "-nostartfiles"], options].concat();
+    cc(sandbox, name, &source, &all)
+}
+
 /// A library with a note of what it opens (UAPI.12).
 fn noting(sandbox: &Sandbox, name: &str, priority: &str, soname: &str) -> Option<String> {
     let json = format!(r#"[{{\\\"soname\\\":[\\\"{soname}\\\"],\\\"priority\\\":\\\"{priority}\\\"}}]"#);
@@ -461,6 +468,105 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
                 bad: arguments("bad"),
                 good: arguments("good"),
             }
+        }
+        Code::SymbolVersionNotChecked => {
+            // Which versions the OpenSSL of this runtime defines is not recorded; that of zlib is.
+            s.file("one.map", "OPENSSL_3.0.0 { global: one; };\n");
+            let script = format!("-Wl,--version-script,{}", s.path("one.map").display());
+            for soname in ["libcrypto.so.3", "libown.so.3"] {
+                library(s, soname, soname, "int one(void) { return 1; }\n", &[&script])?;
+                let tree = if soname == "libcrypto.so.3" { "bad" } else { "good" };
+                let link = s.path(soname);
+                let source = "int one(void);\nint user(void) { return one(); }\n";
+                let user = format!("{tree}/lib/libuser.so");
+                library(s, &user, "libuser.so", source, &[link.to_str().unwrap()])?;
+            }
+            s.file("good/lib/libown.so.3", fs_err::read(s.path("libown.so.3")).unwrap());
+            Case::check(s, &["--runtime", "nodejs22.x"], &["bad"], &["good"])
+        }
+        Code::VersionWithoutLibrary => {
+            s.file("one.map", "V1 { global: one; };\n");
+            let script = format!("-Wl,--version-script,{}", s.path("one.map").display());
+            let name = "good/lib/libv.so.1";
+            library(s, name, "libv.so.1", "int one(void) { return 1; }\n", &[&script])?;
+            let link = s.path(name);
+            program(
+                s,
+                "good/bin/user",
+                "int one(void);\nint main(void) { return one(); }\n",
+                &[link.to_str().unwrap()],
+            )?;
+            output(
+                "cp",
+                &["-r", s.path("good").to_str().unwrap(), s.path("bad").to_str().unwrap()],
+            )?;
+            let program = s.path("bad/bin/user");
+            output("patchelf", &["--remove-needed", "libv.so.1", program.to_str().unwrap()])?;
+            Case::trees(s)
+        }
+        Code::UndefinedSymbol => {
+            library(s, "good/lib/libv.so.1", "libv.so.1", "int one, two;\n", &[])?;
+            library(s, "bad/lib/libv.so.1", "libv.so.1", "int one;\n", &[])?;
+            let link = s.path("good/lib/libv.so.1");
+            for tree in ["good", "bad"] {
+                let source = "extern int two;\nint main(void) { return two; }\n";
+                program(
+                    s,
+                    &format!("{tree}/bin/user"),
+                    source,
+                    &["-fPIC", link.to_str().unwrap()],
+                )?;
+            }
+            Case::trees(s)
+        }
+        Code::LibraryElsewhere => {
+            for (tree, folder) in [("bad", "lib64"), ("good", "lib")] {
+                let name = format!("{tree}/{folder}/libv.so.1");
+                library(s, &name, "libv.so.1", "int one(void) { return 1; }\n", &[])?;
+                let link = s.path(&name);
+                let source = "int one(void);\nint main(void) { return one(); }\n";
+                program(s, &format!("{tree}/bin/user"), source, &[link.to_str().unwrap()])?;
+            }
+            Case::trees(s)
+        }
+        Code::FileInTheWay => {
+            for tree in ["bad", "good"] {
+                let name = format!("{tree}/lib/libv.so.1");
+                library(s, &name, "libv.so.1", "int one(void) { return 1; }\n", &[])?;
+                let link = s.path(&name);
+                let source = "int one(void);\nint main(void) { return one(); }\n";
+                let options = [link.to_str().unwrap(), "-Wl,--disable-new-dtags,-rpath,/opt/a"];
+                program(s, &format!("{tree}/bin/user"), source, &options)?;
+            }
+            s.file("bad/a/libv.so.1", "../lib/libv.so.1");
+            Case::trees(s)
+        }
+        Code::TwoCLibraries => {
+            // Stand-ins: what counts is where loader and C library lie.
+            library(
+                s,
+                "good/lib/ld-linux-x86-64.so.2",
+                "ld-linux-x86-64.so.2",
+                "int l;\n",
+                &[],
+            )?;
+            library(s, "good/lib/libc.so.6", "libc.so.6", "int c(void) { return 0; }\n", &[])?;
+            output(
+                "cp",
+                &["-r", s.path("good").to_str().unwrap(), s.path("bad").to_str().unwrap()],
+            )?;
+            for (tree, path) in [("good", "-Wl,--disable-new-dtags,-rpath,/opt/lib"), ("bad", "-Wl,-O1")] {
+                let link = s.path("good/lib/libc.so.6");
+                let options = [
+                    "-nostdlib",
+                    "-Wl,--dynamic-linker=/opt/lib/ld-linux-x86-64.so.2",
+                    path,
+                    link.to_str().unwrap(),
+                ];
+                let source = "int c(void);\nint _start(void) { return c(); }\n";
+                program(s, &format!("{tree}/bin/user"), source, &options)?;
+            }
+            Case::trees(s)
         }
         Code::MissingDlopenLibrary | Code::MissingOptionalLibrary => {
             let priority = if code == Code::MissingDlopenLibrary {

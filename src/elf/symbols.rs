@@ -1,0 +1,312 @@
+//! Dynamic symbols: what an object defines for others, and what it takes from them (ELF gABI, "Symbol Table"; glibc
+//! `elf/dl-lookup.c`).
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use goblin::elf::{Dynamic, dynamic};
+
+use super::image::{ElfError, Image};
+use super::versions::{self, VERSYM_VERSION};
+
+/// The bit of a versym entry that hides a version from those who do not ask for it.
+const VERSYM_HIDDEN: u16 = 0x8000;
+/// `SHN_ABS`
+const ABSOLUTE: u16 = 0xfff1;
+/// `STB_GLOBAL`, `STB_WEAK`, `STB_GNU_UNIQUE`
+const BINDINGS: [u8; 3] = [1, 2, 10];
+const WEAK: u8 = 2;
+/// `STT_TLS`
+const THREAD_LOCAL: u8 = 6;
+/// `STT_NOTYPE`, `STT_OBJECT`, `STT_FUNC`, `STT_COMMON`, `STT_TLS`, `STT_GNU_IFUNC`
+const TYPES: [u8; 6] = [0, 1, 2, 5, 6, 10];
+/// `STV_INTERNAL`, `STV_HIDDEN`
+const INVISIBLE: [u8; 2] = [1, 2];
+/// No library has more dynamic symbols; those of Chromium and LLVM have a tenth of it.
+const MOST_SYMBOLS: u64 = 1 << 20;
+/// The largest table of names that is read, in bytes.
+const LONGEST_NAMES: u64 = 64 << 20;
+
+/// The dynamic symbols of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Symbols {
+    /// What it takes from others, sorted.
+    pub undefined: Vec<Undefined>,
+    /// What it defines, sorted; see [`Symbols::defines`].
+    defined: Vec<Definition>,
+}
+
+/// A symbol that another object has to define.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Undefined {
+    /// Its name.
+    pub name: Box<str>,
+    /// The version that is asked for, such as `GLIBC_2.34`.
+    pub version: Option<Box<str>>,
+    /// The loader goes on without it.
+    pub weak: bool,
+}
+
+/// A definition, without the names: a tree has a million of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Definition {
+    name: u64,
+    /// Zero for none.
+    version: u64,
+    hidden: bool,
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+impl Symbols {
+    /// Adds a definition; `hidden` if only those get it who ask for its version.
+    fn define(&mut self, name: &str, version: Option<&str>, hidden: bool) {
+        self.defined.push(Definition {
+            name: hash(name),
+            version: version.map_or(0, hash),
+            hidden,
+        });
+    }
+
+    /// The symbols of a library of which only the definitions are known, as [`Symbols::lines`] gives them.
+    pub fn from_lines(lines: &str) -> Self {
+        let mut symbols = Self::default();
+        for line in lines.lines() {
+            let (name, version, hidden) = match line.split_once('@') {
+                None => (line, None, false),
+                Some((name, version)) => match version.strip_prefix('@') {
+                    Some(default) => (name, Some(default), false),
+                    None => (name, Some(version), true),
+                },
+            };
+            symbols.define(name, version, hidden);
+        }
+        symbols.sort();
+        symbols
+    }
+
+    fn sort(&mut self) {
+        self.defined.sort_unstable();
+        self.defined.dedup();
+        self.undefined.sort_unstable();
+        self.undefined.dedup();
+    }
+
+    /// Whether it defines a symbol of that name, in whatever version.
+    pub fn has(&self, name: &str) -> bool {
+        !self.named(hash(name)).is_empty()
+    }
+
+    fn named(&self, name: u64) -> &[Definition] {
+        let start = self.defined.partition_point(|definition| definition.name < name);
+        let length = self.defined[start..].partition_point(|definition| definition.name == name);
+        &self.defined[start..start + length]
+    }
+
+    /// Whether the loader takes the symbol from this object (`elf/dl-lookup.c`, `check_match`).
+    pub fn defines(&self, wanted: &Undefined) -> bool {
+        let found = self.named(hash(&wanted.name));
+        match &wanted.version {
+            Some(version) => {
+                let version = hash(version);
+                found
+                    .iter()
+                    .any(|definition| definition.version == version || definition.version == 0 && !definition.hidden)
+            }
+            // Any version but a hidden one; of several the oldest, which is not told apart here.
+            None => found.iter().any(|definition| !definition.hidden || found.len() == 1),
+        }
+    }
+
+    /// How many bytes it takes in memory, about.
+    pub fn bytes(&self) -> usize {
+        let names = self.undefined.iter();
+        let names: usize = names
+            .map(|symbol| symbol.name.len() + symbol.version.as_ref().map_or(0, |version| version.len()))
+            .sum();
+        names + self.undefined.len() * size_of::<Undefined>() + self.defined.len() * size_of::<Definition>()
+    }
+}
+
+/// Reads `DT_SYMTAB`; `versions` are the names by their index in `DT_VERSYM`.
+pub(super) fn read(
+    image: &Image<'_>,
+    dynamic: &Dynamic,
+    versions: &BTreeMap<u16, &str>,
+    tell: &mut dyn FnMut(&str, Option<&str>, bool),
+) -> Result<Symbols, ElfError> {
+    let mut symbols = Symbols::default();
+    let (Some(table), Some(strings)) = (
+        versions::value(dynamic, dynamic::DT_SYMTAB),
+        versions::value(dynamic, dynamic::DT_STRTAB),
+    ) else {
+        return Ok(symbols);
+    };
+    let count = count(image, dynamic)?;
+    if count > MOST_SYMBOLS {
+        return Err(ElfError("it has more symbols than any library".into()));
+    }
+    if count == 0 {
+        return Ok(symbols);
+    }
+    let length = versions::value(dynamic, dynamic::DT_STRSZ)
+        .unwrap_or(0)
+        .min(LONGEST_NAMES);
+    let names = image.table(strings, length, 1)?;
+    // Elf64_Sym: name (u32), info, other (u8), shndx (u16), value, size (u64); Elf32_Sym: name, value, size, info, other, shndx
+    let layout = if image.is_64_bit() {
+        Layout {
+            size: 24,
+            info: 4,
+            section: 6,
+            value: 8..16,
+        }
+    } else {
+        Layout {
+            size: 16,
+            info: 12,
+            section: 14,
+            value: 4..8,
+        }
+    };
+    let entries = image.table(table, count, layout.size)?;
+    let indices = match versions::value(dynamic, dynamic::DT_VERSYM) {
+        Some(versym) => image.table(versym, count, 2)?,
+        None => Vec::new(),
+    };
+    for (number, entry) in entries.chunks_exact(layout.size).enumerate().skip(1) {
+        let (binding, kind) = (entry[layout.info] >> 4, entry[layout.info] & 0xf);
+        let visibility = entry[layout.info + 1] & 0x3;
+        if !BINDINGS.contains(&binding) || !TYPES.contains(&kind) {
+            continue;
+        }
+        let start = image.word(entry, 0).unwrap_or_default() as usize;
+        let Some(name) = names
+            .get(start..)
+            .and_then(|rest| rest.get(..memchr::memchr(0, rest)?))
+            .and_then(|name| std::str::from_utf8(name).ok())
+            .filter(|name| !name.is_empty())
+        else {
+            continue;
+        };
+        let index = image.half(&indices, number * 2).unwrap_or_default();
+        let version = versions.get(&(index & VERSYM_VERSION)).copied();
+        let section = image.half(entry, layout.section).unwrap_or_default();
+        if section == 0 {
+            symbols.undefined.push(Undefined {
+                name: name.into(),
+                version: version.map(Into::into),
+                weak: binding == WEAK,
+            });
+        }
+        let has_value = entry[layout.value.clone()].iter().any(|byte| *byte != 0);
+        let counts = has_value || section != 0 && (section == ABSOLUTE || kind == THREAD_LOCAL);
+        if counts && !INVISIBLE.contains(&visibility) {
+            // The first two indices are those of local symbols and of such without a version.
+            let hidden = index & VERSYM_HIDDEN != 0;
+            symbols.define(name, version.filter(|_| index & VERSYM_VERSION > 1), hidden);
+            tell(name, version, hidden);
+        }
+    }
+    symbols.sort();
+    Ok(symbols)
+}
+
+/// Where the fields of a symbol lie, in bytes.
+struct Layout {
+    size: usize,
+    info: usize,
+    section: usize,
+    value: std::ops::Range<usize>,
+}
+
+/// How many dynamic symbols there are, as far as they matter. `DT_HASH` says it; in `DT_GNU_HASH` the chain of the last bucket ends with the last one.
+pub(super) fn count(image: &Image<'_>, dynamic: &Dynamic) -> Result<u64, ElfError> {
+    if let Some(hash) = versions::value(dynamic, dynamic::DT_HASH) {
+        return Ok(u64::from(image.u32(versions::add(hash, 4)?)?));
+    }
+    let Some(hash) = versions::value(dynamic, dynamic::DT_GNU_HASH) else {
+        return Ok(0);
+    };
+    // nbuckets, symoffset, bloom_size, bloom_shift (u32), bloom (words), buckets, chain (u32)
+    let buckets = u64::from(image.u32(hash)?);
+    let first = u64::from(image.u32(versions::add(hash, 4)?)?);
+    let bloom = u64::from(image.u32(versions::add(hash, 8)?)?) * if image.is_64_bit() { 8 } else { 4 };
+    if buckets > MOST_SYMBOLS {
+        return Err(ElfError("its hash table is larger than any library's".into()));
+    }
+    let start = versions::add(hash, 16 + bloom)?;
+    let table = image.table(start, buckets, 4)?;
+    let heads = table.chunks_exact(4).filter_map(|entry| image.word(entry, 0));
+    let last = u64::from(heads.max().unwrap_or(0));
+    if last < first {
+        // One that defines nothing has an empty table, which says nothing of how many symbols it takes from others.
+        return Ok(first.max(relocated(image, dynamic)?));
+    }
+    let chain = versions::add(start, buckets * 4)?;
+    for number in last..MOST_SYMBOLS {
+        if image.u32(versions::add(chain, (number - first) * 4)?)? & 1 == 1 {
+            return Ok(number + 1);
+        }
+    }
+    Err(ElfError("its hash table does not end".into()))
+}
+
+/// The number after the last symbol that a relocation names.
+fn relocated(image: &Image<'_>, dynamic: &Dynamic) -> Result<u64, ElfError> {
+    // Elf64_Rela: offset, info, addend (u64); the symbol is the upper half of info, which comes last in a little-endian file.
+    const SIZE: u64 = 24;
+    let mut end = 0;
+    if !image.is_64_bit() {
+        return Ok(end);
+    }
+    for (table, length) in [
+        (dynamic::DT_RELA, dynamic::DT_RELASZ),
+        (dynamic::DT_JMPREL, dynamic::DT_PLTRELSZ),
+    ] {
+        let (Some(table), Some(length)) = (versions::value(dynamic, table), versions::value(dynamic, length)) else {
+            continue;
+        };
+        let entries = image.table(table, length / SIZE, 24)?;
+        for entry in entries.chunks_exact(24) {
+            end = end.max(u64::from(image.word(entry, 12).unwrap_or_default()) + 1);
+        }
+    }
+    Ok(end.min(MOST_SYMBOLS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(name: &str, version: Option<&str>) -> Undefined {
+        Undefined {
+            name: name.into(),
+            version: version.map(Into::into),
+            weak: false,
+        }
+    }
+
+    #[test]
+    fn a_definition_fits_as_the_loader_says() {
+        let library = Symbols::from_lines("plain\nnew@@V2\nnew@V1\nold@V1\n");
+        for (name, version, expected) in [
+            ("plain", None, true),
+            // A library without versions for the symbol serves every version.
+            ("plain", Some("V9"), true),
+            ("new", Some("V1"), true),
+            ("new", Some("V2"), true),
+            ("new", Some("V3"), false),
+            ("new", None, true),
+            ("old", Some("V1"), true),
+            ("gone", None, false),
+        ] {
+            assert_eq!(library.defines(&wanted(name, version)), expected, "{name} {version:?}");
+        }
+        assert!(library.has("old") && !library.has("gone"));
+    }
+}
