@@ -171,6 +171,13 @@ impl Arguments {
             for note in report::invoke_notes(&runtime, &prepared.missing, glibc, global.verbose) {
                 complain(&note);
             }
+            if let Some(note) = prepared
+                .stand_in
+                .as_ref()
+                .and_then(|stand_in| report::stand_in_note(stand_in, global.verbose))
+            {
+                complain(&note);
+            }
             if let Some(note) = memory_note(prepared.memory_counted_by(), global.verbose) {
                 complain(&note);
             }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 pub(super) struct Data {
     pub(super) process: Process,
     pub(super) environment: BTreeMap<String, String>,
+    pub(super) interpreters: InterpreterData,
     pub(super) extensions: ExtensionData,
     pub(super) shutdown: Shutdown,
     pub(super) files: BTreeMap<String, String>,
@@ -37,6 +38,15 @@ pub(super) struct Process {
     pub(super) largest_event: u64,
     pub(super) largest_response: u64,
     pub(super) largest_streamed_response: u64,
+    #[serde(rename = "source")]
+    _source: String,
+}
+
+/// Where interpreters are kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InterpreterData {
+    pub(super) places: Vec<String>,
     #[serde(rename = "source")]
     _source: String,
 }

@@ -64,7 +64,8 @@ impl Failure {
         let text = String::from_utf8_lossy(&error.body).into_owned();
         let value: Value = serde_json::from_str(&text).unwrap_or_default();
         let word = |name: &str| value.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
-        let trace = match value.get("stackTrace") {
+        // Runtimes differ in the name.
+        let trace = match value.get("stackTrace").or_else(|| value.get("trace")) {
             Some(Value::Array(lines)) => lines
                 .iter()
                 .map(|line| line.as_str().map_or_else(|| line.to_string(), ToOwned::to_owned))

@@ -22,6 +22,7 @@ mod extensions;
 mod failure;
 mod ids;
 mod inside;
+mod interpreter;
 mod launch;
 mod log;
 mod memory;
@@ -43,7 +44,7 @@ pub use inside::{inside, shell};
 pub use launch::launch;
 pub use options::InvokeOptions;
 pub use overlay::OverlayError;
-pub use prepare::{InvokeError, Prepared, prepare};
+pub use prepare::{InvokeError, Prepared, StandIn, prepare};
 
 use crate::finding::{Code, Finding};
 use crate::limits;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::FUNCTION;
 use super::data::DATA;
 use crate::check::Input;
+use crate::languages::managed_runtime;
 use crate::runtime::Runtime;
 
 /// What is to be run, and how.
@@ -45,6 +46,17 @@ impl InvokeOptions<'_> {
                 .replace("{memory}", &self.memory_mb.to_string())
                 .replace("{name}", FUNCTION);
             environment.insert(name.clone(), value);
+        }
+        // With an image its own start script sets them.
+        if self.rootfs.is_none()
+            && let Some(managed) = managed_runtime(&self.runtime.name)
+        {
+            environment.extend(
+                managed
+                    .variables
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value)),
+            );
         }
         environment.extend(self.environment.iter().cloned());
         environment.into_iter().collect()

@@ -12,6 +12,7 @@ use super::cgroup::Cgroup;
 use super::current_exe::CurrentExe;
 use super::data::DATA;
 use super::inside::EXTENSIONS;
+use super::interpreter::{self, Interpreter};
 use super::launch::{self, Identity};
 use super::options::InvokeOptions;
 use super::overlay::{OverlayError, overlay};
@@ -20,6 +21,7 @@ use super::sandbox::{self, Bwrap, Mount, Mounts};
 use super::sandbox_error::SandboxError;
 use super::{Event, Invocation, Listener, session};
 use crate::host::Libraries;
+use crate::languages::{ManagedRuntime, managed_runtime};
 use crate::progress::{Interrupted, Progress};
 use crate::runtime::{Arch, Runtime};
 
@@ -57,6 +59,23 @@ pub enum InvokeError {
         /// The loader that should be there.
         loader: String,
     },
+    /// The runtime's language is not here.
+    #[error(
+        "{runtime} starts handlers with its own interpreter, and this machine has none of that version: {how_to_get}, or \
+         unpack an image of the runtime and give its directory with --rootfs"
+    )]
+    NoInterpreter {
+        /// The runtime.
+        runtime: String,
+        /// How to get an interpreter.
+        how_to_get: String,
+    },
+    /// There is nothing here that starts handlers of the runtime.
+    #[error(
+        "{0} starts handlers with its own bootstrap, which this machine does not have: unpack an image of the runtime and \
+         give its directory with --rootfs"
+    )]
+    NoClient(String),
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -77,6 +96,8 @@ pub struct Prepared {
     pub missing: Vec<String>,
     /// The version of glibc in a root that is made from this machine's files, as far as it is known.
     pub glibc: Option<String>,
+    /// The interpreter of this machine that stands in for the runtime's own.
+    pub stand_in: Option<StandIn>,
     _area: Area,
 }
 
@@ -119,6 +140,18 @@ struct RootFileSystem {
     mounts: Vec<(String, Mount)>,
     missing: Vec<String>,
     glibc: Option<String>,
+    stand_in: Option<StandIn>,
+}
+
+/// What stands in for a runtime's own interpreter.
+#[derive(Debug, Clone)]
+pub struct StandIn {
+    /// The runtime.
+    pub name: String,
+    /// The interpreter's program on this machine.
+    pub program: PathBuf,
+    /// What the runtime has besides.
+    pub lacks: Option<&'static str>,
 }
 
 /// Lays out the layers, the task and the root.
@@ -166,6 +199,7 @@ pub fn prepare(
         extensions,
         missing: root.missing,
         glibc: root.glibc,
+        stand_in: root.stand_in,
         _area: area,
     })
 }
@@ -185,12 +219,39 @@ fn given_root(root: &Path, runtime: &Runtime) -> Result<RootFileSystem, InvokeEr
         mounts: sandbox::mounts_of(&fs_err::canonicalize(root)?)?,
         missing: Vec::new(),
         glibc: None,
+        stand_in: None,
     })
+}
+
+/// What starts handlers where the runtime does that itself: an interpreter of this machine. `None` where layers bring their
+/// own bootstrap.
+fn interpreter_of(runtime: &Runtime) -> Result<Option<(ManagedRuntime, Interpreter)>, InvokeError> {
+    let Some(managed) = managed_runtime(&runtime.name) else {
+        let has_language = runtime.entries().any(|(path, _)| path.starts_with("/var/lang/"));
+        return if has_language {
+            Err(InvokeError::NoClient(runtime.name.clone()))
+        } else {
+            Ok(None)
+        };
+    };
+    match interpreter::find(&managed) {
+        Some(interpreter) => Ok(Some((managed, interpreter))),
+        None => Err(InvokeError::NoInterpreter {
+            runtime: runtime.name.clone(),
+            how_to_get: managed.how_to_get,
+        }),
+    }
 }
 
 /// A root with what the runtime has, from this machine's files.
 fn made_root(runtime: &Runtime, libraries: &dyn Libraries, to: &Path) -> Result<RootFileSystem, InvokeError> {
-    let mut plan = root::plan(runtime, &ThisMachine { libraries, runtime });
+    let language = interpreter_of(runtime)?;
+    let stand_in = language.as_ref().map(|(managed, interpreter)| StandIn {
+        name: runtime.name.clone(),
+        program: interpreter.program.clone(),
+        lacks: managed.lacks,
+    });
+    let mut plan = root::plan(runtime, language.as_ref(), &ThisMachine { libraries, runtime });
     if plan.glibc.is_none() {
         return Err(InvokeError::NoLibc);
     }
@@ -202,6 +263,7 @@ fn made_root(runtime: &Runtime, libraries: &dyn Libraries, to: &Path) -> Result<
         mounts,
         missing: plan.missing,
         glibc: plan.glibc,
+        stand_in,
     })
 }
 

@@ -9,9 +9,11 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::data::DATA;
+use super::interpreter::Interpreter;
 use super::sandbox::Mount;
 use crate::elf::{Object, directories_in, hidden_name, hide_libraries};
 use crate::host::Libraries;
+use crate::languages::ManagedRuntime;
 use crate::languages::inspector;
 use crate::runtime::Runtime;
 use crate::tree::{Content, Entry};
@@ -25,6 +27,9 @@ const COMMAND_DIRECTORIES: [&str; 6] = [
     "/usr/sbin",
     "/sbin",
 ];
+
+/// The directory of a standard library that holds native modules.
+const NATIVE_MODULES: &str = "lib-dynload";
 
 /// What lies at one place of the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +45,8 @@ pub(super) enum RootEntry {
     Machine(PathBuf),
     /// A file with this text.
     Text(String),
+    /// A file with this text that can be started.
+    Script(String),
     /// A link.
     Link(String),
 }
@@ -59,18 +66,20 @@ pub(super) struct Plan {
 pub(super) trait Machine {
     /// A library by its soname.
     fn library(&self, soname: &str) -> Option<(PathBuf, Object)>;
+    /// An ELF object by its path.
+    fn object(&self, path: &Path) -> Option<Object>;
     /// A command by its name, with every link followed.
     fn command(&self, name: &str) -> Option<(PathBuf, Content)>;
     /// Where a path leads with every link followed; `None` where nothing is.
     fn resolved(&self, path: &str) -> Option<PathBuf>;
     /// The names in a directory, none if it is none.
     fn names(&self, directory: &Path) -> Vec<String>;
-    /// The directorys that a loader of this machine searches by default.
+    /// The directories that a loader of this machine searches by default.
     fn default_directories(&self, loader: &Path) -> Vec<String>;
 }
 
 /// Decides what goes where.
-pub(super) fn plan(runtime: &Runtime, machine: &dyn Machine) -> Plan {
+pub(super) fn plan(runtime: &Runtime, language: Option<&(ManagedRuntime, Interpreter)>, machine: &dyn Machine) -> Plan {
     let mut planning = Planning {
         machine,
         listed: listed_libraries(runtime),
@@ -93,6 +102,9 @@ pub(super) fn plan(runtime: &Runtime, machine: &dyn Machine) -> Plan {
         if !there {
             missing.insert(name);
         }
+    }
+    if let Some((managed, interpreter)) = language {
+        planning.language(managed, interpreter, &mut missing);
     }
     planning.supply_hidden(runtime);
     planning.supply_data(runtime, &mut missing);
@@ -165,6 +177,70 @@ impl Planning<'_> {
         true
     }
 
+    /// Lays an interpreter out as the runtime has it, with the client that starts handlers.
+    fn language(&mut self, managed: &ManagedRuntime, interpreter: &Interpreter, missing: &mut BTreeSet<String>) {
+        for name in managed.programs.iter().rev() {
+            if self.object(&format!("/var/lang/bin/{name}"), &interpreter.program) {
+                missing.remove(name);
+            }
+        }
+        if let (Some(from), Some(to)) = (&interpreter.library, &managed.library) {
+            self.standard_library(from, &format!("/var/lang/{to}"), managed.left_out, 0);
+        }
+        let (client, text) = managed.client;
+        let program = managed.programs.first().map_or("", String::as_str);
+        let start = format!("#!/bin/sh\nexec /var/lang/bin/{program} /var/runtime/{client} \"$@\"\n");
+        let entries = [
+            ("/var/runtime/bootstrap".to_owned(), RootEntry::Script(start)),
+            (format!("/var/runtime/{client}"), RootEntry::Text(text.to_owned())),
+        ];
+        self.plan.entries.extend(entries);
+    }
+
+    /// An object of this machine at a place of the root; whether it is one.
+    fn object(&mut self, path: &str, from: &Path) -> bool {
+        let Some(object) = self.machine.object(from) else {
+            return false;
+        };
+        // An interpreter outside of the system's directories may have its core as a library next to it, under a soname that the
+        // system's interpreter has, too.
+        let prefix = from.parent().and_then(Path::parent);
+        let libraries = prefix
+            .filter(|prefix| ![Path::new("/usr"), Path::new("/")].contains(prefix))
+            .map(|prefix| prefix.join("lib"));
+        for soname in &object.needed {
+            let own = libraries.as_ref().map(|directory| directory.join(soname));
+            if let Some(own) = own.and_then(|own| self.machine.resolved(own.to_str()?)) {
+                self.plan
+                    .entries
+                    .insert(format!("/var/lang/lib/{soname}"), RootEntry::Machine(own));
+                self.listed.insert(soname.clone());
+            }
+        }
+        let hidden = self.needs(&object);
+        let from = from.to_owned();
+        self.plan
+            .entries
+            .insert(path.to_owned(), RootEntry::Program { from, hidden });
+        true
+    }
+
+    /// Directories are bound as they are, but for the one with native modules, which may need what the runtime does not have.
+    fn standard_library(&mut self, from: &Path, to: &str, left_out: &[&str], depth: usize) {
+        for name in self.machine.names(from) {
+            let path = from.join(&name);
+            let place = format!("{to}/{name}");
+            if left_out.contains(&name.as_str()) {
+                continue;
+            }
+            if name == NATIVE_MODULES && depth == 0 {
+                self.standard_library(&path, &place, left_out, depth + 1);
+            } else if !(name.contains(".so") && self.object(&place, &path)) {
+                self.plan.entries.insert(place, RootEntry::Machine(path));
+            }
+        }
+    }
+
     /// What of the libraries that an object needs is to be hidden; all that these need in turn is noted, too.
     fn needs(&mut self, object: &Object) -> BTreeSet<String> {
         let mut hidden = BTreeSet::new();
@@ -185,7 +261,7 @@ impl Planning<'_> {
     }
 
     /// Puts the hidden libraries where this machine's loader looks whatever the environment says, and the others there, too:
-    /// for the loader is this machine's own, and its default directorys are not those of the runtime.
+    /// for the loader is this machine's own, and its default directories are not those of the runtime.
     fn supply_hidden(&mut self, runtime: &Runtime) {
         let loader = runtime.interpreter.rsplit('/').next().unwrap_or_default();
         let directories = match self.libraries.get(loader).and_then(|path| self.plan.entries.get(path)) {
@@ -312,7 +388,7 @@ fn highest_glibc(libc: &Object) -> Option<String> {
         .map(|(_, version)| version)
 }
 
-/// Writes a planned root into an empty directory. What cannot be renamed is added to what is missing. Gives the directorys of this
+/// Writes a planned root into an empty directory. What cannot be renamed is added to what is missing. Gives the directories of this
 /// machine that are to be bound into the root as they are.
 pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String, Mount)>> {
     let mut failed = Vec::new();
@@ -356,6 +432,10 @@ pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String
                 fs_err::write(&to, text)?;
                 fs_err::set_permissions(&to, PermissionsExt::from_mode(0o644))?;
             }
+            RootEntry::Script(text) => {
+                fs_err::write(&to, text)?;
+                fs_err::set_permissions(&to, PermissionsExt::from_mode(0o755))?;
+            }
             RootEntry::Link(target) => symlink(target, &to)?,
         }
     }
@@ -386,13 +466,20 @@ impl Machine for ThisMachine<'_> {
         Some((found.path, found.object))
     }
 
+    fn object(&self, path: &Path) -> Option<Object> {
+        match inspector().inspect("", &fs_err::read(path).ok()?) {
+            Content::Object(object) => Some(*object),
+            _ => None,
+        }
+    }
+
     fn command(&self, name: &str) -> Option<(PathBuf, Content)> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let directorys = COMMAND_DIRECTORIES
+        let directories = COMMAND_DIRECTORIES
             .map(PathBuf::from)
             .into_iter()
             .chain(std::env::split_paths(&path));
-        for directory in directorys {
+        for directory in directories {
             let Ok(file) = fs_err::canonicalize(directory.join(name)) else {
                 continue;
             };
@@ -455,7 +542,7 @@ mod tests {
     struct SmallMachine(BTreeMap<&'static str, Vec<&'static str>>);
 
     impl SmallMachine {
-        fn object(&self, name: &str) -> Option<Object> {
+        fn library_named(&self, name: &str) -> Option<Object> {
             Some(Object {
                 soname: Some(name.to_owned()),
                 needed: self.0.get(name)?.iter().map(|name| (*name).to_owned()).collect(),
@@ -467,11 +554,18 @@ mod tests {
 
     impl Machine for SmallMachine {
         fn library(&self, soname: &str) -> Option<(PathBuf, Object)> {
-            Some((Path::new("/lib/x86_64-linux-gnu").join(soname), self.object(soname)?))
+            Some((
+                Path::new("/lib/x86_64-linux-gnu").join(soname),
+                self.library_named(soname)?,
+            ))
+        }
+
+        fn object(&self, _: &Path) -> Option<Object> {
+            None
         }
 
         fn command(&self, name: &str) -> Option<(PathBuf, Content)> {
-            let object = self.object(name)?;
+            let object = self.library_named(name)?;
             Some((Path::new("/usr/bin").join(name), Content::Object(Box::new(object))))
         }
 
@@ -502,7 +596,7 @@ mod tests {
             ("curl", vec!["libcurl.so.4", "libgnutls.so.30"]),
             ("which", vec![]),
         ]));
-        plan(&Runtime::load("provided.al2023", Arch::X86_64).unwrap(), &machine)
+        plan(&Runtime::load("provided.al2023", Arch::X86_64).unwrap(), None, &machine)
     }
 
     #[test]

@@ -87,6 +87,11 @@ pub trait Language: Sync {
         Vec::new()
     }
 
+    /// How handlers are started by the runtime of this name, if it is one of this language; `None` if it is not.
+    fn managed_runtime(&self, _name: &str) -> Option<ManagedRuntime> {
+        None
+    }
+
     /// What to do where layers with this language have no bootstrap, as the end of a sentence that asks for one; `None` where
     /// the tree has none of this language.
     fn bootstrap_advice(&self, _tree: &Tree) -> Option<&'static str> {
@@ -109,6 +114,36 @@ pub trait Language: Sync {
     fn bootstrap(&self, _tree: &Tree, _asked: Option<&str>) -> Option<Result<Bootstrap, NoInterpreter>> {
         None
     }
+}
+
+/// How a runtime that AWS provides for a language starts handlers, as far as it can be done with another interpreter of the
+/// same version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagedRuntime {
+    /// The version that the interpreter has to have, as its own program reports it.
+    pub version: String,
+    /// Names of the interpreter's program, the most precise one first.
+    pub programs: Vec<String>,
+    /// Arguments with which it prints a JSON object: `version`, its own `program` and, if it has one, the directory of its
+    /// standard library as `library`.
+    pub report: &'static [&'static str],
+    /// Directories of the standard library that are left out: what is installed there is not the runtime's.
+    pub left_out: &'static [&'static str],
+    /// Where the standard library lies in /var/lang.
+    pub library: Option<String>,
+    /// The client of the Runtime API: its file name in /var/runtime, and its text.
+    pub client: (&'static str, &'static str),
+    /// Variables that the runtime's own start script sets.
+    pub variables: Vec<(&'static str, String)>,
+    /// How to get such an interpreter.
+    pub how_to_get: String,
+    /// What the runtime has besides and this does not.
+    pub lacks: Option<&'static str>,
+}
+
+/// How handlers are started by the runtime of this name.
+pub fn managed_runtime(name: &str) -> Option<ManagedRuntime> {
+    BUILT_IN.iter().find_map(|language| language.managed_runtime(name))
 }
 
 /// What the languages of a tree advise where there is no bootstrap.

@@ -4,7 +4,7 @@ mod code;
 
 use std::collections::BTreeSet;
 
-use super::{Language, LanguageAnchor, Package, SourceReader};
+use super::{Language, LanguageAnchor, ManagedRuntime, Package, SourceReader};
 use crate::root::{Location, Root, link_target};
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Entry, Tree, TreePath};
@@ -18,6 +18,10 @@ const COMMANDS: &str = ".bin";
 /// What makes a directory a package, with its name (Node.js documentation, "Modules: Packages").
 const MANIFEST: &str = "package.json";
 
+/// Prints what [`ManagedRuntime::report`] asks for.
+const REPORT: &str = "console.log(JSON.stringify({version: process.versions.node.split('.')[0], program: \
+                      require('fs').realpathSync(process.execPath)}))";
+
 /// Node.
 #[derive(Debug)]
 pub struct Node;
@@ -29,6 +33,25 @@ impl Language for Node {
             limit: TEXT_LIMIT,
             keep: Keep::Text,
         }]
+    }
+
+    fn managed_runtime(&self, name: &str) -> Option<ManagedRuntime> {
+        let version = name.strip_prefix("nodejs")?.strip_suffix(".x")?;
+        let modules = format!("/opt/nodejs/node{version}/node_modules:/opt/nodejs/node_modules");
+        Some(ManagedRuntime {
+            version: version.to_owned(),
+            programs: vec!["node".to_owned(), "nodejs".to_owned()],
+            report: &["-e", REPORT],
+            left_out: &[],
+            library: None,
+            client: ("client.js", include_str!("../../rules/clients/client.js")),
+            variables: vec![(
+                "NODE_PATH",
+                format!("{modules}:/var/runtime/node_modules:/var/runtime:/var/task"),
+            )],
+            how_to_get: format!("install it, for instance with `nvm install {version}`"),
+            lacks: Some("the AWS SDK"),
+        })
     }
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {

@@ -4,7 +4,7 @@ mod code;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Language, LanguageAnchor, Package, SourceReader};
+use super::{Language, LanguageAnchor, ManagedRuntime, Package, SourceReader};
 use crate::root::Root;
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
@@ -28,11 +28,34 @@ const fn text(name: &'static str) -> KeptFile {
     }
 }
 
+/// Prints what [`ManagedRuntime::report`] asks for.
+const REPORT: &str = "import json, os, sys; print(json.dumps({'version': '%d.%d' % sys.version_info[:2], 'program': \
+                      os.path.realpath(sys.executable), 'library': os.path.dirname(os.__file__)}))";
+
 /// Python.
 #[derive(Debug)]
 pub struct Python;
 
 impl Language for Python {
+    fn managed_runtime(&self, name: &str) -> Option<ManagedRuntime> {
+        let version = name
+            .strip_prefix("python")
+            .filter(|version| version.starts_with("3."))?;
+        Some(ManagedRuntime {
+            version: version.to_owned(),
+            programs: vec![format!("python{version}"), "python3".to_owned(), "python".to_owned()],
+            report: &["-I", "-c", REPORT],
+            left_out: &["site-packages", "dist-packages", "test"],
+            library: Some(format!("lib/python{version}")),
+            client: ("client.py", include_str!("../../rules/clients/client.py")),
+            variables: Vec::new(),
+            how_to_get: format!(
+                "install it, for instance with `pyenv install {version}` or `uv python install {version}`"
+            ),
+            lacks: Some("boto3 and botocore"),
+        })
+    }
+
     fn kept_files(&self) -> &'static [KeptFile] {
         const KEPT: &[KeptFile] = &[text(RECORD), text(METADATA)];
         KEPT

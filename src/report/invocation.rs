@@ -7,7 +7,7 @@ use super::SCHEMA_VERSION;
 use super::table::RenderOptions;
 use super::text::finding_lines;
 use crate::finding::{Finding, Severity};
-use crate::invoke::{Failure, Invocation, explaining};
+use crate::invoke::{Failure, Invocation, StandIn, explaining};
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
 use crate::tree::path::escaped;
@@ -188,7 +188,7 @@ pub fn invocation(invocation: &Invocation, memory_mb: u64, findings: &[Finding],
         "event {name}: {}: {message}",
         escaped(failure.error_type.as_bytes())
     ));
-    for line in &failure.stack_trace {
+    for line in failure.stack_trace.iter().flat_map(|call| call.lines()) {
         text += &format!("  {}\n", escaped(line.as_bytes()));
     }
     if let Some(help) = &failure.help {
@@ -228,6 +228,21 @@ pub fn invoke_notes(runtime: &Runtime, missing: &[String], glibc: Option<&str>, 
         ));
     }
     notes
+}
+
+/// Which interpreter of this machine stands in for the runtime's own, and what the runtime has besides.
+pub fn stand_in_note(stand_in: &StandIn, verbose: bool) -> Option<String> {
+    let program = stand_in.program.display();
+    let lacks = stand_in
+        .lacks
+        .map(|what| format!("; {} also has {what}", stand_in.name));
+    verbose.then(|| {
+        format!(
+            "{} is {program} of this machine here{}",
+            stand_in.name,
+            lacks.unwrap_or_default()
+        )
+    })
 }
 
 /// After a run: what check finds that has not been shown with a failure.

@@ -31,7 +31,7 @@ pub use capacity::over_capacity;
 pub use difference::difference;
 pub use explain::{Explanations, codes, pages};
 pub use github::{github, without_commands};
-pub use invocation::{Invoked, invocation, invoke_end, invoke_notes};
+pub use invocation::{Invoked, invocation, invoke_end, invoke_notes, stand_in_note};
 pub use junit::junit;
 pub use markdown::markdown;
 pub use packed::packed;

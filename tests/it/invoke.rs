@@ -717,3 +717,139 @@ fn an_extension_hears_why_all_ends() {
     }
     assert_eq!(ran.stdout, "\"fine\"\n");
 }
+
+/// The version of an interpreter on PATH, by what it prints; nothing where there is none.
+fn version(program: &str, arguments: &[&str]) -> Option<String> {
+    output(program, arguments).map(|text| text.trim().to_owned())
+}
+
+#[test]
+fn a_python_handler_runs_on_this_machines_interpreter() {
+    let Some(version) = version("python3", &["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]) else {
+        return;
+    };
+    let known = ["3.10", "3.11", "3.12", "3.13", "3.14"].contains(&version.as_str());
+    if !possible() || !known {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.file("layer/python/of_layer.py", "VALUE = 7").file(
+        "task/app.py",
+        "import ssl, sys, of_layer\n\
+         def handler(event, context):\n\
+         \x20   if event.get('raise'): raise KeyError('no')\n\
+         \x20   if event.get('set'): return {1}\n\
+         \x20   return [of_layer.VALUE, sys.prefix, context.function_name, context.get_remaining_time_in_millis() > 0]\n",
+    );
+    for (name, text) in [("plain", "{}"), ("raise", "{\"raise\": 1}"), ("set", "{\"set\": 1}")] {
+        sandbox.file(&format!("{name}.json"), text);
+    }
+    let runtime = format!("python{version}");
+    let run = |handler: &str, events: &[&str]| {
+        let mut arguments = vec![
+            "invoke",
+            "layer",
+            "--task",
+            "task",
+            "--handler",
+            handler,
+            "--runtime",
+            &runtime,
+        ];
+        arguments.extend(["--format", "json"]);
+        for event in events {
+            arguments.extend(["--event", event]);
+        }
+        sandbox.run(arguments).json()["invocations"].clone()
+    };
+    let ran = run("app.handler", &["plain.json", "raise.json", "set.json"]);
+    let response: Value = serde_json::from_str(ran[0]["response"].as_str().unwrap_or_default()).unwrap_or_default();
+    assert_eq!(response, serde_json::json!([7, "/var/lang", "function", true]), "{ran}");
+    // The kinds and texts are those of awslambdaric.
+    assert_eq!(error(&ran[1]), "KeyError: 'no'");
+    let expected = "Runtime.MarshalError: Unable to marshal response: Object of type set is not JSON serializable";
+    assert_eq!(error(&ran[2]), expected);
+    let ran = run("none.handler", &["plain.json"]);
+    assert_eq!(
+        error(&ran[0]),
+        "Runtime.ImportModuleError: Unable to import module 'none': No module named 'none'"
+    );
+    let ran = run("app.none", &["plain.json"]);
+    assert_eq!(
+        error(&ran[0]),
+        "Runtime.HandlerNotFound: Handler 'none' missing on module 'app'"
+    );
+}
+
+#[test]
+fn a_node_handler_runs_on_this_machines_interpreter() {
+    let Some(version) = version("node", &["-p", "process.versions.node.split('.')[0]"]) else {
+        return;
+    };
+    if !possible() || !["18", "20", "22", "24"].contains(&version.as_str()) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.file("layer/nodejs/node_modules/of_layer/index.js", "module.exports = 7;").file(
+        "task/index.js",
+        "const seven = require('of_layer');\n\
+         exports.promise = async (event, context) => [seven, context.functionName];\n\
+         exports.callback = (event, context, done) => { setTimeout(() => done(null, 'called'), 20); };\n\
+         exports.nothing = () => {};\n\
+         exports.stream = awslambda.streamifyResponse(async (event, stream) => { stream.write('a'); stream.end('b'); });\n\
+         exports.fails = async () => { throw new TypeError('no'); };\n",
+    );
+    let runtime = format!("nodejs{version}.x");
+    let run = |handler: &str| {
+        let arguments = [
+            "invoke",
+            "layer",
+            "--task",
+            "task",
+            "--handler",
+            handler,
+            "--runtime",
+            &runtime,
+            "--format",
+            "json",
+        ];
+        sandbox.run(arguments).json()["invocations"][0].clone()
+    };
+    for (handler, expected) in [
+        ("index.promise", "[7,\"function\"]"),
+        ("index.callback", "\"called\""),
+        ("index.nothing", "null"),
+        ("index.stream", "ab"),
+    ] {
+        assert_eq!(run(handler)["response"], expected, "{handler}");
+    }
+    assert_eq!(error(&run("index.fails")), "TypeError: no");
+    let expected = "Runtime.HandlerNotFound: index.none is undefined or not exported";
+    assert_eq!(error(&run("index.none")), expected);
+}
+
+#[test]
+fn a_runtime_whose_interpreter_is_not_here_is_refused() {
+    if !possible() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.file("layer/python/x.py", "").file("task/app.py", "");
+    for (runtime, help) in [("ruby3.3", "--rootfs"), ("nodejs16.x", "nvm install 16")] {
+        let arguments = [
+            "invoke",
+            "layer",
+            "--task",
+            "task",
+            "--handler",
+            "app.handler",
+            "--runtime",
+            runtime,
+        ];
+        let ran = sandbox.run_with(arguments, |command| {
+            command.env("HOME", "/nonexistent");
+        });
+        let ran = ran.expect_status(2);
+        assert!(ran.stderr.contains(help), "{}", ran.stderr);
+    }
+}
