@@ -18,10 +18,9 @@ pub(crate) fn lock(directory: &Path) -> std::io::Result<Option<Lock>> {
     let file = fs_err::File::open(directory)?.into_parts().0;
     for _ in 0..TRIES {
         match file.try_lock() {
-            Ok(()) => return Ok(Some(Lock(file))),
             Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-            // NFS locks no directory that is open for reading alone, and has to.
-            Err(TryLockError::Error(_)) => return Ok(Some(Lock(file))),
+            // NFS locks no directory that is open for reading alone: such a lock holds nobody off.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(Some(Lock(file))),
         }
     }
     Ok(None)

@@ -30,10 +30,10 @@ pub fn regular(path: &Path) -> io::Result<fs_err::File> {
     let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|error| match error {
         Errno::LOOP => wrong(path, "a symbolic link"),
         Errno::NXIO => wrong(path, "a FIFO or socket"),
-        error => failed(path, error.into()),
+        error => failed(path, &error.into()),
     })?;
     let file = std::fs::File::from(file);
-    let kind = file.metadata().map_err(|error| failed(path, error))?.file_type();
+    let kind = file.metadata().map_err(|error| failed(path, &error))?.file_type();
     if kind.is_file() {
         return Ok(fs_err::File::from_parts(file, path));
     }
@@ -64,7 +64,7 @@ pub fn read_regular_text(path: &Path) -> io::Result<String> {
 /// Reads what the user named: a file, links followed, or a pipe, to its end. It ends when the run is interrupted.
 pub fn named(path: &Path, progress: &dyn Progress) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|error| failed(path, error.into()))?;
+    let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|error| failed(path, &error.into()))?;
     let mut file = fs_err::File::from_parts(std::fs::File::from(file), path);
     let kind = file.metadata()?.file_type();
     if kind.is_dir() {
@@ -85,7 +85,7 @@ pub fn named(path: &Path, progress: &dyn Progress) -> io::Result<Vec<u8>> {
             // Nobody writes yet: reading would give an end that is none.
             Ok(0) | Err(Errno::INTR) => continue,
             Ok(_) => {}
-            Err(error) => return Err(failed(path, error.into())),
+            Err(error) => return Err(failed(path, &error.into())),
         }
         match file.read(&mut buffer) {
             Ok(0) => return Ok(bytes),
@@ -119,7 +119,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> io::Result<String> {
     })
 }
 
-fn failed(path: &Path, error: io::Error) -> io::Error {
+fn failed(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(
         error.kind(),
         format!("failed to open file `{}`: {error}", path.display()),

@@ -80,14 +80,13 @@ impl Output {
         write_manifest(manifest, &staging)?;
         let placed = put_in_place(&staging, &self.path, manifest);
         let result = match placed {
-            Err(error) => match put_back(&staging, &self.path, manifest) {
-                Ok(()) => Err(error),
-                // The next run goes on from what is left here.
-                Err(_) => {
+            Err(error) => {
+                if put_back(&staging, &self.path, manifest).is_err() {
+                    // The next run goes on from what is left here.
                     self.keep_staging();
-                    Err(error)
                 }
-            },
+                Err(error)
+            }
             Ok(()) => remove_surplus(&staging, &self.path, manifest).inspect_err(|_| self.keep_staging()),
         };
         if result.is_ok() {
