@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::bootstrap::BootstrapError;
+use crate::bootstrap::{self, BootstrapError};
 use crate::elf::{Kind, Object, Patch};
 use crate::finding::Finding;
 use crate::host::{Libraries, NoLibraries};
@@ -261,7 +261,8 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
         matches
     };
     let matches = with_commands(tree, context, matches);
-    let uses = find_uses(tree, context, &matches);
+    let replaced = replaced_by_bootstrap(tree, options);
+    let uses = find_uses(tree, context, &matches, &replaced);
     let retention = retain(tree, context.rules, &matches, &uses);
     let kept = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
     let imported = import(&kept, context, &options.fixes);
@@ -348,8 +349,16 @@ fn without_shadowed(rules: &Matcher, matches: &Matches) -> Matches {
     left.collect()
 }
 
-/// Follows uses from everything that no rule matches and from what the user chose.
-fn find_uses(tree: &Tree, context: &Context<'_>, matches: &Matches) -> Uses {
+/// The files in whose place the bootstrap that is asked for comes: whoever uses one of them gets the new one.
+fn replaced_by_bootstrap(tree: &Tree, options: &Options) -> BTreeSet<TreePath> {
+    let wanted = options.bootstrap.as_ref();
+    let found = wanted.and_then(|wanted| bootstrap::find(tree, wanted.home.as_deref()).ok());
+    let files = found.into_iter().flat_map(|bootstrap| bootstrap.files);
+    files.map(|file| file.path).collect()
+}
+
+/// Follows uses from everything that no rule matches and from what the user chose. What is replaced is not retained.
+fn find_uses(tree: &Tree, context: &Context<'_>, matches: &Matches, replaced: &BTreeSet<TreePath>) -> Uses {
     let rules = context.rules;
     let packages = InstalledPackages::of(tree);
     let chosen = chosen(rules, &packages);
@@ -359,7 +368,9 @@ fn find_uses(tree: &Tree, context: &Context<'_>, matches: &Matches) -> Uses {
     let kept = tree.iter().map(|(path, _)| path);
     let kept = kept.filter(|path| !matches.contains_key(*path)).cloned().collect();
     Uses::follow(tree, kept, chosen, &finders, context.contents, &|edge| {
-        retained_by(tree, rules, matches, edge)
+        let mut retained = retained_by(tree, rules, matches, edge);
+        retained.retain(|path| !replaced.contains(path));
+        retained
     })
 }
 

@@ -535,6 +535,7 @@ fn companion_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
                 ("marker", companion.marker()),
                 ("variables", &variables.join(" or ")),
                 ("package", &companion.package),
+                ("runtime", &root.runtime.name),
             ];
             Finding::new(Code::CompanionMissing, &words).at(shown(library))
         })

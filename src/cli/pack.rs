@@ -195,7 +195,11 @@ impl Arguments {
         }
         Ok(Output {
             text: match global.format {
-                Format::Json => packed.manifest.to_json(),
+                Format::Json => {
+                    // Unlike in layers.json, which says what there is to say of the tree, all that was found.
+                    packed.manifest.findings.clone_from(&packed.findings);
+                    packed.manifest.to_json()
+                }
                 Format::Table => report::packed(
                     &packed,
                     &allowed,

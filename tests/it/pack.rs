@@ -146,7 +146,7 @@ fn an_interrupted_run_leaves_nothing() {
     crate::support::output("kill", &["-INT", &pid]);
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(130));
-    assert_eq!(sandbox.contents("layers").len(), 0);
+    assert!(!sandbox.path("layers").exists());
 }
 
 #[test]

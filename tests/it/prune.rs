@@ -106,15 +106,15 @@ fn the_plan_is_shown_and_nothing_is_changed() {
 fn what_is_needed_stays_and_the_answer_says_why() {
     let sandbox = Sandbox::new();
     sandbox
-        .file("opt/bin/tool", "#!/opt/include/interpreter\n")
+        .file("opt/bin/tool", "#!/opt/include/interpreter.h\n")
         .file("opt/bin/other", "#!/usr/bin/env language\n")
-        .link("opt/bin/language", "../include/language")
-        .file("opt/include/interpreter", "x")
-        .file("opt/include/language", "x")
+        .link("opt/bin/language", "../include/language.h")
+        .file("opt/include/interpreter.h", "x")
+        .file("opt/include/language.h", "x")
         .file("opt/include/x.h", "x")
-        // A link to a folder that a rule takes keeps all of it; one to a folder in which a rule takes some keeps just that.
-        .link("opt/etc/man", "../share/man")
-        .file("opt/share/man/x.1", "x")
+        // A link to a directory keeps the directory, not what a rule removes of it.
+        .link("opt/etc/man", "../share/man/man1")
+        .file("opt/share/man/man1/x.1", "x")
         .link("opt/lib64", "lib")
         .file("opt/lib/x.a", "x")
         .link("opt/etc/empty", "../share/pkgconfig")
@@ -125,15 +125,15 @@ fn what_is_needed_stays_and_the_answer_says_why() {
         [
             "include/x.h unix-headers",
             "lib/x.a unix-static-libraries",
+            "share/man/man1/x.1 unix-man",
             "share/pkgconfig/libx.a unix-static-libraries"
         ]
     );
     assert_eq!(
         spared(&plan),
         [
-            "include/interpreter unix-headers bin/tool",
-            "include/language unix-headers bin/language",
-            "share/man/x.1 unix-man etc/man",
+            "include/interpreter.h unix-headers bin/tool",
+            "include/language.h unix-headers bin/language",
         ]
     );
     // The folders that links lead to are there, be they empty.

@@ -17,7 +17,7 @@ fn tree() -> Sandbox {
     sandbox
         .file("opt/share/doc/x/README", "123")
         .file("opt/share/doc/x/copyright", "1")
-        .file("opt/share/man/x.1", "12")
+        .file("opt/share/man/man1/x.1", "12")
         .file("opt/bin/tool", "#!/opt/lib/interpreter\n")
         .file("opt/lib/interpreter", "x");
     sandbox
@@ -111,7 +111,7 @@ fn mistakes_in_ones_own_rules_are_found() {
     let all = [
         MINE.to_owned(),
         rule("nothing", "['no/such/*']"),
-        rule("manual", "['share/man/*.1']"),
+        rule("manual", "['share/man/man1/*.1']"),
         rule("hidden", "['share/doc/*/copyright']"),
         rule("wide", "['share']"),
         rule("needed", "['lib']"),

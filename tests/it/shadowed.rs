@@ -108,7 +108,7 @@ fn one_that_something_may_load_stays_and_the_plan_says_why() {
         let spared = plan["spared"].as_array().unwrap();
         let named = spared
             .iter()
-            .any(|spared| spared["path"] == "lib/libcurl.so.4.8.0" && spared["needed_by"] == by);
+            .any(|spared| spared["path"].as_str().unwrap().starts_with("lib/libcurl.so") && spared["needed_by"] == by);
         assert!(named, "{by}: {plan:#}");
         assert_eq!(packed(sandbox, &[]).0, ALL);
     };
