@@ -1,6 +1,7 @@
 //! An object's bytes as the loader maps them: by address, through the program headers.
 
 use goblin::container::{Container, Ctx};
+use goblin::elf::Dynamic;
 use goblin::elf::ProgramHeader;
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
 
@@ -117,4 +118,19 @@ impl Image<'_> {
             .ok_or_else(|| ElfError("a text has no end".into()))?;
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
+}
+
+/// The value of the first dynamic entry with the tag.
+pub(super) fn value(dynamic: &Dynamic, tag: u64) -> Option<u64> {
+    dynamic
+        .dyns
+        .iter()
+        .find(|entry| entry.d_tag == tag)
+        .map(|entry| entry.d_val)
+}
+
+pub(super) fn add(address: u64, offset: u64) -> Result<u64, ElfError> {
+    address
+        .checked_add(offset)
+        .ok_or_else(|| ElfError("an address overflows".into()))
 }

@@ -9,6 +9,7 @@ mod patch;
 mod rename;
 mod source;
 pub mod strip;
+mod symbol_count;
 mod symbols;
 mod tables;
 mod versions;

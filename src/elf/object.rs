@@ -8,7 +8,7 @@ use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD};
 use goblin::elf::{Dynamic, Elf, ProgramHeader, dynamic, header};
 
 use super::directories;
-use super::image::{ElfError, Image};
+use super::image::{ElfError, Image, value};
 use super::notes::{self, DlopenNote};
 use super::source::Source;
 use super::symbols::{self, Symbols};
@@ -274,8 +274,8 @@ fn read_dynamic(
     dynamic: &Dynamic,
     tell: &mut dyn FnMut(&str, Option<&str>, bool),
 ) -> Result<(), ElfError> {
-    let strings = versions::value(dynamic, dynamic::DT_STRTAB);
-    let size = versions::value(dynamic, dynamic::DT_STRSZ).unwrap_or(0);
+    let strings = value(dynamic, dynamic::DT_STRTAB);
+    let size = value(dynamic, dynamic::DT_STRSZ).unwrap_or(0);
     // Names may be used several times, but all that are read cannot be longer than the file many times over.
     let left = Cell::new(image.source.length().saturating_mul(4));
     let text = |index: u64| -> Result<String, ElfError> {

@@ -6,8 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use goblin::elf::{Dynamic, dynamic};
 
-use super::image::{ElfError, Image};
-use super::versions::{self, VERSYM_VERSION};
+use super::image::{ElfError, Image, value};
+use super::symbol_count::{MOST_SYMBOLS, count};
+use super::versions::VERSYM_VERSION;
 
 /// The bit of a versym entry that hides a version from those who do not ask for it.
 const VERSYM_HIDDEN: u16 = 0x8000;
@@ -22,8 +23,6 @@ const THREAD_LOCAL: u8 = 6;
 const TYPES: [u8; 6] = [0, 1, 2, 5, 6, 10];
 /// `STV_INTERNAL`, `STV_HIDDEN`
 const INVISIBLE: [u8; 2] = [1, 2];
-/// No library has more dynamic symbols; those of Chromium and LLVM have a tenth of it.
-const MOST_SYMBOLS: u64 = 1 << 20;
 /// The largest table of names that is read, in bytes.
 const LONGEST_NAMES: u64 = 64 << 20;
 
@@ -140,10 +139,7 @@ pub(super) fn read(
     tell: &mut dyn FnMut(&str, Option<&str>, bool),
 ) -> Result<Symbols, ElfError> {
     let mut symbols = Symbols::default();
-    let (Some(table), Some(strings)) = (
-        versions::value(dynamic, dynamic::DT_SYMTAB),
-        versions::value(dynamic, dynamic::DT_STRTAB),
-    ) else {
+    let (Some(table), Some(strings)) = (value(dynamic, dynamic::DT_SYMTAB), value(dynamic, dynamic::DT_STRTAB)) else {
         return Ok(symbols);
     };
     let count = count(image, dynamic)?;
@@ -153,9 +149,7 @@ pub(super) fn read(
     if count == 0 {
         return Ok(symbols);
     }
-    let length = versions::value(dynamic, dynamic::DT_STRSZ)
-        .unwrap_or(0)
-        .min(LONGEST_NAMES);
+    let length = value(dynamic, dynamic::DT_STRSZ).unwrap_or(0).min(LONGEST_NAMES);
     let names = image.table(strings, length, 1)?;
     // Elf64_Sym: name (u32), info, other (u8), shndx (u16), value, size (u64); Elf32_Sym: name, value, size, info, other, shndx
     let layout = if image.is_64_bit() {
@@ -174,7 +168,7 @@ pub(super) fn read(
         }
     };
     let entries = image.table(table, count, layout.size)?;
-    let indices = match versions::value(dynamic, dynamic::DT_VERSYM) {
+    let indices = match value(dynamic, dynamic::DT_VERSYM) {
         Some(versym) => image.table(versym, count, 2)?,
         None => Vec::new(),
     };
@@ -222,61 +216,6 @@ struct Layout {
     info: usize,
     section: usize,
     value: std::ops::Range<usize>,
-}
-
-/// How many dynamic symbols there are, as far as they matter. `DT_HASH` says it; in `DT_GNU_HASH` the chain of the last bucket ends with the last one.
-pub(super) fn count(image: &Image<'_>, dynamic: &Dynamic) -> Result<u64, ElfError> {
-    if let Some(hash) = versions::value(dynamic, dynamic::DT_HASH) {
-        return Ok(u64::from(image.u32(versions::add(hash, 4)?)?));
-    }
-    let Some(hash) = versions::value(dynamic, dynamic::DT_GNU_HASH) else {
-        return Ok(0);
-    };
-    // nbuckets, symoffset, bloom_size, bloom_shift (u32), bloom (words), buckets, chain (u32)
-    let buckets = u64::from(image.u32(hash)?);
-    let first = u64::from(image.u32(versions::add(hash, 4)?)?);
-    let bloom = u64::from(image.u32(versions::add(hash, 8)?)?) * if image.is_64_bit() { 8 } else { 4 };
-    if buckets > MOST_SYMBOLS {
-        return Err(ElfError("its hash table is larger than any library's".into()));
-    }
-    let start = versions::add(hash, 16 + bloom)?;
-    let table = image.table(start, buckets, 4)?;
-    let heads = table.chunks_exact(4).filter_map(|entry| image.word(entry, 0));
-    let last = u64::from(heads.max().unwrap_or(0));
-    if last < first {
-        // One that defines nothing has an empty table, which says nothing of how many symbols it takes from others.
-        return Ok(first.max(relocated(image, dynamic)?));
-    }
-    let chain = versions::add(start, buckets * 4)?;
-    for number in last..MOST_SYMBOLS {
-        if image.u32(versions::add(chain, (number - first) * 4)?)? & 1 == 1 {
-            return Ok(number + 1);
-        }
-    }
-    Err(ElfError("its hash table does not end".into()))
-}
-
-/// The number after the last symbol that a relocation names.
-fn relocated(image: &Image<'_>, dynamic: &Dynamic) -> Result<u64, ElfError> {
-    // Elf64_Rela: offset, info, addend (u64); the symbol is the upper half of info, which comes last in a little-endian file.
-    const SIZE: u64 = 24;
-    let mut end = 0;
-    if !image.is_64_bit() {
-        return Ok(end);
-    }
-    for (table, length) in [
-        (dynamic::DT_RELA, dynamic::DT_RELASZ),
-        (dynamic::DT_JMPREL, dynamic::DT_PLTRELSZ),
-    ] {
-        let (Some(table), Some(length)) = (versions::value(dynamic, table), versions::value(dynamic, length)) else {
-            continue;
-        };
-        let entries = image.table(table, length / SIZE, 24)?;
-        for entry in entries.chunks_exact(24) {
-            end = end.max(u64::from(image.word(entry, 12).unwrap_or_default()) + 1);
-        }
-    }
-    Ok(end.min(MOST_SYMBOLS))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use goblin::elf::{Dynamic, dynamic};
 
-use super::image::{ElfError, Image};
-use super::symbols;
+use super::image::{ElfError, Image, add, value};
+use super::symbol_count;
 
 /// `VER_FLG_BASE`: the definition names the file itself, not a version.
 const VER_FLG_BASE: u16 = 1;
@@ -143,7 +143,7 @@ fn undefined_symbols(
     };
     // Elf64_Sym: name (u32), info, other (u8), shndx (u16), …, 24 bytes; Elf32_Sym: shndx last, 16 bytes
     let (size, section) = if image.is_64_bit() { (24, 6) } else { (16, 14) };
-    let count = symbols::count(image, dynamic)?;
+    let count = symbol_count::count(image, dynamic)?;
     let versions = image.table(versym, count, 2)?;
     let entries = image.table(table, count, size)?;
     for (version, entry) in versions.chunks_exact(2).zip(entries.chunks_exact(size)).skip(1) {
@@ -161,19 +161,4 @@ fn undefined_symbols(
         asking.names.sort_unstable();
     }
     Ok(symbols)
-}
-
-/// The value of the first dynamic entry with the tag.
-pub(super) fn value(dynamic: &Dynamic, tag: u64) -> Option<u64> {
-    dynamic
-        .dyns
-        .iter()
-        .find(|entry| entry.d_tag == tag)
-        .map(|entry| entry.d_val)
-}
-
-pub(super) fn add(address: u64, offset: u64) -> Result<u64, ElfError> {
-    address
-        .checked_add(offset)
-        .ok_or_else(|| ElfError("an address overflows".into()))
 }

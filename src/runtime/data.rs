@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::{RuntimeError, parse};
 use super::symbol_list;
 use super::symbol_versions::{self, Packages};
 use super::{Arch, Runtime};
@@ -24,41 +25,6 @@ const BASES: [&str; 4] = [
 
 /// The runtimes by AWS's names.
 const NAMES: &str = include_str!("../../rules/runtimes/lambda.toml");
-
-/// Why there is no such runtime.
-#[derive(Debug, thiserror::Error)]
-pub enum RuntimeError {
-    /// No runtime of that name is built in, and no file lies there.
-    #[error(
-        "there is no runtime '{name}', and no such file; `lambdar-prune runtimes` lists those that are built in, such as provided.al2023"
-    )]
-    Unknown {
-        /// The name asked for.
-        name: String,
-    },
-    /// Lambda has no such architecture.
-    #[error("'{0}' is no architecture of Lambda: use x86_64 or arm64")]
-    UnknownArch(String),
-    /// The runtime exists, but not on this architecture.
-    #[error("runtime {name} does not exist on {arch}; choose another one with --runtime, or another --arch")]
-    NotOnArch {
-        /// The runtime.
-        name: String,
-        /// The architecture asked for.
-        arch: Arch,
-    },
-    /// The data does not parse.
-    #[error("runtime {name}: {reason}")]
-    Data {
-        /// The runtime, or the file it came from.
-        name: String,
-        /// What is wrong, with line and column.
-        reason: String,
-    },
-    /// The file cannot be read.
-    #[error("cannot read the runtime: {0}")]
-    Read(#[from] std::io::Error),
-}
 
 /// A built-in runtime in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -194,13 +160,6 @@ struct NamedRuntime {
 #[serde(deny_unknown_fields)]
 struct NamedArch {
     libraries: Folders,
-}
-
-pub(super) fn parse<T: for<'a> Deserialize<'a>>(origin: &str, text: &str) -> Result<T, RuntimeError> {
-    toml::from_str(text).map_err(|error| RuntimeError::Data {
-        name: origin.to_owned(),
-        reason: error.to_string(),
-    })
 }
 
 fn names() -> Result<Vec<NamedRuntime>, RuntimeError> {

@@ -4,6 +4,7 @@
 
 mod arch;
 pub(crate) mod data;
+mod error;
 mod glibc;
 mod ld_so_conf;
 pub(crate) mod symbol_list;
@@ -13,7 +14,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use arch::Arch;
-pub use data::{RuntimeError, Summary, built_in};
+pub use data::{Summary, built_in};
+pub use error::RuntimeError;
 pub use ld_so_conf::configured_directories;
 pub use symbol_versions::{family, numbers};
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::data::{RuntimeError, parse};
+use super::error::{RuntimeError, parse};
 
 /// Releases of packages, such as `1.2.11`, by the package's name.
 pub(crate) type Packages = BTreeMap<String, String>;
