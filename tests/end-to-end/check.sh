@@ -19,6 +19,8 @@ assert found == [
     ("error", "missing-library", "r.zip", "R/lib/R/lib/libRlapack.so"),
     ("error", "symbol-version-missing", "r.zip", "R/lib/R/lib/libR.so"),
     ("error", "symbol-version-missing", "r.zip", "R/lib/R/library/nlme/libs/nlme.so"),
+    # zip followed the links to xz. It asks for XZ_5.4, and the runtime's xz 5.2.5 is found first.
+    *(("error", "symbol-version-missing", "subsystem.zip", f"bin/{name}") for name in ("lzcat", "lzma", "unlzma", "unxz", "xz", "xzcat")),
     ("error", "r-which-missing", "r.zip", "R/lib/R/library/base/R/base.rdb"),
     ("warning", "script-cannot-run", "subsystem.zip", "bin/c_rehash"),
     ("warning", "bootstrap-missing", None, None),
@@ -46,16 +48,17 @@ assert "R/lib/R/lib/libR.so" in asking["libtirpc.so.3"] and "R/lib/R/lib/libRlap
 assert sorted(asking["GLIBC_2.35"]) == ["R/lib/R/lib/libR.so", "R/lib/R/library/nlme/libs/nlme.so"], asking
 assert newer == {"2.35"}, newer
 assert not os.path.exists("tree/bootstrap")
-print("8 findings, each of them true")
+print("each finding is true")
 PYTHON
 
 say "the pruned tree, zipped by other programs"
 "$program" prune tree --to pruned -q >/dev/null
-# The libraries that are missing, the glibc that is too old and `which` are not what this is about.
+# The libraries that are missing, the glibc that is too old and `which` are not what this is about; nor is xz, which a zip
+# without links has six times.
 errors() {
     "$program" check "$1" --format json >report.json || [[ $? -eq 1 ]]
     python3 -c 'import json
-print("\n".join(sorted(" ".join([f["code"], str(f["path"])]) for f in json.load(open("report.json"))["findings"] if f["severity"] == "error")))'
+print("\n".join(sorted(" ".join([f["code"], str(f["path"])]) for f in json.load(open("report.json"))["findings"] if f["severity"] == "error" and "XZ_5.4" not in f["message"])))'
 }
 errors pruned >expected
 cat >zip.py <<'PYTHON'
