@@ -7,7 +7,7 @@
 //! events ─────────────────────────────────→ session ⇄ running sandbox ⇄ server ⇄ api ┘
 //! ```
 //!
-//! [`prepare`] lays everything out in a private directory. [`Prepared::run`] starts bubblewrap through a step of its own
+//! [`prepare()`] lays everything out in a private directory. [`Prepared::run`] starts bubblewrap through a step of its own
 //! ([`launch()`]), and this program runs once more as the first process of the sandbox ([`inside()`]): that gives up what it
 //! may do ([`confine`]), opens the Runtime API's socket in the sandbox's own network and hands it out, so that all decisions
 //! are taken out here, where the function cannot reach.

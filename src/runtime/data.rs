@@ -110,7 +110,7 @@ pub(crate) struct ObjectData {
     pub(crate) executable: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) versions: Vec<String>,
-    /// What it defines; see [`symbol_list`](super::symbol_list).
+    /// What it defines; see [`symbol_list`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) symbols: Option<String>,
 }
