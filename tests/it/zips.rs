@@ -212,6 +212,11 @@ fn the_manifest_tells_the_truth() {
         Some("new".into()),
         "only the answer says what became of a layer"
     );
+    let findings = manifest.as_object_mut().unwrap().remove("findings").unwrap();
+    assert_eq!(
+        findings[0]["code"], "bootstrap-missing",
+        "only the answer has what check found"
+    );
     assert_eq!(manifest, written);
     let layer = &manifest["layers"][0];
     let zip = sandbox.path("layers/layer-1.zip");
