@@ -108,6 +108,13 @@ pub enum Code {
     RHomeElsewhere,
     RNotExecutable,
     WrongMachine,
+    ForeignObject,
+    OtherPlatforms,
+    LinkAsText,
+    ModulesNotFound,
+    ModulesElsewhere,
+    OtherLanguage,
+    WrongAbi,
     UnreadableObject,
     UnreadableFile,
     OverBudget,
@@ -126,6 +133,7 @@ pub enum Code {
     ProgramNotExecutable,
     WrongTopFolder,
     NestedArchive,
+    OnlyAnArchive,
     Leftover,
     Secret,
     MoreFindings,
@@ -251,6 +259,13 @@ impl Finding {
                 }),
             })
         });
+        self
+    }
+
+    /// The same finding, as bad as this.
+    #[must_use]
+    pub fn with_severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
         self
     }
 

@@ -30,6 +30,7 @@ pub mod loader;
 pub mod manifest;
 pub mod pack;
 pub mod plan;
+pub mod platform;
 pub mod progress;
 pub mod root;
 pub mod rules;

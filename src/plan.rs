@@ -29,6 +29,7 @@ use crate::bootstrap::{self, BootstrapError};
 use crate::elf::{Kind, Object, Patch};
 use crate::finding::Finding;
 use crate::host::{Libraries, NoLibraries};
+use crate::languages::place::Placed;
 use crate::loader::{Finder, Graph, Shadowed, ShadowedLibrary};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleError};
@@ -477,6 +478,23 @@ fn shadowed(graph: &Graph, rules: &Matcher, removed: &BTreeMap<TreePath, String>
 }
 
 impl Plan {
+    /// Says where the contents lie in a directory in which files are elsewhere than in the tree that was planned for.
+    pub fn relocate(&mut self, placed: &Placed) {
+        for (path, _) in self.kept.files() {
+            let here = match self.origins.get(path) {
+                None => path,
+                Some(Origin::Tree(other)) => other,
+                Some(_) => continue,
+            };
+            let origin = match (placed.texts.get(here), placed.origins.get(here)) {
+                (Some(text), _) => Origin::Generated(text.as_bytes().into()),
+                (None, Some(moved)) => Origin::Tree(moved.clone()),
+                (None, None) => continue,
+            };
+            self.origins.insert(path.clone(), origin);
+        }
+    }
+
     /// The files and links that each rule removes, with their unzipped size, the largest first.
     pub fn dropped_by_rule(&self, tree: &Tree) -> Vec<(String, usize, Bytes)> {
         let mut sums: BTreeMap<&str, (usize, Bytes)> = BTreeMap::new();

@@ -73,6 +73,16 @@ pub enum ScanError {
 /// Nothing is changed, links are not followed, and sockets, FIFOs and devices are never opened. What cannot be read is
 /// listed and does not stop the scan.
 pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
+    walk(root, false, progress)
+}
+
+/// As [`scan`], but with everything that links lead to in the place of the links, wherever that lies on this machine. A link
+/// that leads nowhere stays a link; one into a directory above itself is a problem.
+pub fn scan_following_links(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
+    walk(root, true, progress)
+}
+
+fn walk(root: &Path, follow: bool, progress: &dyn Progress) -> Result<Scan, ScanError> {
     let unreachable = |reason| ScanError::Unreachable {
         path: root.to_owned(),
         reason,
@@ -84,14 +94,13 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
     let work = progress.start(Stage::Scan, 0);
     let seen = WalkDir::new(&canonical)
         .min_depth(1)
+        .follow_links(follow)
         .into_iter()
         .par_bridge()
         .map(|entry| {
             progress.check()?;
             work.advance(1);
-            Ok(entry
-                .map_err(|error| walk_problem(&canonical, &error))
-                .and_then(|entry| look(&canonical, &entry)))
+            Ok(entry.map_or_else(|error| unfollowed(&canonical, &error), |entry| look(&canonical, &entry)))
         });
     let seen = seen.collect::<Result<Vec<_>, Interrupted>>()?;
     if seen.is_empty() {
@@ -124,6 +133,16 @@ pub fn opener(root: &Path) -> impl Fn(&TreePath) -> Option<Box<dyn Read>> + Sync
 /// Files of which there are several with the same content: each group sorted, the groups by their first path. Of the files
 /// that are wanted, only those of one length are read.
 pub fn copies(root: &Path, tree: &Tree, wanted: impl Fn(&TreePath, &File) -> bool) -> Vec<Vec<TreePath>> {
+    copies_of_moved(root, tree, |path| path, wanted)
+}
+
+/// As [`copies`], for a tree whose files lie elsewhere in the directory: `origin` says where.
+pub fn copies_of_moved<'a>(
+    root: &Path,
+    tree: &'a Tree,
+    origin: impl Fn(&'a TreePath) -> &'a TreePath + Sync,
+    wanted: impl Fn(&TreePath, &File) -> bool,
+) -> Vec<Vec<TreePath>> {
     let mut lengths: BTreeMap<Bytes, Vec<&TreePath>> = BTreeMap::new();
     for (path, file) in tree.files().filter(|(path, file)| wanted(path, file)) {
         lengths.entry(file.bytes).or_default().push(path);
@@ -137,7 +156,7 @@ pub fn copies(root: &Path, tree: &Tree, wanted: impl Fn(&TreePath, &File) -> boo
         .into_par_iter()
         .filter_map(|path| {
             // What cannot be read any more is no copy of anything.
-            let bytes = fs_err::read(root.join(path.as_str())).ok()?;
+            let bytes = fs_err::read(root.join(origin(path).as_str())).ok()?;
             Some((Sha256::digest(&bytes).into(), path))
         })
         .collect();
@@ -190,6 +209,19 @@ fn look(root: &Path, entry: &DirEntry) -> Result<(TreePath, Entry), Problem> {
         return Err(problem(ProblemKind::Special(name)));
     };
     Ok((path, looked))
+}
+
+/// A link that leads nowhere, as itself; or why there is nothing at a path.
+fn unfollowed(root: &Path, error: &walkdir::Error) -> Result<(TreePath, Entry), Problem> {
+    let is_gone = error
+        .io_error()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    let link = error.path().filter(|_| is_gone).and_then(|path| {
+        let target = fs_err::read_link(path).ok()?.into_os_string().into_string().ok()?;
+        let path = TreePath::new(path.strip_prefix(root).ok()?.to_str()?)?;
+        Some((path, Entry::Symlink(target)))
+    });
+    link.ok_or_else(|| walk_problem(root, error))
 }
 
 fn walk_problem(root: &Path, error: &walkdir::Error) -> Problem {

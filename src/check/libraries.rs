@@ -4,11 +4,12 @@ use super::{names, shown};
 use std::collections::BTreeSet;
 
 use crate::elf::{Kind, OlderSymbols, outlook};
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
 use crate::loader::{
     Grade, Graph, MissingCause, VersionProblem, c_libraries, follow_all, has_version, loose_versions,
     missing_libraries, undefined_symbols, version_problems,
 };
+use crate::platform::alternatives;
 use crate::root::{Location, Root};
 use crate::runtime::{family, numbers};
 use crate::tree::path::escaped;
@@ -24,10 +25,22 @@ pub(super) fn library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
 
 /// Needed libraries that the loader will not find.
 fn missing_library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
+    let reachable = graph.reachable();
+    let working = graph.working_alternatives();
+    let is_replaced = |path: &&TreePath| alternatives(path).is_some_and(|place| working.contains(&place));
     missing_libraries(root, graph)
         .into_iter()
         .map(|missing| {
-            let needed_by: Vec<&TreePath> = missing.needed_by.iter().collect();
+            let mut needed_by: Vec<&TreePath> = missing.needed_by.iter().collect();
+            // Those that matter most are named first.
+            needed_by.sort_by_key(|path| (is_replaced(path), !reachable.contains(*path)));
+            let severity = if needed_by.iter().all(is_replaced) {
+                Severity::Note
+            } else if needed_by.iter().any(|path| reachable.contains(*path)) {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
             let (soname, needed_by_names) = (escaped(missing.soname.as_bytes()), names(&needed_by));
             let words = [
                 ("soname", soname.as_str()),
@@ -51,7 +64,11 @@ fn missing_library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
                     Finding::new(Code::FileInTheWay, &words)
                 }
             };
-            finding.at(needed_by.first().map(|path| shown(path)).unwrap_or_default())
+            let finding = finding.at(needed_by.first().map(|path| shown(path)).unwrap_or_default());
+            match missing.cause {
+                MissingCause::Unclear { .. } => finding,
+                _ => finding.with_severity(severity),
+            }
         })
         .collect()
 }

@@ -2,8 +2,11 @@
 
 mod archive;
 mod large;
+mod layout;
 mod libraries;
+mod links;
 mod names;
+mod native;
 mod programs;
 mod read;
 mod set;
@@ -14,22 +17,25 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use layout::layout_findings;
+pub use links::link_findings;
+pub use native::native_findings;
 pub use programs::program_findings;
 pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 pub(crate) use set::zips_in_order;
 
 use crate::companions::{Lonely, lonely_libraries};
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
 use crate::limits;
 use crate::loader::{Graph, graph};
 use crate::manifest::{MANIFEST_NAME, Manifest, UploadRoute};
 use crate::progress::{Interrupted, Progress};
-use crate::root::{Location, Root, Unresolved, link_target};
+use crate::root::{Location, Root, link_target};
 use crate::runtime::{Arch, Runtime};
 use crate::scan::{Problem, ProblemKind, ScanError, scan};
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
-use crate::tree::{Content, Entry, Mode, Tree, TreePath};
+use crate::tree::{Entry, Mode, Tree, TreePath};
 
 /// Error of [`inputs`] and [`read()`].
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +186,7 @@ pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> R
 }
 
 /// Names that no zip may have.
-fn tree_names(tree: &Tree) -> impl Iterator<Item = Finding> {
+pub fn tree_names(tree: &Tree) -> impl Iterator<Item = Finding> {
     tree.iter().filter_map(|(path, _)| {
         let what = plain_name(path.as_str().as_bytes()).err()?;
         Some(Finding::new(Code::BadName, &[("what", what)]).at(shown(path)))
@@ -236,7 +242,8 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
     together.extend(links_between(root, &origins));
     together.extend(covered_paths(&merged));
     together.extend(names_differ_in_case(&merged));
-    together.extend(object_findings(&merged, runtime));
+    together.extend(native_findings(root, &graph));
+    together.extend(layout_findings(root));
     together.extend(loader_findings(root, &graph));
     together.extend(start::start_findings(root));
     findings.extend(together.into_iter().map(|finding| {
@@ -290,11 +297,15 @@ fn merge(layers: Vec<Layer>) -> Merged {
                 && !same(merged.get(&path), &entry, *other_sum, sum)
             {
                 let other = escaped(origins.files[*other].as_deref().unwrap_or("the tree").as_bytes());
-                let words = [("other", other.as_str()), ("how", "with different content")];
+                let words = [
+                    ("other", other.as_str()),
+                    ("how", "with different content; this layer comes later and wins"),
+                ];
                 findings.push(
                     Finding::new(Code::ConflictingPath, &words)
                         .at(shown(&path))
-                        .in_layer(name),
+                        .in_layer(name)
+                        .with_severity(conflict_severity(&path, &entry)),
                 );
             }
             there.push((number, sum));
@@ -310,6 +321,17 @@ fn merge(layers: Vec<Layer>) -> Merged {
         origins,
         findings,
     }
+}
+
+/// How bad it is that layers have different things at a path. The later one wins, which is what its author may want; of a
+/// library or program, or where one has a directory, less is certain. What then fails is found for itself.
+fn conflict_severity(path: &TreePath, entry: &Entry) -> Severity {
+    let is_code = match entry {
+        Entry::File(file) => file.content.object().is_some() || file.mode.is_executable(),
+        Entry::Symlink(_) => path.file_name().contains(".so"),
+        Entry::Directory(_) => true,
+    };
+    if is_code { Severity::Warning } else { Severity::Note }
 }
 
 /// A layer by its number, and the checksum and length of what it has at a path.
@@ -408,7 +430,9 @@ fn covered_paths(tree: &Tree) -> Vec<Finding> {
             };
             let how = format!("where {} is {what}", escaped(parent.as_bytes()));
             let words = [("other", "the layers"), ("how", how.as_str())];
-            Some(Finding::new(Code::ConflictingPath, &words).at(shown(path)))
+            let finding = Finding::new(Code::ConflictingPath, &words).at(shown(path));
+            // Which of the two is there depends on the order in which they are unpacked, and the other one is lost.
+            Some(finding.with_severity(Severity::Error))
         })
         .collect()
 }
@@ -464,55 +488,6 @@ fn names_differ_in_case(tree: &Tree) -> Option<Finding> {
     let words = [("count", exact(alike.len() as u64)), ("example", names(first))];
     let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
     Some(Finding::new(Code::NamesDifferInCase, &words).at(shown(first[0])))
-}
-
-/// Links that lead nowhere, out of /opt or in a circle.
-pub fn link_findings(root: Root<'_>) -> Vec<Finding> {
-    root.tree
-        .iter()
-        .filter_map(|(path, entry)| {
-            let Entry::Symlink(target) = entry else {
-                return None;
-            };
-            let (code, target) = match root.resolve(&link_target(path, target)) {
-                Ok(Location::Tree(_)) => return None,
-                Err(Unresolved::NotInTree(at)) => (Code::DanglingLink, at),
-                Ok(Location::Runtime(at)) => (Code::LinkToRuntime, at),
-                Err(Unresolved::NotInRuntime(at)) if names::is_there_at_run_time(&at) => (Code::LinkToRuntime, at),
-                Err(Unresolved::NotInRuntime(at)) => (Code::LinkOutOfOpt, at),
-                Err(Unresolved::Loop) => (Code::LinkLoop, String::new()),
-            };
-            let target = escaped(target.as_bytes());
-            let words = [("target", target.as_str()), ("runtime", &root.runtime.name)];
-            Some(Finding::new(code, &words).at(shown(path)))
-        })
-        .collect()
-}
-
-/// Objects for another processor, and files that only look like objects.
-pub fn object_findings(tree: &Tree, runtime: &Runtime) -> Vec<Finding> {
-    tree.files()
-        .filter_map(|(path, file)| {
-            let finding = match &file.content {
-                Content::Object(object) | Content::ObjectFact(object, _)
-                    if object.machine != runtime.arch.machine() =>
-                {
-                    Finding::new(
-                        Code::WrongMachine,
-                        &[
-                            ("machine", &object.machine.to_string()),
-                            ("arch", &runtime.arch.to_string()),
-                        ],
-                    )
-                }
-                Content::BrokenObject(reason) => {
-                    Finding::new(Code::UnreadableObject, &[("reason", &escaped(reason.as_bytes()))])
-                }
-                _ => return None,
-            };
-            Some(finding.at(shown(path)))
-        })
-        .collect()
 }
 
 /// Everything that keeps programs from starting: libraries, symbol versions, interpreters and commands.

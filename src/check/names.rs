@@ -6,7 +6,9 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
 use super::shown;
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
+use crate::languages::BUILT_IN;
+use crate::languages::components::Components;
 use crate::tree::{Content, Entry, Tree, TreePath};
 
 #[derive(Debug, Deserialize)]
@@ -14,6 +16,8 @@ use crate::tree::{Content, Entry, Tree, TreePath};
 struct Data {
     at_run_time: Vec<Places>,
     top_directory: Vec<Directories>,
+    #[serde(rename = "data")]
+    kept_by_packages: Vec<Directories>,
     found: Vec<FoundData>,
 }
 
@@ -48,6 +52,7 @@ struct FoundData {
 struct Known {
     at_run_time: Vec<String>,
     top_directories: Vec<String>,
+    data_directories: Vec<String>,
     found: Vec<Pattern>,
 }
 
@@ -77,6 +82,11 @@ fn known() -> Result<Known, Box<dyn std::error::Error>> {
             .into_iter()
             .flat_map(|directories| directories.names)
             .collect(),
+        data_directories: data
+            .kept_by_packages
+            .into_iter()
+            .flat_map(|directories| directories.names)
+            .collect(),
         found: Vec::new(),
     };
     for found in data.found {
@@ -102,12 +112,19 @@ pub(super) fn is_there_at_run_time(absolute: &str) -> bool {
 /// Everything of this kind in one layer.
 pub(super) fn name_findings(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let packages = Components::of(tree);
     let mut inside: Option<&TreePath> = None;
     for (path, entry) in tree.iter() {
         if inside.is_some_and(|directory| path.below(directory).is_some()) {
             continue;
         }
         if let Some(finding) = found(path, entry) {
+            let finding = match finding.code {
+                Code::NestedArchive if is_data(path) || packages.is_in_package(path) || is_in_package(path, tree) => {
+                    finding.with_severity(Severity::Note)
+                }
+                _ => finding,
+            };
             findings.push(finding.at(shown(path)));
             if matches!(entry, Entry::Directory(_)) {
                 inside = Some(path);
@@ -115,7 +132,34 @@ pub(super) fn name_findings(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings.extend(top_directory(tree));
+    findings.extend(only_an_archive(tree, &findings));
     findings
+}
+
+/// A layer that holds nothing but archives: Lambda unpacks the layer, and not what is in it.
+fn only_an_archive(tree: &Tree, findings: &[Finding]) -> Option<Finding> {
+    let mut files = tree
+        .iter()
+        .filter(|(_, entry)| !matches!(entry, Entry::Directory(_)))
+        .map(|(path, _)| path);
+    let archives = findings.iter().filter(|finding| finding.code == Code::NestedArchive);
+    let archives: Vec<&str> = archives.filter_map(|finding| finding.path.as_deref()).collect();
+    let first = files.next()?;
+    let is_archive = |path: &TreePath| archives.contains(&shown(path).as_str());
+    (is_archive(first) && files.all(is_archive)).then(|| Finding::new(Code::OnlyAnArchive, &[]).at(shown(first)))
+}
+
+fn is_in_package(path: &TreePath, tree: &Tree) -> bool {
+    BUILT_IN.iter().any(|language| language.is_in_package(path, tree))
+}
+
+/// Whether packages keep data at a path, which they read by themselves.
+fn is_data(path: &TreePath) -> bool {
+    path.parent().is_some_and(|above| {
+        above
+            .names()
+            .any(|name| KNOWN.data_directories.iter().any(|known| known == name))
+    })
 }
 
 fn found(path: &TreePath, entry: &Entry) -> Option<Finding> {

@@ -1,12 +1,13 @@
 //! What must be there besides libraries for programs to start: interpreters, commands, and what languages call by its path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{names, shown};
 use crate::elf::Priority;
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
 use crate::languages::BUILT_IN;
 use crate::loader::{Finder, Processes};
+use crate::platform::{foreign_system, is_musl};
 use crate::root::Root;
 use crate::shell;
 use crate::tree::path::escaped;
@@ -33,7 +34,14 @@ fn interpreters(root: Root<'_>) -> Vec<Finding> {
     let mut missing: BTreeMap<(bool, String), Vec<&TreePath>> = BTreeMap::new();
     for (path, file) in root.tree.files() {
         let (wanted, needed_at_start) = match &file.content {
-            Content::Object(object) | Content::ObjectFact(object, _) => (object.interpreter.as_deref(), true),
+            Content::Object(object) | Content::ObjectFact(object, _) => {
+                let is_foreign = foreign_system(object, root.runtime.arch).is_some();
+                let interpreter = object
+                    .interpreter
+                    .as_deref()
+                    .filter(|path| !is_foreign && !is_of_musl(path));
+                (interpreter, true)
+            }
             Content::Text(text) if file.mode.is_executable() => {
                 (script_interpreter(root, text), is_on_start_path(path))
             }
@@ -48,6 +56,7 @@ fn interpreters(root: Root<'_>) -> Vec<Finding> {
                 .push(path);
         }
     }
+    let started = started_scripts(root);
     missing
         .into_iter()
         .map(|((needed_at_start, wanted), paths)| {
@@ -56,8 +65,8 @@ fn interpreters(root: Root<'_>) -> Vec<Finding> {
             } else {
                 Code::ScriptCannotRun
             };
-
-            Finding::new(
+            let is_started = needed_at_start || paths.iter().any(|path| started.contains(path));
+            let finding = Finding::new(
                 code,
                 &[
                     ("interpreter", &escaped(wanted.as_bytes())),
@@ -65,9 +74,59 @@ fn interpreters(root: Root<'_>) -> Vec<Finding> {
                     ("runtime", &root.runtime.name),
                 ],
             )
-            .at(paths.first().map(|path| shown(path)).unwrap_or_default())
+            .at(paths.first().map(|path| shown(path)).unwrap_or_default());
+            if is_started && !needed_at_start {
+                finding.with_severity(Severity::Warning)
+            } else {
+                finding
+            }
         })
         .collect()
+}
+
+/// Whether a loader is musl's: objects for it are for another system, and are reported as such.
+fn is_of_musl(interpreter: &str) -> bool {
+    interpreter.rsplit('/').next().is_some_and(is_musl)
+}
+
+/// Scripts that a start of the function comes through, and those that such a script names, by path or as commands in
+/// /opt/bin, and so on.
+fn started_scripts(root: Root<'_>) -> BTreeSet<&TreePath> {
+    let scripts: Vec<(&TreePath, &str)> = root
+        .tree
+        .files()
+        .filter_map(|(path, file)| Some((path, file.content.text()?)))
+        .filter(|(_, text)| text.starts_with("#!"))
+        .collect();
+    let mut started: BTreeSet<&TreePath> = BTreeSet::new();
+    let mut pending: Vec<(&TreePath, &str)> = scripts
+        .iter()
+        .copied()
+        .filter(|(path, _)| is_on_start_path(path))
+        .collect();
+    while let Some((path, text)) = pending.pop() {
+        if !started.insert(path) {
+            continue;
+        }
+        let is_named = |other: &TreePath| {
+            let is_command = other.parent().is_some_and(|above| above.as_str() == "bin");
+            text.contains(&other.on_lambda()) || is_command && has_word(text, other.file_name())
+        };
+        pending.extend(
+            scripts
+                .iter()
+                .copied()
+                .filter(|(other, _)| !started.contains(other) && is_named(other)),
+        );
+    }
+    started
+}
+
+/// Whether a word stands in a text with nothing around it that could be a part of it.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
 }
 
 /// The program that a script is run by; for `/usr/bin/env NAME` the path on which env would look for it.
@@ -85,12 +144,25 @@ fn script_interpreter<'a>(root: Root<'_>, text: &'a str) -> Option<&'a str> {
     (!root.has_command(name, &root.runtime.command_path())).then_some(name)
 }
 
+/// Whether a script is one for a shell, whose commands can be read off.
+fn is_for_shell(script: &str) -> bool {
+    let line = script.lines().next().unwrap_or_default().trim_start_matches("#!");
+    let mut names = line.split_whitespace().filter_map(|word| word.rsplit('/').next());
+    let program = match names.next() {
+        Some("env") => names.find(|name| !name.starts_with('-') && !name.contains('=')),
+        program => program,
+    };
+    program.is_none_or(|program| program.ends_with("sh") || program == "busybox")
+}
+
 /// Commands that the scripts on the start path call and nobody has.
 fn commands(root: Root<'_>) -> Vec<Finding> {
     let path = root.runtime.command_path();
     let mut missing: BTreeMap<String, Vec<&TreePath>> = BTreeMap::new();
     for (script, file) in root.tree.files().filter(|(path, _)| is_on_start_path(path)) {
-        let Some(text) = file.content.text() else { continue };
+        let Some(text) = file.content.text().filter(|text| is_for_shell(text)) else {
+            continue;
+        };
         for name in shell::commands(text) {
             let there = if name.starts_with('/') {
                 root.resolve(&name).is_ok()
@@ -123,7 +195,11 @@ fn dlopen_notes(root: Root<'_>) -> Vec<Finding> {
     let processes = Processes::of(root);
     let finder = Finder::new(root);
     let mut findings = Vec::new();
-    for (path, object) in root.tree.objects() {
+    let own = root
+        .tree
+        .objects()
+        .filter(|(_, object)| foreign_system(object, root.runtime.arch).is_none());
+    for (path, object) in own {
         for note in &object.dlopen_notes {
             let code = match note.priority {
                 Priority::Required => Code::MissingDlopenLibrary,

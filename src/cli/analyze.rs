@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::languages::place::Placed;
 use crate::plan;
 use crate::report;
 use crate::scan::{copies, scan};
@@ -25,9 +26,14 @@ impl Arguments {
         let selected = self.planning.rules.select(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
-        let (plan, matcher) =
-            self.planning
-                .plan(&self.tree, &scan.tree, &runtime, &selected, plan::Options::default())?;
+        let (plan, matcher) = self.planning.plan(
+            &self.tree,
+            &Placed::default(),
+            &scan.tree,
+            &runtime,
+            &selected,
+            plan::Options::default(),
+        )?;
         let host = self.planning.host();
         let analysis = report::analyze(
             &scan,

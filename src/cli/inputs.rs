@@ -7,12 +7,14 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
 use crate::host::{HostDirectories, Libraries, NoLibraries};
+use crate::languages::layout::{Recognized, recognize};
+use crate::languages::place::Placed;
 use crate::plan::{self, Fixes, Plan, PlanError};
 use crate::report::{self, RenderOptions};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
 use crate::runtime::{self, Arch, Runtime};
-use crate::scan::{copies, opener};
+use crate::scan::{copies_of_moved, opener};
 use crate::tree::Tree;
 
 use super::arguments::{ALL_FIXES, ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions};
@@ -64,8 +66,38 @@ impl Global {
     pub(super) fn runtime_with(&self, tree: &Tree, variables: &EnvironmentOption) -> Result<Runtime, Failure> {
         let of_tree = Arch::of_most(tree.objects().map(|(_, object)| object));
         let arch = self.arch.or(of_tree).unwrap_or(Arch::X86_64);
-        let runtime = Runtime::load(self.runtime.as_deref().unwrap_or(runtime::DEFAULT), arch)?;
+        if self.arch.is_none() && arch == Arch::Arm64 {
+            self.note(
+                "packed and checked for arm64, as the tree is; functions are x86_64 unless they are told otherwise",
+            );
+        }
+        let runtime = match &self.runtime {
+            Some(name) => Runtime::load(name, arch)?,
+            None => Runtime::load(&self.recognized(std::slice::from_ref(&tree)), arch)?,
+        };
         Ok(runtime.with_environment(self.environment(variables)?))
+    }
+
+    /// The name of the runtime that trees are for, as far as their content tells; said in a note.
+    pub(super) fn recognized(&self, trees: &[&Tree]) -> String {
+        let mut found = trees.iter().filter_map(|tree| recognize(tree));
+        match (found.next(), found.next()) {
+            (Some(Recognized::Runtime { name, because }), None) => {
+                self.note(&format!(
+                    "the runtime is {name}: {because}; choose another one with --runtime"
+                ));
+                name
+            }
+            (Some(Recognized::Several(names)), None) => {
+                self.note(&format!(
+                    "the runtime is {}; the tree may be for {}: choose one with --runtime",
+                    runtime::DEFAULT,
+                    names.join(" or ")
+                ));
+                runtime::DEFAULT.to_owned()
+            }
+            _ => runtime::DEFAULT.to_owned(),
+        }
     }
 
     /// The variables of the configuration, and then those of the command line.
@@ -113,24 +145,26 @@ impl SelectedRules {
     /// The plan for a tree as it is: nothing is added.
     pub(super) fn plan(&self, global: &Global, directory: &Path, tree: &Tree) -> Result<(Plan, Matcher), Failure> {
         let runtime = &global.runtime(tree)?;
-        let options = plan::Options::default();
-        Ok(self.plan_with(directory, Root { tree, runtime }, &NoLibraries, &options)?)
+        let (options, placed) = (plan::Options::default(), Placed::default());
+        Ok(self.plan_with(directory, &placed, Root { tree, runtime }, &NoLibraries, &options)?)
     }
 
     fn plan_with(
         &self,
         directory: &Path,
+        placed: &Placed,
         root: Root<'_>,
         libraries: &dyn Libraries,
         options: &plan::Options,
     ) -> Result<(Plan, Matcher), PlanError> {
         let matcher = Matcher::new(&self.rules, &self.selections, root)?;
+        let open = opener(directory);
         let context = plan::Context {
             runtime: root.runtime,
             rules: &matcher,
             libraries,
-            contents: &opener(directory),
-            copies: &|tree, wanted| copies(directory, tree, wanted),
+            contents: &|path| open(placed.origin(path)),
+            copies: &|tree, wanted| copies_of_moved(directory, tree, |path| placed.origin(path), wanted),
         };
         let plan = plan::plan(root.tree, &context, options)?;
         Ok((plan, matcher))
@@ -155,6 +189,7 @@ impl PlanOptions {
     pub(super) fn plan(
         &self,
         directory: &Path,
+        placed: &Placed,
         tree: &Tree,
         runtime: &Runtime,
         selected: &SelectedRules,
@@ -166,6 +201,8 @@ impl PlanOptions {
             fixes: self.fixes(),
             ..options
         };
-        selected.plan_with(directory, Root { tree, runtime }, libraries, &options)
+        let (mut plan, matcher) = selected.plan_with(directory, placed, Root { tree, runtime }, libraries, &options)?;
+        plan.relocate(placed);
+        Ok((plan, matcher))
     }
 }

@@ -7,8 +7,9 @@ use crate::gate::{BaselineFile, Gate, Policy};
 use crate::inventory::{Inventory, read_inventory};
 use crate::manifest::{MANIFEST_NAME, UploadRoute};
 use crate::report::Checked;
-use crate::runtime::{self, Arch, Runtime, RuntimeError};
+use crate::runtime::{Arch, Runtime, RuntimeError};
 use crate::size::Bytes;
+use crate::tree::Tree;
 
 use super::arguments::{EnvironmentOption, Global};
 use super::output::Failure;
@@ -100,10 +101,15 @@ pub(super) fn runtime_of(paths: &[PathBuf], global: &Global, layers: &[Layer]) -
             .flat_map(|layer| layer.tree.objects().map(|(_, object)| object)),
     );
     let name = packed_for.as_ref().map(|packed| packed.runtime.as_str());
-    let name = global.runtime.as_deref().or(name).unwrap_or(runtime::DEFAULT);
+    let recognized = || {
+        let trees: Vec<&Tree> = layers.iter().map(|layer| &layer.tree).collect();
+        global.recognized(&trees)
+    };
+    let name = global.runtime.as_deref().or(name);
+    let name = name.map_or_else(recognized, ToOwned::to_owned);
     let arch = packed_for.as_ref().map(|packed| packed.arch);
     let arch = global.arch.or(arch).or(of_objects).unwrap_or(Arch::X86_64);
-    Runtime::load(name, arch).map_err(|error| match error {
+    Runtime::load(&name, arch).map_err(|error| match error {
         RuntimeError::Unknown { name } if global.runtime.is_none() => Failure::Error(format!(
             "the layers were packed for runtime {name}, which is not built in; give its file with --runtime"
         )),

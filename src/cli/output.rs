@@ -9,6 +9,7 @@ use crate::check::CheckError;
 use crate::config::ConfigError;
 use crate::inventory::InventoryError;
 use crate::invoke::{InvokeError, OverlayError};
+use crate::languages::place::PlaceError;
 use crate::pack::PackError;
 use crate::plan::PlanError;
 use crate::progress::Interrupted;
@@ -133,6 +134,7 @@ failures! {
         PackError::Interrupted(_) => interrupted,
         PackError::OverCapacity(_) | PackError::Huge(_) => Self::No,
     }
+    PlaceError {}
     PlanError {}
     PruneError {
         PruneError::Interrupted(_) => interrupted,

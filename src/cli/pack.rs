@@ -3,12 +3,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::finding::any_error;
+use crate::languages::place::{Placed, place};
 use crate::limits;
 use crate::manifest::{Effort, UploadRoute};
 use crate::pack::{CacheDirectory, Limits, Options, PackError, Previous, Timestamp, pack};
 use crate::plan::{self, AddBootstrap, Symlinks};
 use crate::report;
-use crate::scan::scan;
+use crate::scan::{scan, scan_following_links};
+
 use crate::size::Bytes;
 
 use super::arguments::{Format, Global, PlanOptions};
@@ -21,6 +23,7 @@ use super::progress::Terminal;
 ///
 /// Exit status: 0 if the layers will run, 1 if they will not or do not fit, 2 if something went wrong.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Arguments {
     /// Directory in which the runtime was built
     #[arg(default_value = "/opt")]
@@ -46,6 +49,9 @@ pub(super) struct Arguments {
     /// How to pack symbolic links
     #[arg(long, value_enum, default_value_t = Links::Keep, value_name = "HOW")]
     symlinks: Links,
+    /// Pack the modules of the runtime's language where it looks for them, such as python/; the tree is not changed
+    #[arg(long)]
+    place: bool,
     /// Keep debug information and static symbol tables in programs and libraries
     #[arg(long)]
     no_strip: bool,
@@ -131,6 +137,8 @@ enum Links {
     Keep,
     /// Replace each with a copy of its target
     Follow,
+    /// As follow, and links out of the tree as well
+    FollowAll,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -157,11 +165,25 @@ impl Arguments {
             cache: self.cache.directory(),
         };
         let selected = self.planning.rules.select(global)?;
-        let scan = scan(&self.tree, progress)?;
+        let mut scan = match self.symlinks {
+            Links::FollowAll => scan_following_links(&self.tree, progress)?,
+            Links::Keep | Links::Follow => scan(&self.tree, progress)?,
+        };
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
+        let placed = if self.place {
+            place(&scan.tree, &runtime)?
+        } else {
+            Placed::default()
+        };
+        if self.place {
+            scan.tree.clone_from(&placed.tree);
+        }
+        for (from, to) in &placed.moves {
+            global.note(&format!("packed the modules of {} as {to}", from.on_lambda()));
+        }
         let symlinks = match self.symlinks {
             Links::Keep => Symlinks::Keep,
-            Links::Follow => Symlinks::Follow,
+            Links::Follow | Links::FollowAll => Symlinks::Follow,
         };
         let planning = plan::Options {
             symlinks,
@@ -173,7 +195,7 @@ impl Arguments {
         };
         let (plan, matcher) = self
             .planning
-            .plan(&self.tree, &scan.tree, &runtime, &selected, planning)?;
+            .plan(&self.tree, &placed, &scan.tree, &runtime, &selected, planning)?;
         let levels = global.config()?.policy.levels;
         let mut packed = match pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress) {
             Err(PackError::OverCapacity(over_capacity)) => {

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::languages::place::Placed;
 use crate::plan;
 use crate::report;
 use crate::scan::scan;
@@ -28,9 +29,14 @@ impl Arguments {
         let selected = self.planning.rules.select(global)?;
         let scan = scan(&self.tree, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
-        let (plan, _) = self
-            .planning
-            .plan(&self.tree, &scan.tree, &runtime, &selected, plan::Options::default())?;
+        let (plan, _) = self.planning.plan(
+            &self.tree,
+            &Placed::default(),
+            &scan.tree,
+            &runtime,
+            &selected,
+            plan::Options::default(),
+        )?;
         let what = report::inside_tree(&self.what, &self.tree.to_string_lossy());
         let host = self.planning.host();
         let Some(why) = report::why(&what, &scan.tree, &plan, &runtime, &host) else {

@@ -18,7 +18,7 @@ pub use directories::directories_in;
 pub use image::ElfError;
 pub use lower::{Blocked, LowerError, Lowered, Older, OlderSymbols, Outlook, Rebound, lower, outlook};
 pub use notes::{DlopenNote, Priority};
-pub use object::{Class, Kind, MAGIC, Machine, Object, is_core, parse, parse_with_symbols};
+pub use object::{Class, Kind, MAGIC, Machine, Object, System, is_core, parse, parse_with_symbols};
 pub use patch::Patch;
 pub use rename::{hidden_name, hide_libraries};
 pub use source::{FileSource, Source};

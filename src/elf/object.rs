@@ -69,6 +69,17 @@ impl std::fmt::Display for Machine {
     }
 }
 
+/// The system whose loader understands the object (`EI_OSABI`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// `ELFOSABI_NONE` or `ELFOSABI_GNU`
+    Linux,
+    /// `ELFOSABI_FREEBSD`
+    FreeBsd,
+    /// Any other number.
+    Other(u8),
+}
+
 /// Whether a process can start with the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -85,6 +96,8 @@ pub struct Object {
     pub class: Class,
     /// The processor.
     pub machine: Machine,
+    /// The system.
+    pub system: System,
     /// Executable or library.
     pub kind: Kind,
     /// `PT_INTERP`: the loader that the kernel starts for it.
@@ -125,6 +138,7 @@ impl Object {
         Self {
             class,
             machine,
+            system: System::Linux,
             kind,
             interpreter: None,
             soname: None,
@@ -220,6 +234,11 @@ pub fn parse_with_symbols(
         Kind::SharedLibrary
     };
     let mut object = Object {
+        system: match header.e_ident[header::EI_OSABI] {
+            header::ELFOSABI_NONE | header::ELFOSABI_LINUX => System::Linux,
+            header::ELFOSABI_FREEBSD => System::FreeBsd,
+            other => System::Other(other),
+        },
         interpreter,
         is_ident_valid: context.le.is_little() && ABIS.contains(&start[EI_OSABI]),
         is_mappable: header.e_type == header::ET_DYN,

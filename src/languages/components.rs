@@ -80,6 +80,11 @@ impl Components {
         distribution.or_else(|| path.splits().find_map(|(directory, _)| self.directories.get(directory)))
     }
 
+    /// Whether a path is a part of something that a package manager installed.
+    pub fn is_in_package(&self, path: &TreePath) -> bool {
+        self.of_path(path).is_some_and(|component| component.group.is_some())
+    }
+
     /// What a path should share a layer with: a package is one group, a library is one with its links, and
     /// the rest of a directory is one.
     pub fn group(&self, path: &TreePath) -> String {

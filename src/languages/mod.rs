@@ -5,10 +5,14 @@
 //! here and a line in that list.
 
 pub mod components;
+mod java;
+pub mod layout;
 mod node;
+pub mod place;
 pub mod process;
 mod python;
 pub mod r;
+mod ruby;
 pub(crate) mod started;
 
 use std::cmp::Ordering;
@@ -16,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::LazyLock;
 
+use self::layout::ModuleRoot;
 use crate::finding::Finding;
 use crate::root::Root;
 use crate::shell;
@@ -23,13 +28,19 @@ use crate::tree::content::{Inspector, KeptFile};
 use crate::tree::{File, GeneratedFile, Tree, TreePath};
 
 /// Every language that is known.
-pub const BUILT_IN: &[&dyn Language] = &[&r::R, &python::Python, &node::Node];
+pub const BUILT_IN: &[&dyn Language] = &[&r::R, &python::Python, &node::Node, &ruby::Ruby, &java::Java];
 
 /// The environment variables of a process.
 pub type Environment = BTreeMap<String, String>;
 
+/// Gives the content of a file of the tree and its modification time in seconds, as far as 32 bits hold it.
+pub type ReadSource<'a> = dyn Fn(&TreePath) -> Option<(Vec<u8>, u32)> + 'a;
+
 /// What is known of one language. A method left out says that there is nothing of the kind.
 pub trait Language: Sync {
+    /// Its name in data files.
+    fn name(&self) -> &'static str;
+
     /// Files of which a scan keeps more than their kind, because an answer below depends on it.
     fn kept_files(&self) -> &'static [KeptFile] {
         &[]
@@ -61,6 +72,21 @@ pub trait Language: Sync {
         BTreeSet::new()
     }
 
+    /// Directories of the tree from which modules are loaded, or would be if a runtime looked there, sorted by path.
+    fn module_roots(&self, _tree: &Tree) -> Vec<ModuleRoot> {
+        Vec::new()
+    }
+
+    /// The versions of the language that native modules of the tree were built for, as runtimes have them in their names.
+    fn versions(&self, _tree: &Tree) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+
+    /// Native modules that a runtime of this version of the language does not load, because they were built for another one.
+    fn foreign_modules(&self, _tree: &Tree, _version: &str) -> Vec<ForeignModule> {
+        Vec::new()
+    }
+
     /// Kinds of directories in which rules can be anchored.
     fn anchors(&self) -> &'static [LanguageAnchor] {
         &[]
@@ -75,6 +101,29 @@ pub trait Language: Sync {
     /// Whether a start of the function comes through a file at this path, if there is one.
     fn is_on_start_path(&self, _path: &TreePath) -> bool {
         false
+    }
+
+    /// What a file has to hold in a layer, if that is not what it holds in the tree: files of a layer have another time.
+    fn content_in_layer(&self, _path: &TreePath, _content: &[u8], _source: &ReadSource<'_>) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Whether a path lies in a package of this language, as far as that can be told without the lists of package managers,
+    /// which are not in every layer.
+    fn is_in_package(&self, _path: &TreePath, _tree: &Tree) -> bool {
+        false
+    }
+
+    /// The text of a file that lists others by their paths, once it and they are moved; `None` for any other file, and for a
+    /// list that stays as it is. `target` is where a path is moved to, if it is.
+    fn relisted(
+        &self,
+        _from: &TreePath,
+        _to: &TreePath,
+        _text: &str,
+        _target: &dyn Fn(&TreePath) -> Option<TreePath>,
+    ) -> Option<String> {
+        None
     }
 
     /// What keeps the language from working on a runtime, apart from libraries.
@@ -260,6 +309,19 @@ impl Package {
     }
 }
 
+/// A native module that was built for another version of its language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignModule {
+    /// The module.
+    pub path: TreePath,
+    /// What it was built for, for people.
+    pub built_for: String,
+    /// That as a version of the language, as runtimes have it in their names.
+    pub version: Option<String>,
+    /// Whether something that the runtime does load can take its place.
+    pub has_fallback: bool,
+}
+
 /// A kind of directory in which rules can be anchored.
 #[derive(Debug)]
 pub struct LanguageAnchor {
@@ -269,6 +331,8 @@ pub struct LanguageAnchor {
     pub title: &'static str,
     /// The directories of a tree.
     pub directories: fn(&Tree) -> BTreeSet<TreePath>,
+    /// The only files that rules with this anchor match; `None` for no such limit.
+    pub files: Option<fn(Root<'_>) -> BTreeSet<TreePath>>,
 }
 
 /// Names tell anchors apart.

@@ -2,8 +2,9 @@
 
 mod code;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::layout::ModuleRoot;
 use super::{Language, LanguageAnchor, ManagedRuntime, Package, SourceReader};
 use crate::root::{Location, Root, link_target};
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
@@ -22,11 +23,18 @@ const MANIFEST: &str = "package.json";
 const REPORT: &str = "console.log(JSON.stringify({version: process.versions.node.split('.')[0], program: \
                       require('fs').realpathSync(process.execPath)}))";
 
+/// How the name of an addon ends (Node.js documentation, "C++ addons").
+const ADDON: &str = ".node";
+
 /// Node.
 #[derive(Debug)]
 pub struct Node;
 
 impl Language for Node {
+    fn name(&self) -> &'static str {
+        "node"
+    }
+
     fn kept_files(&self) -> &'static [KeptFile] {
         &[KeptFile {
             name: MANIFEST,
@@ -52,6 +60,27 @@ impl Language for Node {
             how_to_get: format!("install it, for instance with `nvm install {version}`"),
             lacks: Some("the AWS SDK"),
         })
+    }
+
+    fn module_roots(&self, tree: &Tree) -> Vec<ModuleRoot> {
+        let mut roots: BTreeMap<TreePath, TreePath> = BTreeMap::new();
+        for package in self.packages(tree) {
+            let mut above = package.directory.ancestors().filter(|path| path.file_name() == MODULES);
+            // Of nested directories only the outermost is one that a runtime looks into.
+            if let Some(root) = above.next()
+                && above.next().is_none()
+            {
+                roots.entry(root).or_insert(package.manifest);
+            }
+        }
+        roots
+            .into_iter()
+            .map(|(directory, example)| ModuleRoot {
+                directory,
+                is_certain: true,
+                example,
+            })
+            .collect()
     }
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {
@@ -85,11 +114,20 @@ impl Language for Node {
             .collect()
     }
 
+    fn native_modules(&self, tree: &Tree) -> BTreeSet<TreePath> {
+        let objects = tree.objects().map(|(path, _)| path);
+        objects
+            .filter(|path| path.file_name().ends_with(ADDON))
+            .cloned()
+            .collect()
+    }
+
     fn anchors(&self) -> &'static [LanguageAnchor] {
         &[LanguageAnchor {
             name: "node-modules",
             title: "each node_modules",
             directories: |tree| tree.directories_named(&[MODULES]).collect::<BTreeSet<_>>(),
+            files: None,
         }]
     }
 }

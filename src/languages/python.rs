@@ -1,10 +1,12 @@
 //! Python: distributions as pip installs them, and extension modules.
 
+mod byte_code;
 mod code;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Language, LanguageAnchor, ManagedRuntime, Package, SourceReader};
+use super::layout::{ModuleRoot, of_runtime};
+use super::{ForeignModule, Language, LanguageAnchor, ManagedRuntime, Package, ReadSource, SourceReader};
 use crate::root::Root;
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
@@ -56,6 +58,10 @@ impl Language for Python {
         })
     }
 
+    fn name(&self) -> &'static str {
+        "python"
+    }
+
     fn kept_files(&self) -> &'static [KeptFile] {
         const KEPT: &[KeptFile] = &[text(RECORD), text(METADATA)];
         KEPT
@@ -85,12 +91,105 @@ impl Language for Python {
         objects.filter(|path| is_extension_module(path)).cloned().collect()
     }
 
+    fn module_roots(&self, tree: &Tree) -> Vec<ModuleRoot> {
+        module_roots(tree)
+    }
+
+    fn versions(&self, tree: &Tree) -> BTreeSet<String> {
+        let modules = tree.files().filter_map(|(path, _)| tagged(path));
+        modules.filter_map(|(_, tag)| version_of(tag)).collect()
+    }
+
+    fn foreign_modules(&self, tree: &Tree, version: &str) -> Vec<ForeignModule> {
+        let wanted = version.replace('.', "");
+        let modules = tree.files().filter_map(|(path, _)| Some((path, tagged(path)?)));
+        modules
+            .filter(|(_, (_, tag))| *tag != wanted)
+            .filter_map(|(path, (stem, tag))| {
+                let directory = path.parent()?;
+                let prefix = format!("{stem}.");
+                let beside = tree.below(&directory).filter_map(|(other, _)| {
+                    let name = other.below(&directory)?;
+                    name.strip_prefix(&prefix).filter(|rest| !rest.contains('/'))
+                });
+                let mut has_fallback = false;
+                for rest in beside {
+                    let other = rest.strip_prefix("cpython-").and_then(|rest| rest.split('-').next());
+                    if other == Some(wanted.as_str()) || rest == "so" || rest == "abi3.so" {
+                        return None;
+                    }
+                    has_fallback |= rest == "py";
+                }
+                Some(ForeignModule {
+                    path: path.clone(),
+                    built_for: format!("CPython {}", version_of(tag).unwrap_or_else(|| tag.to_owned())),
+                    version: version_of(tag),
+                    has_fallback,
+                })
+            })
+            .collect()
+    }
+
+    fn is_in_package(&self, path: &TreePath, tree: &Tree) -> bool {
+        let mut packages = path.ancestors().filter_map(|above| above.join(PACKAGE));
+        packages.any(|marker| tree.contains(&marker))
+    }
+
+    fn relisted(
+        &self,
+        from: &TreePath,
+        to: &TreePath,
+        text: &str,
+        target: &dyn Fn(&TreePath) -> Option<TreePath>,
+    ) -> Option<String> {
+        if from.file_name() != RECORD {
+            return None;
+        }
+        let site = |record: &TreePath| record.parent()?.parent();
+        let (old, new) = (site(from)?, site(to)?);
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
+        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+        let mut is_changed = false;
+        for row in reader.records() {
+            let row = row.ok()?;
+            let listed = row.get(0)?;
+            let moved = TreePath::normal(&format!("{}/{listed}", old.on_lambda()))
+                .map(|path| target(&path).unwrap_or(path).relative_to(&new))
+                .filter(|_| !listed.starts_with('/'))
+                .unwrap_or_else(|| listed.to_owned());
+            is_changed |= moved != listed;
+            writer
+                .write_record(std::iter::once(moved.as_str()).chain(row.iter().skip(1)))
+                .ok()?;
+        }
+        let text = String::from_utf8(writer.into_inner().ok()?).ok()?;
+        is_changed.then_some(text)
+    }
+
+    fn content_in_layer(&self, path: &TreePath, content: &[u8], source: &ReadSource<'_>) -> Option<Vec<u8>> {
+        let (source_path, _) = byte_code::source_of(path)?;
+        let (source, modified) = source(&source_path)?;
+        byte_code::unchecked(content, &source, modified)
+    }
+
     fn anchors(&self) -> &'static [LanguageAnchor] {
-        &[LanguageAnchor {
-            name: "site-packages",
-            title: "each folder of installed Python modules",
-            directories: module_directories,
-        }]
+        &[
+            LanguageAnchor {
+                name: "site-packages",
+                title: "each folder of installed Python modules",
+                directories: module_directories,
+                files: None,
+            },
+            LanguageAnchor {
+                name: "unread-byte-code",
+                title: "the root of the tree, among the byte code caches that the runtime's Python does not read",
+                directories: |_| BTreeSet::from([TreePath::root()]),
+                files: Some(unread_caches),
+            },
+        ]
     }
 }
 
@@ -116,6 +215,102 @@ fn is_extension_module(path: &TreePath) -> bool {
             || stem.strip_suffix(".abi3").is_some()
             || path.names().any(|name| name == "lib-dynload")
     })
+}
+
+/// The name of an extension module and the tag of the CPython that imports it, such as `313` or `313t`, if its name has one
+/// (PEP 3149).
+fn tagged(path: &TreePath) -> Option<(&str, &str)> {
+    let (stem, rest) = path.file_name().strip_suffix(".so")?.split_once(".cpython-")?;
+    let tag = rest.split('-').next()?;
+    tag.starts_with(|c: char| c.is_ascii_digit()).then_some((stem, tag))
+}
+
+/// The version of Python that a tag such as `313` is for; `None` for another kind of build, such as the free-threaded `313t`.
+fn version_of(tag: &str) -> Option<String> {
+    let minor = tag.strip_prefix('3')?;
+    (!minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit())).then(|| format!("3.{minor}"))
+}
+
+/// The byte code caches that no Python reads: those of other versions than the runtime's or, if it has none, than those of the
+/// interpreters in the tree; those of optimized code; and those without their source.
+fn unread_caches(root: Root<'_>) -> BTreeSet<TreePath> {
+    let tree = root.tree;
+    let versions: BTreeSet<String> = match of_runtime(&root.runtime.name) {
+        Some((language, _, version)) if language.name() == Python.name() => BTreeSet::from([version.to_owned()]),
+        _ => tree.files().filter_map(|(path, _)| interpreter_version(path)).collect(),
+    };
+    let tags: BTreeSet<String> = versions
+        .iter()
+        .map(|version| format!("cpython-{}", version.replace('.', "")))
+        .collect();
+    let is_read = |path: &TreePath| {
+        byte_code::source_of(path).is_some_and(|(source, tag)| tags.contains(tag) && tree.contains(&source))
+    };
+    let caches = tree.files().map(|(path, _)| path);
+    caches
+        .filter(|path| path.parent().is_some_and(|above| above.file_name() == byte_code::CACHE) && !is_read(path))
+        .cloned()
+        .collect()
+}
+
+/// The version of an interpreter whose standard library holds this file as its first module.
+fn interpreter_version(path: &TreePath) -> Option<String> {
+    let directory = path.parent().filter(|_| path.file_name() == STANDARD_MODULE)?;
+    directory.file_name().strip_prefix("python").map(ToOwned::to_owned)
+}
+
+/// A module of the standard library, by which the directory of that is known.
+const STANDARD_MODULE: &str = "os.py";
+
+/// The file that makes a directory a package (The Python Language Reference, section 5.2.1).
+const PACKAGE: &str = "__init__.py";
+
+/// How the name of a module ends.
+const SOURCE: &str = ".py";
+
+/// Directories that are roots by their names.
+const ROOT_NAMES: [&str; 3] = ["site-packages", "dist-packages", "python"];
+
+/// Directories with packages, with distributions or, if they are roots by name, with single modules. What lies inside of a
+/// package is its own matter, and so is the standard library of an interpreter with what is installed in it.
+fn module_roots(tree: &Tree) -> Vec<ModuleRoot> {
+    let has = |directory: &TreePath, name: &str| directory.join(name).is_some_and(|path| tree.contains(&path));
+    let is_package = |directory: &TreePath| has(directory, PACKAGE);
+    let mut roots: BTreeMap<TreePath, ModuleRoot> = BTreeMap::new();
+    for (path, _) in tree.files() {
+        let name = path.file_name();
+        let Some(directory) = path.parent() else { continue };
+        let by_name = directory.is_root() || ROOT_NAMES.contains(&directory.file_name());
+        let (root, is_certain) = if name == PACKAGE {
+            match directory.parent() {
+                Some(above) if !is_package(&above) => (above, false),
+                _ => continue,
+            }
+        } else if name == METADATA && directory.file_name().ends_with(METADATA_DIRECTORY) {
+            match directory.parent() {
+                Some(above) => (above, true),
+                None => continue,
+            }
+        } else if by_name && (name.ends_with(SOURCE) || is_extension_module(path)) {
+            (directory, true)
+        } else {
+            continue;
+        };
+        let is_inside = is_package(&root) || root.ancestors().any(|above| is_package(&above));
+        let is_interpreter =
+            has(&root, STANDARD_MODULE) || root.parent().is_some_and(|above| has(&above, STANDARD_MODULE));
+        if is_inside || is_interpreter {
+            continue;
+        }
+        let is_certain = is_certain || ROOT_NAMES.contains(&root.file_name());
+        let known = roots.entry(root.clone()).or_insert_with(|| ModuleRoot {
+            directory: root,
+            is_certain,
+            example: path.clone(),
+        });
+        known.is_certain |= is_certain;
+    }
+    roots.into_values().collect()
 }
 
 /// Distributions by the directories of their metadata, each with the files that it lists and with the directories in which

@@ -14,6 +14,10 @@ use crate::tree::{Entry, File, Mode};
 struct Toy;
 
 impl Language for Toy {
+    fn name(&self) -> &'static str {
+        "toy"
+    }
+
     fn kept_files(&self) -> &'static [KeptFile] {
         &[KeptFile {
             name: "toy.pkg",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::platform::{Alternatives, Foreign, alternatives, foreign_files};
 use crate::root::{Location, Root};
 use crate::tree::TreePath;
 
@@ -19,6 +20,8 @@ pub struct Graph {
     pub unclear: BTreeMap<(TreePath, String), String>,
     /// Libraries that no process loads, because the runtime has one of that name in front of them.
     pub shadowed: Vec<Shadowed>,
+    /// Native files for other systems: no process of the runtime loads them.
+    pub foreign: BTreeMap<TreePath, Foreign>,
     /// Libraries that nothing needs by name. Something may still open them at run time.
     pub unneeded: Vec<TreePath>,
 }
@@ -57,6 +60,44 @@ impl Graph {
         missing
     }
 
+    /// The objects that something can load: programs, native modules of languages, libraries that lie where the loader looks,
+    /// and what these need. Others may be opened by a name that nothing here knows: optional plugins, programs of tests.
+    pub fn reachable(&self) -> BTreeSet<TreePath> {
+        let is_searched = |path: &TreePath| path.parent().is_some_and(|above| above.as_str() == "lib");
+        let needed: BTreeSet<&TreePath> = self.needed_files().into_keys().collect();
+        let mut pending: Vec<&TreePath> = self
+            .needs
+            .keys()
+            .filter(|path| is_searched(path) || !needed.contains(path) && !self.unneeded.contains(path))
+            .filter(|path| !path.names().any(|name| matches!(name, "test" | "tests" | "examples")))
+            .collect();
+        let mut reachable = BTreeSet::new();
+        while let Some(path) = pending.pop() {
+            if !reachable.insert(path.clone()) {
+                continue;
+            }
+            for need in self.needs.get(path).into_iter().flatten() {
+                if let Resolution::Found(Resolved {
+                    place: Location::Tree(file),
+                    ..
+                }) = &need.resolution
+                {
+                    pending.push(file);
+                }
+            }
+        }
+        reachable
+    }
+
+    /// Where packages choose among objects for several systems: those places at which one has all that it needs.
+    pub fn working_alternatives(&self) -> BTreeSet<Alternatives> {
+        let works = |needs: &Vec<Need>| needs.iter().all(|need| matches!(need.resolution, Resolution::Found(_)));
+        self.loaded_objects()
+            .filter(|(_, needs)| works(needs))
+            .filter_map(|(path, _)| alternatives(path))
+            .collect()
+    }
+
     /// The files of the tree that some object needs, with one object that does.
     pub fn needed_files(&self) -> BTreeMap<&TreePath, &TreePath> {
         let mut needed = BTreeMap::new();
@@ -74,10 +115,11 @@ impl Graph {
         needed
     }
 
-    /// What is needed by objects that some process may load: the shadowed ones are not among them.
+    /// What is needed by objects that some process may load: shadowed ones and those for other systems are not among them.
     pub fn loaded_objects(&self) -> impl Iterator<Item = (&TreePath, &Vec<Need>)> {
         self.needs
             .iter()
+            .filter(|(path, _)| !self.foreign.contains_key(*path))
             .filter(|(path, _)| !self.shadowed.iter().any(|shadowed| shadowed.path == **path))
     }
 
@@ -243,5 +285,12 @@ pub fn graph_of(processes: &Processes<'_>) -> Graph {
         graph.add(&process, &loaded, usize::MAX);
     }
     graph.unneeded.sort();
+    let missing = |path: &TreePath| {
+        let needs = graph.needs.get(path).into_iter().flatten();
+        let missing = needs.filter(|need| matches!(need.resolution, Resolution::Missing(_)));
+        missing.map(|need| need.soname.as_str()).collect()
+    };
+    let root = processes.root();
+    graph.foreign = foreign_files(root.tree, root.runtime.arch, missing);
     graph
 }

@@ -13,6 +13,7 @@ use super::compress::{Compressed, Deflater};
 use super::spool::{ByteRange, Spool, locked};
 use super::zip::{EntryKind, ZipEntry, entry_size};
 use crate::elf::strip;
+use crate::languages::BUILT_IN;
 use crate::manifest::Effort;
 use crate::plan::{Origin, Plan};
 use crate::progress::{Progress, Stage};
@@ -196,7 +197,22 @@ impl Preparation<'_> {
         if content.len() as u64 != file.bytes.0 || !patches.all(|patch| patch.apply(&mut content)) {
             return Err(PackError::Changed(disk));
         }
-        Ok(content)
+        let source = |path: &TreePath| {
+            let path = match self.plan.origins.get(path) {
+                None => path,
+                Some(Origin::Tree(other)) => other,
+                Some(_) => return None,
+            };
+            let disk = self.tree.join(path.as_str());
+            let modified = fs_err::metadata(&disk).ok()?.modified().ok()?;
+            let seconds = modified.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+            let low = u32::try_from(seconds & u64::from(u32::MAX)).ok()?;
+            Some((fs_err::read(&disk).ok()?, low))
+        };
+        let changed = BUILT_IN
+            .iter()
+            .find_map(|language| language.content_in_layer(path, &content, &source));
+        Ok(changed.unwrap_or(content))
     }
 
     /// What this file would add to a zip if it were stripped; `None` for one that would not change.

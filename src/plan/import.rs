@@ -42,6 +42,22 @@ pub(super) struct Variable {
 /// The name under which the manifest has what comes in with libraries and is set for them.
 pub(super) const COMPANIONS: &str = "companions";
 
+/// Whether a library is a part of a C library or its loader: these fit one another and the kernel's start of a process alone,
+/// and an object that misses them is for another system (glibc's shlib-versions; musl's dynamic linker).
+fn is_c_library(soname: &str) -> bool {
+    let starts = [
+        "libc.",
+        "ld-linux",
+        "ld-musl",
+        "ld64.",
+        "libpthread.",
+        "libm.",
+        "libdl.",
+        "librt.",
+    ];
+    starts.iter().any(|start| soname.starts_with(start))
+}
+
 /// Adds the libraries that are missing and that the tree has elsewhere or this machine has, and what they need in turn.
 pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes) -> Imported {
     let (runtime, libraries) = (context.runtime, context.libraries);
@@ -62,6 +78,7 @@ pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes) -> I
                 }
                 let arrival = match &missing.cause {
                     MissingCause::InTheWay(_) => None,
+                    MissingCause::Nowhere | MissingCause::Unclear { .. } if is_c_library(&missing.soname) => None,
                     // Whoever sets the search path will have set it to where the tree has the library.
                     MissingCause::Unclear { places, .. } if !places.is_empty() => None,
                     MissingCause::Elsewhere(places) => places.first().map(|place| link(&path, place)),

@@ -181,18 +181,15 @@ pub fn analyze(
     let tree = &scan.tree;
     let libraries = library_report(tree, copies, plan, libraries, runtime);
     let mut findings = check::scan_findings(&scan.problems);
-    findings.extend(check::link_findings(Root {
+    let kept = Root {
         tree: &plan.kept,
         runtime,
-    }));
-    findings.extend(check::object_findings(&plan.kept, runtime));
-    findings.extend(check::loader_findings(
-        Root {
-            tree: &plan.kept,
-            runtime,
-        },
-        &plan.graph,
-    ));
+    };
+    findings.extend(check::link_findings(kept));
+    findings.extend(check::native_findings(kept, &plan.graph));
+    findings.extend(check::layout_findings(kept));
+    findings.extend(check::tree_names(&plan.kept));
+    findings.extend(check::loader_findings(kept, &plan.graph));
     for library in &plan.added {
         let Some(soname) = &library.soname else { continue };
         let needed_by: Vec<&TreePath> = library.needed_by.iter().collect();

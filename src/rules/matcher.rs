@@ -111,7 +111,7 @@ impl Matcher {
                     .any(|number| rules[*number].condition_holds(tree, &shadowed));
                 Ok(Anchored {
                     folders: if holds { folders(anchor, tree) } else { BTreeSet::new() },
-                    among: among(anchor, &shadowed).or_else(|| scripts_with(contains, root)),
+                    among: among(anchor, root, &shadowed, &graph).or_else(|| scripts_with(contains, root)),
                     paths: globs(|rule| &rule.paths)?,
                     except: globs(|rule| &rule.except)?,
                 })
@@ -338,17 +338,24 @@ impl Globs {
 /// Where in the tree the paths of rules begin.
 fn folders(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
     match anchor {
-        Anchor::Tree | Anchor::Shadowed | Anchor::ShadowedCommand => BTreeSet::from([TreePath::root()]),
+        Anchor::Tree | Anchor::Shadowed | Anchor::ShadowedCommand | Anchor::OtherPlatforms => {
+            BTreeSet::from([TreePath::root()])
+        }
         Anchor::Language(anchor) => (anchor.directories)(tree),
     }
 }
 
 /// The only paths that the rules of an anchor can take; `None` for no such limit.
-fn among(anchor: Anchor, shadowed: &[ShadowedLibrary]) -> Option<BTreeSet<TreePath>> {
+fn among(anchor: Anchor, root: Root<'_>, shadowed: &[ShadowedLibrary], graph: &Graph) -> Option<BTreeSet<TreePath>> {
     match anchor {
         Anchor::Shadowed => Some(shadowed.iter().flat_map(ShadowedLibrary::paths).cloned().collect()),
         Anchor::ShadowedCommand => Some(shadowed.iter().flat_map(|library| &library.commands).cloned().collect()),
-        Anchor::Tree | Anchor::Language(_) => None,
+        Anchor::OtherPlatforms => {
+            let foreign = graph.foreign.iter().filter(|(_, foreign)| foreign.is_alternative);
+            Some(foreign.map(|(path, _)| path.clone()).collect())
+        }
+        Anchor::Language(anchor) => anchor.files.map(|files| files(root)),
+        Anchor::Tree => None,
     }
 }
 

@@ -17,12 +17,13 @@ use crate::nearest::suggestion;
 use crate::toml_file::TomlError;
 
 /// The rule files that are built in, by name, in the order in which they apply.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("rules/unix.toml", include_str!("../../rules/unix.toml")),
     ("rules/r.toml", include_str!("../../rules/r.toml")),
     ("rules/python.toml", include_str!("../../rules/python.toml")),
     ("rules/node.toml", include_str!("../../rules/node.toml")),
     ("rules/shadowed.toml", include_str!("../../rules/shadowed.toml")),
+    ("rules/other.toml", include_str!("../../rules/other.toml")),
 ];
 
 /// Where the paths of a rule begin. A rule does nothing in a tree that has no such place.
@@ -38,6 +39,8 @@ pub enum Anchor {
     /// Programs that need such a library, and links to them, where the runtime has a command of that name in front of them
     /// on `PATH`. Paths begin at the root of the tree.
     ShadowedCommand,
+    /// Native files for other systems, beside one that fits the runtime. Paths begin at the root of the tree.
+    OtherPlatforms,
     /// Each directory of a kind that a language knows.
     Language(&'static LanguageAnchor),
 }
@@ -45,7 +48,7 @@ pub enum Anchor {
 impl Anchor {
     /// Every anchor that a rule may have.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Self::Tree, Self::Shadowed, Self::ShadowedCommand]
+        [Self::Tree, Self::Shadowed, Self::ShadowedCommand, Self::OtherPlatforms]
             .into_iter()
             .chain(languages::anchors().map(Self::Language))
     }
@@ -56,6 +59,7 @@ impl Anchor {
             Self::Tree => "tree",
             Self::Shadowed => "shadowed",
             Self::ShadowedCommand => "shadowed-command",
+            Self::OtherPlatforms => "other-platforms",
             Self::Language(anchor) => anchor.name,
         }
     }
@@ -64,6 +68,7 @@ impl Anchor {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Tree => "the root of the tree",
+            Self::OtherPlatforms => "the root of the tree, among the native files for other systems",
             Self::Language(anchor) => anchor.title,
             Self::Shadowed => "the root of the tree, among the libraries that the runtime has in front of them",
             Self::ShadowedCommand => {

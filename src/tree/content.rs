@@ -8,6 +8,9 @@ pub const TEXT_LIMIT: usize = 1 << 20;
 /// How much of any other script is read: its first line counts, and no start script is longer.
 const SCRIPT_LIMIT: usize = 64 << 10;
 
+/// No link has a longer target.
+const LINK_LIMIT: usize = 512;
+
 /// How many leading bytes tell how much of a file has to be read; see [`Inspector::wanted`].
 pub const HEAD: usize = 4;
 
@@ -44,6 +47,15 @@ pub enum Keep {
     ObjectFact(fn(&dyn Source) -> Option<String>),
 }
 
+/// A format of programs and libraries that Linux does not load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Mach-O, of macOS.
+    MachO,
+    /// Portable Executable, of Windows.
+    Pe,
+}
+
 /// The content of a regular file, reduced to what is asked of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
@@ -57,6 +69,10 @@ pub enum Content {
     Fact(String),
     /// An ELF object of which a fact is kept beside what every object has.
     ObjectFact(Box<Object>, String),
+    /// A program or library of another system, by its format.
+    Foreign(Format),
+    /// The target of a link, as a text where a library or program should be: some programs unpack and copy links so.
+    LinkText(String),
     /// The memory of a process that crashed.
     CoreDump,
     /// A private key, alone or among certificates.
@@ -136,6 +152,7 @@ impl Inspector {
             Some(limit) => limit,
             None if may_hold_key(file_name, head) => TEXT_LIMIT,
             None if head.starts_with(b"#!") || may_be_sourced(file_name) => SCRIPT_LIMIT,
+            None if may_be_link(file_name) => LINK_LIMIT,
             None => HEAD,
         })
     }
@@ -156,11 +173,15 @@ impl Inspector {
                 Content::Data
             };
         }
+        if let Some(format) = format(file_name, bytes) {
+            return Content::Foreign(format);
+        }
         let is_read = self.text_limit(file_name).is_some()
             || bytes.starts_with(b"#!")
             || (may_be_sourced(file_name) && assigns(bytes));
         if !is_read {
-            return Content::Data;
+            let link = Some(bytes).filter(|bytes| may_be_link(file_name) && bytes.len() < LINK_LIMIT);
+            return link.and_then(link_text).map_or(Content::Data, Content::LinkText);
         }
         // Of a text that is longer, only whole lines count.
         let whole = if bytes.len() == limit {
@@ -205,6 +226,37 @@ fn may_be_sourced(file_name: &str) -> bool {
 /// Whether some line of a text may set a variable.
 fn assigns(bytes: &[u8]) -> bool {
     !bytes.contains(&0) && bytes.contains(&b'=')
+}
+
+/// The format of a program or library of another system.
+fn format(file_name: &str, head: &[u8]) -> Option<Format> {
+    // The magic numbers of Mach-O, of 32 and 64 bits in both byte orders, and of files for several processors
+    // (mach-o/loader.h, mach-o/fat.h); the last one is that of Java's class files as well.
+    match head.get(..4)? {
+        [0xce | 0xcf, 0xfa, 0xed, 0xfe] | [0xfe, 0xed, 0xfa, 0xce | 0xcf] => Some(Format::MachO),
+        [0xca, 0xfe, 0xba, 0xbe] if file_name.strip_suffix(".class").is_none() => Some(Format::MachO),
+        [b'M', b'Z', ..] => Some(Format::Pe),
+        _ => None,
+    }
+}
+
+/// Whether a file should be a library or a program, by its name, so that a short text in it may be the target of a link.
+fn may_be_link(file_name: &str) -> bool {
+    is_library_name(file_name) || !file_name.contains('.')
+}
+
+/// Whether a file is a shared library by its name, with or without a version.
+pub fn is_library_name(file_name: &str) -> bool {
+    file_name.strip_suffix(".so").is_some() || file_name.contains(".so.")
+}
+
+/// The text that is the whole of a file, if it can be the target of a link to a file.
+fn link_text(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let is_plain = text.chars().all(|c| c.is_ascii_graphic());
+    let last = text.rsplit('/').next()?;
+    let is_target = text.contains('/') || text.contains(".so");
+    (is_plain && is_target && !matches!(last, "" | "." | "..")).then(|| text.to_owned())
 }
 
 /// Whether a private key may be in a file: it begins as a PEM text does, or its name says so.

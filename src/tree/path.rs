@@ -64,6 +64,36 @@ impl TreePath {
         &self.0
     }
 
+    /// The path in the tree of an absolute path on Lambda, with its `.` and `..` carried out as if no link were on the way;
+    /// `None` for one outside of /opt.
+    pub fn normal(absolute: &str) -> Option<Self> {
+        let mut names: Vec<&str> = Vec::new();
+        for name in absolute.split('/') {
+            match name {
+                "" | "." => {}
+                ".." => {
+                    names.pop();
+                }
+                name => names.push(name),
+            }
+        }
+        Self::from_lambda(&format!("/{}", names.join("/")))
+    }
+
+    /// This path as it is written in a directory, such as `../b/c` in `a`; `.` in itself.
+    pub fn relative_to(&self, directory: &Self) -> String {
+        let here: Vec<&str> = directory.names().collect();
+        let there: Vec<&str> = self.names().collect();
+        let common = here.iter().zip(&there).take_while(|(a, b)| a == b).count();
+        let up = std::iter::repeat_n("..", here.len() - common);
+        let relative: Vec<&str> = up.chain(there[common..].iter().copied()).collect();
+        if relative.is_empty() {
+            ".".to_owned()
+        } else {
+            relative.join("/")
+        }
+    }
+
     /// The path as it may be shown; see [`escaped`].
     pub fn shown(&self) -> String {
         escaped(self.to_string().as_bytes())

@@ -665,6 +665,41 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             let with = |name| [name, "--arch", "x86_64"];
             Case::check(s, WITH_LANGUAGE, &with("bad.zip"), &with("good.zip"))
         }
+        Code::ForeignObject => {
+            let mach_o = [&[0xcf, 0xfa, 0xed, 0xfe][..], &[0; 60]].concat();
+            Case::zips(
+                s,
+                &[member("python/x.cpython-313-darwin.so", FILE, mach_o.clone())],
+                &[member("python/x.dylib", FILE, mach_o)],
+            )
+        }
+        Code::OtherPlatforms => {
+            let mut other = hello();
+            other[18] = 183; // EM_AARCH64
+            let fits = member("p/prebuilds/linux-x64/a.node", FILE, hello());
+            let bad = [member("p/prebuilds/linux-arm64/a.node", FILE, other), fits.clone()];
+            s.file("bad.zip", zip(&bad)).file("good.zip", zip(&[fits]));
+            let with = |name| [name, "--arch", "x86_64"];
+            Case::check(s, WITH_LANGUAGE, &with("bad.zip"), &with("good.zip"))
+        }
+        Code::LinkAsText => {
+            let text = |text| [member("lib/libx.so", FILE, text), ok("lib/libx.so.1")];
+            Case::zips(s, &text("libx.so.1"), &text("INPUT(libx.so.1)\n"))
+        }
+        Code::ModulesNotFound => Case::zips(s, &[ok("six/__init__.py")], &[ok("python/six/__init__.py")]),
+        Code::ModulesElsewhere => {
+            let with = |place: &str| [ok("python/six.py"), ok(&format!("{place}/site-packages/x/__init__.py"))];
+            Case::zips(s, &with("python/lib/python3.12"), &with("python/lib/python3.13"))
+        }
+        Code::OtherLanguage => {
+            let axios = ok("nodejs/node_modules/axios/package.json");
+            Case::zips(s, std::slice::from_ref(&axios), &[axios.clone(), ok("bin/x")])
+        }
+        Code::WrongAbi => {
+            let module = |tag| [ok(&format!("python/x.cpython-{tag}-x86_64-linux-gnu.so"))];
+            Case::zips(s, &module("312"), &module("313"))
+        }
+        Code::OnlyAnArchive => Case::zips(s, &[ok("layer.zip")], &[ok("layer.zip"), ok("x")]),
         Code::UnreadableObject => Case::zips(
             s,
             &[member("x", FILE, b"\x7fELF is what it says")],

@@ -20,6 +20,7 @@ mod github;
 mod handmade;
 mod hostile;
 mod invoke;
+mod layout;
 mod loader;
 mod pack;
 mod prune;

@@ -200,10 +200,10 @@ fn interpreters_and_commands_must_be_there() {
         found(&sandbox),
         [
             "missing-interpreter extensions/one",
-            "script-cannot-run bin/perly",
-            "script-cannot-run bin/pythonic",
             "missing-command bootstrap",
-            "missing-command bootstrap"
+            "missing-command bootstrap",
+            "script-cannot-run bin/perly",
+            "script-cannot-run bin/pythonic"
         ]
     );
     // On the runtime that has the interpreter it is no finding.

@@ -59,6 +59,10 @@ const KEPT: &[KeptFile] = &[
 pub struct R;
 
 impl Language for R {
+    fn name(&self) -> &'static str {
+        "r"
+    }
+
     fn kept_files(&self) -> &'static [KeptFile] {
         KEPT
     }
@@ -105,11 +109,13 @@ impl Language for R {
                 name: "r-home",
                 title: "each R_HOME",
                 directories: |tree| homes(tree).into_iter().collect(),
+                files: None,
             },
             LanguageAnchor {
                 name: "r-package",
                 title: "each installed R package",
                 directories: |tree| R.packages(tree).into_iter().map(|package| package.directory).collect(),
+                files: None,
             },
         ]
     }

@@ -1,0 +1,105 @@
+//! Byte code caches (PEP 3147) as they have to be in a layer. A cache holds the time of its source, and files of a layer have
+//! another one: Python would compile each source anew, at each cold start, for it cannot write to /opt. A cache that is by
+//! hash and unchecked is believed as it is (PEP 552).
+
+use std::hash::Hasher;
+
+use siphasher::sip::{SipHasher13, SipHasher24};
+
+use crate::tree::TreePath;
+
+/// The directory of caches.
+pub(super) const CACHE: &str = "__pycache__";
+/// How the name of a cache ends.
+pub(super) const ENDING: &str = ".pyc";
+
+/// The header: magic number, flags, and 8 bytes that either are time and size of the source or its hash (PEP 552).
+const HEADER: usize = 16;
+/// The flags of a cache that is by hash and not compared with its source.
+const UNCHECKED_HASH: u32 = 0b01;
+/// From this magic number on, that of the first Python 3.11, the hash is SipHash-1-3; before, it is SipHash-2-4 (CPython's
+/// Lib/importlib/_bootstrap_external.py and Python/pyhash.c).
+const SIPHASH13_SINCE: u32 = 3450;
+
+/// The source of a cache, and the tag of the Python that wrote it, such as `cpython-313`; `None` for what is not a cache, or
+/// one of optimized code, which no runtime asks for.
+pub(super) fn source_of(cache: &TreePath) -> Option<(TreePath, &str)> {
+    let directory = cache.parent().filter(|directory| directory.file_name() == CACHE)?;
+    let (module, tag) = cache.file_name().strip_suffix(ENDING)?.split_once('.')?;
+    let source = directory.parent()?.join(&format!("{module}.py"))?;
+    (!tag.contains('.')).then_some((source, tag))
+}
+
+/// A cache that Python believes whatever the time of its source is: this one, if it was made of the source as it is. `None`
+/// if it was made of another one, or is by hash already.
+pub(super) fn unchecked(cache: &[u8], source: &[u8], modified: u32) -> Option<Vec<u8>> {
+    let header = cache.get(..HEADER)?;
+    let number = |at: usize| Some(u32::from_le_bytes(*header.get(at..at + 4)?.first_chunk::<4>()?));
+    let (magic, flags) = (number(0)?, number(4)?);
+    let size = u32::try_from(source.len()).ok()?;
+    if flags != 0 || number(8)? != modified || number(12)? != size {
+        return None;
+    }
+    let mut changed = cache.to_vec();
+    changed[4..8].copy_from_slice(&UNCHECKED_HASH.to_le_bytes());
+    changed[8..HEADER].copy_from_slice(&source_hash(magic, source).to_le_bytes());
+    Some(changed)
+}
+
+/// What `_imp.source_hash` gives: nobody compares it in an unchecked cache, unless Python is told to check all.
+fn source_hash(magic: u32, source: &[u8]) -> u64 {
+    let key = u64::from(magic);
+    if magic & 0xffff >= SIPHASH13_SINCE {
+        let mut hasher = SipHasher13::new_with_keys(key, 0);
+        hasher.write(source);
+        hasher.finish()
+    } else {
+        let mut hasher = SipHasher24::new_with_keys(key, 0);
+        hasher.write(source);
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caches_are_told_by_their_names() {
+        let source = |path: &str| {
+            let path = TreePath::new(path).unwrap();
+            source_of(&path).map(|(source, tag)| format!("{source} {tag}"))
+        };
+        assert_eq!(
+            source("a/__pycache__/m.cpython-313.pyc").as_deref(),
+            Some("a/m.py cpython-313")
+        );
+        assert_eq!(source("a/__pycache__/m.cpython-313.opt-1.pyc"), None);
+        assert_eq!(source("a/m.pyc"), None);
+    }
+
+    const SOURCE_HASH: [u8; 8] = [76, 3, 114, 170, 147, 247, 82, 82];
+
+    /// The hash is that of `importlib.util.source_hash(b"x = 1\n")` of CPython 3.11 (magic number 3495).
+    #[test]
+    fn a_cache_of_the_source_becomes_one_that_is_believed() {
+        let source = b"x = 1\n";
+        let mut cache = Vec::new();
+        for number in [0x0a0d_0da7_u32, 0, 1_700_000_000, 6] {
+            cache.extend(number.to_le_bytes());
+        }
+        cache.extend(b"code");
+        let changed = unchecked(&cache, source, 1_700_000_000).unwrap();
+        assert_eq!(changed[..8], [0xa7, 0x0d, 0x0d, 0x0a, 1, 0, 0, 0]);
+        assert_eq!(changed[8..16], SOURCE_HASH);
+        assert_eq!(&changed[16..], b"code");
+        assert_eq!(
+            unchecked(&changed, source, 1_700_000_000),
+            None,
+            "it is by hash already"
+        );
+        assert_eq!(unchecked(&cache, source, 1_700_000_001), None);
+        assert_eq!(unchecked(&cache, b"x = 10\n", 1_700_000_000), None);
+        assert_eq!(unchecked(&cache[..10], source, 1_700_000_000), None);
+    }
+}
