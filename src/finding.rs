@@ -115,6 +115,7 @@ pub enum Code {
     ModulesElsewhere,
     OtherLanguage,
     WrongAbi,
+    RuntimeDeprecated,
     UnreadableObject,
     UnreadableFile,
     OverBudget,

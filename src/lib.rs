@@ -23,6 +23,7 @@
 
 pub mod capture;
 pub mod check;
+pub mod day;
 pub mod elf;
 pub mod finding;
 pub mod host;

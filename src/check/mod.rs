@@ -4,6 +4,7 @@ mod archive;
 mod large;
 mod layout;
 mod libraries;
+mod lifecycle;
 mod links;
 mod names;
 mod native;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use layout::layout_findings;
+pub use lifecycle::lifecycle_finding;
 pub use links::link_findings;
 pub use native::native_findings;
 pub use programs::program_findings;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::check::{Layer, MAX_UNZIPPED, inputs, judge, packed_for, read};
+use crate::check::{Layer, MAX_UNZIPPED, inputs, judge, lifecycle_finding, packed_for, read};
 use crate::gate::{BaselineFile, Gate, Policy};
 use crate::inventory::{Inventory, read_inventory};
 use crate::manifest::{MANIFEST_NAME, UploadRoute};
@@ -12,6 +12,7 @@ use crate::size::Bytes;
 use crate::tree::Tree;
 
 use super::arguments::{EnvironmentOption, Global};
+use super::clock::today;
 use super::output::Failure;
 use super::progress::Terminal;
 
@@ -66,6 +67,8 @@ pub(super) fn checked(
     if bounds.via == UploadRoute::S3 {
         report.findings.retain(|finding| !finding.code.is_about_request());
     }
+    report.findings.extend(lifecycle_finding(&runtime.name, today()?));
+    report.findings.sort();
     let judged = gate.judge(std::mem::take(&mut report.findings), &inventory);
     Ok(Checked::new(report, judged, &runtime))
 }

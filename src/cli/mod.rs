@@ -8,6 +8,7 @@ mod analyze;
 mod arguments;
 mod bootstrap;
 mod check;
+mod clock;
 mod completions;
 mod diff;
 mod format;

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::check::lifecycle_finding;
 use crate::finding::any_error;
 use crate::languages::place::{Placed, place};
 use crate::limits;
@@ -14,6 +15,7 @@ use crate::scan::{scan, scan_following_links};
 use crate::size::Bytes;
 
 use super::arguments::{Format, Global, PlanOptions};
+use super::clock::{source_date_epoch, today};
 use super::output::{Failure, Output, Status, complain};
 use super::progress::Terminal;
 
@@ -154,7 +156,7 @@ impl Arguments {
         let options = Options {
             limits: self.limits()?,
             output: self.output.clone(),
-            timestamp: timestamp()?,
+            timestamp: source_date_epoch()?.map_or(Timestamp::EARLIEST, Timestamp::from_unix),
             strip: !self.no_strip,
             effort: self.effort.into(),
             previous: match &self.previous {
@@ -207,6 +209,8 @@ impl Arguments {
             }
             packed => packed?,
         };
+        packed.findings.extend(lifecycle_finding(&runtime.name, today()?));
+        packed.findings.sort();
         let (findings, allowed) = levels.apply(packed.findings);
         packed.findings = findings;
         // A cache that the user did not ask for is not missed.
@@ -254,18 +258,5 @@ impl Arguments {
             unzipped: Bytes(unzipped),
             via,
         })
-    }
-}
-
-/// The time of every entry: `SOURCE_DATE_EPOCH` if it is set.
-fn timestamp() -> Result<Timestamp, Failure> {
-    let variable = "SOURCE_DATE_EPOCH";
-    match std::env::var(variable) {
-        Err(_) => Ok(Timestamp::EARLIEST),
-        Ok(text) => text.trim().parse().map(Timestamp::from_unix).map_err(|_| {
-            Failure::Error(format!(
-                "{variable} is '{text}', which is not a number of seconds since 1970; correct it or unset it"
-            ))
-        }),
     }
 }

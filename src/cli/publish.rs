@@ -10,6 +10,7 @@ use crate::publish::{
 use crate::report;
 
 use super::arguments::Global;
+use super::clock::today;
 use super::format::FormatOption;
 use super::layers::{Bounds, checked};
 use super::output::{Failure, Output, Status, complain};
@@ -100,6 +101,7 @@ impl Arguments {
             license: self.license.clone(),
         };
         let packed = manifest_in(&self.folder)?;
+        let day = today()?;
         options.check(packed.layers.len()).map_err(PublishError::from)?;
         let policy = global.config()?.policy;
         let paths = std::slice::from_ref(&self.folder);
@@ -110,8 +112,8 @@ impl Arguments {
                 packed.runtime, packed.arch
             )));
         }
-        let findings = findings_that_count(checked.findings, &options);
-        let publishing = Publishing::new(&self.folder, &packed, options.clone());
+        let findings = findings_that_count(checked.findings, &options, &packed.runtime, day);
+        let publishing = Publishing::new(&self.folder, &packed, options.clone(), day);
         if any_error(&findings) {
             if let Err(error @ PublishError::TooLarge { .. }) = publishing {
                 complain(&error.to_string());

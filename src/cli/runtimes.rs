@@ -4,9 +4,10 @@ use clap::{Args, Subcommand};
 
 use crate::capture::capture;
 use crate::report;
-use crate::runtime::{Arch, Runtime, built_in};
+use crate::runtime::{Arch, Runtime};
 
 use super::arguments::Global;
+use super::clock::today;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
@@ -45,7 +46,7 @@ impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let text = match &self.command {
             None => {
-                let list = report::RuntimeList::new(built_in()?);
+                let list = report::RuntimeList::on(today()?)?;
                 global.render(&list, |options| report::runtimes(&list, options))
             }
             Some(Command::Show { name }) => {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{BUILT_IN, Language};
 use crate::languages::started::BOOTSTRAP;
-use crate::runtime;
+use crate::runtime::{self, State};
 use crate::tree::{Content, Entry, Tree, TreePath};
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,19 +143,19 @@ pub enum Recognized {
 }
 
 /// Recognizes the runtime that a tree is for: it has modules where a language's runtimes look, and no bootstrap of its own.
-/// Where nothing tells the version, it is the newest supported one. `None` if the tree has no such modules.
+/// Where nothing tells the version, it is the newest that was supported when the runtimes' data were recorded. `None` if the tree has no such modules.
 pub fn recognize(tree: &Tree) -> Option<Recognized> {
     if tree.at(BOOTSTRAP).is_some() {
         return None;
     }
-    let known = runtime::built_in().ok()?;
+    let known = runtime::built_in(runtime::recorded().ok()?).ok()?;
     let found: Vec<Recognized> = BUILT_IN
         .iter()
         .filter_map(|language| {
             let layout = Layout::of(*language)?;
             let mut all: Vec<(Vec<u32>, &str, bool)> = known
                 .iter()
-                .filter_map(|summary| Some((layout.version(&summary.name)?, summary.state == "supported")))
+                .filter_map(|summary| Some((layout.version(&summary.name)?, summary.state == State::Supported)))
                 .map(|(version, supported)| (numbers(version), version, supported))
                 .collect();
             all.sort();

@@ -10,19 +10,9 @@ use crate::runtime::Arch;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Data {
-    pub(super) runtimes: Runtimes,
     pub(super) shown: Shown,
     pub(super) errors: Vec<KnownError>,
     pub(super) snippets: BTreeMap<String, Template>,
-}
-
-/// The runtimes that a layer may name.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Runtimes {
-    pub(super) accepted: Vec<String>,
-    #[serde(rename = "source")]
-    _source: String,
 }
 
 /// Which lines of the aws tool may be shown.
@@ -72,12 +62,6 @@ mod tests {
     #[test]
     fn the_data_parses_and_is_complete() {
         let data = parse().unwrap();
-        assert!(data.runtimes.accepted.contains(&"provided.al2023".to_owned()));
-        assert!(!data.runtimes.accepted.contains(&"provided".to_owned()));
-        for runtime in crate::runtime::built_in().unwrap() {
-            let accepted = data.runtimes.accepted.contains(&runtime.name);
-            assert_eq!(accepted, runtime.state != "retired", "{}", runtime.name);
-        }
         for error in &data.errors {
             assert!(!error.help.is_empty() && !error.words.is_empty(), "{error:?}");
         }

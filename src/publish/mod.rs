@@ -28,14 +28,14 @@ pub use record::RECORD_NAME;
 pub use refusal::Refusal;
 pub use snippet::Snippet;
 
-use crate::finding::Finding;
+use crate::day::Day;
+use crate::finding::{Code, Finding, Severity};
 use crate::gate::Allowed;
 use crate::limits;
 use crate::manifest::{Manifest, file_hash};
 use crate::progress::{Progress, Stage};
-use crate::runtime::Arch;
+use crate::runtime::{self, Arch, lifecycles};
 use crate::size::{Bytes, exact};
-use data::DATA;
 use record::RecordFile;
 use response::Version;
 
@@ -149,8 +149,8 @@ impl LayerToPublish {
 }
 
 impl Publishing {
-    /// Takes the decisions. The zips are read, so that what is published is what was packed.
-    pub fn new(directory: &Path, packed: &Manifest, options: PublishOptions) -> Result<Self, PublishError> {
+    /// Takes the decisions, as they are right on a day. The zips are read, so that what is published is what was packed.
+    pub fn new(directory: &Path, packed: &Manifest, options: PublishOptions, day: Day) -> Result<Self, PublishError> {
         options.check(packed.layers.len())?;
         let mut layers = Vec::new();
         for (number, layer) in packed.layers.iter().enumerate() {
@@ -174,7 +174,7 @@ impl Publishing {
                 code_sha256,
             });
         }
-        let (runtimes, warnings) = compatible_runtimes(&packed.runtime);
+        let (runtimes, warnings) = compatible_runtimes(&packed.runtime, day);
         Ok(Self {
             options,
             directory: directory.to_owned(),
@@ -213,9 +213,11 @@ fn upload(bytes: Bytes, sha256: &str, options: &PublishOptions) -> Option<Upload
     }
 }
 
-/// The runtime as AWS takes it, or none and the reason.
-fn compatible_runtimes(runtime: &str) -> (Vec<String>, Vec<String>) {
-    if DATA.runtimes.accepted.iter().any(|accepted| accepted == runtime) {
+/// The runtime as AWS takes it, or none and the reason. AWS takes those with which functions can be created: its own answer
+/// to another name, recorded in November 2025, lists just these (localstack/localstack,
+/// tests/aws/services/lambda_/test_lambda_api.snapshot.json).
+fn compatible_runtimes(runtime: &str, day: Day) -> (Vec<String>, Vec<String>) {
+    if state(runtime, day).is_some_and(|state| state < runtime::State::CreateBlocked) {
         return (vec![runtime.to_owned()], Vec::new());
     }
     let warning = format!(
@@ -236,12 +238,23 @@ fn path_for_aws(path: &Path) -> Option<String> {
     })
 }
 
-/// Of what check found, that which counts for publishing: a bucket lifts the limit on the request.
-pub fn findings_that_count(findings: Vec<Finding>, options: &PublishOptions) -> Vec<Finding> {
+/// Of what check found, that which counts for publishing: a bucket lifts the limit on the request, and layers for a runtime
+/// with which no function can be created on that day are of no use.
+pub fn findings_that_count(findings: Vec<Finding>, options: &PublishOptions, runtime: &str, day: Day) -> Vec<Finding> {
+    let is_blocked = state(runtime, day).is_some_and(|state| state >= runtime::State::CreateBlocked);
     findings
         .into_iter()
         .filter(|finding| options.bucket.is_none() || !finding.code.is_about_request())
+        .map(|finding| match finding.code {
+            Code::RuntimeDeprecated if is_blocked => finding.with_severity(Severity::Error),
+            _ => finding,
+        })
         .collect()
+}
+
+/// The state of one of AWS's runtimes on a day; `None` for a runtime that is not AWS's.
+fn state(runtime: &str, day: Day) -> Option<runtime::State> {
+    Some(lifecycles().ok()?.get(runtime)?.state(day))
 }
 
 /// The state of a layer after a run.

@@ -402,6 +402,10 @@ fn the_way_of_a_zip_follows_from_its_length() {
     }
 }
 
+fn day() -> Day {
+    "2026-11-27".parse().unwrap()
+}
+
 #[test]
 fn only_runtimes_that_aws_accepts_are_named() {
     for (runtime, accepted) in [
@@ -412,7 +416,7 @@ fn only_runtimes_that_aws_accepts_are_named() {
         ("go1.x", false),
         ("my-base", false),
     ] {
-        let (runtimes, warnings) = compatible_runtimes(runtime);
+        let (runtimes, warnings) = compatible_runtimes(runtime, day());
         assert_eq!((runtimes.len(), warnings.len()), if accepted { (1, 0) } else { (0, 1) });
         assert!(warnings.iter().all(|warning| warning.contains(&format!("'{runtime}'"))));
     }
@@ -439,11 +443,23 @@ fn a_bucket_lifts_the_limit_on_the_request_and_no_other() {
         Finding::new(Code::UnzippedTooLarge, &[]),
     ];
     let mut options = PublishOptions::default();
-    assert_eq!(findings_that_count(findings.clone(), &options).len(), 3);
+    assert_eq!(findings_that_count(findings.clone(), &options, "mine", day()).len(), 3);
     options.bucket = Some("bucket".to_owned());
-    let left = findings_that_count(findings, &options);
+    let left = findings_that_count(findings, &options, "mine", day());
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].code, Code::UnzippedTooLarge);
+}
+
+#[test]
+fn a_runtime_that_is_blocked_cannot_be_published_for() {
+    let severity = |day: &str| {
+        let findings = vec![Finding::new(Code::RuntimeDeprecated, &[])];
+        let options = PublishOptions::default();
+        findings_that_count(findings, &options, "nodejs20.x", day.parse().unwrap())[0].severity
+    };
+    // cfn-lint 1.58.0: no function can be created from 2027-02-01 on.
+    assert_eq!(severity("2027-01-31"), Severity::Warning);
+    assert_eq!(severity("2027-02-01"), Severity::Error);
 }
 
 #[test]
@@ -482,7 +498,7 @@ fn a_zip_that_is_not_the_packed_one_is_refused() {
     });
     let new = || {
         let packed = manifest_in(directory.path())?;
-        Publishing::new(directory.path(), &packed, listed.options.clone())
+        Publishing::new(directory.path(), &packed, listed.options.clone(), day())
     };
     let error = new().unwrap_err().to_string();
     assert!(error.contains("lambdar-prune pack"), "{error}");

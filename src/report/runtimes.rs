@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::SCHEMA_VERSION;
 use super::table::{Column, RenderOptions};
-use crate::runtime::{Arch, Runtime, Summary};
+use crate::day::Day;
+use crate::runtime::{Arch, Runtime, RuntimeError, Summary, built_in, lifecycles};
 use crate::tree::Entry;
 
 /// Report of `runtimes`.
@@ -15,17 +16,25 @@ use crate::tree::Entry;
 pub struct RuntimeList {
     /// Version of this document's schema.
     pub schema_version: u32,
+    /// The day of the states.
+    pub day: Day,
     /// The runtimes that are built in.
     pub runtimes: Vec<Summary>,
+    /// Runtimes that the Lambda API names, and with which no function can be created.
+    pub retired: Vec<String>,
 }
 
 impl RuntimeList {
-    /// All of them.
-    pub fn new(runtimes: Vec<Summary>) -> Self {
-        Self {
+    /// All of them, as they are on a day.
+    pub fn on(day: Day) -> Result<Self, RuntimeError> {
+        let runtimes = built_in(day)?;
+        let has_data = |name: &String| runtimes.iter().any(|known| known.name == *name);
+        Ok(Self {
             schema_version: SCHEMA_VERSION,
+            day,
+            retired: lifecycles()?.keys().filter(|name| !has_data(name)).cloned().collect(),
             runtimes,
-        }
+        })
     }
 }
 
@@ -77,6 +86,7 @@ impl<'a> RuntimeReport<'a> {
 
 /// The built-in runtimes.
 pub fn runtimes(list: &RuntimeList, render: RenderOptions) -> String {
+    let day = |day: Option<Day>| day.map(|day| day.to_string()).unwrap_or_default();
     let rows = list.runtimes.iter().map(|summary| {
         vec![
             summary.name.clone(),
@@ -88,7 +98,9 @@ pub fn runtimes(list: &RuntimeList, render: RenderOptions) -> String {
                 .map(ToString::to_string)
                 .collect::<Vec<_>>()
                 .join(", "),
-            summary.state.clone(),
+            summary.state.to_string(),
+            day(summary.lifecycle.deprecated),
+            day(summary.lifecycle.create_blocked),
             summary.recorded.clone(),
         ]
     });
@@ -98,9 +110,13 @@ pub fn runtimes(list: &RuntimeList, render: RenderOptions) -> String {
         Column::Left("Base"),
         Column::Left("On"),
         Column::Left("State"),
+        Column::Left("Deprecated"),
+        Column::Left("No new functions"),
         Column::Left("Recorded"),
     ];
-    render.table(&columns, rows.collect())
+    let mut text = render.table(&columns, rows.collect());
+    text += &format!("\nRetired: {}\n", list.retired.join(", "));
+    text
 }
 
 /// One runtime: its environment, versions and files.

@@ -6,9 +6,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::{RuntimeError, parse};
+use super::lifecycle::{Lifecycle, State, lifecycles};
 use super::symbol_list;
 use super::symbol_versions::{self, Packages};
-use super::{Arch, Runtime};
+use super::{Arch, DEFAULT, Runtime};
+use crate::day::Day;
 use crate::elf::{Class, Kind, Machine, Object};
 use crate::open;
 use crate::progress::Silent;
@@ -26,6 +28,9 @@ const BASES: [&str; 4] = [
 /// The runtimes by AWS's names.
 const NAMES: &str = include_str!("../../rules/runtimes/lambda.toml");
 
+/// What they have in their own directories.
+const FILES: &str = include_str!("../../rules/runtimes/language-files.toml");
+
 /// A built-in runtime in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -36,8 +41,11 @@ pub struct Summary {
     pub title: String,
     /// The file system that it stands on.
     pub base: String,
-    /// Whether AWS still takes care of it: supported, deprecated or retired.
-    pub state: String,
+    /// What AWS does for it on the day asked about.
+    pub state: State,
+    /// The days on which that changes.
+    #[serde(flatten)]
+    pub lifecycle: Lifecycle,
     /// Where it exists.
     pub archs: Vec<Arch>,
     /// When the base's data was recorded.
@@ -143,23 +151,39 @@ struct NamedRuntime {
     name: String,
     title: String,
     base: String,
-    state: String,
     archs: Option<Vec<Arch>>,
     #[serde(default)]
-    libraries: Folders,
-    #[serde(default)]
-    commands: Folders,
-    #[serde(default)]
     packages: BTreeMap<String, Packages>,
-    /// What one architecture alone has.
-    #[serde(default)]
-    arch: BTreeMap<Arch, NamedArch>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NamedArch {
+struct AllFiles {
+    #[serde(rename = "sources")]
+    _sources: Vec<Source>,
+    runtimes: BTreeMap<String, LanguageFiles>,
+}
+
+/// What a language's runtime has in its own directories.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LanguageFiles {
+    #[serde(default)]
     libraries: Folders,
+    #[serde(default)]
+    commands: Folders,
+    /// What one architecture alone has.
+    #[serde(default)]
+    arch: BTreeMap<Arch, FilesOfArch>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilesOfArch {
+    #[serde(default)]
+    libraries: Folders,
+    #[serde(default)]
+    commands: Folders,
 }
 
 fn names() -> Result<Vec<NamedRuntime>, RuntimeError> {
@@ -177,28 +201,37 @@ pub(crate) fn base(name: &str) -> Result<Data, RuntimeError> {
     Err(RuntimeError::Unknown { name: name.to_owned() })
 }
 
-/// Every built-in runtime, in a line each.
-pub fn built_in() -> Result<Vec<Summary>, RuntimeError> {
+/// Every built-in runtime, in a line each, with its state on a day.
+pub fn built_in(day: Day) -> Result<Vec<Summary>, RuntimeError> {
+    let lifecycles = lifecycles()?;
     names()?
         .into_iter()
         .map(|name| {
+            let lifecycle = lifecycles.get(&name.name).cloned().unwrap_or_default();
             Ok(Summary {
+                state: lifecycle.state(day),
+                lifecycle,
                 recorded: base(&name.base)?.recorded,
                 archs: name.archs.unwrap_or_else(|| Arch::ALL.to_vec()),
                 name: name.name,
                 title: name.title,
                 base: name.base,
-                state: name.state,
             })
         })
         .collect()
 }
 
 pub(crate) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeError> {
-    let mut known = names()?
-        .into_iter()
-        .find(|known| known.name == name)
-        .ok_or_else(|| RuntimeError::Unknown { name: name.to_owned() })?;
+    let known = names()?.into_iter().find(|known| known.name == name);
+    let Some(known) = known else {
+        return Err(match lifecycles()?.get(name) {
+            Some(lifecycle) => RuntimeError::Retired {
+                name: name.to_owned(),
+                successor: lifecycle.successor.clone().unwrap_or_else(|| DEFAULT.to_owned()),
+            },
+            None => RuntimeError::Unknown { name: name.to_owned() },
+        });
+    };
     if known.archs.as_ref().is_some_and(|archs| !archs.contains(&arch)) {
         return Err(RuntimeError::NotOnArch {
             name: name.to_owned(),
@@ -208,13 +241,19 @@ pub(crate) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeEr
     let mut data = base(&known.base)?;
     data.name = known.name;
     data.title = known.title;
-    let of_arch = known.arch.remove(&arch).map(|own| own.libraries).unwrap_or_default();
     data.packages.extend(known.packages);
-    let own = known.libraries.into_iter().chain(of_arch);
-    for (folder, names) in own {
+    let all: AllFiles = parse("rules/runtimes/language-files.toml", FILES)?;
+    let mut files = all
+        .runtimes
+        .into_iter()
+        .find(|(of, _)| of == name)
+        .map(|(_, files)| files)
+        .unwrap_or_default();
+    let own = files.arch.remove(&arch).unwrap_or_default();
+    for (folder, names) in files.libraries.into_iter().chain(own.libraries) {
         data.libraries.entry(folder).or_default().extend(names);
     }
-    for (folder, names) in known.commands {
+    for (folder, names) in files.commands.into_iter().chain(own.commands) {
         data.commands.entry(folder).or_default().extend(names);
     }
     data.runtime(arch)

@@ -15,6 +15,14 @@ pub enum RuntimeError {
         /// The name asked for.
         name: String,
     },
+    /// AWS no longer lets anybody create functions with it, and nothing is recorded of it.
+    #[error("runtime {name} is retired: no function can be created with it; use its successor {successor}")]
+    Retired {
+        /// The runtime.
+        name: String,
+        /// What AWS recommends instead.
+        successor: String,
+    },
     /// Lambda has no such architecture.
     #[error("'{0}' is not a Lambda architecture: use x86_64 or arm64")]
     UnknownArch(String),

@@ -7,6 +7,7 @@ pub(crate) mod data;
 mod error;
 mod glibc;
 mod ld_so_conf;
+mod lifecycle;
 pub(crate) mod symbol_list;
 mod symbol_versions;
 
@@ -17,6 +18,7 @@ pub use arch::Arch;
 pub use data::{Summary, built_in};
 pub use error::RuntimeError;
 pub use ld_so_conf::configured_directories;
+pub use lifecycle::{Lifecycle, State, lifecycles, recorded};
 pub use symbol_versions::{family, numbers};
 
 use crate::tree::{Entry, Tree};
@@ -129,7 +131,7 @@ mod tests {
     #[test]
     fn every_built_in_runtime_loads_on_its_architectures() {
         let mut names = 0;
-        for summary in built_in().unwrap() {
+        for summary in built_in(recorded().unwrap()).unwrap() {
             names += 1;
             for arch in summary.archs {
                 let runtime = Runtime::load(&summary.name, arch).unwrap();
@@ -149,11 +151,31 @@ mod tests {
             Runtime::load("provided.al3", Arch::Arm64),
             Err(RuntimeError::Unknown { .. })
         ));
+        assert!(matches!(
+            Runtime::load("nodejs4.3", Arch::X86_64),
+            Err(RuntimeError::Retired { successor, .. }) if successor == "nodejs24.x"
+        ));
+    }
+
+    #[test]
+    fn every_runtime_that_the_api_names_has_its_data_or_is_retired() {
+        let day = recorded().unwrap();
+        let known: Vec<String> = built_in(day).unwrap().into_iter().map(|summary| summary.name).collect();
+        for (name, lifecycle) in lifecycles().unwrap() {
+            let retired = lifecycle.state(day) >= State::CreateBlocked;
+            assert!(known.contains(name) || retired, "{name}");
+            if let Some(successor) = &lifecycle.successor {
+                assert!(known.contains(successor), "{name} is succeeded by {successor}");
+            }
+        }
+        for name in &known {
+            assert!(lifecycles().unwrap().contains_key(name), "{name}");
+        }
     }
 
     #[test]
     fn runtimes_without_a_language_are_those_that_aws_calls_provided() {
-        for summary in built_in().unwrap() {
+        for summary in built_in(recorded().unwrap()).unwrap() {
             let runtime = Runtime::load(&summary.name, Arch::X86_64).unwrap();
             assert_eq!(
                 runtime.has_language(),
@@ -193,7 +215,20 @@ mod tests {
             }
         }
         assert!(has("python3.12", "libcrypt.so.1") && !has("provided.al2023", "libcrypt.so.1"));
-        assert!(has("nodejs24.x", "libssl.so.3"));
+        assert!(has("nodejs24.x", "libssl.so.3") && has("nodejs26.x", "libstdc++.so.6"));
+        assert!(has("java21", "libfreetype.so") && has("ruby4.0", "libruby.so.4.0"));
+        // In the dumps of python3.12 to 3.15, and of JDKs with a vector library, the lists differ.
+        for (name, soname) in [("python3.15", "libcrypt.so.1"), ("java21", "libjsvml.so")] {
+            let path = format!("/var/lang/lib/{soname}");
+            assert!(
+                Runtime::load(name, Arch::X86_64).unwrap().entry(&path).is_some(),
+                "{name}"
+            );
+            assert!(
+                Runtime::load(name, Arch::Arm64).unwrap().entry(&path).is_none(),
+                "{name}"
+            );
+        }
         let arm = Runtime::load(DEFAULT, Arch::Arm64).unwrap();
         assert!(arm.entry("/usr/lib64/libmvec.so.1").is_none());
         assert!(matches!(arm.entry("/lib64"), Some(Entry::Symlink(target)) if target == "usr/lib64"));

@@ -197,6 +197,11 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             s.file("a.zip", zip(&plain()));
             Case::check(s, WITH_LANGUAGE, &["a.zip"; 6], &["a.zip"; 5])
         }
+        Code::RuntimeDeprecated => {
+            s.file("a.zip", zip(&plain()));
+            let bad = ["a.zip", "--runtime", "provided"];
+            Case::check(s, &[], &bad, &["a.zip", "--runtime", "provided.al2023"])
+        }
         Code::UnpacksTooFar => {
             s.file("a.zip", zip(&[deflated("x", FILE, &[0; 2001])]));
             let bad = ["a.zip", "--max-unzipped", "2kB"];

@@ -21,6 +21,7 @@ mod handmade;
 mod hostile;
 mod invoke;
 mod layout;
+mod lifecycle;
 mod loader;
 mod pack;
 mod prune;

@@ -498,14 +498,15 @@ fn runtimes_that_aws_does_not_accept_are_left_out(world: &World) {
     let loader = fs_err::read(testdata("host/libfar.so.1")).unwrap();
     world.folder.file("our-own-base/lib64/ld-linux-x86-64.so.2", loader);
     world.expect(0, &["runtimes", "capture", "our-own-base", "-o", "own.toml"]);
-    for (runtime, name) in [("provided", "provided"), ("own.toml", "our-own-base")] {
-        world.expect(0, &[&tree[..], &[runtime]].concat());
-        let arguments = ["publish", "old", "--name", "old", "--runtime", runtime];
-        let run = world.expect(0, &arguments);
-        let warning = format!("warning: AWS accepts no layer for a runtime '{name}'");
-        assert!(run.stderr.contains(&warning), "{}", run.stderr);
-        assert_eq!(world.expect(0, &[&arguments[..], &["-q"]].concat()).stderr, "");
-    }
+    world.expect(0, &[&tree[..], &["provided"]].concat());
+    let run = world.expect(1, &["publish", "old", "--name", "old"]);
+    assert!(run.stdout.contains("runtime-deprecated"), "{}", run.stdout);
+    world.expect(0, &[&tree[..], &["own.toml"]].concat());
+    let arguments = ["publish", "old", "--name", "old", "--runtime", "own.toml"];
+    let run = world.expect(0, &arguments);
+    let warning = "warning: AWS accepts no layer for a runtime 'our-own-base'";
+    assert!(run.stderr.contains(warning), "{}", run.stderr);
+    assert_eq!(world.expect(0, &[&arguments[..], &["-q"]].concat()).stderr, "");
     let version = world.version("old-1", 1);
     assert_eq!(
         version
