@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::elf::{Kind, Object};
 use crate::progress::Progress;
-use crate::runtime::data::{self, ArchData, Data, ObjectData, Source};
+use crate::runtime::data::{self, ArchData, Data, ObjectData};
+use crate::runtime::source::Source;
 use crate::runtime::{Arch, RuntimeError, configured_directories, symbol_list};
 use crate::scan::{ScanError, scan};
 use crate::tree::{Content, Entry, TreePath};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{RuntimeError, parse};
 use super::lifecycle::{Lifecycle, State, lifecycles};
+use super::source::Source;
 use super::symbol_list;
 use super::symbol_versions::{self, Packages};
 use super::{Arch, DEFAULT, Runtime};
@@ -126,15 +127,6 @@ pub(crate) struct ObjectData {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_false(value: &bool) -> bool {
     !value
-}
-
-/// Where a fact comes from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Source {
-    pub(crate) what: String,
-    #[serde(rename = "where")]
-    pub(crate) place: String,
 }
 
 #[derive(Deserialize)]

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::data::Source;
 use super::error::{RuntimeError, parse};
+use super::source::Source;
 use crate::day::Day;
 
 const FILE: &str = "rules/runtimes/lifecycle.toml";
