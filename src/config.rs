@@ -1,10 +1,10 @@
-//! `lambdar-prune.toml`: what a project wants of every run. The command line beats it.
+//! `lambdar-prune.toml`: the configuration of a project. The command line overrides it.
 //!
 //! Each concern of the program has its section in [`Config`] and its keys in one table of the file. A key that no section
 //! reads is an error.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -15,14 +15,18 @@ use crate::open;
 use crate::progress::Silent;
 use crate::rules::RuleSelection;
 use crate::rules::file::{RuleTable, check_tables, checked_globs};
+use crate::runtime::Arch;
+use crate::size::Bytes;
 use crate::toml_file::{TomlError, TomlFile, keys};
 
-/// The file that is read from the working directory where none is named.
+/// The file that is read from the working directory if none is named.
 pub const DEFAULT_NAME: &str = "lambdar-prune.toml";
 
-/// What the file says, section by section. Without a file nothing is said.
+/// The sections of the file. Without a file all are empty.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
+    /// The options that every command would be given: `tree`, `runtime`, `max` and others, at the top of the file.
+    pub project: Project,
     /// What goes and what stays: `enable`, `disable`, `keep`, `drop`, `r-packages` and `[[rules]]`, at the top of the file.
     pub selection: RuleSelection,
     /// What layers have to get through: `[check]` and `[[budget]]`.
@@ -31,10 +35,39 @@ pub struct Config {
     pub environment: BTreeMap<String, String>,
 }
 
+/// Options of the command line that a project gives once and for all. A path is relative to the file's directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Project {
+    /// The tree.
+    pub tree: Option<PathBuf>,
+    /// The Lambda runtime, by name or as a file.
+    pub runtime: Option<String>,
+    /// The architecture.
+    pub arch: Option<Arch>,
+    /// The maximum size of a zip.
+    pub max: Option<Bytes>,
+    /// The unzipped size that is reserved for the function's own code.
+    pub reserve: Option<Bytes>,
+    /// The directory for the layers.
+    pub output: Option<PathBuf>,
+    /// Directories in which missing libraries are looked for first.
+    pub library_dir: Vec<PathBuf>,
+    /// Whether `pack` repairs what would not run on Lambda; `None` for its default, which is to do so.
+    pub fix: Option<bool>,
+}
+
 /// The keys of the file.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Keys {
+    tree: Option<PathBuf>,
+    runtime: Option<String>,
+    arch: Option<Spanned<String>>,
+    max: Option<Spanned<String>>,
+    reserve: Option<Spanned<String>>,
+    output: Option<PathBuf>,
+    library_dir: Option<OneOrMany>,
+    fix: Option<bool>,
     #[serde(default)]
     enable: Vec<String>,
     #[serde(default)]
@@ -52,6 +85,14 @@ struct Keys {
     check: CheckTable,
     #[serde(default)]
     budget: Vec<Spanned<BudgetTable>>,
+}
+
+/// One path, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a path or a list of paths")]
+enum OneOrMany {
+    One(PathBuf),
+    Many(Vec<PathBuf>),
 }
 
 /// Why a configuration cannot be used.
@@ -93,13 +134,15 @@ impl Config {
         file.only_keys_of::<Keys>(&[])?;
         check_tables(&file)?;
         gate::file::check_tables(&file)?;
-        let keys: Keys = file.read()?;
+        let mut keys: Keys = file.read()?;
+        let project = Project::of(&file, Path::new(name), &mut keys)?;
         let rules = keys
             .rules
             .into_iter()
             .map(|table| table.into_rule(&file, name, &[]))
             .collect::<Result<_, _>>()?;
         Ok(Self {
+            project,
             selection: RuleSelection {
                 file: Some(name.to_owned()),
                 rules,
@@ -113,6 +156,41 @@ impl Config {
             policy: gate::file::policy(&file, name, keys.check, keys.budget)?,
         })
     }
+}
+
+impl Project {
+    fn of(file: &TomlFile<'_>, path: &Path, keys: &mut Keys) -> Result<Self, TomlError> {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let beside = |path: PathBuf| directory.join(path);
+        let library_dir = match keys.library_dir.take() {
+            None => Vec::new(),
+            Some(OneOrMany::One(path)) => vec![path],
+            Some(OneOrMany::Many(paths)) => paths,
+        };
+        Ok(Self {
+            tree: keys.tree.take().map(beside),
+            runtime: keys.runtime.take().map(|runtime| match directory.join(&runtime) {
+                own if own.is_file() => own.display().to_string(),
+                _ => runtime,
+            }),
+            arch: parsed(file, keys.arch.take(), str::parse)?,
+            max: parsed(file, keys.max.take(), str::parse)?,
+            reserve: parsed(file, keys.reserve.take(), Bytes::parse_or_zero)?,
+            output: keys.output.take().map(beside),
+            library_dir: library_dir.into_iter().map(beside).collect(),
+            fix: keys.fix,
+        })
+    }
+}
+
+/// What a text stands for; an error names its place in the file.
+fn parsed<T, E: std::fmt::Display>(
+    file: &TomlFile<'_>,
+    text: Option<Spanned<String>>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, TomlError> {
+    text.map(|text| parse(text.get_ref()).map_err(|error| file.error(text.span(), error.to_string())))
+        .transpose()
 }
 
 #[cfg(test)]
@@ -136,11 +214,38 @@ mod tests {
         assert_eq!(selection.r_packages, Some(vec!["stats".to_owned()]));
         assert_eq!(selection.rules[0].id, "mine");
         assert_eq!(selection.rules[0].pack, "lambdar-prune.toml");
+        let project = Config::parse(
+            "project/lambdar-prune.toml",
+            "tree = 'opt'\nruntime = 'python3.13'\narch = 'aarch64'\nmax = '20MB'\nreserve = '0'\noutput = '/out'\n\
+             library-dir = 'host'\nfix = false\n",
+        )
+        .unwrap()
+        .project;
+        assert_eq!(
+            project,
+            Project {
+                tree: Some("project/opt".into()),
+                runtime: Some("python3.13".to_owned()),
+                arch: Some(Arch::Arm64),
+                max: Some(Bytes(20_000_000)),
+                reserve: Some(Bytes(0)),
+                output: Some("/out".into()),
+                library_dir: vec!["project/host".into()],
+                fix: Some(false),
+            }
+        );
         for (text, expected) in [
+            (
+                "max = '5 elephants'\n",
+                "c.toml:1:7: '5 elephants' is not a size: write a number with a unit, such as 50MB (50,000,000 bytes), \
+                 50MiB (52,428,800 bytes) or 50000000",
+            ),
+            ("library-dir = 1\n", "c.toml:1:15: expected a path or a list of paths"),
             (
                 "kepe = []\n",
                 "c.toml:1:1: unknown key 'kepe'; did you mean 'keep'? \
-                 (known here: enable, disable, keep, drop, r-packages, rules, env, check, budget)",
+                 (known here: tree, runtime, arch, max, reserve, output, library-dir, fix, enable, disable, keep, drop, \
+                 r-packages, rules, env, check, budget)",
             ),
             (
                 "keep = ['x', '/opt/x']\n",

@@ -162,7 +162,7 @@ impl FromStr for Code {
     }
 }
 
-/// What is known of a kind of finding, beside the words of a single one.
+/// What is known of a kind of finding, in addition to the text of a single one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -177,12 +177,29 @@ pub struct Page {
     pub together: Option<String>,
     /// What to do, in a line, with words in braces.
     pub help: String,
+    /// Words for the braces of the message and the help, as a finding could have them.
+    #[serde(default)]
+    pub example: BTreeMap<String, String>,
     /// How it comes about, and why it matters.
     pub cause: String,
     /// What AWS or Lambda say, where it is known: an example, not a pattern.
     pub on_lambda: Option<String>,
     /// What to do.
     pub cure: String,
+}
+
+impl Page {
+    /// The message of a finding as it could be: with the words of the example.
+    pub fn example_message(&self) -> String {
+        fill(&self.message, self.example.iter())
+    }
+}
+
+/// A template with its words in braces replaced.
+fn fill<N: AsRef<str>, W: AsRef<str>>(template: &str, words: impl IntoIterator<Item = (N, W)>) -> String {
+    words.into_iter().fold(template.to_owned(), |text, (name, word)| {
+        text.replace(&format!("{{{}}}", name.as_ref()), word.as_ref())
+    })
 }
 
 static PAGES: LazyLock<Result<BTreeMap<Code, Page>, toml::de::Error>> =
@@ -231,11 +248,7 @@ impl Finding {
     /// A finding with the text that belongs to its code. `words` fill the braces of that text.
     pub fn new(code: Code, words: &[(&str, &str)]) -> Self {
         let text = code.page();
-        let fill = |template: &str| {
-            words.iter().fold(template.to_owned(), |text, (name, word)| {
-                text.replace(&format!("{{{name}}}"), word)
-            })
-        };
+        let fill = |template: &str| fill(template, words.iter().copied());
         Self {
             severity: text.map_or(Severity::Error, |text| text.severity),
             code,
@@ -328,6 +341,9 @@ mod tests {
             let page = code.page().unwrap();
             for text in [&page.title, &page.message, &page.help, &page.cause, &page.cure] {
                 assert!(!text.is_empty() && !text.contains('\n'), "{code}: {text}");
+            }
+            for text in [page.example_message(), fill(&page.help, page.example.iter())] {
+                assert!(!text.contains(['{', '}']), "{code} needs an example: {text}");
             }
         }
     }

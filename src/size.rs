@@ -37,6 +37,16 @@ impl FromStr for Bytes {
 
     /// Reads `50MB`, `50 MiB`, `1.5GB` or `50000000`. Zero and fractions of a byte are refused.
     fn from_str(text: &str) -> Result<Self, SizeError> {
+        match Self::parse_or_zero(text)? {
+            Self(0) => Err(SizeError { text: text.to_owned() }),
+            bytes => Ok(bytes),
+        }
+    }
+}
+
+impl Bytes {
+    /// Like [`Bytes::from_str`], but zero is a size, too: for what may be nothing.
+    pub fn parse_or_zero(text: &str) -> Result<Self, SizeError> {
         let error = || SizeError { text: text.to_owned() };
         let lower = text.trim().to_ascii_lowercase();
         let digits_end = lower
@@ -60,9 +70,6 @@ impl FromStr for Bytes {
             }
             let part = u64::try_from(part / u128::from(scale)).map_err(|_| error())?;
             bytes = bytes.checked_add(part).ok_or_else(error)?;
-        }
-        if bytes == 0 {
-            return Err(error());
         }
         Ok(Self(bytes))
     }
@@ -147,6 +154,10 @@ mod tests {
         ] {
             assert!(text.parse::<Bytes>().is_err(), "{text}");
         }
+        for text in ["0", "0B", "0 MB", "0.0MB"] {
+            assert_eq!(Bytes::parse_or_zero(text), Ok(Bytes(0)), "{text}");
+        }
+        assert!(Bytes::parse_or_zero("-0").is_err() && Bytes::parse_or_zero("much").is_err());
     }
 
     #[test]

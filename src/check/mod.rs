@@ -23,6 +23,7 @@ pub use lifecycle::lifecycle_finding;
 pub use links::link_findings;
 pub use native::native_findings;
 pub use programs::program_findings;
+use read::distinct_names;
 pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 pub(crate) use set::zips_in_order;
 
@@ -43,7 +44,7 @@ use crate::tree::{Entry, Mode, Tree, TreePath};
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// There is nothing to check at a path.
-    #[error("cannot check {path}: {reason}; give zips, a directory with zips, or a tree", path = .path.display())]
+    #[error("cannot read {path}: {reason}", path = .path.display())]
     Unreachable {
         /// The path as given.
         path: PathBuf,
@@ -113,14 +114,22 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, CheckError> {
             path: path.clone(),
             reason,
         };
-        let metadata = path.metadata().map_err(|error| unreachable(error.to_string()))?;
-        if metadata.is_file() {
+        let metadata = path.metadata().map_err(|error| unreachable(reason_of(&error)))?;
+        if metadata.is_file() && path.file_name().is_some_and(|name| name == MANIFEST_NAME) {
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            return Err(unreachable(format!(
+                "it is the list of the layers; give its directory, {}",
+                directory.unwrap_or(Path::new(".")).display()
+            )));
+        } else if metadata.is_file() {
             match layers.last_mut() {
                 Some(Input::Zips(zips)) => zips.push(path.clone()),
                 _ => layers.push(Input::Zips(vec![path.clone()])),
             }
         } else if !metadata.is_dir() {
-            return Err(unreachable("it is neither a file nor a directory".to_owned()));
+            return Err(unreachable(
+                "it is neither a file nor a directory; give zips, a directory of zips, or a tree".to_owned(),
+            ));
         } else if set::is_set(path)? {
             layers.push(Input::Directory(path.clone()));
         } else {
@@ -129,6 +138,16 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, CheckError> {
     }
     layers.extend(trees);
     Ok(layers)
+}
+
+/// Why there is nothing at a path, and what to give instead.
+fn reason_of(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "there is no such file or directory; give zips, a directory of zips, or a tree".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// What layers were packed for.
@@ -156,10 +175,19 @@ pub fn packed_for(directory: &Path) -> Option<PackedFor> {
 /// announces more than `max_unzipped` is not unpacked.
 pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> Result<Vec<Layer>, CheckError> {
     let mut layers = Vec::new();
+    let mut paths = Vec::new();
     for input in inputs {
         match input {
-            Input::Zips(zips) => layers.extend(read_zips(zips, max_unzipped, progress)?),
-            Input::Directory(path) => layers.extend(set::read(path, max_unzipped, progress)?),
+            Input::Zips(zips) => {
+                layers.extend(read_zips(zips, max_unzipped, progress)?);
+                paths.extend(zips.iter().cloned());
+            }
+            Input::Directory(path) => {
+                let read = set::read(path, max_unzipped, progress)?;
+                let zips = read.iter().filter(|layer| layer.zip_bytes.is_some());
+                paths.extend(zips.map(|layer| path.join(&layer.file)));
+                layers.extend(read);
+            }
             Input::Tree(path) => {
                 let scan = scan(path, progress).map_err(|error| match error {
                     ScanError::Empty(path) => CheckError::Unreachable {
@@ -183,6 +211,11 @@ pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> R
                 });
             }
         }
+    }
+    let names = distinct_names(&paths);
+    let of_zips = layers.iter_mut().filter(|layer| layer.zip_bytes.is_some());
+    for (layer, name) in of_zips.zip(names) {
+        layer.file = name;
     }
     Ok(layers)
 }

@@ -54,7 +54,7 @@ pub const MAX_UNZIPPED: Bytes = Bytes(4 * limits::UNZIPPED_BYTES);
 /// One layer, read.
 #[derive(Debug, Clone, Default)]
 pub struct Layer {
-    /// The zip's file name, or the path of a tree.
+    /// The zip's file name, with directories if zips have the same; or the path of a tree.
     pub file: String,
     /// The zip's length; `None` for a tree.
     pub zip_bytes: Option<Bytes>,
@@ -98,6 +98,39 @@ pub fn read_zips(paths: &[PathBuf], max_unzipped: Bytes, progress: &dyn Progress
             read_zip(path, max_unzipped, progress, work.as_ref())
         })
         .collect()
+}
+
+/// What each zip is called: by its file name, and if several have the same, by as many of its directories as tell them apart.
+pub(super) fn distinct_names(paths: &[PathBuf]) -> Vec<String> {
+    let last = |path: &Path, count: usize| {
+        let names: Vec<_> = path.components().collect();
+        let tail: PathBuf = names[names.len().saturating_sub(count)..].iter().collect();
+        tail.to_string_lossy().into_owned()
+    };
+    let mut names: Vec<String> = Vec::with_capacity(paths.len());
+    for path in paths {
+        let most = path.components().count().max(1);
+        let is_distinct = |name: &str, count: usize| {
+            let same = paths.iter().filter(|other| last(other, count) == name);
+            same.count() == 1
+        };
+        let shortest = (1..=most).map(|count| (last(path, count), count));
+        let name = shortest.clone().find(|(name, count)| is_distinct(name, *count));
+        let name = name
+            .or_else(|| shortest.last())
+            .map_or_else(String::new, |(name, _)| name);
+        // A zip that is given twice is told by its number.
+        let earlier = names
+            .iter()
+            .filter(|known| **known == name || known.starts_with(&format!("{name} (")))
+            .count();
+        names.push(if earlier > 0 {
+            format!("{name} ({})", earlier + 1)
+        } else {
+            name
+        });
+    }
+    names
 }
 
 fn read_zip(path: &Path, max_unzipped: Bytes, progress: &dyn Progress, work: &dyn Work) -> Result<Layer, Interrupted> {

@@ -2,50 +2,80 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::finding::any_error;
 use crate::languages::place::Placed;
 use crate::plan;
 use crate::report;
+use crate::root::Root;
 use crate::scan::{copies, scan};
 
 use super::arguments::{Global, PlanOptions};
-use super::output::{Failure, Output};
+use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
+use super::output::{Failure, Output, Status};
 use super::progress::Terminal;
 
 /// Show what is large in a tree, what can be removed, and which libraries are missing on Lambda
+///
+/// Exit status: 0 if nothing is wrong, 1 if there are errors, 2 if something went wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune analyze /opt
+  lambdar-prune analyze python --runtime python3.13
+  lambdar-prune analyze /opt --enable r-recommended -o json=analysis.json")]
 pub(super) struct Arguments {
-    /// Directory in which the runtime was built
-    #[arg(default_value = "/opt")]
-    tree: PathBuf,
+    /// Directory in which the runtime was built [default: /opt]
+    tree: Option<PathBuf>,
+    #[command(flatten)]
+    format: FormatOption<DocumentFormat>,
+    /// Write the report in another format to a file, or to stdout without a file; can be repeated
+    #[arg(short, long, value_name = "FORMAT[=FILE]")]
+    output: Vec<ReportFile<DocumentFormat>>,
     #[command(flatten)]
     planning: PlanOptions,
 }
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+        let formats = on_stdout(self.format.given(), &self.output, DocumentFormat::Table)?;
         let selected = self.planning.rules.select(global)?;
-        let scan = scan(&self.tree, progress)?;
+        let project = global.project()?;
+        let directory = global.tree(self.tree.as_deref())?;
+        let scan = scan(&directory, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
         let (plan, matcher) = self.planning.plan(
-            &self.tree,
+            &directory,
             &Placed::default(),
-            &scan.tree,
-            &runtime,
+            Root {
+                tree: &scan.tree,
+                runtime: &runtime,
+            },
             &selected,
             plan::Options::default(),
+            &project,
         )?;
-        let host = self.planning.host();
-        let analysis = report::analyze(
+        let mut analysis = report::analyze(
             &scan,
-            &copies(&self.tree, &scan.tree, |_, file| file.content.object().is_some()),
+            &copies(&directory, &scan.tree, |_, file| file.content.object().is_some()),
             &plan,
             &selected.rules,
             &matcher,
             &runtime,
-            &host,
+            &self.planning.host(&project),
         );
-        Ok(Output::ok(global.render(&analysis, |options| {
-            report::analysis(&analysis, &self.tree.display().to_string(), options)
-        })))
+        analysis.estimate = self
+            .planning
+            .estimate(&directory, &scan, &runtime, &selected, &project, progress)?;
+        let name = directory.display().to_string();
+        let render =
+            |format: &DocumentFormat, options| format.render(&analysis, || report::analysis(&analysis, &name, options));
+        write_files(&self.output, |format| render(format, global.plain_options()))?;
+        Ok(Output {
+            text: formats
+                .iter()
+                .map(|format| render(format, global.render_options()))
+                .collect(),
+            status: Status::yes_or_no(!any_error(&analysis.findings)),
+        })
     }
 }

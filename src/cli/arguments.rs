@@ -4,16 +4,19 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::runtime::Arch;
+
+use super::complete;
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
     /// Output format
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub(super) format: Format,
-    /// When to use color; never if NO_COLOR is set
+    /// When to use color; NO_COLOR and CLICOLOR_FORCE are respected
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub(super) color: ColorChoice,
     /// Print only the result and errors
@@ -23,10 +26,10 @@ pub(super) struct Global {
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
     /// Number of threads; the result does not depend on it [default: the number of processors]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short = 'j', long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
     /// Lambda runtime that the layers are for, by name or as a file [default: provided.al2023]
-    #[arg(long, global = true, value_name = "NAME|FILE")]
+    #[arg(long, global = true, value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runtimes))]
     pub(super) runtime: Option<String>,
     /// Architecture, x86_64 or arm64 [default: that of most files in the tree]
     #[arg(long, global = true, value_name = "ARCH")]
@@ -59,16 +62,16 @@ pub(super) enum ColorChoice {
 #[command(next_help_heading = "Pruning and imports")]
 pub(super) struct RuleOptions {
     /// Enable a rule or a category of rules
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::rules))]
     pub(super) enable: Vec<String>,
     /// Disable a rule or a category of rules
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::rules))]
     pub(super) disable: Vec<String>,
     /// Keep matching files, whatever the rules say; relative to the tree, as in 'share/doc/**'
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", add = ArgValueCompleter::new(complete::tree_paths))]
     pub(super) keep: Vec<String>,
     /// Remove matching files, even without a rule
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", add = ArgValueCompleter::new(complete::tree_paths))]
     pub(super) drop: Vec<String>,
     /// Keep only these R packages, the packages that they need, and those that R itself needs
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]

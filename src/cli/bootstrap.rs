@@ -22,10 +22,13 @@ use super::progress::Terminal;
 ///
 /// Exit status: 0 if the files were written, 2 if something went wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune bootstrap /opt                # /opt/bootstrap and /opt/lambdar
+  lambdar-prune pack /opt --with-bootstrap    # the same in the layers, without changing the tree")]
 pub(super) struct Arguments {
-    /// Directory in which R was built
-    #[arg(default_value = "/opt")]
-    tree: PathBuf,
+    /// Directory in which R was built [default: /opt]
+    tree: Option<PathBuf>,
     /// Home directory of the R to start if the tree has several, such as R/lib/R or /opt/R/lib/R
     #[arg(long, value_name = "DIR")]
     r_home: Option<String>,
@@ -36,10 +39,11 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
-        let mut tree = scan(&self.tree, progress)?.tree;
+        let directory = global.tree(self.tree.as_deref())?;
+        let mut tree = scan(&directory, progress)?.tree;
         let runtime = global.runtime(&tree)?;
         let Bootstrap { home, files } = find(&tree, self.r_home.as_deref())?;
-        let written = write(&self.tree, &files, self.force)?;
+        let written = write(&directory, &files, self.force)?;
         for file in &files {
             tree.insert(file.path.clone(), file.entry(inspector()));
         }
@@ -54,7 +58,7 @@ impl Arguments {
             .collect();
         let bootstrapped = Bootstrapped::new(&home, &files, &written, findings);
         Ok(Output::ok(global.render(&bootstrapped, |options| {
-            report::bootstrapped(&bootstrapped, &self.tree.display().to_string(), options)
+            report::bootstrapped(&bootstrapped, &directory.display().to_string(), options)
         })))
     }
 }

@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::check::{MAX_UNZIPPED, packed_for};
+use crate::config::{Config, Project};
 use crate::finding::{Code, CodeError};
 use crate::gate::{BaselineFile, Level, Setting, Target};
 use crate::manifest::UploadRoute;
@@ -11,9 +12,10 @@ use crate::report::{self, Checked, Explanations, RenderOptions};
 use crate::size::Bytes;
 
 use super::arguments::{EnvironmentOption, Global};
-use super::format::FormatOption;
+use super::complete;
+use super::format::{FormatOption, ReportFile, ReportFormat, on_stdout, write_files};
 use super::layers::{Bounds, checked};
-use super::output::{Failure, Output, Status, complain};
+use super::output::{Failure, Output, Status, error};
 use super::progress::Terminal;
 
 /// The directory that `pack` writes to by default.
@@ -26,18 +28,24 @@ const ALL: &str = "all";
 ///
 /// Exit status: 0 if they will, 1 if they will not, 2 if something went wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune check                                   # ./layers, for the runtime that they were packed for
+  lambdar-prune check r.zip subsystem.zip --reserve 20MB
+  lambdar-prune check --explain missing-library
+  lambdar-prune check --deny zip-near-limit -o junit=check.xml -o json=check.json")]
 pub(super) struct Arguments {
     /// Zips in the order in which they are attached, directories of zips, or trees
     #[arg(default_value = DEFAULT, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Unzipped size to reserve of Lambda's 250 MiB for the function's own code
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = Bytes::parse_or_zero)]
     reserve: Option<Bytes>,
     /// Do not unpack a zip that announces more than this [default: 1048576000, four times Lambda's limit]
     #[arg(long, value_name = "SIZE")]
     max_unzipped: Option<Bytes>,
     /// Explain a kind of finding: its cause, the message of Lambda, and how to fix it; without a code, list all kinds
-    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = ALL, conflicts_with_all = ["paths", "reserve", "max_unzipped"])]
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = ALL, conflicts_with_all = ["paths", "reserve", "max_unzipped"], add = ArgValueCompleter::new(complete::codes))]
     explain: Option<String>,
     #[command(flatten)]
     environment: EnvironmentOption,
@@ -45,7 +53,7 @@ pub(super) struct Arguments {
     format: FormatOption<Form>,
     /// Write the report in another format to a file, or to stdout without a file; can be repeated
     #[arg(short, long, value_name = "FORMAT[=FILE]")]
-    output: Vec<ReportFile>,
+    output: Vec<ReportFile<Form>>,
     #[command(flatten)]
     policy: PolicyOptions,
     /// Compare sizes with an earlier build: its layers.json, a zip, a directory of zips, or a tree
@@ -70,6 +78,12 @@ enum Form {
     Markdown,
 }
 
+impl ReportFormat for Form {
+    fn is_lines(&self) -> bool {
+        matches!(self, Self::Table | Self::Github)
+    }
+}
+
 impl Form {
     fn render(self, checked: &Checked, options: RenderOptions) -> String {
         match self {
@@ -80,35 +94,6 @@ impl Form {
             Self::Sarif => report::sarif(checked),
             Self::Markdown => report::markdown(checked),
         }
-    }
-}
-
-/// A format, and the file that the report is written to; stdout if there is none.
-#[derive(Debug, Clone)]
-struct ReportFile {
-    form: Form,
-    file: Option<PathBuf>,
-}
-
-impl FromStr for ReportFile {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (form, file) = match text.split_once('=') {
-            Some((_, "")) => return Err("the file after '=' is missing".to_owned()),
-            Some((form, "-")) => (form, None),
-            Some((form, file)) => (form, Some(PathBuf::from(file))),
-            None => (text, None),
-        };
-        let forms = Form::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        let known: Vec<String> = forms.map(|form| form.get_name().to_owned()).collect();
-        let form = Form::from_str(form, false).map_err(|_| {
-            format!(
-                "'{form}' is not a format; use one of {}, as in json=FILE",
-                known.join(", ")
-            )
-        })?;
-        Ok(Self { form, file })
     }
 }
 
@@ -141,6 +126,11 @@ impl Args for PolicyOptions {
                     .value_name(value)
                     .action(ArgAction::Append)
                     .value_parser(move |word: &str| Target::parse(level, word))
+                    .add(ArgValueCompleter::new(if level == Level::Deny {
+                        complete::codes_or_all
+                    } else {
+                        complete::codes
+                    }))
                     .help(help),
             )
         })
@@ -182,7 +172,10 @@ impl Arguments {
             return self.explanation(code, global);
         }
         self.validate()?;
-        let mut policy = global.config()?.policy;
+        let formats = on_stdout(self.format.given(), &self.output, Form::Table)?;
+        let Config {
+            mut policy, project, ..
+        } = global.config()?;
         policy.levels = policy.levels.with(self.policy.0.clone());
         if let Some(path) = &self.baseline {
             policy.baseline = Some(BaselineFile {
@@ -190,29 +183,22 @@ impl Arguments {
                 may_be_absent: false,
             });
         }
-        let checked = checked(&self.paths, policy, &self.bounds(), global, progress)?;
+        let checked = checked(&self.paths, policy, &self.bounds(&project), global, progress)?;
         let mut status = Status::yes_or_no(checked.ok);
-        for ReportFile { form, file } in &self.output {
-            let Some(file) = file else { continue };
-            let options = RenderOptions {
-                verbose: global.verbose,
-                ..RenderOptions::default()
-            };
-            if let Err(error) = write(file, &form.render(&checked, options)) {
-                complain(&error.to_string());
-                status = Status::Failed;
-            }
+        if let Err(failure) = write_files(&self.output, |format| format.render(&checked, global.plain_options())) {
+            error(failure.message());
+            status = Status::Failed;
         }
         Ok(Output {
-            text: self.on_stdout(&checked, global.render_options()),
+            text: rendered(&checked, formats, global.render_options()),
             status,
         })
     }
 
-    fn bounds(&self) -> Bounds {
+    fn bounds(&self, project: &Project) -> Bounds {
         let is_via_s3 = |path: &PathBuf| packed_for(path).is_some_and(|packed| packed.via == UploadRoute::S3);
         Bounds {
-            reserve: self.reserve.unwrap_or_default(),
+            reserve: self.reserve.or(project.reserve).unwrap_or_default(),
             max_unzipped: self.max_unzipped.unwrap_or(MAX_UNZIPPED),
             environment: self.environment.clone(),
             via: if self.paths.iter().all(is_via_s3) {
@@ -255,40 +241,18 @@ impl Arguments {
                  a directory of zips, or a tree"
             )));
         }
-        let mut files: Vec<&PathBuf> = self.output.iter().filter_map(|output| output.file.as_ref()).collect();
-        files.sort();
-        match files.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Failure::Error(format!(
-                "two reports cannot be written to one file: {} is named twice",
-                pair[0].display()
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    /// The report for stdout: in the format of `--format`, by default a table unless `--output` has a format for stdout, and
-    /// then in those of `--output`.
-    fn on_stdout(&self, checked: &Checked, options: RenderOptions) -> String {
-        let mut forms: Vec<Form> = self.format.given().into_iter().collect();
-        let further = self.output.iter().filter(|output| output.file.is_none());
-        forms.extend(further.map(|output| output.form));
-        if forms.is_empty() {
-            forms.push(Form::Table);
-        }
-        let is_read_by_github = forms.contains(&Form::Github);
-        forms
-            .into_iter()
-            .map(|form| match form.render(checked, options) {
-                text if is_read_by_github && form != Form::Github => report::without_commands(&text),
-                text => text,
-            })
-            .collect()
+        Ok(())
     }
 }
 
-fn write(file: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(directory) = file.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        fs_err::create_dir_all(directory)?;
-    }
-    fs_err::write(file, text)
+/// A report in each of the formats, one after the other.
+fn rendered(checked: &Checked, formats: Vec<Form>, options: RenderOptions) -> String {
+    let is_read_by_github = formats.contains(&Form::Github);
+    formats
+        .into_iter()
+        .map(|format| match format.render(checked, options) {
+            text if is_read_by_github && format != Form::Github => report::without_commands(&text),
+            text => text,
+        })
+        .collect()
 }

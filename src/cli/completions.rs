@@ -1,12 +1,26 @@
+use std::path::PathBuf;
+
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
+use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 
 use super::output::{Failure, Output};
 
+/// The variable by which a shell asks the program for what a word may become.
+pub(super) const VARIABLE: &str = "LAMBDAR_PRUNE_COMPLETE";
+
 /// Generate shell completions
 ///
-/// For bash, for example: lambdar-prune completions bash > /etc/bash_completion.d/lambdar-prune
+/// The script asks lambdar-prune itself for every word, so that it knows your rules, runtimes and paths in the tree, and
+/// stays true after an update.
+///
+/// Exit status: 0, or 2 if something went wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  source <(lambdar-prune completions bash)          # in ~/.bashrc
+  source <(lambdar-prune completions zsh)           # in ~/.zshrc, after compinit
+  lambdar-prune completions fish | source           # in ~/.config/fish/config.fish")]
 pub(super) struct Arguments {
     /// Shell
     #[arg(value_enum)]
@@ -14,34 +28,65 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(&self) -> Output {
-        let mut command = super::Arguments::command();
-        let name = command.get_name().to_owned();
+    pub(super) fn run(&self) -> Result<Output, Failure> {
+        let shell: &dyn EnvCompleter = match self.shell {
+            Shell::Bash => &Bash,
+            Shell::Elvish => &Elvish,
+            Shell::Fish => &Fish,
+            Shell::PowerShell => &Powershell,
+            Shell::Zsh => &Zsh,
+            other => return Err(Failure::Error(format!("there are no completions for {other}"))),
+        };
+        let name = env!("CARGO_PKG_NAME");
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut command, name, &mut script);
-        text(&script)
+        shell
+            .write_registration(VARIABLE, name, name, name, &mut script)
+            .map_err(|error| Failure::Error(error.to_string()))?;
+        Ok(text(&script))
     }
 }
 
-/// The manual page of the program followed by those of its commands, which `man -l` shows one after the other.
-pub(super) fn manual() -> Result<Output, Failure> {
-    let mut command = super::Arguments::command();
-    command.build();
-    let mut page = Vec::new();
-    let mut all = vec![command];
-    while let Some(command) = all.pop() {
-        let mut commands: Vec<clap::Command> = command
-            .get_subcommands()
-            .filter(|command| command.get_name() != "help")
-            .cloned()
-            .collect();
-        commands.reverse();
-        all.extend(commands);
-        clap_mangen::Man::new(command)
-            .render(&mut page)
-            .map_err(|error| Failure::Error(error.to_string()))?;
+/// Generate manual pages
+///
+/// Without a directory all pages are printed one after the other, as `man -l -` shows them.
+///
+/// Exit status: 0, or 2 if something went wrong.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune man | man -l -
+  lambdar-prune man -o ~/.local/share/man/man1      # lambdar-prune.1, lambdar-prune-pack.1, …")]
+pub(super) struct ManArguments {
+    /// Existing directory to write one file per command to
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+impl ManArguments {
+    pub(super) fn run(&self) -> Result<Output, Failure> {
+        let mut command = super::Arguments::command().disable_help_subcommand(true);
+        command.build();
+        let failure = |error: std::io::Error| Failure::Error(format!("cannot write the manual: {error}"));
+        let mut all = vec![command];
+        let mut pages = Vec::new();
+        while let Some(command) = all.pop() {
+            let mut commands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
+            commands.reverse();
+            all.extend(commands);
+            let page = clap_mangen::Man::new(command);
+            let mut bytes = Vec::new();
+            page.render(&mut bytes).map_err(failure)?;
+            pages.push((page.get_filename(), bytes));
+        }
+        let Some(directory) = &self.output else {
+            let bytes: Vec<u8> = pages.into_iter().flat_map(|(_, bytes)| bytes).collect();
+            return Ok(text(&bytes));
+        };
+        for (name, bytes) in pages {
+            fs_err::write(directory.join(name), bytes).map_err(failure)?;
+        }
+        Ok(Output::ok(String::new()))
     }
-    Ok(text(&page))
 }
 
 fn text(bytes: &[u8]) -> Output {

@@ -7,6 +7,7 @@ use crate::inventory::read_inventory;
 use crate::report;
 
 use super::arguments::Global;
+use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
@@ -16,15 +17,25 @@ use super::progress::Terminal;
 ///
 /// Exit status: 0, whatever has changed; 2 if something went wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune diff layers-old layers
+  lambdar-prune diff layers-baseline.json layers -o json=diff.json")]
 pub(super) struct Arguments {
     /// The old build
     old: PathBuf,
     /// The new build
     new: PathBuf,
+    #[command(flatten)]
+    format: FormatOption<DocumentFormat>,
+    /// Write the report in another format to a file, or to stdout without a file; can be repeated
+    #[arg(short, long, value_name = "FORMAT[=FILE]")]
+    output: Vec<ReportFile<DocumentFormat>>,
 }
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+        let formats = on_stdout(self.format.given(), &self.output, DocumentFormat::Table)?;
         let comparison = compare(
             &read_inventory(&self.old, progress)?,
             &read_inventory(&self.new, progress)?,
@@ -34,8 +45,13 @@ impl Arguments {
             self.new.display().to_string(),
             comparison,
         );
+        let render = |format: &DocumentFormat, options| format.render(&diff, || report::difference(&diff, options));
+        write_files(&self.output, |format| render(format, global.plain_options()))?;
         Ok(Output::ok(
-            global.render(&diff, |options| report::difference(&diff, options)),
+            formats
+                .iter()
+                .map(|format| render(format, global.render_options()))
+                .collect(),
         ))
     }
 }

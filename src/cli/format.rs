@@ -1,10 +1,17 @@
-//! `--format` of a command that has more formats than the others.
+//! `--format` and `--output` of commands whose reports have more formats than the others' output.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, FromArgMatches, ValueEnum};
+use serde::Serialize;
+
+use crate::report;
 
 use super::arguments::Format;
+use super::output::Failure;
 
 /// The name of the option; it replaces the global one.
 const FORMAT: &str = "format";
@@ -31,6 +38,7 @@ impl<F: ValueEnum> Args for FormatOption<F> {
             PossibleValuesParser::new(formats).map(|text| Format::from_str(&text, false).unwrap_or(Format::Table));
         command.arg(
             Arg::new(FORMAT)
+                .short('f')
                 .long(FORMAT)
                 .value_name("FORMAT")
                 .default_value("table")
@@ -58,5 +66,126 @@ impl<F: ValueEnum> FromArgMatches for FormatOption<F> {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+/// The formats of a report, and which of them may share stdout.
+pub(super) trait ReportFormat: ValueEnum + PartialEq {
+    /// Whether it is for people or a log, line by line, so that another such format may stand before or after it.
+    fn is_lines(&self) -> bool;
+}
+
+/// A format, and the file that the report is written to; stdout if there is none.
+#[derive(Debug, Clone)]
+pub(super) struct ReportFile<F> {
+    pub(super) format: F,
+    pub(super) file: Option<PathBuf>,
+}
+
+impl<F: ValueEnum> FromStr for ReportFile<F> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (format, file) = match text.split_once('=') {
+            Some((_, "")) => return Err("the file after '=' is missing".to_owned()),
+            Some((format, "-")) => (format, None),
+            Some((format, file)) => (format, Some(PathBuf::from(file))),
+            None => (text, None),
+        };
+        let formats = F::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let known: Vec<String> = formats.map(|format| format.get_name().to_owned()).collect();
+        let format = F::from_str(format, false).map_err(|_| {
+            format!(
+                "'{format}' is not a format; use one of {}, as in json=FILE",
+                known.join(", ")
+            )
+        })?;
+        Ok(Self { format, file })
+    }
+}
+
+/// The formats that go to stdout, in order: that of `--format`, then those of `files` without a file; a table if there is none.
+/// Fails if one stdout or file would have to hold two documents, or if the directory of a file does not exist.
+pub(super) fn on_stdout<F: ReportFormat>(
+    format: Option<F>,
+    files: &[ReportFile<F>],
+    table: F,
+) -> Result<Vec<F>, Failure> {
+    let mut named: Vec<&PathBuf> = files.iter().filter_map(|report| report.file.as_ref()).collect();
+    named.sort();
+    if let Some(pair) = named.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Failure::Error(format!(
+            "two reports cannot be written to one file: {} is named twice",
+            pair[0].display()
+        )));
+    }
+    for file in named {
+        let directory = match file.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory,
+            _ => Path::new("."),
+        };
+        if !directory.is_dir() {
+            return Err(Failure::Error(format!(
+                "cannot write {}: there is no directory {}; create it first",
+                file.display(),
+                directory.display()
+            )));
+        }
+    }
+    let mut formats: Vec<F> = format.into_iter().collect();
+    formats.extend(
+        files
+            .iter()
+            .filter(|report| report.file.is_none())
+            .map(|report| report.format.clone()),
+    );
+    if formats.is_empty() {
+        formats.push(table);
+    }
+    if formats.len() > 1 && !formats.iter().all(F::is_lines) {
+        return Err(Failure::Error(
+            "two documents cannot be written to stdout; write one of them to a file, as in --output json=FILE"
+                .to_owned(),
+        ));
+    }
+    Ok(formats)
+}
+
+/// Writes each report that goes to a file.
+pub(super) fn write_files<F: ReportFormat>(
+    files: &[ReportFile<F>],
+    render: impl Fn(&F) -> String,
+) -> Result<(), Failure> {
+    for report in files {
+        if let Some(file) = &report.file {
+            fs_err::write(file, render(&report.format))
+                .map_err(|error| Failure::Error(format!("cannot write the report: {error}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// The formats of the reports of most commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DocumentFormat {
+    /// Tables for people
+    Table,
+    /// One JSON document
+    Json,
+}
+
+impl ReportFormat for DocumentFormat {
+    fn is_lines(&self) -> bool {
+        *self == Self::Table
+    }
+}
+
+impl DocumentFormat {
+    /// A document in this format, or the tables that `table` makes.
+    pub(super) fn render(self, document: &impl Serialize, table: impl FnOnce() -> String) -> String {
+        match self {
+            Self::Table => table(),
+            Self::Json => report::json(document),
+        }
     }
 }

@@ -1,39 +1,68 @@
 //! Options as the library takes them: how to render, the configuration, the runtime, the rules and the plan for a tree.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Project};
 use crate::host::{HostDirectories, Libraries, NoLibraries};
 use crate::languages::layout::{Recognized, recognize};
 use crate::languages::place::Placed;
+use crate::pack::{Estimate, Limits, PackError, estimate};
 use crate::plan::{self, Fixes, Plan, PlanError};
 use crate::report::{self, RenderOptions};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
-use crate::runtime::{self, Arch, Runtime};
-use crate::scan::{copies_of_moved, opener};
+use crate::runtime::{self, Arch, Runtime, RuntimeError};
+use crate::scan::{Scan, copies_of_moved, opener};
+use crate::size::Bytes;
 use crate::tree::Tree;
 
 use super::arguments::{ALL_FIXES, ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions};
-use super::output::{Failure, complain};
-use super::progress;
+use super::complete::DEFAULT_TREE;
+use super::output::{Failure, note, warn};
+use super::progress::{self, Terminal};
 
 impl Global {
     /// How text for stdout is rendered.
     pub(super) fn render_options(&self) -> RenderOptions {
         let terminal = std::io::stdout().is_terminal();
-        let allowed = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         RenderOptions {
-            color: match self.color {
-                ColorChoice::Always => true,
-                ColorChoice::Never => false,
-                ColorChoice::Auto => terminal && allowed && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
-            },
+            color: self.colors(terminal),
             width: terminal.then(progress::width),
             verbose: self.verbose,
+            quiet: self.quiet,
+        }
+    }
+
+    /// How text for a file is rendered.
+    pub(super) fn plain_options(&self) -> RenderOptions {
+        RenderOptions {
+            verbose: self.verbose,
+            ..RenderOptions::default()
+        }
+    }
+
+    /// Whether messages on stderr are in color.
+    pub(super) fn colors_stderr(&self) -> bool {
+        self.colors(std::io::stderr().is_terminal())
+    }
+
+    /// Whether there is color: as `--color` says, else `NO_COLOR`, else `CLICOLOR_FORCE` and `CLICOLOR`
+    /// (https://bixense.com/clicolors/), else whether it is a terminal that has color.
+    fn colors(&self, terminal: bool) -> bool {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        match self.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto if variable("NO_COLOR").is_some() => false,
+            ColorChoice::Auto if variable("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
+            ColorChoice::Auto => {
+                terminal
+                    && variable("CLICOLOR").is_none_or(|value| value != "0")
+                    && variable("TERM").is_none_or(|term| term != "dumb")
+            }
         }
     }
 
@@ -46,15 +75,35 @@ impl Global {
     }
 
     /// Prints a note to stderr unless `--quiet` is given.
-    pub(super) fn note(&self, note: &str) {
+    pub(super) fn note(&self, message: &str) {
         if !self.quiet {
-            complain(&format!("note: {note}"));
+            note(message);
+        }
+    }
+
+    /// Prints a warning to stderr unless `--quiet` is given.
+    pub(super) fn warn(&self, message: &str) {
+        if !self.quiet {
+            warn(message);
         }
     }
 
     /// The configuration of the project.
     pub(super) fn config(&self) -> Result<Config, ConfigError> {
         Config::load(self.config.as_deref())
+    }
+
+    /// The options that the configuration gives once and for all.
+    pub(super) fn project(&self) -> Result<Project, ConfigError> {
+        Ok(self.config()?.project)
+    }
+
+    /// The tree: the one that is named, else that of the configuration, else /opt.
+    pub(super) fn tree(&self, named: Option<&Path>) -> Result<PathBuf, ConfigError> {
+        Ok(match named {
+            Some(tree) => tree.to_owned(),
+            None => self.project()?.tree.unwrap_or_else(|| DEFAULT_TREE.into()),
+        })
     }
 
     /// The runtime for a tree: the architecture is the one that most of its objects are for, unless it is given.
@@ -64,14 +113,15 @@ impl Global {
 
     /// As [`Global::runtime`], with these variables in the environment of the function.
     pub(super) fn runtime_with(&self, tree: &Tree, variables: &EnvironmentOption) -> Result<Runtime, Failure> {
+        let project = self.project()?;
         let of_tree = Arch::of_most(tree.objects().map(|(_, object)| object));
-        let arch = self.arch.or(of_tree).unwrap_or(Arch::X86_64);
-        if self.arch.is_none() && arch == Arch::Arm64 {
+        let arch = self.arch.or(project.arch).or(of_tree).unwrap_or(Arch::X86_64);
+        if self.arch.or(project.arch).is_none() && arch == Arch::Arm64 {
             self.note(
                 "packed and checked for arm64, as the tree is; functions are x86_64 unless they are told otherwise",
             );
         }
-        let runtime = match &self.runtime {
+        let runtime = match self.runtime.as_ref().or(project.runtime.as_ref()) {
             Some(name) => Runtime::load(name, arch)?,
             None => Runtime::load(&self.recognized(std::slice::from_ref(&tree)), arch)?,
         };
@@ -104,6 +154,18 @@ impl Global {
     pub(super) fn environment(&self, variables: &EnvironmentOption) -> Result<Vec<(String, String)>, ConfigError> {
         let configured = self.config()?.environment.into_iter();
         Ok(configured.chain(variables.env.clone()).collect())
+    }
+
+    /// Fails if `--runtime` names none that exists, before anything else is read.
+    pub(super) fn check_runtime(&self) -> Result<(), Failure> {
+        let Some(name) = &self.runtime else { return Ok(()) };
+        let archs = self.arch.map_or(Arch::ALL.to_vec(), |arch| vec![arch]);
+        let mut loaded = archs.into_iter().map(|arch| Runtime::load(name, arch));
+        let first = loaded.next().map_or(Ok(()), |first| first.map(|_| ()));
+        match first {
+            Err(RuntimeError::NotOnArch { .. }) if loaded.any(|other| other.is_ok()) => Ok(()),
+            result => Ok(result?),
+        }
     }
 }
 
@@ -172,9 +234,10 @@ impl SelectedRules {
 }
 
 impl PlanOptions {
-    /// The libraries of this machine, to look at.
-    pub(super) fn host(&self) -> HostDirectories {
-        HostDirectories::new(&self.library_dir)
+    /// The libraries of this machine, to look at: first those in the directories of the command line, then those in the
+    /// directories of the configuration.
+    pub(super) fn host(&self, project: &Project) -> HostDirectories {
+        HostDirectories::new(&[self.library_dir.clone(), project.library_dir.clone()].concat())
     }
 
     fn fixes(&self) -> Fixes {
@@ -190,19 +253,56 @@ impl PlanOptions {
         &self,
         directory: &Path,
         placed: &Placed,
-        tree: &Tree,
-        runtime: &Runtime,
+        root: Root<'_>,
         selected: &SelectedRules,
         options: plan::Options,
+        project: &Project,
     ) -> Result<(Plan, Matcher), PlanError> {
-        let host = self.host();
+        let host = self.host(project);
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
         let options = plan::Options {
-            fixes: self.fixes(),
+            fixes: if project.fix == Some(false) {
+                Fixes::None
+            } else {
+                self.fixes()
+            },
             ..options
         };
-        let (mut plan, matcher) = selected.plan_with(directory, placed, Root { tree, runtime }, libraries, &options)?;
+        let (mut plan, matcher) = selected.plan_with(directory, placed, root, libraries, &options)?;
         plan.relocate(placed);
         Ok((plan, matcher))
+    }
+
+    /// What `pack` would make of a tree, with its defaults and the limits of the configuration; `None` if it cannot be packed.
+    pub(super) fn estimate(
+        &self,
+        directory: &Path,
+        scan: &Scan,
+        runtime: &Runtime,
+        selected: &SelectedRules,
+        project: &Project,
+        progress: &Terminal,
+    ) -> Result<Option<Estimate>, Failure> {
+        let options = plan::Options {
+            dedupe: true,
+            ..plan::Options::default()
+        };
+        let root = Root {
+            tree: &scan.tree,
+            runtime,
+        };
+        let (plan, _) = self.plan(directory, &Placed::default(), root, selected, options, project)?;
+        let reserve = project.reserve.unwrap_or_default();
+        let limits = Limits {
+            max: project.max.unwrap_or(Limits::DEFAULT.max),
+            unzipped: Bytes(Limits::DEFAULT.unzipped.0.saturating_sub(reserve.0)),
+            ..Limits::DEFAULT
+        };
+        match estimate(directory, scan, &plan, &limits, true, progress) {
+            Ok(estimate) => Ok(Some(estimate)),
+            Err(PackError::Interrupted(_)) => Err(Failure::Interrupted),
+            // What keeps it from being packed is among the findings.
+            Err(_) => Ok(None),
+        }
     }
 }

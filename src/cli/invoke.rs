@@ -3,7 +3,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::check::{Input, MAX_UNZIPPED, inputs, judge, read};
 use crate::finding::Finding;
@@ -15,37 +15,43 @@ use crate::size::Bytes;
 
 use super::arguments::{Format, Global, variable};
 use super::layers::runtime_of;
-use super::output::{Failure, Output, Status, complain};
+use super::output::{Failure, Output, Status, warn};
 use super::progress::Terminal;
 
 /// Run a handler on layers as Lambda would: in a sandbox that has what the runtime has, with your events
 ///
-/// Responses go to stdout, what the function writes and a report on each event to stderr. Exit status: 0 if every event was
-/// answered, 1 if one was not, 2 if something went wrong. It needs bubblewrap.
+/// Responses go to stdout; the function's log and a report for each event go to stderr. It needs bubblewrap.
+///
+/// Exit status: 0 if every event was answered, 1 if one was not, 2 if something went wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune invoke --handler app.handler --task my-function --event '{\"name\": \"x\"}'
+  lambdar-prune invoke --handler test.handler --task function.zip --event event.json --timeout 3 --memory 128
+  lambdar-prune invoke --shell")]
 pub(super) struct Arguments {
     /// Zips in the order in which they are attached, directories of zips, or trees
     #[arg(default_value = "layers", value_name = "LAYERS")]
     layers: Vec<PathBuf>,
-    /// The handler, such as test.handler
+    /// Handler, such as test.handler
     #[arg(long, value_name = "NAME", required_unless_present = "shell")]
     handler: Option<String>,
-    /// The directory or zip with the function's own code, for /var/task; empty unless given
+    /// Directory or zip with the function's own code, for /var/task [default: no code]
     #[arg(long, value_name = "DIR|ZIP")]
     task: Option<PathBuf>,
-    /// Send what is in a file, - for stdin; can be given again, and all are sent in order [default: {}]
-    #[arg(long, value_name = "FILE|-", conflicts_with = "shell")]
-    event: Vec<PathBuf>,
-    /// How long an event may take; a new function on AWS has 3
+    /// Event: JSON, a file, or - for stdin; can be repeated, and all are sent in order [default: {}]
+    #[arg(long, value_name = "JSON|FILE|-", conflicts_with = "shell")]
+    event: Vec<OsString>,
+    /// Timeout for an event; a new function on AWS has 3
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     timeout: Duration,
-    /// How much memory the function has, in MB; it is ended when it uses more. A new function on AWS has 128
+    /// Memory of the function in MB; a function that uses more is ended. A new function on AWS has 128
     #[arg(long, value_name = "MB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(128..=10240))]
     memory: u64,
-    /// Set a variable of the function's environment
+    /// Set an environment variable of the function
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// The root of an unpacked image of the runtime, to run in that instead of one made from this machine's files
+    /// Root of an unpacked image of the runtime, instead of one made from this machine's files
     #[arg(long, value_name = "DIR")]
     rootfs: Option<PathBuf>,
     /// Open a shell in the sandbox to look around, instead of sending events
@@ -54,7 +60,7 @@ pub(super) struct Arguments {
 }
 
 /// The steps from this program into the sandbox: not for people.
-#[derive(Debug, Args)]
+#[derive(Debug, Parser)]
 pub(super) struct InsideArguments {
     #[command(subcommand)]
     step: Step,
@@ -107,7 +113,7 @@ impl InsideArguments {
         match done {
             Ok(status) => status,
             Err(error) => {
-                complain(&error.to_string());
+                super::output::error(&error.to_string());
                 Status::Failed.into()
             }
         }
@@ -161,26 +167,25 @@ impl Arguments {
             rootfs: self.rootfs.clone(),
             handler: self.handler.clone().unwrap_or_default(),
             bootstrap_advice,
-            environment: self.env.clone(),
+            environment: global
+                .config()?
+                .environment
+                .into_iter()
+                .chain(self.env.clone())
+                .collect(),
             timeout: self.timeout,
             memory_mb: self.memory,
         };
         let prepared = prepare(&options, &HostDirectories::new(&[]), progress)?;
         let glibc = prepared.glibc.as_deref();
-        if !global.quiet {
-            for note in report::invoke_notes(&runtime, &prepared.missing, glibc, global.verbose) {
-                complain(&note);
-            }
-            if let Some(note) = prepared
-                .stand_in
-                .as_ref()
-                .and_then(|stand_in| report::stand_in_note(stand_in, global.verbose))
-            {
-                complain(&note);
-            }
-            if let Some(note) = memory_note(prepared.memory_counted_by(), global.verbose) {
-                complain(&note);
-            }
+        let stand_in = prepared.stand_in.as_ref();
+        let notes = report::invoke_notes(&runtime, &prepared.missing, glibc, global.verbose);
+        for note in notes
+            .iter()
+            .chain(&stand_in.and_then(|stand_in| report::stand_in_note(stand_in, global.verbose)))
+            .chain(&memory_note(prepared.memory_counted_by(), global.verbose))
+        {
+            global.note(note);
         }
         if self.shell {
             let status = prepared.shell(&options)?;
@@ -197,8 +202,8 @@ impl Arguments {
             options: stderr_options(global),
         };
         let invocations = prepared.run(&options, &events, &printer, progress)?;
-        if let Some(end) = report::invoke_end(&invocations, &findings).filter(|_| !global.quiet) {
-            complain(&end);
+        if let Some(end) = report::invoke_end(&invocations, &findings) {
+            global.warn(&end);
         }
         let invoked = Invoked::new(
             &runtime,
@@ -226,19 +231,24 @@ impl Arguments {
         }
         self.event
             .iter()
-            .map(|path| {
-                let payload = if path.as_os_str() == "-" {
+            .map(|word| {
+                let name = word.to_string_lossy().into_owned();
+                let payload = if word == "-" {
                     let mut payload = Vec::new();
                     std::io::stdin().lock().read_to_end(&mut payload).map(|_| payload)
+                } else if is_json(&name) && !Path::new(word).exists() {
+                    Ok(name.clone().into_bytes())
                 } else {
-                    fs_err::read(path)
+                    fs_err::read(word)
                 };
-                let name = path.display().to_string();
-                let payload =
-                    payload.map_err(|error| Failure::Error(format!("cannot read the event {name}: {error}")))?;
-                if serde_json::from_slice::<serde::de::IgnoredAny>(&payload).is_err() {
-                    complain(&format!(
-                        "the event {name} is not JSON: it is sent as it is, but AWS would refuse it with \
+                let payload = payload.map_err(|error| {
+                    Failure::Error(format!(
+                        "cannot read the event {name}: {error}; give JSON, a file, or - for stdin"
+                    ))
+                })?;
+                if !std::str::from_utf8(&payload).is_ok_and(is_json) {
+                    warn(&format!(
+                        "the event {name} is not JSON: it is sent unchanged, but AWS would refuse it with \
                          InvalidRequestContentException"
                     ));
                 }
@@ -258,6 +268,10 @@ fn memory_note(counted_by: Option<&str>, verbose: bool) -> Option<String> {
                 .to_owned(),
         ),
     }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 fn is_empty(folder: &Path) -> bool {
@@ -284,10 +298,8 @@ struct Printer<'a> {
 
 impl Listener for Printer<'_> {
     fn log(&self, bytes: &[u8]) {
-        if !self.quiet {
-            // Where nobody reads it, the function goes on all the same.
-            let _ = std::io::stderr().write_all(bytes);
-        }
+        // If nobody reads it, the function continues.
+        let _ = std::io::stderr().write_all(bytes);
     }
 
     fn done(&self, invocation: &Invocation) {
@@ -310,9 +322,6 @@ impl Listener for Printer<'_> {
                 .and_then(|()| out.flush());
         }
         if !self.quiet || failed {
-            if self.quiet {
-                let _ = std::io::stderr().write_all(&invocation.log_tail);
-            }
             let text = report::invocation(invocation, self.memory_mb, self.findings, self.options);
             let _ = std::io::stderr().write_all(text.as_bytes());
         }

@@ -95,7 +95,8 @@ fn baseline(
     Ok(Some((path.display().to_string(), inventory)))
 }
 
-/// The runtime of the command line, else the one that the layers were packed for, else the default.
+/// The runtime of the command line, else the one that the layers were packed for, else that of the configuration, else the
+/// default.
 pub(super) fn runtime_of(paths: &[PathBuf], global: &Global, layers: &[Layer]) -> Result<Runtime, Failure> {
     let packed_for = paths.iter().find_map(|path| packed_for(path));
     let of_objects = Arch::of_most(
@@ -104,16 +105,17 @@ pub(super) fn runtime_of(paths: &[PathBuf], global: &Global, layers: &[Layer]) -
             .flat_map(|layer| layer.tree.objects().map(|(_, object)| object)),
     );
     let name = packed_for.as_ref().map(|packed| packed.runtime.as_str());
+    let project = global.project()?;
     let recognized = || {
         let trees: Vec<&Tree> = layers.iter().map(|layer| &layer.tree).collect();
         global.recognized(&trees)
     };
-    let name = global.runtime.as_deref().or(name);
+    let name = global.runtime.as_deref().or(name).or(project.runtime.as_deref());
     let name = name.map_or_else(recognized, ToOwned::to_owned);
-    let arch = packed_for.as_ref().map(|packed| packed.arch);
+    let arch = packed_for.as_ref().map(|packed| packed.arch).or(project.arch);
     let arch = global.arch.or(arch).or(of_objects).unwrap_or(Arch::X86_64);
     Runtime::load(&name, arch).map_err(|error| match error {
-        RuntimeError::Unknown { name } if global.runtime.is_none() => Failure::Error(format!(
+        RuntimeError::Unknown { name, .. } if global.runtime.is_none() => Failure::Error(format!(
             "the layers were packed for runtime {name}, which is not built in; give its file with --runtime"
         )),
         error => error.into(),

@@ -9,9 +9,11 @@ mod arguments;
 mod bootstrap;
 mod check;
 mod clock;
+mod complete;
 mod completions;
 mod diff;
 mod format;
+mod init;
 mod inputs;
 mod invoke;
 mod layers;
@@ -26,15 +28,42 @@ mod why;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::env::CompleteEnv;
 
-use arguments::Global;
-use output::{Failure, Output, Status, complain, print};
+use arguments::{Format, Global};
+use output::{Failure, Output, Status, error, print};
 use progress::Terminal;
 
 /// Prune a runtime built under /opt, pack it into the fewest AWS Lambda layers, and check that they will run.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, propagate_version = true)]
+#[command(
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    after_help = concat!("Start with: lambdar-prune analyze TREE\nDocumentation: ", env!("CARGO_PKG_REPOSITORY")),
+    after_long_help = concat!(
+        "\
+Examples:
+  lambdar-prune analyze /opt                  # what is large, what can be removed, what is missing
+  lambdar-prune pack /opt && lambdar-prune check
+  lambdar-prune invoke --handler app.handler --task my-function --event '{}'
+
+Exit status:
+  0    success
+  1    the answer is no: findings of severity error, or something does not fit
+  2    wrong arguments, or something could not be read or written
+  130  stopped with Ctrl-C; nothing half-written is left
+
+Environment variables:
+  NO_COLOR, CLICOLOR_FORCE  never or always use color, unless --color is given
+  SOURCE_DATE_EPOCH         date of the entries of a zip, in seconds since 1970 [default: 1980-01-01]
+  XDG_CACHE_HOME            parent of the cache directory of pack [default: ~/.cache]
+
+Documentation: ",
+        env!("CARGO_PKG_REPOSITORY")
+    )
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -55,59 +84,95 @@ enum Command {
     Invoke(invoke::Arguments),
     Why(why::Arguments),
     Runtimes(runtimes::Arguments),
-    #[command(hide = true)]
-    Inside(invoke::InsideArguments),
+    Init(init::Arguments),
     Completions(completions::Arguments),
-    /// Print the manual page in troff
-    Man,
+    Man(completions::ManArguments),
 }
+
+/// The word by which `invoke` starts this program inside of its sandbox. It is not for people, so clap does not know it.
+const INSIDE: &str = "inside";
 
 /// Parses the arguments, runs the command, prints, and gives the exit status.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
-    if let Command::Inside(arguments) = &arguments.command {
-        return arguments.run();
+    let directory = std::env::current_dir().ok();
+    let completer = CompleteEnv::with_factory(Arguments::command).var(completions::VARIABLE);
+    match completer.try_complete(std::env::args_os(), directory.as_deref()) {
+        Ok(false) => {}
+        Ok(true) => return Status::Ok.into(),
+        Err(_) => return Status::Failed.into(),
     }
+    if std::env::args_os().nth(1).is_some_and(|word| word == INSIDE) {
+        return invoke::InsideArguments::parse_from(std::env::args_os().skip(1)).run();
+    }
+    let arguments = Arguments::parse();
+    output::set_color(arguments.global.colors_stderr());
     if let Some(threads) = arguments.global.threads {
         // The pool is set up once, here: this cannot fail.
         let _ = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.into())
             .build_global();
     }
-    let status = match run_command(&arguments) {
+    let result = arguments.validate().and_then(|()| arguments.run());
+    let status = match result {
         Ok(output) => match print(&output.text) {
             Ok(()) => output.status,
-            Err(error) => {
-                complain(&format!("cannot write to stdout: {error}"));
+            Err(reason) => {
+                error(&format!("cannot write to stdout: {reason}"));
                 Status::Failed
             }
         },
         Err(failure) => {
-            complain(failure.message());
+            error(failure.message());
             failure.status()
         }
     };
     status.into()
 }
 
-fn run_command(arguments: &Arguments) -> Result<Output, Failure> {
-    let global = &arguments.global;
-    let progress = Terminal::new(global.quiet);
-    match &arguments.command {
-        Command::Analyze(command) => command.run(global, &progress),
-        Command::Pack(command) => command.run(global, &progress),
-        Command::Check(command) => command.run(global, &progress),
-        Command::Diff(command) => command.run(global, &progress),
-        Command::Prune(command) => command.run(global, &progress),
-        Command::Bootstrap(command) => command.run(global, &progress),
-        Command::Rules(command) => command.run(global, &progress),
-        Command::Publish(command) => command.run(global, &progress),
-        Command::Invoke(command) => command.run(global, &progress),
-        Command::Why(command) => command.run(global, &progress),
-        Command::Runtimes(command) => command.run(global, &progress),
-        // It has run already.
-        Command::Inside(_) => Ok(Output::ok(String::new())),
-        Command::Completions(command) => Ok(command.run()),
-        Command::Man => completions::manual(),
+impl Arguments {
+    /// Refuses global options that the command would ignore, and a runtime that does not exist, before anything is read.
+    fn validate(&self) -> Result<(), Failure> {
+        let global = &self.global;
+        let given = [
+            ("--runtime", global.runtime.is_some()),
+            ("--arch", global.arch.is_some()),
+            ("--config", global.config.is_some()),
+            ("--format", global.format != Format::Table),
+        ];
+        let ignored: &[&str] = match &self.command {
+            Command::Diff(_) => &["--runtime", "--arch", "--config"],
+            Command::Runtimes(_) => &["--runtime", "--config"],
+            Command::Init(_) => &["--config", "--format"],
+            Command::Completions(_) | Command::Man(_) => &["--runtime", "--arch", "--config", "--format"],
+            _ => &[],
+        };
+        match given
+            .into_iter()
+            .find(|(option, is_given)| *is_given && ignored.contains(option))
+        {
+            Some((option, _)) => Err(Failure::Error(format!("this command does not use {option}: omit it"))),
+            None => global.check_runtime(),
+        }
+    }
+
+    fn run(&self) -> Result<Output, Failure> {
+        let global = &self.global;
+        let progress = Terminal::new(global.quiet);
+        match &self.command {
+            Command::Analyze(command) => command.run(global, &progress),
+            Command::Pack(command) => command.run(global, &progress),
+            Command::Check(command) => command.run(global, &progress),
+            Command::Diff(command) => command.run(global, &progress),
+            Command::Prune(command) => command.run(global, &progress),
+            Command::Bootstrap(command) => command.run(global, &progress),
+            Command::Rules(command) => command.run(global, &progress),
+            Command::Publish(command) => command.run(global, &progress),
+            Command::Invoke(command) => command.run(global, &progress),
+            Command::Why(command) => command.run(global, &progress),
+            Command::Runtimes(command) => command.run(global, &progress),
+            Command::Init(command) => command.run(global, &progress),
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
+        }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use console::Style;
 
 use crate::bootstrap::BootstrapError;
 use crate::capture::CaptureError;
@@ -155,8 +158,38 @@ pub(super) fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Prints a message to stderr.
-pub(super) fn complain(message: &str) {
+/// Whether messages are in color; set once, when the arguments are known.
+static COLOR: OnceLock<bool> = OnceLock::new();
+
+/// Sets whether messages on stderr are in color.
+pub(super) fn set_color(color: bool) {
+    let _ = COLOR.set(color);
+}
+
+/// Prints why a command failed.
+pub(super) fn error(message: &str) {
+    say("error", Style::new().red().bold(), message);
+}
+
+/// Prints what may be wrong, or what the user may not have meant.
+pub(super) fn warn(message: &str) {
+    say("warning", Style::new().yellow().bold(), message);
+}
+
+/// Prints what is worth knowing.
+pub(super) fn note(message: &str) {
+    say("note", Style::new().cyan().bold(), message);
+}
+
+/// Prints text to stderr as it is.
+pub(super) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn say(kind: &str, style: Style, message: &str) {
+    let kind = style
+        .force_styling(COLOR.get().copied().unwrap_or_default())
+        .apply_to(format!("{kind}:"));
     // If even stderr is closed, there is nobody left to tell.
-    let _ = writeln!(std::io::stderr(), "lambdar-prune: {message}");
+    let _ = writeln!(std::io::stderr(), "{kind} {message}");
 }

@@ -3,21 +3,27 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::check::lifecycle_finding;
+use crate::config::Project;
 use crate::finding::any_error;
 use crate::languages::place::{Placed, place};
 use crate::limits;
 use crate::manifest::{Effort, UploadRoute};
-use crate::pack::{CacheDirectory, Limits, Options, PackError, Previous, Timestamp, pack};
+use crate::pack::{CacheDirectory, Limits, Options, PackError, Packed, Previous, Timestamp, pack};
 use crate::plan::{self, AddBootstrap, Symlinks};
 use crate::report;
-use crate::scan::{scan, scan_following_links};
+use crate::root::Root;
+use crate::runtime::Runtime;
+use crate::scan::{Scan, scan, scan_following_links};
+use crate::size::{Bytes, exact};
 
-use crate::size::Bytes;
-
-use super::arguments::{Format, Global, PlanOptions};
+use super::arguments::{Global, PlanOptions};
 use super::clock::{source_date_epoch, today};
-use super::output::{Failure, Output, Status, complain};
+use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
+use super::output::{Failure, Output, Status, error, tell};
 use super::progress::Terminal;
+
+/// The directory for the layers if neither the command line nor the configuration names one.
+const DEFAULT_OUTPUT: &str = "layers";
 
 /// Prune a tree, add the libraries that are missing on Lambda, and pack it into the fewest zips
 ///
@@ -25,11 +31,20 @@ use super::progress::Terminal;
 ///
 /// Exit status: 0 if the layers will run, 1 if they will not or do not fit, 2 if something went wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune pack /opt
+  lambdar-prune pack /opt --with-bootstrap --r-packages jsonlite,mgcv
+  lambdar-prune pack python --runtime python3.13 -o layers --report json=pack.json
+  lambdar-prune pack /opt --via s3 --reserve 20MB
+
+Environment variables:
+  SOURCE_DATE_EPOCH  date of the entries, in seconds since 1970 [default: 1980-01-01]
+  XDG_CACHE_HOME     parent of the cache directory [default: ~/.cache]")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Arguments {
-    /// Directory in which the runtime was built
-    #[arg(default_value = "/opt")]
-    tree: PathBuf,
+    /// Directory in which the runtime was built [default: /opt]
+    tree: Option<PathBuf>,
     /// Maximum size of a zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800 [default: 50MB; no limit with --via s3]
     #[arg(long, value_name = "SIZE")]
     max: Option<Bytes>,
@@ -40,14 +55,19 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SIZE")]
     max_unzipped: Option<Bytes>,
     /// Unzipped size to reserve for the function and its other layers [default: 0]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = Bytes::parse_or_zero)]
     reserve: Option<Bytes>,
     /// How the layers are uploaded to AWS
     #[arg(long, value_enum, default_value_t = Upload::Direct, value_name = "HOW")]
     via: Upload,
-    /// Directory for layer-1.zip, layer-2.zip, … and layers.json
-    #[arg(short, long, value_name = "DIR", default_value = "layers")]
-    output: PathBuf,
+    /// Directory for layer-1.zip, layer-2.zip, … and layers.json [default: layers]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Write the report in another format to a file, or to stdout without a file; can be repeated
+    #[arg(long, value_name = "FORMAT[=FILE]")]
+    report: Vec<ReportFile<DocumentFormat>>,
+    #[command(flatten)]
+    format: FormatOption<DocumentFormat>,
     /// How to pack symbolic links
     #[arg(long, value_enum, default_value_t = Links::Keep, value_name = "HOW")]
     symlinks: Links,
@@ -153,9 +173,126 @@ enum Upload {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
-        let options = Options {
-            limits: self.limits()?,
-            output: self.output.clone(),
+        let formats = on_stdout(self.format.given(), &self.report, DocumentFormat::Table)?;
+        let project = global.project()?;
+        let directory = global.tree(self.tree.as_deref())?;
+        if directory
+            .canonicalize()
+            .is_ok_and(|directory| directory.parent().is_none())
+        {
+            return Err(Failure::Error(
+                "/ is the whole system; name the directory in which the runtime was built, such as /opt".to_owned(),
+            ));
+        }
+        let options = self.options(&project)?;
+        for warning in beyond_lambda(&options.limits, self.max_unzipped) {
+            global.warn(&warning);
+        }
+        let selected = self.planning.rules.select(global)?;
+        let mut scan = match self.symlinks {
+            Links::FollowAll => scan_following_links(&directory, progress)?,
+            Links::Keep | Links::Follow => scan(&directory, progress)?,
+        };
+        let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
+        let placed = self.placed(&mut scan, &runtime, global)?;
+        let planning = plan::Options {
+            symlinks: match self.symlinks {
+                Links::Keep => Symlinks::Keep,
+                Links::Follow | Links::FollowAll => Symlinks::Follow,
+            },
+            bootstrap: self.with_bootstrap.then(|| AddBootstrap {
+                home: self.r_home.clone(),
+            }),
+            dedupe: !self.no_dedupe,
+            ..plan::Options::default()
+        };
+        let root = Root {
+            tree: &scan.tree,
+            runtime: &runtime,
+        };
+        let (plan, matcher) = self
+            .planning
+            .plan(&directory, &placed, root, &selected, planning, &project)?;
+        let packed = match pack(&directory, &scan, &plan, &matcher, &runtime, &options, progress) {
+            Err(PackError::OverCapacity(over_capacity)) => {
+                error(&over_capacity.to_string());
+                let render = |format: &DocumentFormat, options| {
+                    format.render(&over_capacity, || report::over_capacity(&over_capacity, options))
+                };
+                write_files(&self.report, |format| render(format, global.plain_options()))?;
+                return Ok(Output {
+                    text: formats
+                        .iter()
+                        .map(|format| render(format, global.render_options()))
+                        .collect(),
+                    status: Status::No,
+                });
+            }
+            packed => packed?,
+        };
+        self.output(packed, &options, &formats, global)
+    }
+
+    /// With `--place`, the tree with the modules of languages moved to where the runtime looks for them.
+    fn placed(&self, scan: &mut Scan, runtime: &Runtime, global: &Global) -> Result<Placed, Failure> {
+        if !self.place {
+            return Ok(Placed::default());
+        }
+        let placed = place(&scan.tree, runtime)?;
+        scan.tree.clone_from(&placed.tree);
+        for (from, to) in &placed.moves {
+            global.note(&format!("packed the modules of {} as {to}", from.on_lambda()));
+        }
+        Ok(placed)
+    }
+
+    /// The report of layers that were written.
+    fn output(
+        &self,
+        mut packed: Packed,
+        options: &Options,
+        formats: &[DocumentFormat],
+        global: &Global,
+    ) -> Result<Output, Failure> {
+        packed
+            .findings
+            .extend(lifecycle_finding(&packed.manifest.runtime, today()?));
+        packed.findings.sort();
+        let (findings, allowed) = global.config()?.policy.levels.apply(packed.findings);
+        packed.findings = findings;
+        // Unlike in layers.json, which says what there is to say of the tree, all that was found.
+        packed.manifest.findings.clone_from(&packed.findings);
+        // A cache that the user did not ask for is not missed.
+        let cache_note = packed.cache_note.as_ref();
+        let cache_note = cache_note.filter(|_| global.verbose || self.cache.cache.is_some());
+        for note in packed.previous_note.iter().chain(cache_note).chain(&packed.mode_notes) {
+            global.note(note);
+        }
+        let name = options.output.display().to_string();
+        let render = |format: &DocumentFormat, options| match format {
+            DocumentFormat::Json => packed.manifest.to_json(),
+            DocumentFormat::Table => report::packed(&packed, &allowed, &name, options),
+        };
+        write_files(&self.report, |format| render(format, global.plain_options()))?;
+        let text: String = formats
+            .iter()
+            .map(|format| render(format, global.render_options()))
+            .collect();
+        if !formats.contains(&DocumentFormat::Table) && any_error(&packed.findings) {
+            // The document is for programs: people are told why it is not well.
+            tell(report::finding_lines(&packed.findings, global.plain_options()).trim_end());
+        }
+        Ok(Output {
+            text,
+            status: Status::yes_or_no(!any_error(&packed.findings)),
+        })
+    }
+
+    fn options(&self, project: &Project) -> Result<Options, Failure> {
+        let output = self.output.clone().or_else(|| project.output.clone());
+        Ok(Options {
+            limits: self.limits(project)?,
+            output: output.unwrap_or_else(|| DEFAULT_OUTPUT.into()),
             timestamp: source_date_epoch()?.map_or(Timestamp::EARLIEST, Timestamp::from_unix),
             strip: !self.no_strip,
             effort: self.effort.into(),
@@ -165,92 +302,23 @@ impl Arguments {
                 Some(path) => Previous::File(path.clone()),
             },
             cache: self.cache.directory(),
-        };
-        let selected = self.planning.rules.select(global)?;
-        let mut scan = match self.symlinks {
-            Links::FollowAll => scan_following_links(&self.tree, progress)?,
-            Links::Keep | Links::Follow => scan(&self.tree, progress)?,
-        };
-        let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
-        let placed = if self.place {
-            place(&scan.tree, &runtime)?
-        } else {
-            Placed::default()
-        };
-        if self.place {
-            scan.tree.clone_from(&placed.tree);
-        }
-        for (from, to) in &placed.moves {
-            global.note(&format!("packed the modules of {} as {to}", from.on_lambda()));
-        }
-        let symlinks = match self.symlinks {
-            Links::Keep => Symlinks::Keep,
-            Links::Follow | Links::FollowAll => Symlinks::Follow,
-        };
-        let planning = plan::Options {
-            symlinks,
-            bootstrap: self.with_bootstrap.then(|| AddBootstrap {
-                home: self.r_home.clone(),
-            }),
-            dedupe: !self.no_dedupe,
-            ..plan::Options::default()
-        };
-        let (plan, matcher) = self
-            .planning
-            .plan(&self.tree, &placed, &scan.tree, &runtime, &selected, planning)?;
-        let levels = global.config()?.policy.levels;
-        let mut packed = match pack(&self.tree, &scan, &plan, &matcher, &runtime, &options, progress) {
-            Err(PackError::OverCapacity(over_capacity)) => {
-                complain(&over_capacity.to_string());
-                return Ok(Output {
-                    text: global.render(&over_capacity, |options| report::over_capacity(&over_capacity, options)),
-                    status: Status::No,
-                });
-            }
-            packed => packed?,
-        };
-        packed.findings.extend(lifecycle_finding(&runtime.name, today()?));
-        packed.findings.sort();
-        let (findings, allowed) = levels.apply(packed.findings);
-        packed.findings = findings;
-        // A cache that the user did not ask for is not missed.
-        let cache_note = packed.cache_note.as_ref();
-        let cache_note = cache_note.filter(|_| global.verbose || self.cache.cache.is_some());
-        for note in packed.previous_note.iter().chain(cache_note).chain(&packed.mode_notes) {
-            global.note(note);
-        }
-        Ok(Output {
-            text: match global.format {
-                Format::Json => {
-                    // Unlike in layers.json, which says what there is to say of the tree, all that was found.
-                    packed.manifest.findings.clone_from(&packed.findings);
-                    packed.manifest.to_json()
-                }
-                Format::Table => report::packed(
-                    &packed,
-                    &allowed,
-                    &self.output.display().to_string(),
-                    global.render_options(),
-                ),
-            },
-            status: Status::yes_or_no(!any_error(&packed.findings)),
         })
     }
 
-    fn limits(&self) -> Result<Limits, Failure> {
+    fn limits(&self, project: &Project) -> Result<Limits, Failure> {
         let via = match self.via {
             Upload::Direct => UploadRoute::Direct,
             Upload::S3 => UploadRoute::S3,
         };
         let all = self.max_unzipped.unwrap_or(Limits::DEFAULT.unzipped);
-        let reserve = self.reserve.unwrap_or_default();
+        let reserve = self.reserve.or(project.reserve).unwrap_or_default();
         let unzipped = all.0.checked_sub(reserve.0).filter(|left| *left > 0).ok_or_else(|| {
             Failure::Error(format!(
                 "--reserve {reserve} leaves nothing of the unzipped limit of {all}; reserve less"
             ))
         })?;
         Ok(Limits {
-            max: self.max.unwrap_or(match via {
+            max: self.max.or(project.max).unwrap_or(match via {
                 UploadRoute::Direct => Limits::DEFAULT.max,
                 UploadRoute::S3 => Bytes(limits::ZIP_BYTES),
             }),
@@ -259,4 +327,30 @@ impl Arguments {
             via,
         })
     }
+}
+
+/// Limits that are higher than Lambda's, so that layers within them may be refused.
+fn beyond_lambda(chosen: &Limits, max_unzipped: Option<Bytes>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if chosen.via == UploadRoute::Direct && chosen.max.0 > limits::ZIPPED_BYTES {
+        warnings.push(format!(
+            "AWS refuses zips of more than {} bytes in a request: use a smaller --max, or --via s3 to upload through a bucket",
+            exact(limits::ZIPPED_BYTES)
+        ));
+    }
+    if chosen.layers > limits::LAYERS {
+        warnings.push(format!(
+            "a function can have {} layers: --max-layers {} allows more",
+            limits::LAYERS,
+            chosen.layers
+        ));
+    }
+    if let Some(unzipped) = max_unzipped.filter(|unzipped| unzipped.0 >= limits::UNZIPPED_BYTES) {
+        warnings.push(format!(
+            "Lambda refuses {} bytes and more unzipped: --max-unzipped {} allows more",
+            exact(limits::UNZIPPED_BYTES),
+            exact(unzipped.0)
+        ));
+    }
+    warnings
 }

@@ -2,12 +2,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::pack::Estimate;
 use crate::prune::{self, How, Protected, PruneError, State, checked_tree};
 use crate::report::{self, Outcome, Pruned};
 use crate::scan::{ProblemKind, Scan, scan};
 
-use super::arguments::{Global, RuleOptions};
-use super::output::{Failure, Output, complain};
+use super::arguments::{EnvironmentOption, Global, PlanOptions, RuleOptions};
+use super::inputs::SelectedRules;
+use super::output::{Failure, Output, note};
 use super::progress::Terminal;
 
 /// Show what would be removed from a tree and why; apply that, or undo it
@@ -16,10 +18,15 @@ use super::progress::Terminal;
 ///
 /// Exit status: 0 if the plan was shown or applied, 2 if something went wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune prune /opt                    # what would be removed, by which rule; -v lists every file
+  lambdar-prune prune /opt --apply            # move it to /opt.lambdar-prune-trash
+  lambdar-prune prune /opt --undo             # move everything back
+  lambdar-prune prune /opt --to /tmp/small    # leave /opt unchanged and make a pruned copy")]
 pub(super) struct Arguments {
-    /// Directory in which the runtime was built
-    #[arg(default_value = "/opt")]
-    tree: PathBuf,
+    /// Directory in which the runtime was built [default: /opt]
+    tree: Option<PathBuf>,
     /// Move what is removed into a trash directory next to the tree; also finishes an interrupted run
     #[arg(long, conflicts_with_all = ["undo", "to"])]
     apply: bool,
@@ -51,7 +58,8 @@ enum Link {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
-        let root = checked_tree(&self.tree, &Protected::of_this_machine())?;
+        let directory = global.tree(self.tree.as_deref())?;
+        let root = checked_tree(&directory, &Protected::of_this_machine())?;
         // What is looked at must be what is moved.
         let _held = if self.apply || self.undo {
             Some(prune::hold(&root)?)
@@ -60,7 +68,7 @@ impl Arguments {
         };
         if self.undo {
             let done = changing(&root, || prune::undo(&root, progress))?;
-            return Ok(output(global, &Pruned::undone(&self.tree, &done)));
+            return Ok(output(global, &Pruned::undone(&directory, &done)));
         }
         let selected = self.rules.select(global)?;
         self.tell_of_unfinished(&root, progress)?;
@@ -81,8 +89,34 @@ impl Arguments {
         } else {
             Outcome::Planned
         };
-        let pruned = Pruned::new(&self.tree, &scan.tree, &plan, &selected.rules, outcome);
+        let estimate = match outcome {
+            Outcome::Planned => self.estimate(global, &root, &scan, &selected, progress)?,
+            _ => None,
+        };
+        let mut pruned = Pruned::new(&directory, &scan.tree, &plan, &selected.rules, outcome);
+        pruned.estimate = estimate;
         Ok(output(global, &pruned))
+    }
+
+    /// What pack would make of the tree, with what it adds and repairs.
+    fn estimate(
+        &self,
+        global: &Global,
+        root: &Path,
+        scan: &Scan,
+        selected: &SelectedRules,
+        progress: &Terminal,
+    ) -> Result<Option<Estimate>, Failure> {
+        let project = global.project()?;
+        let runtime = global.runtime(&scan.tree)?;
+        let options = PlanOptions {
+            rules: self.rules.clone(),
+            environment: EnvironmentOption::default(),
+            library_dir: Vec::new(),
+            no_import: false,
+            no_fix: Vec::new(),
+        };
+        options.estimate(root, scan, &runtime, selected, &project, progress)
     }
 
     /// An interrupted run is finished by --apply; otherwise the user is told of it.
@@ -93,13 +127,13 @@ impl Arguments {
         if self.apply {
             let done = changing(root, || prune::finish(root, progress))?;
             let paths = if done.moved == 1 { "path" } else { "paths" };
-            complain(&format!(
+            note(&format!(
                 "an earlier --apply was interrupted; moved the remaining {} {paths} to {}",
                 done.moved,
                 done.trash.display()
             ));
         } else {
-            complain(&format!(
+            note(&format!(
                 "an earlier --apply or --undo was interrupted, so part of the tree is in {}; run `prune --apply` to finish, or \
                  `prune --undo` to move everything back",
                 trash.display()

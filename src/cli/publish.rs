@@ -13,7 +13,7 @@ use super::arguments::Global;
 use super::clock::today;
 use super::format::FormatOption;
 use super::layers::{Bounds, checked};
-use super::output::{Failure, Output, Status, complain};
+use super::output::{Failure, Output, Status, error, tell, warn};
 use super::progress::Terminal;
 
 /// Publish layers with your own aws tool, each only if it has changed
@@ -22,6 +22,12 @@ use super::progress::Terminal;
 ///
 /// Exit status: 0 if every layer has its version, 1 if check found errors or a layer failed, 2 if something went wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune publish layers --name my-runtime --region eu-central-1
+  lambdar-prune publish --name my-runtime --bucket my-bucket --dry-run
+  aws lambda update-function-configuration --function-name FUNCTION --layers \\
+    $(lambdar-prune publish --name my-runtime --format arns)")]
 pub(super) struct Arguments {
     /// Directory with layers.json
     #[arg(default_value = "layers", value_name = "DIR")]
@@ -115,8 +121,8 @@ impl Arguments {
         let findings = findings_that_count(checked.findings, &options, &packed.runtime, day);
         let publishing = Publishing::new(&self.folder, &packed, options.clone(), day);
         if any_error(&findings) {
-            if let Err(error @ PublishError::TooLarge { .. }) = publishing {
-                complain(&error.to_string());
+            if let Err(too_large @ PublishError::TooLarge { .. }) = publishing {
+                error(&too_large.to_string());
             }
             let publication = Publication {
                 dry_run: self.dry_run,
@@ -149,23 +155,23 @@ impl Arguments {
     fn output(&self, publication: &Publication, global: &Global) -> Output {
         if !global.quiet {
             for warning in &publication.warnings {
-                complain(&format!("warning: {warning}"));
+                warn(warning);
             }
         }
         if let Some(failure) = report::failure(publication) {
-            complain(&failure);
+            error(&failure);
         }
         match &publication.end {
             End::Complete | End::Failed => {}
             End::Hindered => {
                 if self.form() == Form::Arns {
-                    complain(report::finding_lines(&publication.findings, global.render_options()).trim_end());
+                    tell(report::finding_lines(&publication.findings, global.render_options()).trim_end());
                 }
-                complain("check found errors; nothing was published");
+                error("check found errors; nothing was published");
             }
-            End::Interrupted => complain("interrupted; run the same command again to continue"),
-            End::Unrecorded(error) => complain(&format!(
-                "the last layer is published but not recorded: {error}; fix that and run the same command again"
+            End::Interrupted => error("interrupted; run the same command again to continue"),
+            End::Unrecorded(reason) => error(&format!(
+                "the last layer is published but not recorded: {reason}; fix that and run the same command again"
             )),
         }
         Output {

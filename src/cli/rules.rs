@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::config::Config;
 use crate::lint::lint;
@@ -12,17 +13,20 @@ use crate::scan::{Scan, ScanError, scan};
 use crate::toml_file::TomlError;
 
 use super::arguments::{Global, RuleOptions};
+use super::complete;
 use super::inputs::SelectedRules;
-use super::output::{Failure, Output, Status, complain};
+use super::output::{Failure, Output, Status};
 use super::progress::Terminal;
-
-/// The tree if none is given.
-const TREE: &str = "/opt";
 
 /// List the rules, show what one removes, or test your own rules
 ///
 /// Exit status: 0, or 2 if something went wrong; `rules test` ends with 1 if it finds mistakes.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune rules                         # every rule, and whether it is on
+  lambdar-prune rules show r-help /opt        # what it removes there, what is lost, how that is known
+  lambdar-prune rules test my-rules.toml /opt # do your rules match what you think, and nothing that is needed?")]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -36,6 +40,7 @@ enum Command {
     /// Show a rule, or all rules of a category: what it removes from a tree, and what is lost without that
     Show {
         /// Rule or category
+        #[arg(add = ArgValueCompleter::new(complete::rules))]
         id: String,
         /// Tree [default: /opt, if it exists]
         tree: Option<PathBuf>,
@@ -48,9 +53,8 @@ enum Command {
     Test {
         /// Rule file or configuration
         file: PathBuf,
-        /// Tree
-        #[arg(default_value = TREE)]
-        tree: PathBuf,
+        /// Tree [default: /opt]
+        tree: Option<PathBuf>,
     },
 }
 
@@ -64,7 +68,7 @@ impl Arguments {
                 ))
             }
             Some(Command::Show { id, tree, rules }) => show(id, tree.as_deref(), rules, global, progress),
-            Some(Command::Test { file, tree }) => test(file, tree, global, progress),
+            Some(Command::Test { file, tree }) => test(file, &global.tree(tree.as_deref())?, global, progress),
         }
     }
 }
@@ -80,12 +84,13 @@ fn show(
     let mut selected = rules.select(global)?;
     let numbers = selected.rules.named(name, "rules show")?;
     let listed = RuleList::of(&selected.rules, &numbers);
-    let directory = tree.unwrap_or(Path::new(TREE));
+    let directory = &global.tree(tree)?;
     let scanned = match (scan(directory, progress), tree) {
         (Ok(scan), _) => Some(scan),
         (Err(ScanError::Unreachable { .. } | ScanError::Empty(_)), None) => {
-            complain(&format!(
-                "there is no tree at {TREE}, so what the rule removes is not shown; name a tree, as in `rules show {name} TREE`"
+            global.note(&format!(
+                "there is no tree at {}, so what the rule removes is not shown; name a tree, as in `rules show {name} TREE`",
+                directory.display()
             ));
             None
         }

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::capture::capture;
 use crate::report;
@@ -8,6 +9,7 @@ use crate::runtime::{Arch, Runtime};
 
 use super::arguments::Global;
 use super::clock::today;
+use super::complete;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
@@ -15,6 +17,11 @@ use super::progress::Terminal;
 ///
 /// Exit status: 0, or 2 if something went wrong.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune runtimes
+  lambdar-prune runtimes show python3.13
+  lambdar-prune runtimes capture ROOT -o mine.toml && lambdar-prune check --runtime mine.toml")]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -26,7 +33,7 @@ enum Command {
     /// Show the libraries, commands and environment of a runtime
     Show {
         /// Name of a runtime, or a file
-        #[arg(value_name = "NAME|FILE")]
+        #[arg(value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runtimes))]
         name: String,
     },
     /// Write a runtime file from the root of an unpacked image

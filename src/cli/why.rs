@@ -1,25 +1,32 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::languages::place::Placed;
 use crate::plan;
 use crate::report;
+use crate::root::Root;
 use crate::scan::scan;
 
 use super::arguments::{Global, PlanOptions};
+use super::complete;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
 /// Show who needs a file, library or symbol, how the loader finds it or where it looks in vain, and which rule takes it
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune why libgfortran.so.5          # who needs it, and every directory that is searched for it
+  lambdar-prune why lib/libcurl.so.4          # whether it is ever loaded, and which rule removes it")]
 pub(super) struct Arguments {
-    /// A path in the tree, or the name of a library or symbol
-    #[arg(value_name = "PATH|SONAME|SYMBOL")]
+    /// Path in the tree, or name of a library or symbol
+    #[arg(value_name = "PATH|SONAME|SYMBOL", add = ArgValueCompleter::new(complete::tree_paths))]
     what: String,
-    /// Directory in which the runtime was built
-    #[arg(long, default_value = "/opt", value_name = "TREE")]
-    tree: PathBuf,
+    /// Directory in which the runtime was built [default: /opt]
+    #[arg(long, value_name = "TREE")]
+    tree: Option<PathBuf>,
     #[command(flatten)]
     planning: PlanOptions,
 }
@@ -27,23 +34,28 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let selected = self.planning.rules.select(global)?;
-        let scan = scan(&self.tree, progress)?;
+        let project = global.project()?;
+        let directory = global.tree(self.tree.as_deref())?;
+        let scan = scan(&directory, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
         let (plan, _) = self.planning.plan(
-            &self.tree,
+            &directory,
             &Placed::default(),
-            &scan.tree,
-            &runtime,
+            Root {
+                tree: &scan.tree,
+                runtime: &runtime,
+            },
             &selected,
             plan::Options::default(),
+            &project,
         )?;
-        let what = report::inside_tree(&self.what, &self.tree.to_string_lossy());
-        let host = self.planning.host();
+        let what = report::inside_tree(&self.what, &directory.to_string_lossy());
+        let host = self.planning.host(&project);
         let Some(why) = report::why(&what, &scan.tree, &plan, &runtime, &host) else {
             return Err(Failure::No(format!(
                 "{} is not in {}, and nothing there needs it",
                 self.what,
-                self.tree.display()
+                directory.display()
             )));
         };
         Ok(Output::ok(

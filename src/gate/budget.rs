@@ -142,7 +142,11 @@ impl Budget {
             Scope::Layers(glob) => inventory
                 .layers
                 .iter()
-                .filter(|layer| glob.is_match(&layer.file))
+                .filter(|layer| {
+                    // Zips of the same name have their directories in front.
+                    let name = layer.file.rsplit('/').next().unwrap_or(&layer.file);
+                    glob.is_match(&layer.file) || glob.is_match(name)
+                })
                 .map(|layer| {
                     let items = inventory
                         .items

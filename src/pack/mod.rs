@@ -5,6 +5,7 @@ pub mod bins;
 mod cache;
 mod capacity;
 mod compress;
+mod estimate;
 mod last_bytes;
 mod manifest;
 mod output;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 pub use cache::Directory as CacheDirectory;
 pub use capacity::{Alternative, CapacityReport, CapacityTotals, Limits, Saving, SizeEntry, TooLarge};
 pub use compress::Method;
+pub use estimate::{Estimate, estimate};
 pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
@@ -167,6 +169,20 @@ pub struct Packed {
     pub mode_notes: Vec<String>,
 }
 
+/// Fails if something of the tree could not be read, or cannot be in a zip.
+fn fail_on_problems(scan: &Scan) -> Result<(), PackError> {
+    let hindrances: Vec<Problem> = scan
+        .problems
+        .iter()
+        .filter(|problem| !matches!(problem.kind, ProblemKind::Special(_)))
+        .cloned()
+        .collect();
+    if !hindrances.is_empty() {
+        return Err(PackError::Problems(hindrances));
+    }
+    Ok(())
+}
+
 /// Packs a planned tree into zips of at most `options.max` bytes and writes them with their manifest.
 ///
 /// The zips are written to a directory of their own beside the target, read back by another reader, and moved into place
@@ -180,15 +196,7 @@ pub fn pack(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Packed, PackError> {
-    let hindrances: Vec<Problem> = scan
-        .problems
-        .iter()
-        .filter(|problem| !matches!(problem.kind, ProblemKind::Special(_)))
-        .cloned()
-        .collect();
-    if !hindrances.is_empty() {
-        return Err(PackError::Problems(hindrances));
-    }
+    fail_on_problems(scan)?;
     let max = options.limits.max;
     if max.0 < 1000 || max.0 > limits::ZIP_BYTES {
         return Err(PackError::Max(max));

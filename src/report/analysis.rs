@@ -11,6 +11,7 @@ use crate::host::Libraries;
 use crate::languages::components::{ComponentSize, Components};
 use crate::languages::{self, Repair};
 use crate::loader::{self, graph};
+use crate::pack::Estimate;
 use crate::plan::Plan;
 use crate::root::{Location, Root, link_target};
 use crate::rules::{Matcher, RuleSet};
@@ -33,8 +34,10 @@ pub struct Analysis {
     pub totals: Totals,
     /// What would go into the layers, unzipped.
     pub kept: Totals,
+    /// What `pack` would make of it; `None` if the tree cannot be packed.
+    pub estimate: Option<Estimate>,
     /// Its components, the largest first.
-    pub components: Vec<ComponentSize>,
+    pub components: Vec<ComponentReport>,
     /// What each rule takes; for a rule that is off, what it would take of the rest.
     pub rules: Vec<RuleEffect>,
     /// Every ELF object.
@@ -43,6 +46,17 @@ pub struct Analysis {
     pub libraries: LibraryReport,
     /// What was found, errors first.
     pub findings: Vec<Finding>,
+}
+
+/// One component of the tree.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ComponentReport {
+    /// The component and its size in the tree.
+    #[serde(flatten)]
+    pub size: ComponentSize,
+    /// What is kept of that size, unzipped.
+    pub kept_bytes: Bytes,
 }
 
 /// What one rule takes.
@@ -215,12 +229,30 @@ pub fn analyze(
         arch: runtime.arch,
         totals: tree.totals(),
         kept: plan.kept.totals(),
-        components: Components::of(tree).sizes(tree),
+        estimate: None,
+        components: components(tree, &plan.kept),
         rules: rule_effects(scan, plan, rules, matcher),
         objects: object_reports(scan, plan, runtime),
         libraries,
         findings,
     }
+}
+
+fn components(tree: &Tree, kept: &Tree) -> Vec<ComponentReport> {
+    let components = Components::of(tree);
+    let kept = components.sizes(kept);
+    components
+        .sizes(tree)
+        .into_iter()
+        .map(|size| ComponentReport {
+            kept_bytes: kept
+                .iter()
+                .find(|kept| kept.name == size.name)
+                .map(|kept| kept.bytes)
+                .unwrap_or_default(),
+            size,
+        })
+        .collect()
 }
 
 /// What the plan repairs: it would be an error if it did not.

@@ -59,7 +59,8 @@ pub fn codes(explanations: &Explanations, render: RenderOptions) -> String {
             explanation.page.title.clone(),
         ]
     });
-    render.table(&columns, rows.collect()) + "\n`lambdar-prune check --explain FINDING` shows more.\n"
+    render.table(&columns, rows.collect())
+        + "\nRun `lambdar-prune check --explain FINDING` for the cause of one and how to fix it.\n"
 }
 
 /// The page of each kind.
@@ -71,12 +72,12 @@ pub fn pages(explanations: &Explanations, render: RenderOptions) -> String {
         }
         text += &render.folded(&format!("{}[{code}]: ", render.severity(page.severity)), &page.title);
         text.push('\n');
-        text += &render.folded("  check says: ", &page.message);
+        text += &render.folded("  example:    ", &page.example_message());
         if let Some(message) = &page.on_lambda {
             text += &render.folded("  on Lambda:  ", message);
         }
         text += &render.folded("  cause:      ", &page.cause);
-        text += &render.folded("  cure:       ", &page.cure);
+        text += &render.folded("  fix:        ", &page.cure);
     }
     text
 }
@@ -91,8 +92,8 @@ mod tests {
     fn findings_document() -> String {
         let explanations = Explanations::new(&Code::all().collect::<Vec<_>>());
         let mut text = "# What check finds\n\n\
-            Made from `rules/findings.toml`; `lambdar-prune check --explain CODE` shows the same. An error means that it will \
-            not work on Lambda, a warning that it may not, a note is worth knowing.\n\n\
+            Made from `rules/findings.toml`; `lambdar-prune check --explain CODE` shows the same. An error will not work on \
+            Lambda, a warning may not, and a note is worth knowing.\n\n\
             | Code | Severity | What it is |\n|---|---|---|\n"
             .to_owned();
         for Explanation { code, page } in &explanations.findings {
@@ -101,12 +102,14 @@ mod tests {
         for Explanation { code, page } in &explanations.findings {
             text += &format!(
                 "\n## {code}\n\n{}: {}.\n\n> {}\n\n",
-                page.severity, page.title, page.message
+                page.severity,
+                page.title,
+                page.example_message()
             );
             if let Some(message) = &page.on_lambda {
                 text += &format!("On Lambda: `{}`\n\n", message.replace('`', "'"));
             }
-            text += &format!("Cause: {}\n\nCure: {}\n", page.cause, page.cure);
+            text += &format!("Cause: {}\n\nFix: {}\n", page.cause, page.cure);
         }
         text
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::table::{Column, RenderOptions, counted, long_table, some_of};
 use super::text::{allowed_lines, finding_lines};
+use crate::finding::{Severity, any_error};
 use crate::gate::Allowed;
 use crate::limits;
 use crate::manifest::{ChangedFile, LayerChange, Manifest, Recompressed};
@@ -13,7 +14,10 @@ use crate::tree::path::escaped;
 
 /// The report of `pack` as text; `allowed` are the findings that the project allows.
 pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: RenderOptions) -> String {
-    let mut text = layers(&packed.manifest, output, render);
+    if render.quiet {
+        return render.folded("", &sum(packed, output));
+    }
+    let mut text = String::new();
     if !packed.manifest.added.is_empty() {
         text += &render.heading("Added from this machine");
         let rows = packed.manifest.added.iter().map(|added| {
@@ -56,7 +60,34 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
         text += &render.heading("Findings");
         text += &findings;
     }
-    text
+    text += &render.heading("Layers");
+    text += &layers(&packed.manifest, render);
+    text += &render.folded("", &sum(packed, output));
+    if !any_error(&packed.findings) {
+        text += &render.folded("", &format!("Next: lambdar-prune publish {output} --name NAME"));
+    }
+    text.trim_start_matches('\n').to_owned()
+}
+
+/// The verdict: whether the layers will run, and how large they are.
+fn sum(packed: &Packed, output: &str) -> String {
+    let count = |severity| {
+        let findings = packed.findings.iter();
+        findings.filter(|finding| finding.severity == severity).count()
+    };
+    let Manifest {
+        totals, runtime, arch, ..
+    } = &packed.manifest;
+    let state = match count(Severity::Error) {
+        0 => format!("OK, {}", counted(count(Severity::Warning), "warning")),
+        errors => format!("{}: these layers will not run on {runtime}", counted(errors, "error")),
+    };
+    format!(
+        "{} in {output} for {runtime} on {arch}, {} zipped, {} unzipped. {state}.",
+        counted(totals.layers, "layer"),
+        totals.zipped_bytes,
+        totals.unzipped_bytes,
+    )
 }
 
 /// What changed files on their way into the layers, with sums.
@@ -81,7 +112,7 @@ fn changed_table(changed: &[ChangedFile], render: RenderOptions) -> String {
 }
 
 /// The layers that were packed, how many there are and what became of those before.
-fn layers(manifest: &Manifest, output: &str, render: RenderOptions) -> String {
+fn layers(manifest: &Manifest, render: RenderOptions) -> String {
     let Manifest { layers, totals, .. } = manifest;
     let rows = layers.iter().map(|layer| {
         vec![
@@ -102,20 +133,12 @@ fn layers(manifest: &Manifest, output: &str, render: RenderOptions) -> String {
         Column::Left("Components"),
     ];
     let mut text = render.table(&columns, rows.collect());
-    let sum = format!(
-        "{} in {output}, {} zipped, {} unzipped, for {} on {}. {}",
-        counted(totals.layers, "layer"),
-        totals.zipped_bytes,
-        totals.unzipped_bytes,
-        manifest.runtime,
-        manifest.arch,
-        if totals.optimal {
-            "This is the minimum number of layers.".to_owned()
-        } else {
-            format!("At least {} are needed.", totals.lower_bound)
-        },
-    );
-    text += &render.folded("", &sum);
+    let bound = if totals.optimal {
+        "This is the minimum number of layers.".to_owned()
+    } else {
+        format!("At least {} are needed.", counted(totals.lower_bound, "layer"))
+    };
+    text += &render.folded("", &bound);
     if let Some(layers) = totals.layers_at_limit {
         let way = format!(
             "With --max {} (just under 50 MiB, all that Lambda takes in a request) it would be {layers}.",

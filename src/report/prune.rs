@@ -9,6 +9,7 @@ use super::retained::RetainedPath;
 use super::table::{Column, RenderOptions, counted};
 use super::text::finding_lines;
 use crate::finding::Finding;
+use crate::pack::Estimate;
 use crate::plan::Plan;
 use crate::prune::Done;
 use crate::rules::RuleSet;
@@ -31,6 +32,8 @@ pub struct Pruned {
     pub totals: Totals,
     /// What stays of it.
     pub kept: Totals,
+    /// What `pack` would make of it; `None` if nothing was planned, or if the tree cannot be packed.
+    pub estimate: Option<Estimate>,
     /// What each rule takes, the largest first.
     pub rules: Vec<TakenByRule>,
     /// Every file and link that goes.
@@ -105,6 +108,7 @@ impl Pruned {
             outcome,
             totals: tree.totals(),
             kept: plan.kept.totals(),
+            estimate: None,
             rules: plan
                 .dropped_by_rule(tree)
                 .into_iter()
@@ -149,6 +153,7 @@ impl Pruned {
             outcome: Outcome::Undone { moved: done.moved },
             totals: Totals::default(),
             kept: Totals::default(),
+            estimate: None,
             rules: Vec::new(),
             files: Vec::new(),
             spared: Vec::new(),
@@ -167,7 +172,7 @@ pub fn pruned(pruned: &Pruned, render: RenderOptions) -> String {
         );
     }
     let mut text = String::new();
-    if !pruned.rules.is_empty() {
+    if !pruned.rules.is_empty() && !render.quiet {
         let rows = pruned.rules.iter().map(|rule| {
             vec![
                 rule.id.clone(),
@@ -206,7 +211,7 @@ pub fn pruned(pruned: &Pruned, render: RenderOptions) -> String {
         ];
         text += &render.table(&columns, rows.collect());
     }
-    if !pruned.spared.is_empty() {
+    if !pruned.spared.is_empty() && !render.quiet {
         text += &render.heading("Kept although a rule matches");
         text += &retained_table(pruned, render);
     }
@@ -218,7 +223,15 @@ pub fn pruned(pruned: &Pruned, render: RenderOptions) -> String {
         text += &findings;
         text.push('\n');
     }
-    text + &render.folded("", &summary(pruned))
+    text += &render.folded("", &summary(pruned));
+    if let Some(estimate) = pruned.estimate.filter(|_| !render.quiet) {
+        let size = format!(
+            "In layers, with what pack adds and strips: about {} zipped, {} unzipped.",
+            estimate.zipped_bytes, estimate.unzipped_bytes
+        );
+        text += &render.folded("", &size);
+    }
+    text
 }
 
 /// What stays although a rule matches: with `-v` each path, else those that one thing needs together.

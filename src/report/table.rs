@@ -1,6 +1,7 @@
 //! Tables as people read them.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
+use console::measure_text_width;
 
 use crate::finding::Severity;
 use crate::size::exact;
@@ -12,12 +13,14 @@ pub(super) const ROWS: usize = 12;
 /// How text output looks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RenderOptions {
-    /// Whether there may be color.
+    /// Whether there is color.
     pub color: bool,
     /// The width to keep to; `None` in a pipe, where nothing is cut or folded.
     pub width: Option<u16>,
     /// Whether lists are shown whole.
     pub verbose: bool,
+    /// Whether only the verdict is shown.
+    pub quiet: bool,
 }
 
 /// What stands in a cell, and how.
@@ -26,9 +29,50 @@ pub(super) enum Column {
     Right(&'static str),
 }
 
+impl Column {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Left(name) | Self::Right(name) => name,
+        }
+    }
+}
+
+/// The space on both sides of a cell.
+const PADDING: usize = 2;
+
+/// The width that each column needs so that no word is cut, and no number from its unit.
+fn least_widths(columns: &[Column], rows: &[Vec<String>]) -> Vec<usize> {
+    let longest_word = |text: &str| {
+        text.split_whitespace()
+            .map(measure_text_width)
+            .max()
+            .unwrap_or_default()
+    };
+    columns
+        .iter()
+        .enumerate()
+        .map(|(number, column)| {
+            let cells = rows.iter().filter_map(|row| row.get(number));
+            let cells = cells.map(|cell| match column {
+                Column::Left(_) => longest_word(cell),
+                Column::Right(_) => measure_text_width(cell),
+            });
+            cells.chain([longest_word(column.name())]).max().unwrap_or_default() + PADDING
+        })
+        .collect()
+}
+
 impl RenderOptions {
-    /// A table with its headings and rows; folded, never cut, where the terminal is narrow.
+    /// A table with its headings and rows. In a narrow terminal texts are folded between words; if that is not enough to keep
+    /// words and numbers whole, each row becomes a paragraph.
     pub(super) fn table(self, columns: &[Column], rows: Vec<Vec<String>>) -> String {
+        let least = least_widths(columns, &rows);
+        if self
+            .width
+            .is_some_and(|width| least.iter().sum::<usize>() > usize::from(width))
+        {
+            return self.paragraphs(columns, &rows);
+        }
         let mut table = Table::new();
         table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
         match self.width {
@@ -50,10 +94,32 @@ impl RenderOptions {
                 Column::Right(_) => Cell::new(text).set_alignment(CellAlignment::Right),
             }));
         }
+        if self.width.is_some() {
+            table.set_constraints(
+                least.iter().map(|width| {
+                    ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(*width).unwrap_or(u16::MAX)))
+                }),
+            );
+        }
         format!("{}\n", table.trim_fmt())
     }
 
-    /// A severity, colored where color is wanted (ECMA-48, "Select Graphic Rendition").
+    /// The rows one below the other: the first cell, and below it the others with their headings.
+    fn paragraphs(self, columns: &[Column], rows: &[Vec<String>]) -> String {
+        let mut text = String::new();
+        for row in rows {
+            for (number, (column, cell)) in columns.iter().zip(row).enumerate() {
+                if number == 0 {
+                    text += &self.folded("", cell);
+                } else if !cell.is_empty() {
+                    text += &self.folded(&format!("  {}: ", column.name()), cell);
+                }
+            }
+        }
+        text
+    }
+
+    /// A severity, in color if there is color (ECMA-48, "Select Graphic Rendition").
     pub(super) fn severity(self, severity: Severity) -> String {
         if !self.color {
             return severity.to_string();

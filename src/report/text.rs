@@ -1,8 +1,7 @@
-//! The reports of `analyze` and `check` as text.
+//! The report of `check` as text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::analysis::{Analysis, MissingLibrary, Resolution};
 use super::difference::{CHANGE_COLUMNS, change_cells};
 use super::table::{Column, RenderOptions, counted, long_table, some_of};
 use super::{Checked, location, table};
@@ -12,179 +11,11 @@ use crate::limits;
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 
-/// The report of `analyze` as text.
-pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> String {
-    let Analysis { totals, kept, .. } = analysis;
-    let mut text = format!(
-        "{tree}: {} files, {} links, {}. In layers for {} on {}: {} files, {} unzipped.\n",
-        exact(totals.files as u64),
-        exact(totals.symlinks as u64),
-        totals.unzipped_bytes,
-        analysis.runtime,
-        analysis.arch,
-        exact(kept.files as u64),
-        kept.unzipped_bytes,
-    );
-    text += &render.heading("Largest components");
-    let rows = analysis.components.iter().map(|component| {
-        vec![
-            escaped(component.name.as_bytes()),
-            exact(component.files as u64),
-            component.bytes.to_string(),
-        ]
-    });
-    text += &long_table(
-        render,
-        &[Column::Left("Component"), Column::Right("Files"), Column::Right("Size")],
-        rows.collect(),
-    );
-
-    text += &render.heading("Removable");
-    text += &rule_table(analysis, render);
-
-    text += &render.heading("Shared libraries");
-    text += &libraries(analysis, render);
-    let findings: Vec<&Finding> = analysis
-        .findings
-        .iter()
-        .filter(|finding| finding.severity != Severity::Note || render.verbose)
-        .collect();
-    if !findings.is_empty() {
-        text += &render.heading("Findings");
-        text += &finding_lines(findings, render);
-    }
-    text
-}
-
-/// The rules that match something, those that are on first, then the largest first.
-fn rule_table(analysis: &Analysis, render: RenderOptions) -> String {
-    let mut rules: Vec<_> = analysis.rules.iter().filter(|rule| rule.files > 0).collect();
-    rules.sort_by(|a, b| {
-        b.enabled
-            .cmp(&a.enabled)
-            .then(b.bytes.cmp(&a.bytes))
-            .then_with(|| a.id.cmp(&b.id))
-    });
-    let rows = rules.into_iter().map(|rule| {
-        vec![
-            rule.id.clone(),
-            if rule.enabled { "on" } else { "off" }.to_owned(),
-            exact(rule.files as u64),
-            rule.bytes.to_string(),
-            rule.breaks.clone(),
-        ]
-    });
-    let columns = [
-        Column::Left("Rule"),
-        Column::Left("State"),
-        Column::Right("Files"),
-        Column::Right("Size"),
-        Column::Left("Lost without it"),
-    ];
-    render.table(&columns, rows.collect())
-}
-
-fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
-    let libraries = &analysis.libraries;
-    let mut text = format!(
-        "{} are needed: {} bundled, {} provided by {}, {} missing.\n",
-        libraries.needed,
-        libraries.bundled,
-        libraries.provided,
-        analysis.runtime,
-        libraries.missing.len(),
-    );
-    if !libraries.missing.is_empty() {
-        text += &missing_table(&libraries.missing, render);
-        text.push('\n');
-    }
-    if !libraries.shadowed.is_empty() {
-        let rows = libraries.shadowed.iter().map(|shadowed| {
-            vec![
-                escaped(shadowed.path.as_bytes()),
-                shadowed.bytes.to_string(),
-                shadowed.by.clone(),
-            ]
-        });
-        text += &render.table(
-            &[
-                Column::Left("Shadowed"),
-                Column::Right("Size"),
-                Column::Left("The runtime's own copy is found first"),
-            ],
-            rows.collect(),
-        );
-    }
-    let copies: Vec<String> = libraries.duplicates.iter().map(|copy| copy.paths.join(" = ")).collect();
-    for (what, paths) in [
-        (
-            "Needed by no other object (but a program may open them with dlopen)",
-            &libraries.unneeded,
-        ),
-        ("The same content more than once", &copies),
-        ("Links that only a linker needs", &libraries.development_links),
-    ] {
-        if !paths.is_empty() {
-            let shown = if render.verbose {
-                paths.join(", ")
-            } else {
-                some_of(paths)
-            };
-            text += &render.folded("", &format!("{what}: {shown}."));
-        }
-    }
-    if render.verbose {
-        text += &object_table(analysis, render);
-    }
-    text
-}
-
-fn missing_table(missing: &[MissingLibrary], render: RenderOptions) -> String {
-    let rows = missing.iter().map(|missing| {
-        vec![
-            escaped(missing.soname.as_bytes()),
-            some_of(&missing.needed_by),
-            missing.host_path.clone().unwrap_or_else(|| "not found".to_owned()),
-        ]
-    });
-    let columns = [
-        Column::Left("Missing"),
-        Column::Left("Needed by"),
-        Column::Left("On this machine (pack adds it)"),
-    ];
-    render.table(&columns, rows.collect())
-}
-
-/// Every object with what it needs and where the loader finds that.
-fn object_table(analysis: &Analysis, render: RenderOptions) -> String {
-    let rows = analysis.objects.iter().flat_map(|object| {
-        object.needed.iter().map(|need| {
-            let resolution = match need.resolution {
-                Resolution::Bundled => "bundled",
-                Resolution::Provided => "provided",
-                Resolution::Missing => "missing",
-            };
-            vec![
-                escaped(object.path.as_bytes()),
-                escaped(need.soname.as_bytes()),
-                resolution.to_owned(),
-                need.path.clone().unwrap_or_default(),
-                need.via.unwrap_or_default().to_owned(),
-            ]
-        })
-    });
-    let columns = [
-        Column::Left("Object"),
-        Column::Left("Needs"),
-        Column::Left("Resolution"),
-        Column::Left("Found at"),
-        Column::Left("By"),
-    ];
-    render.table(&columns, rows.collect())
-}
-
 /// Report of `check`.
 pub fn checked(checked: &Checked, render: RenderOptions) -> String {
+    if render.quiet {
+        return sum(checked, render);
+    }
     let mut text = finding_lines(&checked.findings, render);
     text += &allowed_lines(&checked.allowed, render);
     if let Some(growth) = &checked.growth {
@@ -215,6 +46,11 @@ pub fn checked(checked: &Checked, render: RenderOptions) -> String {
         ];
         text += &render.table(&columns, rows.collect());
     }
+    text + &sum(checked, render)
+}
+
+/// The verdict, and what is left for the function.
+fn sum(checked: &Checked, render: RenderOptions) -> String {
     let left = limits::UNZIPPED_BYTES.saturating_sub(checked.totals.unzipped_bytes.0 + 1);
     let sum = format!(
         "{}. {} unzipped, which leaves {} for the function.",
@@ -222,7 +58,7 @@ pub fn checked(checked: &Checked, render: RenderOptions) -> String {
         checked.totals.unzipped_bytes,
         Bytes(left),
     );
-    text + &render.folded("", &sum)
+    render.folded("", &sum)
 }
 
 /// The verdict with the number of findings, as one sentence without its period.

@@ -3,8 +3,6 @@
 pub(crate) mod file;
 mod matcher;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 pub use file::read_rules;
@@ -171,7 +169,7 @@ pub enum RuleError {
         reason: String,
     },
     /// A name that no rule has.
-    #[error("{from}: there is no rule or category '{name}'{near}; rules: {ids}; categories: {categories}")]
+    #[error("{from}: there is no rule or category '{name}'{near}; run `lambdar-prune rules` to list them")]
     Unknown {
         /// The option or file that has it.
         from: String,
@@ -179,10 +177,6 @@ pub enum RuleError {
         name: String,
         /// The name that was most likely meant, as part of a sentence.
         near: String,
-        /// Every rule.
-        ids: String,
-        /// Every category.
-        categories: String,
     },
     /// R packages that cannot be selected.
     #[error("{from}: {reason}")]
@@ -314,15 +308,11 @@ impl RuleSet {
         if !numbers.is_empty() {
             return Ok(numbers);
         }
-        let ids: BTreeSet<&str> = self.rules.iter().map(|(rule, _)| rule.id.as_str()).collect();
-        let categories: BTreeSet<&str> = self.rules.iter().map(|(rule, _)| rule.category.as_str()).collect();
-        let joined = |names: &BTreeSet<&str>| names.iter().copied().collect::<Vec<_>>().join(", ");
+        let known = self.rules.iter().flat_map(|(rule, _)| [&*rule.id, &*rule.category]);
         Err(RuleError::Unknown {
             from: from.to_owned(),
             name: name.to_owned(),
-            near: suggestion(name, ids.union(&categories).copied()),
-            ids: joined(&ids),
-            categories: joined(&categories),
+            near: suggestion(name, known),
         })
     }
 

@@ -60,10 +60,12 @@ impl fmt::Display for Arch {
 impl std::str::FromStr for Arch {
     type Err = RuntimeError;
 
+    /// Reads the names of AWS, and those that Linux and container images have for the same.
     fn from_str(name: &str) -> Result<Self, RuntimeError> {
-        Self::ALL
-            .into_iter()
-            .find(|arch| arch.to_string() == name)
-            .ok_or_else(|| RuntimeError::UnknownArch(name.to_owned()))
+        match name.to_ascii_lowercase().as_str() {
+            "x86_64" | "x86-64" | "amd64" | "x64" => Ok(Self::X86_64),
+            "arm64" | "aarch64" => Ok(Self::Arm64),
+            _ => Err(RuntimeError::UnknownArch(name.to_owned())),
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::symbol_versions::{self, Packages};
 use super::{Arch, DEFAULT, Runtime};
 use crate::day::Day;
 use crate::elf::{Class, Kind, Machine, Object};
+use crate::nearest::suggestion;
 use crate::open;
 use crate::progress::Silent;
 use crate::size::Bytes;
@@ -190,7 +191,10 @@ pub(crate) fn base(name: &str) -> Result<Data, RuntimeError> {
             return Ok(data);
         }
     }
-    Err(RuntimeError::Unknown { name: name.to_owned() })
+    Err(RuntimeError::Unknown {
+        name: name.to_owned(),
+        near: String::new(),
+    })
 }
 
 /// Every built-in runtime, in a line each, with its state on a day.
@@ -214,14 +218,17 @@ pub fn built_in(day: Day) -> Result<Vec<Summary>, RuntimeError> {
 }
 
 pub(crate) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeError> {
-    let known = names()?.into_iter().find(|known| known.name == name);
+    let names = names()?;
+    let near = suggestion(name, names.iter().map(|known| known.name.as_str()));
+    let known = names.into_iter().find(|known| known.name == name);
     let Some(known) = known else {
-        return Err(match lifecycles()?.get(name) {
+        let name = name.to_owned();
+        return Err(match lifecycles()?.get(&name) {
             Some(lifecycle) => RuntimeError::Retired {
-                name: name.to_owned(),
+                name,
                 successor: lifecycle.successor.clone().unwrap_or_else(|| DEFAULT.to_owned()),
             },
-            None => RuntimeError::Unknown { name: name.to_owned() },
+            None => RuntimeError::Unknown { name, near },
         });
     };
     if known.archs.as_ref().is_some_and(|archs| !archs.contains(&arch)) {

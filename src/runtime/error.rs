@@ -9,11 +9,13 @@ use super::Arch;
 pub enum RuntimeError {
     /// No runtime of that name is built in, and no file lies there.
     #[error(
-        "there is no runtime '{name}', and no such file; `lambdar-prune runtimes` lists those that are built in, such as provided.al2023"
+        "there is no runtime '{name}', and no such file{near}; run `lambdar-prune runtimes` to list the built-in ones"
     )]
     Unknown {
         /// The name asked for.
         name: String,
+        /// The built-in runtime that was most likely meant, as part of a sentence.
+        near: String,
     },
     /// AWS no longer lets anybody create functions with it, and nothing is recorded of it.
     #[error("runtime {name} is retired: no function can be created with it; use its successor {successor}")]

@@ -19,7 +19,15 @@ fn analysis(arguments: &[&str]) -> Value {
         "json",
     ];
     all.extend(arguments);
-    sandbox.run(all).expect_status(0).json()
+    let ran = sandbox.run(all);
+    let json = ran.json();
+    let errors = json["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|finding| finding["severity"] == "error");
+    assert_eq!(ran.status, i32::from(errors), "{ran:#?}");
+    json
 }
 
 /// How one object's need is answered: what it is, the file, and by which part of the search.
@@ -198,15 +206,15 @@ fn the_packed_program_runs() {
 fn tables_are_plain_in_a_pipe() {
     let sandbox = Sandbox::new();
     let tree = testdata("opt");
-    let text = sandbox.run(["analyze", tree.to_str().unwrap()]).expect_status(0).stdout;
+    let text = sandbox.run(["analyze", tree.to_str().unwrap()]).expect_status(1).stdout;
     assert!(
-        text.contains("Largest components") && text.contains("Removable") && text.contains("libfar.so.1"),
+        text.contains("What is large") && text.contains("Removable") && text.contains("libfar.so.1"),
         "{text}"
     );
     assert!(!text.contains('\u{1b}'), "{text}");
     let colored = sandbox
         .run(["analyze", tree.to_str().unwrap(), "--color", "always"])
-        .expect_status(0)
+        .expect_status(1)
         .stdout;
     assert!(colored.contains('\u{1b}'));
     assert!(

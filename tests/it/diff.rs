@@ -156,7 +156,7 @@ fn what_cannot_be_compared_is_refused_with_the_cure() {
         .file("damaged.zip", damaged)
         .folder("empty");
     for (path, words) in [
-        ("nowhere", "cannot check nowhere"),
+        ("nowhere", "cannot read nowhere"),
         ("none.json", "cannot use none.json"),
         ("text", "give layers.json as this program writes it"),
         ("hostile.json", "'../bin/"),

@@ -128,7 +128,7 @@ fn names_that_are_not_utf8_stop_the_pack_by_their_escaped_name() {
     fs_err::write(sandbox.path("opt").join(name), "x").unwrap();
     let analysis = sandbox
         .run(["analyze", "opt", "--format", "json"])
-        .expect_status(0)
+        .expect_status(1)
         .json();
     assert_eq!(analysis["findings"][0]["code"], "name-not-utf8");
     assert_eq!(analysis["findings"][0]["path"], "b\\xffd\\n");
@@ -152,7 +152,7 @@ fn what_cannot_be_read_is_named() {
     let (Some(analyzed), Some(packed)) = (analyzed, packed) else {
         return;
     };
-    let analysis = analyzed.expect_status(0).json();
+    let analysis = analyzed.expect_status(1).json();
     let codes: Vec<_> = analysis["findings"]
         .as_array()
         .unwrap()

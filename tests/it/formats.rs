@@ -1,5 +1,8 @@
 //! The formats of `check` as the program writes them, completions and manual pages.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use crate::github::command;
 use crate::support::Sandbox;
 
@@ -16,8 +19,6 @@ fn github_finds_no_command_in_the_other_forms_on_stdout() {
         "table",
         "--output",
         "github",
-        "--output",
-        "json",
     ];
     let ran = sandbox.run(forms);
     let mut stopped: Option<String> = None;
@@ -39,7 +40,7 @@ fn github_finds_no_command_in_the_other_forms_on_stdout() {
 #[test]
 fn several_forms_in_one_run() {
     let sandbox = Sandbox::new();
-    sandbox.link("opt/link", "nowhere");
+    sandbox.link("opt/link", "nowhere").folder("out/new");
     let ran = sandbox.run_with(
         [
             "check",
@@ -107,28 +108,83 @@ fn several_forms_in_one_run() {
     sandbox.run(["analyze", "opt", "--format", "sarif"]).expect_status(2);
 }
 
+/// What a shell offers behind some words, once it has read the script that the program gives it; `None` without that shell.
+fn completed(sandbox: &Sandbox, shell: &str, script: &str, words: &[&str]) -> Option<Vec<String>> {
+    let program = Path::new(env!("CARGO_BIN_EXE_lambdar-prune"));
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(shell);
+    command
+        .current_dir(sandbox.path(""))
+        .env("PATH", format!("{}:{path}", program.parent().unwrap().display()))
+        .env("HOME", sandbox.path(""))
+        .stdin(Stdio::null());
+    match shell {
+        "bash" => command.args(["--norc", "-c", script, "bash"]).args(words),
+        "fish" => command.args(["--no-config", "-c", script]).arg(words.join(" ")),
+        _ => command.args(["-f", "-c", script, "zsh"]).args(words),
+    };
+    let Ok(output) = command.output() else {
+        crate::support::output(shell, &["--version"]);
+        return None;
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    let first = |line: &str| line.split(['\t', ':']).next().unwrap_or_default().trim().to_owned();
+    Some(text.lines().map(first).filter(|word| !word.is_empty()).collect())
+}
+
 #[test]
-fn shells_and_man_are_served() {
+fn shells_complete_to_the_last_word() {
     let sandbox = Sandbox::new();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = sandbox.run(["completions", shell]).expect_status(0).stdout;
-        for word in ["analyze", "check", "baseline", "completions"] {
-            assert!(script.contains(word), "{shell} {word}");
+    sandbox
+        .file("tree/lib/libx.so.1", "x")
+        .file("lambdar-prune.toml", "tree = 'tree'\n");
+    let bash = "source <(lambdar-prune completions bash); COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+                fn=$(complete -p lambdar-prune | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+                \"$fn\" lambdar-prune \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"; \
+                printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let fish = "lambdar-prune completions fish | source; complete -C \"$argv\"";
+    // What zsh's own function asks the program, without a terminal to complete in.
+    let zsh = "_CLAP_COMPLETE_INDEX=$(($# - 1)) LAMBDAR_PRUNE_COMPLETE=zsh lambdar-prune -- \"$@\"";
+    for (words, expected) in [
+        (vec!["lambdar-prune", "che"], "check"),
+        (vec!["lambdar-prune", "pack", "--eff"], "--effort"),
+        (vec!["lambdar-prune", "pack", "--effort", "b"], "best"),
+        (vec!["lambdar-prune", "check", "--format", "sar"], "sarif"),
+        (vec!["lambdar-prune", "pack", "--disable", "r-tcl"], "r-tcltk"),
+        (
+            vec!["lambdar-prune", "check", "--explain", "missing-lib"],
+            "missing-library",
+        ),
+        (vec!["lambdar-prune", "check", "--runtime", "python3.13"], "python3.13"),
+        (vec!["lambdar-prune", "rules", "sh"], "show"),
+        (vec!["lambdar-prune", "why", "lib/libx"], "lib/libx.so.1"),
+    ] {
+        for (shell, script) in [("bash", bash), ("fish", fish), ("zsh", zsh)] {
+            if let Some(offered) = completed(&sandbox, shell, script, &words) {
+                assert!(offered.contains(&expected.to_owned()), "{shell} {words:?}: {offered:?}");
+            }
         }
     }
+    let nothing = completed(&sandbox, "bash", bash, &["lambdar-prune", "check", "--eff"]);
+    assert_eq!(nothing.unwrap_or_default(), [""; 0]);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        sandbox.run(["completions", shell]).expect_status(0);
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let sandbox = Sandbox::new();
     let manual = sandbox.run(["man"]).expect_status(0).stdout;
     assert!(
         manual.starts_with(".ie") && manual.contains(".TH lambdar-prune 1"),
         "{manual:.200}"
     );
     assert!(manual.contains("\\-\\-baseline"));
-    sandbox.file("page.1", &manual);
-    sandbox.file("complete.bash", sandbox.run(["completions", "bash"]).stdout);
-    let script = sandbox.path("complete.bash").display().to_string();
-    let complete = "source \"$1\"; COMP_WORDS=(lambdar-prune che); COMP_CWORD=1; \
-                    \"$(complete -p lambdar-prune | sed 's/.*-F \\([^ ]*\\).*/\\1/')\" lambdar-prune che lambdar-prune; \
-                    echo \"${COMPREPLY[@]}\"";
-    if let Some(words) = crate::support::output("bash", &["-c", complete, "bash", &script]) {
-        assert_eq!(words.trim(), "check");
+    assert!(!manual.contains("inside"), "hidden commands are nowhere");
+    sandbox.folder("man");
+    sandbox.run(["man", "-o", "man"]).expect_status(0);
+    for page in ["lambdar-prune.1", "lambdar-prune-pack.1", "lambdar-prune-rules-show.1"] {
+        assert!(sandbox.path("man").join(page).exists(), "{page}");
     }
 }

@@ -11,6 +11,7 @@ mod bootstrap;
 mod check;
 mod dedupe;
 mod diff;
+mod docs;
 mod errors;
 mod findings;
 mod foreign;

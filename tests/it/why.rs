@@ -146,7 +146,7 @@ fn runtimes_are_listed_shown_and_captured() {
         "--format",
         "json",
     ];
-    let analysis = sandbox.run(arguments).expect_status(0).json();
+    let analysis = sandbox.run(arguments).expect_status(1).json();
     let missing: Vec<&str> = analysis["libraries"]["missing"]
         .as_array()
         .unwrap()

@@ -1,0 +1,95 @@
+//! What a shell may complete a value with: names of rules, findings and runtimes, and paths in the tree.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
+
+use crate::config::Config;
+use crate::finding::Code;
+use crate::rules::RuleSet;
+use crate::runtime::built_in;
+
+/// The tree if neither the command line nor the configuration names one.
+pub(super) const DEFAULT_TREE: &str = "/opt";
+
+/// Rules and categories of rules, those of the configuration among them.
+pub(super) fn rules(current: &OsStr) -> Vec<CompletionCandidate> {
+    let choices = Config::load(None).map(|config| config.selection).unwrap_or_default();
+    let Ok(rules) = RuleSet::chosen(&[choices]).or_else(|_| RuleSet::built_in()) else {
+        return Vec::new();
+    };
+    let ids = rules
+        .iter()
+        .map(|(rule, _)| (rule.id.clone(), Some(rule.title.clone())));
+    let categories = rules.iter().map(|(rule, _)| (rule.category.clone(), None));
+    matching(current, ids.chain(categories))
+}
+
+/// The codes of findings.
+pub(super) fn codes(current: &OsStr) -> Vec<CompletionCandidate> {
+    let codes = Code::all().map(|code| (code.to_string(), code.page().map(|page| page.title.clone())));
+    matching(current, codes)
+}
+
+/// The codes of findings, and `all`.
+pub(super) fn codes_or_all(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut candidates = codes(current);
+    candidates.extend(matching(current, [("all".to_owned(), None)]));
+    candidates
+}
+
+/// The built-in runtimes, and files.
+pub(super) fn runtimes(current: &OsStr) -> Vec<CompletionCandidate> {
+    let known = today().ok().and_then(|day| built_in(day).ok()).unwrap_or_default();
+    let mut candidates = matching(current, known.into_iter().map(|known| (known.name, Some(known.title))));
+    if candidates.is_empty() {
+        candidates = PathCompleter::file().complete(current);
+    }
+    candidates
+}
+
+/// Paths in the tree that the command line names with `--tree`, else that of the configuration, else /opt.
+pub(super) fn tree_paths(current: &OsStr) -> Vec<CompletionCandidate> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let named = words
+        .windows(2)
+        .find(|pair| pair[0] == "--tree")
+        .map(|pair| PathBuf::from(&pair[1]));
+    let configured = || Config::load(None).ok()?.project.tree;
+    let tree = named.or_else(configured).unwrap_or_else(|| DEFAULT_TREE.into());
+    let Some(current) = current.to_str() else {
+        return Vec::new();
+    };
+    let (directory, _) = current.rsplit_once('/').unwrap_or_default();
+    // A path in the tree never leads out of it.
+    if Path::new(current).is_absolute() || directory.split('/').any(|part| part == "..") {
+        return Vec::new();
+    }
+    let Ok(entries) = fs_err::read_dir(tree.join(directory)) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<String> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let slash = if entry.file_type().ok()?.is_dir() { "/" } else { "" };
+            let separator = if directory.is_empty() { "" } else { "/" };
+            Some(format!("{directory}{separator}{}{slash}", entry.file_name().to_str()?))
+        })
+        .collect();
+    paths.sort();
+    matching(OsStr::new(current), paths.into_iter().map(|path| (path, None)))
+}
+
+/// Those that begin with what is there already, each once.
+fn matching(current: &OsStr, known: impl IntoIterator<Item = (String, Option<String>)>) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else {
+        return Vec::new();
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    known
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(current) && seen.insert(name.clone()))
+        .map(|(name, help)| CompletionCandidate::new(name).help(help.map(Into::into)))
+        .collect()
+}

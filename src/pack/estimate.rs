@@ -1,0 +1,101 @@
+//! What packing would give, without writing it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::bins::{self, GroupId, Item};
+use super::prepare::Preparation;
+use super::spool::Spool;
+use super::zip::END_SIZE;
+use super::{Limits, PackError, fail_on_problems};
+use crate::languages::components::Components;
+use crate::manifest::Effort;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::scan::Scan;
+use crate::size::Bytes;
+
+/// What `pack` would make of a plan.
+///
+/// Unzipped sizes are those that it would have. Zipped ones are of the fast effort, and so up to two percent larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Estimate {
+    /// How many layers there would be.
+    pub layers: usize,
+    /// The zips together.
+    pub zipped_bytes: Bytes,
+    /// What they unzip to.
+    pub unzipped_bytes: Bytes,
+    /// The maximum size of a zip.
+    pub max_bytes: Bytes,
+    /// The maximum number of layers.
+    pub max_layers: usize,
+    /// The maximum size of all layers together, unzipped.
+    pub max_unzipped_bytes: Bytes,
+}
+
+impl Estimate {
+    /// Whether the layers would keep to the limits.
+    pub fn fits(&self) -> bool {
+        self.layers <= self.max_layers && self.unzipped_bytes <= self.max_unzipped_bytes
+    }
+}
+
+/// Strips and compresses what the plan keeps, and counts.
+pub fn estimate(
+    tree: &Path,
+    scan: &Scan,
+    plan: &Plan,
+    limits: &Limits,
+    strip: bool,
+    progress: &dyn Progress,
+) -> Result<Estimate, PackError> {
+    fail_on_problems(scan)?;
+    let folder = tempfile::tempdir()?;
+    let preparation = Preparation {
+        tree,
+        plan,
+        strip,
+        effort: Effort::Fast,
+        at_max: &BTreeSet::new(),
+        spool: &Spool::new(folder.path())?,
+        cache: None,
+        progress,
+    };
+    let ready = preparation.all()?;
+    let components = Components::of(&scan.tree);
+    let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
+    let items: Vec<Item> = ready
+        .iter()
+        .map(|ready| {
+            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
+            Item {
+                group: *groups.entry(components.group(&ready.path)).or_insert(next),
+                weight: ready.weight(),
+            }
+        })
+        .collect();
+    let weight: u64 = items.iter().map(|item| item.weight).sum();
+    let capacity = limits.capacity();
+    // A single file may be too large for any zip: then as many as its size asks for, which does not fit either.
+    let layers = match bins::pack(&items, capacity, &[]) {
+        Ok(packing) => packing.bins.len(),
+        Err(_) => usize::try_from(weight.div_ceil(capacity.weight.max(1)))
+            .unwrap_or(usize::MAX)
+            .max(limits.layers + 1),
+    };
+    Ok(Estimate {
+        layers,
+        zipped_bytes: Bytes(weight + END_SIZE * layers as u64),
+        unzipped_bytes: ready
+            .iter()
+            .map(|ready| Bytes(u64::from(ready.entry.uncompressed)))
+            .sum(),
+        max_bytes: limits.max,
+        max_layers: limits.layers,
+        max_unzipped_bytes: limits.unzipped,
+    })
+}
