@@ -14,11 +14,14 @@ use super::complete;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
-/// Show who needs a file, library or symbol, how the loader finds it or where it looks in vain, and which rule takes it
+/// Show who needs a file, library or symbol, how the loader finds it or where it searches for it, and which rule removes it
+///
+/// Exit status: 0 if something is known of it, 1 if it is not in the tree and nothing needs it, 2 if something went wrong.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   lambdar-prune why libgfortran.so.5          # who needs it, and every directory that is searched for it
+  lambdar-prune why SSL_CTX_new               # who needs a symbol, and who defines it
   lambdar-prune why lib/libcurl.so.4          # whether it is ever loaded, and which rule removes it")]
 pub(super) struct Arguments {
     /// Path in the tree, or name of a library or symbol
