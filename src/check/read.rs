@@ -114,10 +114,10 @@ pub(super) fn distinct_names(paths: &[PathBuf]) -> Vec<String> {
             let same = paths.iter().filter(|other| last(other, count) == name);
             same.count() == 1
         };
-        let shortest = (1..=most).map(|count| (last(path, count), count));
+        let mut shortest = (1..=most).map(|count| (last(path, count), count));
         let name = shortest.clone().find(|(name, count)| is_distinct(name, *count));
         let name = name
-            .or_else(|| shortest.last())
+            .or_else(|| shortest.next_back())
             .map_or_else(String::new, |(name, _)| name);
         // A zip that is given twice is told by its number.
         let earlier = names

@@ -143,13 +143,10 @@ fn lines<'a>(rules: impl Iterator<Item = &'a RuleEffect>) -> String {
     let mut rules: Vec<&RuleEffect> = rules.collect();
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.bytes));
     let width = rules.iter().map(|rule| rule.id.len()).max().unwrap_or_default();
-    rules
-        .iter()
-        .map(|rule| {
-            let RuleEffect { id, breaks, bytes, .. } = rule;
-            format!("#   {id:width$}  {bytes:>7}  lost: {breaks}\n", bytes = Bytes(bytes.0))
-        })
-        .collect()
+    rules.iter().fold(String::new(), |text, rule| {
+        let RuleEffect { id, breaks, bytes, .. } = rule;
+        text + &format!("#   {id:width$}  {bytes:>7}  lost: {breaks}\n", bytes = Bytes(bytes.0))
+    })
 }
 
 /// A string of TOML.
