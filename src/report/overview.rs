@@ -2,7 +2,7 @@
 
 use super::analysis::{Analysis, MissingLibrary, Resolution, RuleEffect};
 use super::table::{Column, RenderOptions, counted, long_table, some_of};
-use super::text::finding_lines;
+use super::text::{finding_lines, state};
 use crate::finding::{Finding, Severity};
 use crate::pack::Estimate;
 use crate::size::Bytes;
@@ -42,22 +42,7 @@ pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> Strin
 
 /// The answer in a line: how many layers of which size, and whether anything is wrong with them.
 fn verdict(analysis: &Analysis, tree: &str) -> String {
-    let count = |severity| {
-        analysis
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == severity)
-            .count()
-    };
-    let errors = count(Severity::Error);
-    let state = match errors {
-        0 => format!("OK, {}", counted(count(Severity::Warning), "warning")),
-        _ => format!(
-            "{}: the layers would not run on {}",
-            counted(errors, "error"),
-            analysis.runtime
-        ),
-    };
+    let state = state(&analysis.findings, "the layers would not run", &analysis.runtime);
     let size = analysis.estimate.as_ref().map_or_else(String::new, |estimate| {
         let fits = if estimate.fits() { "" } else { ", which do not fit" };
         format!(

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::table::{Column, RenderOptions, counted, long_table, some_of};
-use super::text::{allowed_lines, finding_lines};
-use crate::finding::{Severity, any_error};
+use super::text::{allowed_lines, finding_lines, state};
+use crate::finding::any_error;
 use crate::gate::Allowed;
 use crate::limits;
 use crate::manifest::{ChangedFile, LayerChange, Manifest, Recompressed};
@@ -71,17 +71,10 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
 
 /// The verdict: whether the layers will run, and how large they are.
 fn sum(packed: &Packed, output: &str) -> String {
-    let count = |severity| {
-        let findings = packed.findings.iter();
-        findings.filter(|finding| finding.severity == severity).count()
-    };
     let Manifest {
         totals, runtime, arch, ..
     } = &packed.manifest;
-    let state = match count(Severity::Error) {
-        0 => format!("OK, {}", counted(count(Severity::Warning), "warning")),
-        errors => format!("{}: these layers will not run on {runtime}", counted(errors, "error")),
-    };
+    let state = state(&packed.findings, "these layers will not run", runtime);
     format!(
         "{} in {output} for {runtime} on {arch}, {} zipped, {} unzipped. {state}.",
         counted(totals.layers, "layer"),

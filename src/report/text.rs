@@ -91,6 +91,16 @@ pub(super) fn verdict(checked: &Checked) -> String {
     }
 }
 
+/// What findings mean for layers: "OK", with the number of warnings if there are any, or the number of errors and that the layers
+/// fail, as `failing` says of them, on the runtime.
+pub(super) fn state(findings: &[Finding], failing: &str, runtime: &str) -> String {
+    match (causes(findings, Severity::Error), causes(findings, Severity::Warning)) {
+        (0, 0) => "OK".to_owned(),
+        (0, warnings) => format!("OK, {}", counted(warnings, "warning")),
+        (errors, _) => format!("{}: {failing} on {runtime}", counted(errors, "error")),
+    }
+}
+
 /// How many findings there are of each kind.
 pub(super) fn counts(checked: &Checked) -> String {
     let count = |severity| causes(&checked.findings, severity);
