@@ -10,6 +10,8 @@ use crate::finding::Code;
 use crate::rules::RuleSet;
 use crate::runtime::built_in;
 
+use super::clock::today;
+
 /// The tree if neither the command line nor the configuration names one.
 pub(super) const DEFAULT_TREE: &str = "/opt";
 
