@@ -35,9 +35,9 @@ use object::elf;
 use super::image::ElfError;
 use super::object::Object;
 use super::tables::{Need, Symbol, Tables, VER_NDX_GLOBAL, VERSYM_HIDDEN, Version};
+use super::view::VerifyError;
 
 pub use data::{Older, OlderSymbols};
-pub use verify::VerifyError;
 
 /// `VER_FLG_WEAK`: the loader does not fail where the version is missing.
 const VER_FLG_WEAK: u16 = 2;

@@ -13,6 +13,7 @@ mod symbol_count;
 mod symbols;
 mod tables;
 mod versions;
+mod view;
 
 pub use directories::directories_in;
 pub use image::ElfError;
@@ -20,7 +21,8 @@ pub use lower::{Blocked, LowerError, Lowered, Older, OlderSymbols, Outlook, Rebo
 pub use notes::{DlopenNote, Priority};
 pub use object::{Class, Kind, MAGIC, Machine, Object, System, is_core, parse, parse_with_symbols};
 pub use patch::Patch;
-pub use rename::{hidden_name, hide_libraries};
+pub use rename::{Names, RenameError, private_name, rename_libraries};
 pub use source::{FileSource, Source};
 pub use symbols::{Symbols, Undefined};
 pub use versions::{NAMED, VersionNeed};
+pub use view::VerifyError;

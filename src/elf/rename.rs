@@ -1,161 +1,139 @@
-//! Gives libraries other names in the objects that need them, without moving a byte.
+//! Lets objects ask for libraries by other names, and gives a library another one, without moving a byte.
+//!
+//! The other name of a library is an end of its own: `ibstdc++.so.6` for `libstdc++.so.6`. A string table that has the one
+//! has the other as well, so that no string is written, whatever else shares it; only the offsets of names change:
+//!
+//! ```text
+//! .dynamic        DT_NEEDED, DT_FILTER, DT_AUXILIARY: the libraries that are asked for; DT_SONAME: the object's own name
+//! .gnu.version_r  vn_file: the library of which versions are asked
+//! ```
+//!
+//! The loader finds the library of `vn_file` by the names that it was asked for by (glibc, elf/dl-version.c, `find_needed`),
+//! so both change together. The base definition in `.gnu.version_d` keeps the old name: nobody asks for it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use goblin::container::Ctx;
-use goblin::elf::program_header::{PT_DYNAMIC, PT_LOAD};
-use goblin::elf::{Dynamic, Elf, ProgramHeader, dynamic};
+use object::elf;
 
 use super::image::ElfError;
-use super::object::{Object, parse};
+use super::tables::{NameUse, library_names};
+use super::view::{VerifyError, View, only_these_differ};
 
-/// The name that a library gets: as long as its own, and one that nothing else has.
-pub fn hidden_name(name: &str) -> String {
-    let mut hidden = String::from("~");
-    hidden.extend(name.chars().skip(1));
-    hidden
+/// Why the names of an object stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenameError {
+    /// It is not laid out as linkers do it.
+    #[error(transparent)]
+    Object(#[from] ElfError),
+    /// It has none of the names.
+    #[error("it has none of these names")]
+    Nothing,
+    /// A new name is not an end of the old one.
+    #[error("{0} is not the end of the name in whose place it comes")]
+    NotAnEnd(String),
+    /// The result differs from the file in more than it may, and was thrown away.
+    #[error("the change could not be verified: {0}")]
+    Verification(#[from] VerifyError),
 }
 
-/// Changes the names of libraries, wherever an object asks for them and where it bears one itself, to their [`hidden_name`].
+/// The longest end of a library's name that is not the name of something else; `None` if every one is.
+pub fn private_name(name: &str, is_taken: impl Fn(&str) -> bool) -> Option<&str> {
+    let ends = name.char_indices().skip(1).filter_map(|(at, _)| name.get(at..));
+    // What is left of a name is to be one: with a dot in it, and no hidden file.
+    let mut ends = ends.take_while(|end| end.find('.').is_some_and(|dot| dot > 0));
+    ends.find(|end| !is_taken(end))
+}
+
+/// What libraries are called in an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Names<'a> {
+    /// For each library that it asks for by another name than before, that name.
+    pub asked: &'a BTreeMap<String, String>,
+    /// Its own new name, if it gets one.
+    pub own: Option<&'a str>,
+}
+
+impl Names<'_> {
+    /// The new name in place of another one.
+    fn new_name(&self, usage: NameUse, name: &str) -> Option<&str> {
+        match usage {
+            NameUse::Asked => self.asked.get(name).map(String::as_str),
+            NameUse::Own => self.own,
+        }
+    }
+}
+
+/// The bytes of an object with other names of libraries, as long as before, verified by another parser.
 ///
-/// Only the first byte of each name is written over: names of the dynamic section may share their ends, never their
-/// beginnings. The result is read again, and has to be what it was but for these names.
-pub fn hide_libraries(bytes: &[u8], names: &BTreeSet<String>) -> Result<Vec<u8>, ElfError> {
-    let failed = |what: &str| ElfError(what.to_owned());
-    let before = parse(&bytes)?.ok_or_else(|| failed("it is not a program or library"))?;
-    let strings = Strings::find(bytes)?;
+/// # Errors
+///
+/// Why the object stays as it is. The bytes are not trusted: no input makes it panic or change what is not to be changed.
+pub fn rename_libraries(bytes: &[u8], names: Names<'_>) -> Result<Vec<u8>, RenameError> {
     let mut renamed = bytes.to_vec();
-    for at in strings.names {
-        let offset = strings
-            .offset
-            .checked_add(at)
-            .filter(|offset| *offset > 0)
-            .ok_or_else(|| failed("a name is outside its string table"))?;
-        let text = bytes.get(offset..).unwrap_or_default();
-        let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-        let Ok(name) = std::str::from_utf8(&text[..end]) else {
+    let mut is_changed = false;
+    for name in library_names(bytes)? {
+        let Some(new_name) = names.new_name(name.usage, name.text) else {
             continue;
         };
-        if !names.contains(name) {
-            continue;
+        let Some(before) = name.text.strip_suffix(new_name) else {
+            return Err(RenameError::NotAnEnd(new_name.to_owned()));
+        };
+        let offset = (name.offset + before.len()) as u64;
+        let field = renamed.get_mut(name.at..name.at + name.width).unwrap_or_default();
+        for (byte, new) in field.iter_mut().zip(offset.to_le_bytes()) {
+            *byte = new;
         }
-        if !name.starts_with(|first: char| first.is_ascii()) || bytes[offset - 1] != 0 {
-            return Err(failed("a library's name is the end of another name"));
-        }
-        renamed[offset] = b'~';
+        is_changed = true;
     }
-    let after = parse(&renamed.as_slice())?.ok_or_else(|| failed("it is not a program or library"))?;
-    if after == expected(before, names) {
-        Ok(renamed)
-    } else {
-        Err(failed("it cannot be told where a library's name is used"))
+    if !is_changed {
+        return Err(RenameError::Nothing);
     }
+    verify(bytes, &renamed, names)?;
+    Ok(renamed)
 }
 
-/// The object as it is to be.
-fn expected(mut object: Object, names: &BTreeSet<String>) -> Object {
-    let hide = |name: &mut String| {
-        if names.contains(name.as_str()) {
-            *name = hidden_name(name);
-        }
+/// Checks that a copy has other names where it is to have them, and differs in nothing else.
+fn verify(before: &[u8], after: &[u8], names: Names<'_>) -> Result<(), VerifyError> {
+    let (old, new) = (View::read(before)?, View::read(after)?);
+    let (old_names, new_names) = (old.references()?, new.references()?);
+    if old_names.len() != new_names.len() {
+        return Err(VerifyError::Dynamic);
+    }
+    let new_library = |library: &[u8]| {
+        let name = std::str::from_utf8(library).ok()?;
+        names.new_name(NameUse::Asked, name)
     };
-    object.needed.iter_mut().for_each(hide);
-    object.soname.iter_mut().for_each(hide);
-    for need in &mut object.version_needs {
-        hide(&mut need.library);
-    }
-    object
-}
-
-/// Where the dynamic strings begin in the file, and where in them the names of libraries do.
-struct Strings {
-    offset: usize,
-    names: Vec<usize>,
-}
-
-impl Strings {
-    fn find(bytes: &[u8]) -> Result<Self, ElfError> {
-        let broken = |error: goblin::error::Error| ElfError(error.to_string());
-        let outside = || ElfError("it is cut off".to_owned());
-        let header = Elf::parse_header(bytes).map_err(broken)?;
-        let context = Ctx::new(
-            header.container().map_err(broken)?,
-            header.endianness().map_err(broken)?,
-        );
-        let start = usize::try_from(header.e_phoff).map_err(|_| outside())?;
-        let segments = ProgramHeader::parse(bytes, start, usize::from(header.e_phnum), context).map_err(broken)?;
-        let section = segments.iter().filter(|segment| segment.p_type == PT_DYNAMIC);
-        let Some(dynamic) = Dynamic::parse(bytes, &section.cloned().collect::<Vec<_>>(), context).map_err(broken)?
-        else {
-            return Ok(Self {
-                offset: 0,
-                names: Vec::new(),
-            });
+    let mut places = Vec::new();
+    for (old, new) in old_names.iter().zip(&new_names) {
+        let name = match old.tag {
+            None | Some(elf::DT_NEEDED | elf::DT_FILTER | elf::DT_AUXILIARY) => new_library(old.text),
+            Some(elf::DT_SONAME) => names.own,
+            Some(_) => None,
         };
-        let value = |tag| {
-            dynamic
-                .dyns
-                .iter()
-                .find(|entry| entry.d_tag == tag)
-                .map(|entry| entry.d_val)
-        };
-        let address = value(dynamic::DT_STRTAB).ok_or_else(outside)?;
-        let offset = segments
-            .iter()
-            .filter(|segment| segment.p_type == PT_LOAD)
-            .find_map(|segment| {
-                let within = address.checked_sub(segment.p_vaddr)?;
-                (within < segment.p_filesz).then(|| segment.p_offset.checked_add(within))?
-            })
-            .and_then(|offset| usize::try_from(offset).ok())
-            .ok_or_else(outside)?;
-        let names = dynamic
-            .dyns
-            .iter()
-            .filter(|entry| entry.d_tag == dynamic::DT_NEEDED || entry.d_tag == dynamic::DT_SONAME)
-            .filter_map(|entry| usize::try_from(entry.d_val).ok())
-            .collect();
-        Ok(Self { offset, names })
+        if new.text != name.map_or(old.text, str::as_bytes) || old.tag != new.tag {
+            return Err(VerifyError::Dynamic);
+        }
+        places.extend(name.map(|_| old.field.clone()));
     }
+    only_these_differ(before, after, places)?;
+    let renamed = |library| new_library(library).map_or(library, str::as_bytes);
+    let (old_needs, new_needs) = (old.needed_versions()?, new.needed_versions()?);
+    for (index, (library, version, hash)) in &old_needs {
+        if new_needs.get(index) != Some(&(renamed(library), *version, *hash)) {
+            return Err(VerifyError::Version(*index));
+        }
+    }
+    for number in 1..old.symbol_count() {
+        let index = object::SymbolIndex(number);
+        let version = old
+            .version(index)?
+            .map(|(library, version)| (renamed(library), version));
+        if old.name(index)? != new.name(index)? || version != new.version(index)? {
+            return Err(VerifyError::Symbol(number));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn testdata(path: &str) -> Vec<u8> {
-        fs_err::read(
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("testdata")
-                .join(path),
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn names_change_where_they_are_asked_for_and_borne() {
-        let bytes = testdata("host/libfar.so.1.0");
-        let object = parse(&bytes.as_slice()).unwrap().unwrap();
-        assert_eq!(object.soname.as_deref(), Some("libfar.so.1"));
-        assert!(object.needed.contains(&"libfarther.so.1".to_owned()), "{object:?}");
-        let names = BTreeSet::from(["libfar.so.1".to_owned(), "libfarther.so.1".to_owned()]);
-        let hidden = hide_libraries(&bytes, &names).unwrap();
-        assert_eq!(hidden.len(), bytes.len());
-        let object = parse(&hidden.as_slice()).unwrap().unwrap();
-        assert_eq!(object.soname.as_deref(), Some("~ibfar.so.1"));
-        assert!(object.needed.contains(&"~ibfarther.so.1".to_owned()), "{object:?}");
-        assert!(object.needed.contains(&"libc.so.6".to_owned()), "{object:?}");
-        let differing = bytes.iter().zip(&hidden).filter(|(before, after)| before != after);
-        assert_eq!(differing.count(), 2);
-    }
-
-    #[test]
-    fn what_is_no_object_is_refused() {
-        let names = BTreeSet::from(["libc.so.6".to_owned()]);
-        assert!(hide_libraries(b"#!/bin/sh\n", &names).is_err());
-        let bytes = testdata("host/libfar.so.1.0");
-        for length in 0..bytes.len() {
-            let _ = hide_libraries(&bytes[..length], &names);
-        }
-    }
-}
+mod tests;

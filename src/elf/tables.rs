@@ -21,6 +21,8 @@ pub(super) const VER_NDX_GLOBAL: u16 = 1;
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
 const DT_FILTER: u64 = 0x7fff_ffff;
 
+/// `Elf64_Dyn` (gABI, chapter 5, "Dynamic Section").
+const DYNAMIC_SIZE: usize = 16;
 /// `Elf64_Sym` (gABI, chapter 4, "Symbol Table").
 const SYMBOL_SIZE: usize = 24;
 /// No object has more version entries than it could have version indices.
@@ -49,6 +51,8 @@ pub(super) struct Tables<'a> {
 
 /// What an object asks of one library.
 pub(super) struct Need {
+    /// Where the entry (`Elf64_Verneed`) lies in the file.
+    at: usize,
     /// Offset of the library's name in the string table.
     pub(super) library: usize,
     /// The versions asked of it.
@@ -101,28 +105,10 @@ fn broken(what: &str) -> ElfError {
 impl<'a> Tables<'a> {
     /// Reads the tables; `None` for an object that asks for no versions.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Option<Self>, ElfError> {
-        let parsed = |error: goblin::error::Error| ElfError(error.to_string());
-        let header = Elf::parse_header(bytes).map_err(parsed)?;
-        let context = Ctx::new(
-            header.container().map_err(parsed)?,
-            header.endianness().map_err(parsed)?,
-        );
-        if context.container != Container::Big || !context.le.is_little() {
-            return Err(broken("it is not a 64-bit little-endian object"));
+        match Layout::read(bytes)? {
+            Some(layout) => layout.tables(),
+            None => Ok(None),
         }
-        let start = usize::try_from(header.e_phoff).map_err(|_| broken("it is cut off"))?;
-        let segments = ProgramHeader::parse(bytes, start, usize::from(header.e_phnum), context).map_err(parsed)?;
-        let section = segments.iter().filter(|segment| segment.p_type == PT_DYNAMIC);
-        let section: Vec<_> = section.cloned().collect();
-        let Some(dynamic) = Dynamic::parse(bytes, &section, context).map_err(parsed)? else {
-            return Ok(None);
-        };
-        let layout = Layout {
-            bytes,
-            segments,
-            dynamic,
-        };
-        layout.tables()
     }
 
     /// Where `st_name` of a symbol lies in the file.
@@ -164,9 +150,7 @@ impl<'a> Tables<'a> {
 
     /// The text at an offset in the string table.
     pub(super) fn text(&self, offset: usize) -> Result<&'a str, ElfError> {
-        let rest = self.strings().get(offset..).unwrap_or_default();
-        let end = memchr::memchr(0, rest).ok_or_else(|| broken("a name lies outside its string table"))?;
-        std::str::from_utf8(&rest[..end]).map_err(|_| broken("a name is not text"))
+        text_at(self.strings(), offset)
     }
 
     /// Every reference to the string table, by what it spans there; a string that is referred to twice is there twice.
@@ -186,6 +170,45 @@ impl<'a> Tables<'a> {
     }
 }
 
+/// The text at an offset in a string table.
+fn text_at(strings: &[u8], offset: usize) -> Result<&str, ElfError> {
+    let rest = strings.get(offset..).unwrap_or_default();
+    let end = memchr::memchr(0, rest).ok_or_else(|| broken("a name lies outside its string table"))?;
+    std::str::from_utf8(&rest[..end]).map_err(|_| broken("a name is not text"))
+}
+
+/// A reference to the name of a library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LibraryName<'a> {
+    /// Where the offset of the name lies in the file.
+    pub(super) at: usize,
+    /// How many bytes that field has.
+    pub(super) width: usize,
+    /// The offset in the string table.
+    pub(super) offset: usize,
+    /// The name.
+    pub(super) text: &'a str,
+    /// What the name is there for.
+    pub(super) usage: NameUse,
+}
+
+/// What an object has the name of a library for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NameUse {
+    /// It asks for the library, or for versions of it: `DT_NEEDED`, `DT_FILTER`, `DT_AUXILIARY`, `vn_file`.
+    Asked,
+    /// It is the name of the object itself: `DT_SONAME`.
+    Own,
+}
+
+/// Every reference to the name of a library in a 64-bit little-endian object.
+pub(super) fn library_names(bytes: &[u8]) -> Result<Vec<LibraryName<'_>>, ElfError> {
+    match Layout::read(bytes)? {
+        Some(layout) => layout.library_names(),
+        None => Ok(Vec::new()),
+    }
+}
+
 /// What the tables are found by.
 struct Layout<'a> {
     bytes: &'a [u8],
@@ -194,17 +217,37 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
+    /// Reads the headers; `None` for an object without a dynamic section.
+    fn read(bytes: &'a [u8]) -> Result<Option<Self>, ElfError> {
+        let parsed = |error: goblin::error::Error| ElfError(error.to_string());
+        let header = Elf::parse_header(bytes).map_err(parsed)?;
+        let context = Ctx::new(
+            header.container().map_err(parsed)?,
+            header.endianness().map_err(parsed)?,
+        );
+        if context.container != Container::Big || !context.le.is_little() {
+            return Err(broken("it is not a 64-bit little-endian object"));
+        }
+        let start = usize::try_from(header.e_phoff).map_err(|_| broken("it is cut off"))?;
+        let segments = ProgramHeader::parse(bytes, start, usize::from(header.e_phnum), context).map_err(parsed)?;
+        let section = segments.iter().filter(|segment| segment.p_type == PT_DYNAMIC);
+        let section: Vec<_> = section.cloned().collect();
+        let Some(dynamic) = Dynamic::parse(bytes, &section, context).map_err(parsed)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            bytes,
+            segments,
+            dynamic,
+        }))
+    }
+
     fn tables(self) -> Result<Option<Tables<'a>>, ElfError> {
         let Some(verneed) = self.value(dynamic::DT_VERNEED)? else {
             return Ok(None);
         };
         let table = |tag, what| self.value(tag)?.ok_or_else(|| broken(what));
-        let strings = self.at(table(dynamic::DT_STRTAB, "it has no dynamic string table")?)?;
-        let size = usize::try_from(table(dynamic::DT_STRSZ, "its string table has no size")?)
-            .ok()
-            .filter(|size| *size <= strings.len())
-            .ok_or_else(|| broken("its string table is cut off"))?;
-        let strings = strings.start..strings.start + size;
+        let strings = self.strings()?;
         let (count, first_hashed) = self.symbol_count()?;
         let symbols = self.at(table(dynamic::DT_SYMTAB, "it has no dynamic symbols")?)?;
         let versym = self.at(table(dynamic::DT_VERSYM, "its symbols have no versions")?)?;
@@ -221,6 +264,54 @@ impl<'a> Layout<'a> {
             count,
             first_hashed,
         }))
+    }
+
+    /// Where the string table lies in the file.
+    fn strings(&self) -> Result<Range<usize>, ElfError> {
+        let table = |tag, what| self.value(tag)?.ok_or_else(|| broken(what));
+        let strings = self.at(table(dynamic::DT_STRTAB, "it has no dynamic string table")?)?;
+        let size = usize::try_from(table(dynamic::DT_STRSZ, "its string table has no size")?)
+            .ok()
+            .filter(|size| *size <= strings.len())
+            .ok_or_else(|| broken("its string table is cut off"))?;
+        Ok(strings.start..strings.start + size)
+    }
+
+    /// The names of libraries in the dynamic section and in the table of needed versions.
+    fn library_names(&self) -> Result<Vec<LibraryName<'a>>, ElfError> {
+        let strings = self.bytes.get(self.strings()?).unwrap_or_default();
+        let name = |at: usize, width: usize, offset: usize, usage: NameUse| {
+            let text = text_at(strings, offset)?;
+            Ok(LibraryName {
+                at,
+                width,
+                offset,
+                text,
+                usage,
+            })
+        };
+        let section = self.segments.iter().find(|segment| segment.p_type == PT_DYNAMIC);
+        let section = section.ok_or_else(|| broken("it has no dynamic section"))?;
+        let start = self.at(section.p_vaddr)?.start;
+        if start as u64 != section.p_offset {
+            return Err(broken("its dynamic section lies elsewhere than its segments say"));
+        }
+        let mut names = Vec::new();
+        for (number, entry) in self.dynamic.dyns.iter().enumerate() {
+            let usage = match entry.d_tag {
+                dynamic::DT_NEEDED | DT_AUXILIARY | DT_FILTER => NameUse::Asked,
+                dynamic::DT_SONAME => NameUse::Own,
+                _ => continue,
+            };
+            let offset = usize::try_from(entry.d_val).map_err(|_| broken("a name lies outside its string table"))?;
+            names.push(name(start + number * DYNAMIC_SIZE + 8, 8, offset, usage)?);
+        }
+        if let Some(address) = self.value(dynamic::DT_VERNEED)? {
+            for need in self.needs(address)? {
+                names.push(name(need.at + 4, 4, need.library, NameUse::Asked)?);
+            }
+        }
+        Ok(names)
     }
 
     /// The value of a dynamic entry that must not be there twice: of two the loader takes the last.
@@ -321,6 +412,7 @@ impl<'a> Layout<'a> {
             // Elf64_Verneed: version, count (u16), file, aux, next (u32)
             let count = usize::from(half(at + 2)?);
             let mut need = Need {
+                at,
                 library: word(at + 4)?,
                 versions: Vec::new(),
             };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::data::DATA;
 use super::interpreter::Interpreter;
 use super::sandbox::Mount;
-use crate::elf::{Object, directories_in, hidden_name, hide_libraries};
+use crate::elf::{Names, Object, RenameError, directories_in, private_name, rename_libraries};
 use crate::host::Libraries;
 use crate::languages::ManagedRuntime;
 use crate::languages::inspector;
@@ -286,7 +286,7 @@ impl Planning<'_> {
         for (name, (from, object)) in std::mem::take(&mut self.hidden) {
             let mut hidden = self.needs(&object);
             hidden.insert(name.clone());
-            let path = format!("{directory}/{}", hidden_name(&name));
+            let path = format!("{directory}/{}", hidden_name(&name).unwrap_or(&name));
             self.plan.entries.insert(path, RootEntry::Program { from, hidden });
         }
         // What was noted again on the way is there already.
@@ -413,12 +413,14 @@ pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String
                 fs_err::copy(from, &to)?;
             }
             RootEntry::Program { from, hidden } => {
+                let name = path.rsplit('/').next().unwrap_or_default();
                 let bytes = fs_err::read(from)?;
-                if let Ok(bytes) = hide_libraries(&bytes, hidden) {
-                    fs_err::write(&to, bytes)?;
-                    fs_err::set_permissions(&to, fs_err::metadata(from)?.permissions())?;
-                } else {
-                    failed.push(path.rsplit('/').next().unwrap_or_default().to_owned());
+                match hide_libraries(&bytes, name, hidden) {
+                    Ok(bytes) => {
+                        fs_err::write(&to, bytes)?;
+                        fs_err::set_permissions(&to, fs_err::metadata(from)?.permissions())?;
+                    }
+                    Err(_) => failed.push(name.to_owned()),
                 }
             }
             RootEntry::Machine(from) if from.is_dir() => {
@@ -532,6 +534,26 @@ impl Machine for ThisMachine<'_> {
     }
 }
 
+/// The name under which the sandbox has a library of this machine that the runtime does not have. Private names in layers
+/// leave out one letter, these leave out more.
+fn hidden_name(name: &str) -> Option<&str> {
+    private_name(name, |end| end.len() + 1 >= name.len())
+}
+
+/// The object with the hidden names of these libraries: where it asks for them, and its own if it is one of them.
+fn hide_libraries(bytes: &[u8], file_name: &str, hidden: &BTreeSet<String>) -> Result<Vec<u8>, RenameError> {
+    let pair = |name: &String| Some((name.clone(), hidden_name(name)?.to_owned()));
+    let asked = hidden.iter().filter_map(pair).collect();
+    let names = Names {
+        asked: &asked,
+        own: asked.values().map(String::as_str).find(|name| *name == file_name),
+    };
+    match rename_libraries(bytes, names) {
+        Err(RenameError::Nothing) => Ok(bytes.to_vec()),
+        renamed => renamed,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -611,10 +633,10 @@ mod tests {
         assert_eq!(hidden("/usr/bin/curl"), ["libgnutls.so.30"]);
         let directory = "/usr/lib/x86_64-linux-gnu";
         assert_eq!(
-            hidden(&format!("{directory}/~ibrtmp.so.1")),
+            hidden(&format!("{directory}/brtmp.so.1")),
             ["libgnutls.so.30", "librtmp.so.1"]
         );
-        assert_eq!(hidden(&format!("{directory}/~ibgnutls.so.30")), ["libgnutls.so.30"]);
+        assert_eq!(hidden(&format!("{directory}/bgnutls.so.30")), ["libgnutls.so.30"]);
         let names: Vec<&str> = plan.entries.keys().filter_map(|path| path.rsplit('/').next()).collect();
         for absent in ["librtmp.so.1", "libgnutls.so.30", "libgfortran.so.5", "which", "dash"] {
             assert!(!names.contains(&absent), "{absent}");
