@@ -89,6 +89,7 @@ pub enum Code {
     GlobMatchesNothing,
     ShadowedLayer,
     SymbolVersionMissing,
+    LibraryTooOld,
     NoVersionInformation,
     SymbolVersionNotChecked,
     VersionWithoutLibrary,

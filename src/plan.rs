@@ -6,7 +6,7 @@
 //! 1. match the rules: which paths could go;
 //! 2. find the uses: what everything that stays uses, directly or not;
 //! 3. retain what is used, and lay out what is left;
-//! 4. import libraries that neither the tree nor the runtime has;
+//! 4. import libraries that neither the tree nor the runtime has, and newer copies of those that are too old there;
 //! 5. repair what does not work on Lambda as it is, and add the bootstrap;
 //! 6. dedupe: files with the same content become links to one of them.
 
@@ -43,10 +43,10 @@ use crate::uses::{
 };
 
 use dedupe::dedupe;
-use import::import;
+use import::{PrivateCopies, import};
 use layout::Layout;
 use notes::{notes, shadowed_layer};
-use repair::repair;
+use repair::{bring_newer, repair};
 use retain::{Matches, retain, retained_by};
 
 pub use repair::fix_names;
@@ -266,7 +266,8 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
     let uses = find_uses(tree, context, &matches, &replaced);
     let retention = retain(tree, context.rules, &matches, &uses);
     let kept = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
-    let imported = import(&kept, context, &options.fixes);
+    let imported = import(&kept, context, &options.fixes, &PrivateCopies::new());
+    let imported = bring_newer(imported, tree, context, options);
     let repaired = repair(&imported, context, options)?;
     let shared = dedupe(&repaired, &imported.graph, context, options);
     let (layout, graph) = shared.unwrap_or((repaired, imported.graph));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Added, Context, Fixes, Layout, Origin};
 use crate::companions::{Lonely, lonely_libraries};
+use crate::elf::Patch;
 use crate::host::{HostLibrary, Libraries, Wanted};
 use crate::loader::{Finder, Graph, MissingCause, MissingLibrary, Processes, Resolution, graph, missing_libraries};
 use crate::root::Root;
@@ -16,7 +17,22 @@ use crate::tree::{Content, Entry, File, Mode, TreePath};
 /// Where libraries are put if all who need them look there: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
 const ADDED_TO: &str = "lib";
 
+/// Copies of libraries under names of their own, by these names.
+pub(super) type PrivateCopies = BTreeMap<String, PrivateCopy>;
+
+/// A copy of a library under a name of its own.
+#[derive(Debug, Clone)]
+pub(super) struct PrivateCopy {
+    /// What it is under that name.
+    pub(super) file: File,
+    /// Where it comes from.
+    pub(super) from: Origin,
+    /// What gives it that name.
+    pub(super) patches: Vec<Patch>,
+}
+
 /// A layout with all that could be imported.
+#[derive(Clone)]
 pub(super) struct Imported {
     /// The layout.
     pub(super) layout: Layout,
@@ -58,8 +74,9 @@ fn is_c_library(soname: &str) -> bool {
     starts.iter().any(|start| soname.starts_with(start))
 }
 
-/// Adds the libraries that are missing and that the tree has elsewhere or this machine has, and what they need in turn.
-pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes) -> Imported {
+/// Adds the libraries that are missing and that are among the private copies, or that the tree has elsewhere or this machine
+/// has, and what they need in turn.
+pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes, privates: &PrivateCopies) -> Imported {
     let (runtime, libraries) = (context.runtime, context.libraries);
     let mut imported = layout.clone();
     let mut variables = Vec::new();
@@ -76,8 +93,10 @@ pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes) -> I
                 if imported.tree.contains(&path) || !tried.insert(path.clone()) {
                     continue;
                 }
+                let private = privates.get(&missing.soname);
                 let arrival = match &missing.cause {
                     MissingCause::InTheWay(_) => None,
+                    _ if private.is_some() => private.map(copy),
                     MissingCause::Nowhere | MissingCause::Unclear { .. } if is_c_library(&missing.soname) => None,
                     // Whoever sets the search path will have set it to where the tree has the library.
                     MissingCause::Unclear { places, .. } if !places.is_empty() => None,
@@ -106,6 +125,10 @@ pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes) -> I
             };
         }
         for (entry, added) in found {
+            let private = added.soname.as_ref().and_then(|soname| privates.get(soname));
+            if let (Some(private), Entry::File(_)) = (private, &entry) {
+                imported.patches.insert(added.path.clone(), private.patches.clone());
+            }
             imported.add(entry, added);
         }
     }
@@ -227,6 +250,14 @@ fn link(path: &TreePath, place: &TreePath) -> Arrival {
         bytes: Bytes(target.len() as u64),
         entry: Entry::Symlink(target),
         from: Origin::Tree(place.clone()),
+    }
+}
+
+fn copy(private: &PrivateCopy) -> Arrival {
+    Arrival {
+        bytes: private.file.bytes,
+        entry: Entry::File(private.file.clone()),
+        from: private.from.clone(),
     }
 }
 

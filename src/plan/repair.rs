@@ -1,5 +1,6 @@
 //! What a plan does about what does not work on Lambda as it is, and the bootstrap that it adds.
 
+mod newer;
 mod variables;
 mod versions;
 
@@ -9,12 +10,15 @@ use crate::bootstrap;
 use crate::languages;
 use crate::root::Root;
 
+use newer::NEWER_LIBRARIES;
 use variables::set_variables;
 use versions::{SYMBOL_VERSIONS, lower_versions};
 
+pub(super) use newer::bring_newer;
+
 /// The names of all repairs, as the manifest has them, sorted.
 pub fn fix_names() -> Vec<&'static str> {
-    let mut names = vec![COMPANIONS, SYMBOL_VERSIONS];
+    let mut names = vec![COMPANIONS, NEWER_LIBRARIES, SYMBOL_VERSIONS];
     names.extend(languages::fix_names());
     names.sort_unstable();
     names

@@ -8,6 +8,7 @@ mod error;
 mod glibc;
 mod ld_so_conf;
 mod lifecycle;
+pub mod needs;
 pub(crate) mod source;
 pub(crate) mod symbol_list;
 mod symbol_versions;
