@@ -1,13 +1,14 @@
 //! What keeps a process from starting once its program is there: libraries, symbol versions, symbols.
 
 use super::{names, shown};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::elf::{Kind, OlderSymbols, outlook};
 use crate::finding::{Code, Finding, Severity};
 use crate::loader::{
-    Grade, Graph, MissingCause, VersionProblem, c_libraries, follow_all, has_version, loose_versions,
-    missing_libraries, undefined_symbols, version_problems,
+    BoundProcesses, Followed, Grade, Graph, MissingCause, Outdated, ProvidedUses, VersionProblem, c_libraries,
+    follow_all, free_name, has_version, loose_versions, missing_libraries, outdated, undefined_symbols,
+    version_problems,
 };
 use crate::platform::alternatives;
 use crate::root::{Location, Root};
@@ -18,8 +19,10 @@ use crate::tree::{Content, TreePath};
 /// Everything of this kind that is wrong.
 pub(super) fn library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
     let mut findings = missing_library_findings(root, graph);
-    findings.extend(process_findings(root));
-    findings.extend(version_findings(root, graph));
+    let followed = follow_all(root);
+    let cures = Cures::of(root, graph, &followed);
+    findings.extend(process_findings(root, &followed, &cures));
+    findings.extend(version_findings(root, graph, &cures));
     findings
 }
 
@@ -94,18 +97,18 @@ fn what_is_at(root: Root<'_>, path: &str) -> &'static str {
 }
 
 /// Processes that start and then end: symbols, loose versions and two C libraries.
-fn process_findings(root: Root<'_>) -> Vec<Finding> {
-    let followed = follow_all(root);
-    let undefined = undefined_symbols(root, &followed).into_iter().map(|problem| {
+fn process_findings(root: Root<'_>, followed: &[Followed<'_>], cures: &Cures<'_>) -> Vec<Finding> {
+    let undefined = undefined_symbols(root, followed).into_iter().map(|problem| {
         let symbols = some_of(&problem.symbols, problem.symbols.len());
         let first = problem.symbols.first().cloned().unwrap_or_default();
         let name = escaped(first.split('@').next().unwrap_or_default().as_bytes());
-        let words = [("symbols", symbols.as_str()), ("symbol", &name)];
+        let cure = cures.of_symbols(&problem.object).unwrap_or_default();
+        let words = [("symbols", symbols.as_str()), ("symbol", &name), ("cure", &cure)];
         Finding::new(Code::UndefinedSymbol, &words)
             .at(shown(&problem.object))
             .because_of(problem.symbols.join("\0"), Vec::new(), &words)
     });
-    let loose = loose_versions(&followed).into_iter().map(|problem| {
+    let loose = loose_versions(followed).into_iter().map(|problem| {
         let (version, library) = (escaped(problem.version.as_bytes()), escaped(problem.library.as_bytes()));
         Finding::new(
             Code::VersionWithoutLibrary,
@@ -113,15 +116,14 @@ fn process_findings(root: Root<'_>) -> Vec<Finding> {
         )
         .at(shown(&problem.object))
     });
-    let two = c_libraries(root, &followed).into_iter().map(|problem| {
+    let two = c_libraries(root, followed).into_iter().map(|problem| {
         let (loader, library) = (escaped(problem.loader.as_bytes()), escaped(problem.library.as_bytes()));
         Finding::new(Code::TwoCLibraries, &[("loader", &loader), ("library", &library)]).at(shown(&problem.program))
     });
     undefined.chain(loose).chain(two).collect()
 }
 
-fn version_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
-    let older = OlderSymbols::built_in(root.runtime.arch.machine());
+fn version_findings(root: Root<'_>, graph: &Graph, cures: &Cures<'_>) -> Vec<Finding> {
     version_problems(root, graph)
         .into_iter()
         .map(|problem| {
@@ -146,7 +148,7 @@ fn version_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
                 ("defines", &defines),
                 ("symbols", &symbols),
                 ("runtime", &root.runtime.name),
-                ("cure", &version_cure(root, graph, &older, &problem)),
+                ("cure", &cures.of_version(&problem)),
             ];
             let (family, number) = family(&problem.version);
             let rank = number.and_then(numbers).unwrap_or_default();
@@ -159,39 +161,114 @@ fn version_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
         .collect()
 }
 
-/// What can be done about a version that is not there: whether pack does it, or what stands in its way.
-fn version_cure(root: Root<'_>, graph: &Graph, symbols: &OlderSymbols, problem: &VersionProblem) -> String {
-    const SHOWN: usize = 3;
-    let rebuild = "build it on a system no newer than the runtime";
-    let (Some(object), Some(needs)) = (root.tree.object(&problem.object), graph.needs.get(&problem.object)) else {
-        return rebuild.to_owned();
-    };
-    let shown = |names: Vec<String>| {
-        let more = names.len().saturating_sub(SHOWN);
-        let mut text = names.into_iter().take(SHOWN).collect::<Vec<_>>().join("; ");
-        if more > 0 {
-            text += &format!("; {more} more");
-        }
-        escaped(text.as_bytes())
-    };
-    match outlook(object, symbols, &|library, version| {
-        has_version(root, needs, library, version)
-    }) {
-        Ok(older) => {
-            let names = older
-                .iter()
-                .map(|(_, older)| format!("{}@{}", older.symbol, older.version));
-            let names: BTreeSet<String> = names.collect();
-            format!(
-                "`lambdar-prune pack` repairs it: it lets it ask for {}",
-                shown(names.into_iter().collect())
-            )
-        }
-        Err(blocked) => {
-            let reasons = blocked.iter().map(ToString::to_string).collect();
-            format!("{rebuild}; there is no repair for {}", shown(reasons))
+/// What can be done about libraries that are too old for what needs them.
+struct Cures<'a> {
+    root: Root<'a>,
+    graph: &'a Graph,
+    /// Older symbols of glibc of the same meaning.
+    older: OlderSymbols,
+    /// What other libraries of the runtime lack.
+    lacking: BTreeMap<String, Outdated>,
+    /// Where a newer copy of these cannot come in.
+    bound: Vec<BoundProcesses>,
+}
+
+impl<'a> Cures<'a> {
+    const REBUILD: &'static str = "build it on a system no newer than the runtime";
+
+    fn of(root: Root<'a>, graph: &'a Graph, followed: &[Followed<'_>]) -> Self {
+        let lacking = outdated(root, graph, followed);
+        let bound = if lacking.is_empty() {
+            Vec::new()
+        } else {
+            let libraries = lacking.keys().cloned().collect();
+            let failing = lacking.values().flat_map(|library| library.failing.clone()).collect();
+            let uses = ProvidedUses::of(root, followed);
+            uses.moves(&libraries, &failing, &BTreeSet::new()).bound
+        };
+        Self {
+            root,
+            graph,
+            older: OlderSymbols::built_in(root.runtime.arch.machine()),
+            lacking,
+            bound,
         }
     }
+
+    /// For a version that is not there: whether pack repairs it, and how, or what stands in its way.
+    fn of_version(&self, problem: &VersionProblem) -> String {
+        if let Some(lacking) = self.lacking.get(&problem.library) {
+            return self.of_library(&problem.library, lacking, &problem.object);
+        }
+        let root = self.root;
+        let (Some(object), Some(needs)) = (root.tree.object(&problem.object), self.graph.needs.get(&problem.object))
+        else {
+            return Self::REBUILD.to_owned();
+        };
+        let is_there = |library: &str, version: &str| has_version(root, needs, library, version);
+        match outlook(object, &self.older, &is_there) {
+            Ok(older) => {
+                let names = older
+                    .iter()
+                    .map(|(_, older)| format!("{}@{}", older.symbol, older.version));
+                let names: BTreeSet<String> = names.collect();
+                let names = a_few(names.into_iter().collect());
+                format!("`lambdar-prune pack` repairs it: it lets it ask for {names}")
+            }
+            Err(blocked) => {
+                let reasons = a_few(blocked.iter().map(ToString::to_string).collect());
+                format!("{}; there is no repair for {reasons}", Self::REBUILD)
+            }
+        }
+    }
+
+    /// For symbols that nothing defines: what is to be done if the runtime's copy of a library is too old for them.
+    fn of_symbols(&self, object: &TreePath) -> Option<String> {
+        let mut lacking = self
+            .lacking
+            .iter()
+            .filter(|(_, lacking)| lacking.failing.contains(object));
+        let (soname, lacking) =
+            lacking.find(|(soname, lacking)| !lacking.versions.is_empty() || self.newer(soname, lacking).is_some())?;
+        Some(format!("{}; ", self.of_library(soname, lacking, object)))
+    }
+
+    fn newer(&self, soname: &str, lacking: &Outdated) -> Option<&TreePath> {
+        let arch = self.root.runtime.arch;
+        let found = lacking.newer_in(self.root.tree, arch, soname, &BTreeSet::new());
+        found.map(|(path, _)| path)
+    }
+
+    fn of_library(&self, soname: &str, lacking: &Outdated, object: &TreePath) -> String {
+        let mut bound = self.bound.iter();
+        if let Some(bound) = bound.find(|bound| bound.soname == soname && bound.objects.contains(object)) {
+            return format!("{}; there is no repair: {}", Self::REBUILD, bound.bound);
+        }
+        let name = free_name(self.root, soname).unwrap_or(soname);
+        let (soname, name) = (escaped(soname.as_bytes()), escaped(name.as_bytes()));
+        match self.newer(&soname, lacking) {
+            Some(path) => format!(
+                "`lambdar-prune pack` repairs it: it lets it load {} under the name {name}",
+                shown(path)
+            ),
+            None => format!(
+                "`lambdar-prune pack` repairs it where this machine or --library-dir has a {soname} with {}: it brings it in under the name {name}; else {}",
+                lacking.shown(),
+                Self::REBUILD
+            ),
+        }
+    }
+}
+
+/// The first of several texts, and the number of the others.
+fn a_few(texts: Vec<String>) -> String {
+    const SHOWN: usize = 3;
+    let more = texts.len().saturating_sub(SHOWN);
+    let mut text = texts.into_iter().take(SHOWN).collect::<Vec<_>>().join("; ");
+    if more > 0 {
+        text += &format!("; {more} more");
+    }
+    escaped(text.as_bytes())
 }
 
 /// Whether a version comes after another one of its family.

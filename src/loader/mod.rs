@@ -16,7 +16,7 @@ pub use crate::languages::process::{Process, Processes};
 pub use crate::languages::started::BOOTSTRAP;
 pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph, graph_of};
 pub use missing::{MissingCause, MissingLibrary, missing_libraries};
-pub use outdated::{Bound, Outdated, ProvidedUses, free_name, outdated};
+pub use outdated::{Bound, BoundProcesses, Moves, Outdated, ProvidedUses, free_name, outdated};
 pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};
 pub use shadowed::{ShadowedLibrary, openers_of_shadowed, shadowed_libraries, users_of_shadowed_symbols};
 pub use symbols::{UndefinedSymbols, undefined_symbols};

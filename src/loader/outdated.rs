@@ -108,15 +108,33 @@ pub fn outdated(root: Root<'_>, graph: &Graph, followed: &[Followed<'_>]) -> BTr
                 let library = &process.loaded[*number];
                 let is_known = library.object.symbols.is_some();
                 if is_known && is_replaceable(&library.found.place.on_lambda()) {
-                    let library = outdated.entry((*soname).to_owned()).or_default();
-                    let names = symbols.iter().map(|symbol| symbol.split('@').next().unwrap_or(symbol));
-                    library.symbols.extend(names.map(ToOwned::to_owned));
-                    library.failing.insert(path.clone());
+                    let names = symbols
+                        .iter()
+                        .filter_map(|symbol| asked_of(object.object, soname, symbol));
+                    let names: BTreeSet<String> = names.map(ToOwned::to_owned).collect();
+                    if !names.is_empty() {
+                        let library = outdated.entry((*soname).to_owned()).or_default();
+                        library.symbols.extend(names);
+                        library.failing.insert(path.clone());
+                    }
                 }
             }
         }
     }
     outdated
+}
+
+/// The name of a symbol, such as `read@VERSION`, if an object may ask a library for it: one with a version is asked of the
+/// library of that version alone.
+fn asked_of<'s>(object: &Object, soname: &str, symbol: &'s str) -> Option<&'s str> {
+    match symbol.split_once('@') {
+        None => Some(symbol),
+        Some((name, version)) => {
+            let mut needs = object.version_needs.iter();
+            let is_asked = needs.any(|need| need.library == soname && need.version == version);
+            is_asked.then_some(name)
+        }
+    }
 }
 
 /// Why a library of the runtime cannot be replaced in the processes that need another one.
@@ -161,6 +179,26 @@ impl fmt::Display for Bound {
             Self::Program { soname } => write!(f, "the runtime's own program loads it, {}", two(soname)),
         }
     }
+}
+
+/// What is to be done about libraries that are too old.
+#[derive(Debug, Default)]
+pub struct Moves {
+    /// For each object that is to load other copies, the names of these libraries.
+    pub objects: BTreeMap<TreePath, BTreeSet<String>>,
+    /// Where the runtime's copy has to stay although an object fails for it.
+    pub bound: Vec<BoundProcesses>,
+}
+
+/// Processes in which the runtime's copy of a library has to stay.
+#[derive(Debug)]
+pub struct BoundProcesses {
+    /// The library.
+    pub soname: String,
+    /// Why it has to stay.
+    pub bound: Bound,
+    /// The objects of the tree in these processes.
+    pub objects: BTreeSet<TreePath>,
 }
 
 /// Which objects of the tree get libraries of the runtime, process by process. Processes of the same program count as one:
@@ -226,32 +264,42 @@ impl<'a> ProvidedUses<'a> {
         }
     }
 
-    /// The objects of the tree that have to load other copies of these libraries, so that those that fail do, and no
-    /// process gets two copies of one: all that get the runtime's, or, where the runtime needs it in some processes, those
-    /// of the processes that have to do with a failing object, or one that has been moved before.
+    /// Which objects of the tree have to load other copies of these libraries, so that those that fail do, and no process
+    /// gets two copies of one: all that get the runtime's; where some process has to keep that, those whose processes have to
+    /// do with a failing object and none with such a process.
     ///
-    /// # Errors
-    ///
-    /// Why the runtime's copy has to stay in one of these processes, with its name.
-    pub fn moved(
+    /// `moved` are objects that load other copies already.
+    pub fn moves(
         &self,
         libraries: &BTreeSet<String>,
         failing: &BTreeSet<TreePath>,
-    ) -> Result<BTreeMap<TreePath, BTreeSet<String>>, (String, Bound)> {
+        moved: &BTreeSet<TreePath>,
+    ) -> Moves {
         let uses_any = |group: &&Group| group.users.keys().any(|soname| libraries.contains(soname));
-        let mut groups: Vec<&Group> = self.groups.iter().filter(uses_any).collect();
+        let groups: Vec<&Group> = self.groups.iter().filter(uses_any).collect();
+        let mut moves = Moves::default();
         let is_bound = |group: &&Group| self.bound(group, libraries).is_some();
-        if groups.iter().any(is_bound) {
-            groups = connected(groups, libraries, failing);
-            if let Some(bound) = groups.iter().find_map(|group| self.bound(group, libraries)) {
-                return Err(bound);
+        let sets = if groups.iter().any(is_bound) {
+            connected(groups, libraries, failing, moved)
+        } else {
+            vec![groups]
+        };
+        for groups in sets {
+            match groups.iter().find_map(|group| self.bound(group, libraries)) {
+                Some((soname, bound)) => moves.bound.push(BoundProcesses {
+                    soname,
+                    bound,
+                    objects: groups.iter().flat_map(|group| group.objects.clone()).collect(),
+                }),
+                None => {
+                    for (soname, object) in groups.iter().flat_map(|group| group.users_of(libraries)) {
+                        let libraries = moves.objects.entry(object.clone()).or_default();
+                        libraries.insert(soname.clone());
+                    }
+                }
             }
         }
-        let mut moved: BTreeMap<TreePath, BTreeSet<String>> = BTreeMap::new();
-        for (soname, object) in groups.iter().flat_map(|group| group.users_of(libraries)) {
-            moved.entry(object.clone()).or_default().insert(soname.clone());
-        }
-        Ok(moved)
+        moves
     }
 
     /// The first of these libraries of which the processes of a group need the runtime's copy, even if the tree's objects
@@ -303,24 +351,33 @@ impl Group {
     }
 }
 
-/// The groups with a failing object, and those that share an object that is moved with one of these.
+/// The groups in sets, of which no two share an object that loads, or is to load, another copy of a library; those alone in
+/// which an object fails.
 fn connected<'g>(
     mut groups: Vec<&'g Group>,
     libraries: &BTreeSet<String>,
     failing: &BTreeSet<TreePath>,
-) -> Vec<&'g Group> {
-    let mut moved = failing.clone();
-    let mut connected = Vec::new();
-    loop {
-        let (joining, others): (Vec<&Group>, Vec<&Group>) =
-            groups.into_iter().partition(|group| !group.objects.is_disjoint(&moved));
-        if joining.is_empty() {
-            return connected;
+    moved: &BTreeSet<TreePath>,
+) -> Vec<Vec<&'g Group>> {
+    let mut sets = Vec::new();
+    while let Some(first) = groups.pop() {
+        let mut set = vec![first];
+        let mut shared: BTreeSet<&TreePath> = BTreeSet::new();
+        let mut next = 0;
+        while let Some(group) = set.get(next) {
+            shared.extend(group.users_of(libraries).map(|(_, object)| object));
+            shared.extend(group.objects.intersection(moved));
+            next += 1;
+            if next == set.len() {
+                let shares = |group: &&Group| shared.iter().any(|object| group.objects.contains(*object));
+                let (joining, others) = groups.into_iter().partition(shares);
+                groups = others;
+                set.extend::<Vec<_>>(joining);
+            }
         }
-        for group in &joining {
-            moved.extend(group.users_of(libraries).map(|(_, object)| object.clone()));
+        if set.iter().any(|group| !group.objects.is_disjoint(failing)) {
+            sets.push(set);
         }
-        connected.extend(joining);
-        groups = others;
     }
+    sets
 }

@@ -14,7 +14,8 @@ use crate::finding::{Code, Finding};
 use crate::host::Wanted;
 use crate::languages::inspector;
 use crate::loader::{
-    Bound, Grade, Graph, Outdated, ProvidedUses, Resolution, follow_all, free_name, graph, outdated, version_problems,
+    Bound, BoundProcesses, Grade, Graph, Outdated, ProvidedUses, Resolution, follow_all, free_name, graph, outdated,
+    version_problems,
 };
 use crate::root::{Location, Root};
 use crate::size::Bytes;
@@ -26,7 +27,7 @@ pub(super) const NEWER_LIBRARIES: &str = "newer-libraries";
 /// A newer copy may need a newer copy of another library, and so on: no chain is longer than this.
 const LONGEST_CHAIN: usize = 16;
 
-/// Why each library that is too old is not replaced.
+/// Why libraries that are too old are not replaced.
 type Refused = BTreeMap<String, String>;
 
 /// Brings in a newer copy of each library of the runtime that is too old for an object, under a private name. Where there is
@@ -48,16 +49,19 @@ pub(in super::super) fn bring_newer(
             context,
             options,
             refused: &mut refused,
+            bound: Refused::new(),
             names: BTreeMap::new(),
             moved: BTreeSet::new(),
         };
         let done = attempt.make(imported.clone());
+        let mut reasons = attempt.bound;
         // What was refused on the way may have been the ground for something else: once more without it.
         if refused.len() > known {
             continue;
         }
         let mut done = done.unwrap_or(imported);
-        done.layout.findings.extend(refused.iter().map(|(soname, reason)| {
+        reasons.extend(refused);
+        done.layout.findings.extend(reasons.iter().map(|(soname, reason)| {
             let runtime = &context.runtime.name;
             let words = [("soname", soname.as_str()), ("runtime", runtime), ("reason", reason)];
             Finding::new(Code::LibraryTooOld, &words)
@@ -73,6 +77,8 @@ struct Attempt<'a> {
     context: &'a Context<'a>,
     options: &'a Options,
     refused: &'a mut Refused,
+    /// Why libraries have to stay in some processes.
+    bound: Refused,
     /// The private name of each library that is replaced.
     names: BTreeMap<String, String>,
     /// The objects that ask for private names.
@@ -123,23 +129,37 @@ impl<'a> Attempt<'a> {
             let libraries: BTreeSet<String> = lacking.keys().chain(self.names.keys()).cloned().collect();
             let failing = lacking.values().flat_map(|library| &library.failing);
             let failing = failing.chain(&self.moved).cloned().collect();
-            let (soname, bound) = match uses.moved(&libraries, &failing) {
-                Ok(moved) => return Some(moved),
-                Err(bound) => bound,
-            };
-            let by = match &bound {
-                Bound::Needed { by, .. } => by.rsplit('/').next().unwrap_or_default(),
-                _ => "",
-            };
-            let nothing = Outdated::default();
-            let arch = self.context.runtime.arch;
-            let is_in_tree = nothing.newer_in(self.tree, arch, by, &BTreeSet::new()).is_some();
-            if libraries.contains(by) || self.refused.contains_key(by) || !is_in_tree {
-                self.refused.insert(soname, bound.to_string());
-                return None;
+            let moves = uses.moves(&libraries, &failing, &self.moved);
+            let in_tree = moves
+                .bound
+                .iter()
+                .find_map(|bound| self.binding_in_tree(bound, lacking));
+            if let Some(binding) = in_tree {
+                lacking.insert(binding, Outdated::default());
+                continue;
             }
-            lacking.insert(by.to_owned(), nothing);
+            for BoundProcesses { soname, bound, objects } in moves.bound {
+                if objects.is_disjoint(&self.moved) {
+                    self.bound.insert(soname, bound.to_string());
+                } else {
+                    self.refused.insert(soname, bound.to_string());
+                    return None;
+                }
+            }
+            return Some(moves.objects);
         }
+    }
+
+    /// The library of the runtime because of which another one has to stay, if the tree has it as well.
+    fn binding_in_tree(&self, bound: &BoundProcesses, lacking: &BTreeMap<String, Outdated>) -> Option<String> {
+        let Bound::Needed { by, .. } = &bound.bound else {
+            return None;
+        };
+        let name = by.rsplit('/').next()?;
+        let is_known = lacking.contains_key(name) || self.names.contains_key(name) || self.refused.contains_key(name);
+        let arch = self.context.runtime.arch;
+        let in_tree = Outdated::default().newer_in(self.tree, arch, name, &BTreeSet::new());
+        (!is_known && in_tree.is_some()).then(|| name.to_owned())
     }
 
     /// A newer copy of each library that is lacking: of the tree, else of this machine.
@@ -151,8 +171,15 @@ impl<'a> Attempt<'a> {
     ) -> Option<BTreeMap<String, Newer>> {
         let mut chosen = BTreeMap::new();
         for (soname, outdated) in lacking.iter().filter(|(soname, _)| !self.names.contains_key(*soname)) {
-            let users = moved.iter().filter(|(_, libraries)| libraries.contains(soname));
+            let users: Vec<_> = moved
+                .iter()
+                .filter(|(_, libraries)| libraries.contains(soname))
+                .collect();
+            if users.is_empty() {
+                continue;
+            }
             let needs = users
+                .into_iter()
                 .filter_map(|(path, _)| Some(&layout.tree.object(path)?.version_needs))
                 .flatten();
             let asked = needs.filter(|need| need.library == *soname && !need.weak);
