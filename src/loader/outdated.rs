@@ -277,7 +277,7 @@ impl<'a> ProvidedUses<'a> {
     ) -> Moves {
         let uses_any = |group: &&Group| group.users.keys().any(|soname| libraries.contains(soname));
         let groups: Vec<&Group> = self.groups.iter().filter(uses_any).collect();
-        let mut moves = Moves::default();
+        let mut result = Moves::default();
         let is_bound = |group: &&Group| self.bound(group, libraries).is_some();
         let sets = if groups.iter().any(is_bound) {
             connected(groups, libraries, failing, moved)
@@ -286,20 +286,20 @@ impl<'a> ProvidedUses<'a> {
         };
         for groups in sets {
             match groups.iter().find_map(|group| self.bound(group, libraries)) {
-                Some((soname, bound)) => moves.bound.push(BoundProcesses {
+                Some((soname, bound)) => result.bound.push(BoundProcesses {
                     soname,
                     bound,
                     objects: groups.iter().flat_map(|group| group.objects.clone()).collect(),
                 }),
                 None => {
                     for (soname, object) in groups.iter().flat_map(|group| group.users_of(libraries)) {
-                        let libraries = moves.objects.entry(object.clone()).or_default();
+                        let libraries = result.objects.entry(object.clone()).or_default();
                         libraries.insert(soname.clone());
                     }
                 }
             }
         }
-        moves
+        result
     }
 
     /// The first of these libraries of which the processes of a group need the runtime's copy, even if the tree's objects
@@ -369,8 +369,8 @@ fn connected<'g>(
             shared.extend(group.objects.intersection(moved));
             next += 1;
             if next == set.len() {
-                let shares = |group: &&Group| shared.iter().any(|object| group.objects.contains(*object));
-                let (joining, others) = groups.into_iter().partition(shares);
+                let is_joined = |group: &&Group| shared.iter().any(|object| group.objects.contains(*object));
+                let (joining, others) = groups.into_iter().partition(is_joined);
                 groups = others;
                 set.extend::<Vec<_>>(joining);
             }

@@ -83,7 +83,7 @@ pub fn of_programs(runtime: &str) -> Option<&'static Sonames> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{Arch, DEFAULT, Runtime, built_in};
+    use crate::runtime::{Arch, DEFAULT, Runtime, built_in, recorded};
 
     #[test]
     fn the_data_can_be_read_and_names_each_library_once() {
@@ -108,7 +108,7 @@ mod tests {
             .collect();
         let unknown: Vec<&String> = names.iter().filter(|name| of_library(name).is_none()).collect();
         assert!(unknown.len() * 20 < names.len(), "{unknown:?}");
-        for summary in built_in().unwrap() {
+        for summary in built_in(recorded().unwrap()).unwrap() {
             let is_known = of_programs(&summary.name).is_some();
             assert_eq!(is_known, !summary.name.starts_with("provided"), "{}", summary.name);
         }

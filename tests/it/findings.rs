@@ -93,7 +93,7 @@ fn cc(sandbox: &Sandbox, name: &str, source: &str, options: &[&str]) -> Option<S
     done
 }
 
-fn library(sandbox: &Sandbox, name: &str, soname: &str, source: &str, options: &[&str]) -> Option<String> {
+pub(crate) fn library(sandbox: &Sandbox, name: &str, soname: &str, source: &str, options: &[&str]) -> Option<String> {
     let soname = format!("-Wl,-soname,{soname}");
     let mut all = vec!["-shared", soname.as_str()];
     all.extend(options);
@@ -101,7 +101,7 @@ fn library(sandbox: &Sandbox, name: &str, soname: &str, source: &str, options: &
 }
 
 /// A program that needs no C library.
-fn program(sandbox: &Sandbox, name: &str, source: &str, options: &[&str]) -> Option<String> {
+pub(crate) fn program(sandbox: &Sandbox, name: &str, source: &str, options: &[&str]) -> Option<String> {
     let source = source.replace("int main(void)", "int _start(void)");
     let all = [&["-pie", "-nostartfiles"], options].concat();
     cc(sandbox, name, &source, &all)
@@ -443,6 +443,24 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
                 library(s, &name, "libuser.so", source, &[link.to_str().unwrap()])?;
             }
             Case::trees(s)
+        }
+        Code::LibraryTooOld => {
+            s.file("two.map", "XZ_5.0 { global: one; };\nXZ_9.9 { global: two; } XZ_5.0;\n");
+            let source = "int one(void) { return 1; }\nint two(void) { return 2; }\n";
+            let script = format!("-Wl,--version-script,{}", s.path("two.map").display());
+            library(s, "good/lib/liblzma.so.5", "liblzma.so.5", source, &[&script])?;
+            let link = s.path("good/lib/liblzma.so.5");
+            for tree in ["good", "bad"] {
+                let name = format!("{tree}/lib/libuser.so");
+                let source = "int two(void);\nint user(void) { return two(); }\n";
+                library(s, &name, "libuser.so", source, &[link.to_str().unwrap()])?;
+            }
+            let arguments = |tree: &str| ["analyze", tree].map(ToOwned::to_owned).to_vec();
+            Case {
+                sandbox: s,
+                bad: arguments("bad"),
+                good: arguments("good"),
+            }
         }
         Code::CompanionMissing => {
             for tree in ["bad", "good"] {

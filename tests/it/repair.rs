@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::findings::{library, program};
 use crate::support::{Sandbox, output, testdata};
 
 /// A tree with objects of `testdata/newer`, all of which ask for more than provided.al2023 has.
@@ -202,4 +203,214 @@ fn what_a_library_opens_by_path_comes_with_it() {
     let packed = sandbox.run(arguments).json();
     let added = packed["added"].as_array().unwrap();
     assert!(added.iter().all(|added| added["path"] != "share/proj/proj.db"));
+}
+
+/// A sandbox in which `old/libver.so.1` has version V1 alone and `new/libver.so.1` V2 as well, and the file of a runtime with
+/// the old one, in whose `lib64` another library may need it. `None` without a compiler.
+fn with_old_and_new(others: &str) -> Option<Sandbox> {
+    let s = Sandbox::new();
+    s.file("one.map", "V1 { global: one; };\n");
+    s.file("two.map", "V1 { global: one; };\nV2 { global: two; } V1;\n");
+    for (directory, map, value) in [("old", "one.map", 1), ("new", "two.map", 11)] {
+        let source = format!(
+            "int one(void) {{ return {value}; }}\nint two(void) {{ return {}; }}\n",
+            value + 1
+        );
+        let script = format!("-Wl,--version-script,{}", s.path(map).display());
+        library(
+            &s,
+            &format!("{directory}/libver.so.1"),
+            "libver.so.1",
+            &source,
+            &[&script],
+        )?;
+    }
+    let runtime = format!(
+        r#"
+name = "old"
+title = "A runtime with an old library"
+default_directories = ["/lib64"]
+lib = "lib64"
+working_directory = "/var/task"
+environment = {{ LD_LIBRARY_PATH = "/lib64:/opt/lib", PATH = "/bin:/opt/bin" }}
+[arch.x86_64]
+interpreter = "/lib64/ld-linux-x86-64.so.2"
+[[arch.x86_64.objects]]
+path = "/lib64/libver.so.1"
+soname = "libver.so.1"
+needed = ["libc.so.6"]
+versions = ["V1"]
+[[arch.x86_64.objects]]
+path = "/lib64/ld-linux-x86-64.so.2"
+soname = "ld-linux-x86-64.so.2"
+[[arch.x86_64.objects]]
+path = "/lib64/libc.so.6"
+soname = "libc.so.6"
+versions = ["GLIBC_2.2.5"]
+{others}"#
+    );
+    s.file("old.toml", runtime);
+    Some(s)
+}
+
+/// A program of the tree that returns the value of an expression, linked with the new library.
+fn linked(s: &Sandbox, name: &str, expression: &str, more: &[&str]) -> Option<String> {
+    let source = format!(
+        "int one(void), two(void), provided(void);\nint main(void) {{ __asm__(\"syscall\" :: \"a\"(60), \"D\"({expression})); return 0; }}\n"
+    );
+    let new = s.path("new/libver.so.1");
+    program(
+        s,
+        &format!("opt/bin/{name}"),
+        &source,
+        &[&[new.to_str().unwrap()], more].concat(),
+    )
+}
+
+/// Packs the tree, and unpacks it next to it.
+fn packed_for_old(s: &Sandbox, status: i32) -> Option<Value> {
+    let arguments = [
+        "pack",
+        "opt",
+        "--runtime",
+        "old.toml",
+        "--library-dir",
+        "new",
+        "--format",
+        "json",
+    ];
+    let packed = s.run(arguments).expect_status(status).json();
+    let zip = s.path("layers/layer-1.zip").display().to_string();
+    output("unzip", &["-qo", &zip, "-d", &s.path("unzipped").display().to_string()])?;
+    Some(packed)
+}
+
+/// What the loader of this machine makes of a packed program, the runtime's libraries before those of the layers.
+fn status_of(s: &Sandbox, name: &str) -> Option<i32> {
+    let mut command = std::process::Command::new(s.path(&format!("unzipped/bin/{name}")));
+    let path = format!("{}:{}", s.path("old").display(), s.path("unzipped/lib").display());
+    command.env("LD_LIBRARY_PATH", path).status().unwrap().code()
+}
+
+#[test]
+fn a_newer_library_comes_in_under_a_name_of_its_own() {
+    let Some(s) = with_old_and_new("") else { return };
+    let programs = [linked(&s, "newer", "two()", &[]), linked(&s, "older", "one()", &[])];
+    if programs.iter().any(Option::is_none) {
+        return;
+    }
+    let tree = s.contents("opt/bin");
+    let checked = s.run(["check", "opt", "--runtime", "old.toml", "--format", "json"]);
+    let [help] = helps(&checked.expect_status(1).json(), "bin/newer").try_into().unwrap();
+    assert!(help.contains("--library-dir has a libver.so.1 with V2"), "{help}");
+    let Some(packed) = packed_for_old(&s, 0) else { return };
+    // Both ask for it, so that nothing that one of them loads brings the other one in.
+    let changed = changed_by(&packed, "newer-libraries");
+    let paths: Vec<&Value> = changed.iter().map(|changed| &changed["path"]).collect();
+    assert_eq!(paths, ["bin/newer", "bin/older"]);
+    assert_eq!(changed[0]["what"], "asks for ibver.so.1 instead of libver.so.1");
+    assert_eq!(changed[0]["why"], "libver.so.1 of old has no V2");
+    assert_eq!(packed["added"][0]["path"], "lib/ibver.so.1");
+    assert_eq!(packed["added"][0]["soname"], "ibver.so.1");
+    s.run(["check", "--runtime", "old.toml"]).expect_status(0);
+    assert_eq!((status_of(&s, "newer"), status_of(&s, "older")), (Some(12), Some(11)));
+    assert_eq!(s.contents("opt/bin"), tree, "the tree is as it was");
+    // Without the repair the loader refuses it.
+    let without = [
+        "pack",
+        "opt",
+        "--runtime",
+        "old.toml",
+        "--library-dir",
+        "new",
+        "--no-fix=newer-libraries",
+    ];
+    s.run(without).expect_status(1);
+}
+
+#[test]
+fn the_trees_own_copy_is_taken_first_and_not_twice() {
+    let Some(s) = with_old_and_new("") else { return };
+    if linked(&s, "newer", "two()", &[]).is_none() {
+        return;
+    }
+    s.file(
+        "opt/lib/libver.so.1.2.3",
+        fs_err::read(s.path("new/libver.so.1")).unwrap(),
+    );
+    s.link("opt/lib/libver.so.1", "libver.so.1.2.3");
+    let Some(packed) = packed_for_old(&s, 0) else { return };
+    assert_eq!(packed["added"][0]["from"], "lib/libver.so.1.2.3");
+    let packed = s.path("unzipped/lib/ibver.so.1");
+    assert_eq!(
+        fs_err::read_link(packed).unwrap().to_str(),
+        Some("../lib/libver.so.1.2.3")
+    );
+    assert_eq!(status_of(&s, "newer"), Some(12));
+}
+
+#[test]
+fn no_process_gets_two_copies() {
+    let others = r#"
+[[arch.x86_64.objects]]
+path = "/lib64/libprovided.so.1"
+soname = "libprovided.so.1"
+needed = ["libver.so.1"]
+"#;
+    let Some(s) = with_old_and_new(others) else { return };
+    let (old, provided) = (s.path("old/libver.so.1"), s.path("old/libprovided.so.1"));
+    let source = "int one(void);\nint provided(void) { return one(); }\n";
+    let name = "old/libprovided.so.1";
+    let programs = [
+        library(&s, name, "libprovided.so.1", source, &[old.to_str().unwrap()]),
+        linked(&s, "both", "two() + provided()", &[provided.to_str().unwrap()]),
+        linked(&s, "newer", "two()", &[]),
+        linked(&s, "older", "one() + provided()", &[provided.to_str().unwrap()]),
+    ];
+    if programs.iter().any(Option::is_none) {
+        return;
+    }
+    let Some(packed) = packed_for_old(&s, 1) else { return };
+    let changed = changed_by(&packed, "newer-libraries");
+    let paths: Vec<&Value> = changed.iter().map(|changed| &changed["path"]).collect();
+    assert_eq!(paths, ["bin/newer"]);
+    assert!(has_finding(&packed, "library-too-old"));
+    let [help] = helps(&packed, "bin/both").try_into().unwrap();
+    let reason = "there is no repair: /lib64/libprovided.so.1, which the same process loads, needs the runtime's own";
+    assert!(help.contains(reason), "{help}");
+    assert_eq!((status_of(&s, "newer"), status_of(&s, "older")), (Some(12), Some(2)));
+}
+
+#[test]
+fn what_is_not_known_to_do_without_it_binds_a_library() {
+    let others = "[arch.x86_64.libraries]\n\"/lib64\" = [\"libprovided.so.1\"]\n";
+    let Some(s) = with_old_and_new("") else { return };
+    let text = fs_err::read_to_string(s.path("old.toml")).unwrap();
+    s.file(
+        "old.toml",
+        text.replace(
+            "[[arch.x86_64.objects]]\npath = \"/lib64/libver",
+            &format!("{others}[[arch.x86_64.objects]]\npath = \"/lib64/libver"),
+        ),
+    );
+    let provided = s.path("old/libprovided.so.1");
+    let programs = [
+        library(
+            &s,
+            "old/libprovided.so.1",
+            "libprovided.so.1",
+            "int provided(void) { return 1; }\n",
+            &[],
+        ),
+        linked(&s, "both", "two() + provided()", &[provided.to_str().unwrap()]),
+    ];
+    if programs.iter().any(Option::is_none) {
+        return;
+    }
+    let Some(packed) = packed_for_old(&s, 1) else { return };
+    let [help] = helps(&packed, "bin/both").try_into().unwrap();
+    assert!(
+        help.contains("it is not known what /lib64/libprovided.so.1 needs"),
+        "{help}"
+    );
 }

@@ -184,15 +184,12 @@ impl<'a> Attempt<'a> {
                 .flatten();
             let asked = needs.filter(|need| need.library == *soname && !need.weak);
             let asked: BTreeSet<String> = asked.map(|need| need.version.clone()).collect();
-            match self.newer(soname, outdated, &asked) {
-                Some(newer) => {
-                    chosen.insert(soname.clone(), newer);
-                }
-                None => {
-                    let what = outdated.shown();
-                    let reason = format!("neither the tree nor this machine has a {soname} with {what}");
-                    self.refused.insert(soname.clone(), reason);
-                }
+            if let Some(newer) = self.newer(soname, outdated, &asked) {
+                chosen.insert(soname.clone(), newer);
+            } else {
+                let what = outdated.shown();
+                let reason = format!("neither the tree nor this machine has a {soname} with {what}");
+                self.refused.insert(soname.clone(), reason);
             }
         }
         let is_refused = lacking.keys().any(|soname| self.refused.contains_key(soname));
@@ -364,7 +361,8 @@ impl<'a> Attempt<'a> {
             Some(outdated) if !outdated.failing.is_empty() => {
                 format!("{soname} of {runtime} has no {}", outdated.shown())
             }
-            _ => format!("no process may have two copies of {soname}"),
+            Some(_) => format!("{soname} of {runtime} needs {runtime}'s own copy of another that is replaced"),
+            None => format!("no process may have two copies of {soname}"),
         });
         why.collect::<Vec<_>>().join("; ")
     }
