@@ -139,11 +139,8 @@ fn may_define(
     if root.runtime.is_of_glibc(library.path) {
         return root.runtime.glibc_defines(&symbol.name);
     }
-    let defines_versions = match library.object.versions.as_deref() {
-        Some(versions) => !versions.is_empty(),
-        None => root
-            .runtime
-            .defines_versions(library.path.rsplit('/').next().unwrap_or_default()),
-    };
+    // Others may define some symbols with versions and some without, as zlib does.
+    let name = library.path.rsplit('/').next().unwrap_or_default();
+    let defines_versions = root.runtime.defines_versions(name);
     !(defines_versions && needed_as.is_some())
 }

@@ -110,7 +110,7 @@ impl Runtime {
         glibc::is_library(path.rsplit('/').next().unwrap_or_default())
     }
 
-    /// Whether a library is known to define symbol versions although not which: those that `highest_versions` is about.
+    /// Whether a library is known to define every symbol with a version: those that `highest_versions` is about.
     pub fn defines_versions(&self, soname: &str) -> bool {
         glibc::is_library(soname) || ["libstdc++.so.6", "libgcc_s.so.1"].contains(&soname)
     }

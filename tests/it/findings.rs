@@ -1004,3 +1004,21 @@ fn findings_are_explained() {
     let ran = s.run(["check", "--explain", "missing-libary"]).expect_status(2);
     assert!(ran.stderr.contains("did you mean 'missing-library'?"), "{ran:?}");
 }
+
+/// zlib defines its first functions without a version and those that came later with one; of the runtime's only the versions
+/// are known.
+#[test]
+fn a_library_with_versions_may_define_symbols_without() {
+    let s = Sandbox::new();
+    s.file("z.map", "ZLIB_1.2.0 { global: compressBound; };\n");
+    let script = format!("-Wl,--version-script,{}", s.path("z.map").display());
+    let source = "int compress(void) { return 1; }\nint compressBound(void) { return 2; }\n";
+    let made = library(&s, "libz.so.1", "libz.so.1", source, &[&script]);
+    let link = s.path("libz.so.1");
+    let source = "int compress(void), compressBound(void);\nint main(void) { return compress() + compressBound(); }\n";
+    let made = made.and_then(|_| program(&s, "tree/bin/user", source, &[link.to_str().unwrap()]));
+    if made.is_some() {
+        let checked = s.run(["check", "tree", "--runtime", "provided.al2023", "--format", "json"]);
+        assert!(!codes(&checked).contains("undefined-symbol"), "{checked:?}");
+    }
+}
