@@ -6,9 +6,11 @@
 
 mod bound;
 mod exact;
+mod fill;
 mod fit;
 mod groups;
 mod history;
+mod patterns;
 #[cfg(test)]
 mod tests;
 
@@ -49,14 +51,18 @@ pub struct Packing {
     /// The largest of the bound L2 on the weights (Martello and Toth, "Knapsack Problems", 1990,
     /// section 8.3), the bounds u(2) to u(16) (Fekete and Schepers, "New classes of fast lower
     /// bounds for bin packing problems", 2001), and the number of items divided by
-    /// [`Capacity::items`].
+    /// [`Capacity::items`]. Where these do not settle it, also that of the linear program of
+    /// Gilmore and Gomory (1961), and what an exhaustive search has ruled out.
     pub lower_bound: usize,
-    /// Whether fewer bins are proven to be impossible.
-    ///
-    /// Holds if the lower bound is reached, or if an exhaustive search found nothing better.
-    pub optimal: bool,
     /// The groups with items in more than one bin, ascending.
     pub split_groups: Vec<GroupId>,
+}
+
+impl Packing {
+    /// Whether fewer bins are proven to be impossible.
+    pub fn is_optimal(&self) -> bool {
+        self.bins.len() <= self.lower_bound
+    }
 }
 
 /// An item does not even fit into a bin of its own.
@@ -103,19 +109,18 @@ pub fn pack(items: &[Item], capacity: Capacity, previous: &[Option<usize>]) -> R
         });
     }
     let problem = Problem::new(items, capacity);
-    let (plan, bins, optimal) = if let Some(history) = History::new(previous, items.len()) {
-        let (plan, optimal) = history.pack(&problem);
+    let (plan, bins, lower_bound) = if let Some(history) = History::new(previous, items.len()) {
+        let (plan, lower_bound) = history.pack(&problem);
         let bins = history.arrange(&plan);
-        (plan, bins, optimal)
+        (plan, bins, lower_bound)
     } else {
-        let (plan, _, optimal) = problem.pack();
+        let (plan, _, lower_bound) = problem.pack();
         let bins = by_descending_weight(items, &plan);
-        (plan, bins, optimal)
+        (plan, bins, lower_bound)
     };
     Ok(Packing {
-        optimal: optimal || bins.len() <= problem.lower_bound,
         bins,
-        lower_bound: problem.lower_bound,
+        lower_bound,
         split_groups: problem.split_groups(&plan).map(|group| group.id).collect(),
     })
 }

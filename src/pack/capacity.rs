@@ -253,7 +253,7 @@ fn reasons(too_large: &[TooLarge], packing: Option<&Packing>, unzipped: Bytes, l
     {
         reasons.push(format!(
             "{} layers are needed, more than the {} allowed",
-            if packing.optimal {
+            if packing.is_optimal() {
                 packing.bins.len().to_string()
             } else {
                 format!("{} to {}", packing.lower_bound, packing.bins.len())

@@ -30,7 +30,7 @@ pub(super) fn manifest(
         totals: Totals {
             layers: layers.len(),
             lower_bound: distribution.packing.lower_bound,
-            optimal: distribution.packing.optimal,
+            optimal: distribution.packing.is_optimal(),
             layers_at_limit: distribution.layers_at_limit,
             zipped_bytes: layers.iter().map(|layer| layer.zipped_bytes).sum(),
             unzipped_bytes: layers.iter().map(|layer| layer.unzipped_bytes).sum(),

@@ -6,14 +6,20 @@ use std::ops::Range;
 
 use super::bound::lower_bound;
 use super::exact::{Search, search};
+use super::fill::fill;
 use super::fit::{Element, FreeSpace, Placement, Scale, Size, fit_decreasing, sort_decreasing};
+use super::patterns::bound_and_pack;
 use super::{Capacity, GroupId, Item};
 
 /// Steps of exact search for cutting all groups above the capacity into pieces.
 const PIECES_BUDGET: u64 = 1_000_000;
 
-/// Steps of exact search for the fewest bins without regard to groups.
-const ITEMS_BUDGET: u64 = 5_000_000;
+/// Steps for the fewest bins without regard to groups, by each of the methods: a first exact search, filling the bins to the
+/// brim, rounding the linear program, and a last exact search. A million steps take a few milliseconds.
+const FIRST_SEARCH_BUDGET: u64 = 500_000;
+const FILL_BUDGET: u64 = 100_000_000;
+const PATTERNS_BUDGET: u64 = 600_000_000;
+const LAST_SEARCH_BUDGET: u64 = 4_500_000;
 
 /// Steps of exact search for keeping groups whole, in total and for one choice of groups.
 const GROUPS_BUDGET: u64 = 5_000_000;
@@ -195,22 +201,21 @@ impl<'a> Problem<'a> {
         })
     }
 
-    /// A packing without regard to earlier ones, its number of bins, and whether fewer bins are
-    /// known to be impossible.
-    pub fn pack(&self) -> (Plan, usize, bool) {
+    /// A packing without regard to earlier ones, its number of bins, and a number that no packing undercuts.
+    pub fn pack(&self) -> (Plan, usize, usize) {
         let mut pieces: Vec<Element> = self.groups.iter().flat_map(|group| group.pieces.clone()).collect();
         sort_decreasing(&mut pieces, &self.scale);
         let whole = fit_decreasing(&pieces, self.scale, self.lower_bound);
         let whole_plan = self.plan(&pieces, &whole.bin_of);
         if whole.bins <= self.lower_bound {
-            return (whole_plan, whole.bins, true);
+            return (whole_plan, whole.bins, self.lower_bound);
         }
         if let Some(plan) = self.split_few(&pieces, self.lower_bound) {
-            return (plan, self.lower_bound, true);
+            return (plan, self.lower_bound, self.lower_bound);
         }
         let mut grains: Vec<Element> = self.grains(0..self.members.len()).collect();
         sort_decreasing(&mut grains, &self.scale);
-        let (loose, proven) = fewest_bins(&grains, self.scale, self.lower_bound, &mut ITEMS_BUDGET.clone());
+        let (loose, bound) = fewest_bins_by_all_methods(&grains, self.scale, self.lower_bound);
         let bins = loose.bins.min(whole.bins);
         let mut plans = Vec::new();
         if whole.bins == bins {
@@ -225,7 +230,7 @@ impl<'a> Problem<'a> {
         let fewest_splits = plans.into_iter().min_by_key(|plan| self.split_groups(plan).count());
         // At least one of the two plans has this number of bins.
         let plan = fewest_splits.unwrap_or_else(|| self.plan(&grains, &loose.bin_of));
-        (plan, bins, proven && loose.bins == bins)
+        (plan, bins, bound)
     }
 
     /// A packing into the given number of bins that splits as few groups as it can find.
@@ -351,15 +356,45 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// The fewest bins for elements in decreasing order, and whether fewer are proven impossible.
-fn fewest_bins(elements: &[Element], scale: Scale, lower_bound: usize, budget: &mut u64) -> (Placement, bool) {
-    let mut best = fit_decreasing(elements, scale, lower_bound);
-    while best.bins > lower_bound {
+/// The fewest bins for elements in decreasing order, and a number of bins that no packing undercuts, by exact search alone.
+fn fewest_bins(elements: &[Element], scale: Scale, lower_bound: usize, budget: &mut u64) -> (Placement, usize) {
+    let first = fit_decreasing(elements, scale, lower_bound);
+    search_below(first, elements, scale, lower_bound, budget)
+}
+
+/// The same by every method, each where the one before does not settle it.
+fn fewest_bins_by_all_methods(elements: &[Element], scale: Scale, lower_bound: usize) -> (Placement, usize) {
+    let (mut best, mut bound) = fewest_bins(elements, scale, lower_bound, &mut FIRST_SEARCH_BUDGET.clone());
+    if best.bins <= bound {
+        return (best, bound);
+    }
+    if let Some(full) = fill(elements, scale, bound, &mut FILL_BUDGET.clone()) {
+        return (full, bound);
+    }
+    if let Some(rounded) = bound_and_pack(elements, scale, bound, best.bins, &mut PATTERNS_BUDGET.clone()) {
+        best = rounded.placement.unwrap_or(best);
+        bound = rounded.bound;
+    }
+    search_below(best, elements, scale, bound, &mut LAST_SEARCH_BUDGET.clone())
+}
+
+/// Searches for packings into fewer bins than the best has, down to the bound.
+fn search_below(
+    mut best: Placement,
+    elements: &[Element],
+    scale: Scale,
+    bound: usize,
+    budget: &mut u64,
+) -> (Placement, usize) {
+    while best.bins > bound {
         match search(elements, scale, best.bins - 1, budget) {
-            Search::Found(fit) => best = fit,
-            Search::Impossible => return (best, true),
-            Search::Undecided => return (best, false),
+            Search::Found(better) => best = better,
+            Search::Impossible => {
+                let fewest = best.bins;
+                return (best, fewest);
+            }
+            Search::Undecided => break,
         }
     }
-    (best, true)
+    (best, bound)
 }

@@ -35,18 +35,18 @@ impl History {
         (!numbers.is_empty()).then_some(Self { numbers, home })
     }
 
-    /// A packing, and whether fewer bins are known to be impossible.
+    /// A packing, and a number of bins that no packing undercuts.
     ///
     /// In the plan, bins below `numbers.len()` are the previous ones, the others are new.
-    pub fn pack(&self, problem: &Problem) -> (Plan, bool) {
+    pub fn pack(&self, problem: &Problem) -> (Plan, usize) {
         let bins = self.numbers.len();
         if bins <= problem.lower_bound
             && let Some(plan) = self.adapt(problem, problem.lower_bound, 0, true)
             && self.cost(problem, &plan).1 == 0
         {
-            return (plan, true);
+            return (plan, problem.lower_bound);
         }
-        let (fresh, fresh_bins, proven) = problem.pack();
+        let (fresh, fresh_bins, lower_bound) = problem.pack();
         let mut best: Option<(Cost, Plan)> = None;
         let dissolved = (0..ROUNDS).map(|round| bins.saturating_sub(fresh_bins) + (1 << round) / 2);
         'rounds: for dissolved in dissolved.take_while(|&dissolved| dissolved < bins) {
@@ -67,7 +67,7 @@ impl History {
         let plan = best
             .filter(|(cost, _)| *cost <= fresh_cost)
             .map_or(renamed, |(_, plan)| plan);
-        (plan, proven)
+        (plan, lower_bound)
     }
 
     /// Groups split exactly as before do not count as split needlessly.
