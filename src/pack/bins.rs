@@ -10,6 +10,8 @@ mod fill;
 mod fit;
 mod groups;
 mod history;
+#[cfg(test)]
+mod instances;
 mod patterns;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ const PIECES_BUDGET: u64 = 1_000_000;
 /// brim, rounding the linear program, and a last exact search. A million steps take a few milliseconds.
 const FIRST_SEARCH_BUDGET: u64 = 500_000;
 const FILL_BUDGET: u64 = 100_000_000;
-const PATTERNS_BUDGET: u64 = 600_000_000;
+const PATTERNS_BUDGET: u64 = 1_000_000_000;
 const LAST_SEARCH_BUDGET: u64 = 4_500_000;
 
 /// Steps of exact search for keeping groups whole, in total and for one choice of groups.

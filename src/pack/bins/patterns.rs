@@ -17,8 +17,8 @@ mod stock;
 
 use super::fit::{Element, Placement, Scale};
 use dive::Dive;
-use price::{ONE, Priced, most_valuable, most_valuable_by_table};
-use simplex::Simplex;
+use price::{ONE, most_valuable};
+use simplex::{Simplex, best_substitution};
 use stock::{Pattern, Stock};
 
 /// The most elements: their values add up within 64 bits, and within 52 where a number is rounded.
@@ -32,7 +32,7 @@ const SLACK: f64 = 0.01;
 
 /// How many dives start from the first solution, and from the optimal one, each with another first choice.
 const FIRST_DIVES: usize = 3;
-const MOST_DIVES: usize = 40;
+const MOST_DIVES: usize = 100;
 
 /// What [`bound_and_pack`] found.
 pub(super) struct Rounded {
@@ -83,6 +83,8 @@ pub(super) fn bound_and_pack(
 struct Relaxed {
     /// A number of bins that no packing undercuts, zero if none was found.
     bound: usize,
+    /// The number of bins of the solution.
+    value: f64,
     /// Patterns with how often each is used, the most often used first.
     used: Vec<(Pattern, f64)>,
 }
@@ -95,13 +97,15 @@ impl Stock {
         let rows = self.rows();
         let mut simplex = Simplex::new(self, &rows);
         let mut bound = 0;
+        let mut value = f64::INFINITY;
         while *budget > reserve {
             *budget = budget.saturating_sub((rows.len() * rows.len() + columns.len() * 4) as u64 + 1);
             let duals = simplex.duals();
-            if simplex.value(&duals) <= enough {
+            value = simplex.value(&duals);
+            if value <= enough {
                 break;
             }
-            let substitution = simplex.best_substitution(&duals);
+            let substitution = best_substitution(&duals);
             // A column that is known is cheaper to find than a new one.
             let gains = columns.iter().map(|column| simplex.gain(column, &duals)).enumerate();
             let known = gains
@@ -126,31 +130,22 @@ impl Stock {
         }
         let mut used = simplex.solution();
         used.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        Relaxed { bound, used }
+        Relaxed { bound, value, used }
     }
 
     /// A pattern that improves the solution, and a bound by the dual values. `None` if there is no such pattern, or if the
     /// bound cannot rise any more: the value of the solution rounds up to it.
     fn price(&self, rows: &[usize], duals: &[f64], bound: &mut usize, budget: &mut u64) -> Option<Pattern> {
         let values: Vec<u64> = duals.iter().copied().map(price::scaled).collect();
-        let worth_little = |priced: &Priced| priced.value <= ONE + ONE / 10_000_000;
-        let mut priced = most_valuable(self, rows, &values, budget);
-        if !priced.is_best
-            && worth_little(&priced)
-            && let Some(best) = most_valuable_by_table(self, rows, &values, budget)
-        {
-            priced = best;
-        }
         let worth = rows.iter().zip(&values);
         let total: u128 = worth
             .map(|(&row, &value)| u128::from(value) * u128::from(self.demand(row)))
             .sum();
-        if priced.is_best && priced.value > 0 {
-            // Values divided by that of the best pattern are dual feasible: no bin holds more than 1.
-            let by_duals = usize::try_from(total.div_ceil(u128::from(priced.value))).unwrap_or(0);
-            *bound = (*bound).max(by_duals);
-        }
-        let is_settled = priced.is_best && total <= u128::from(ONE) * *bound as u128;
-        (!is_settled && !worth_little(&priced)).then_some(priced.pattern)
+        // Values divided by that of the best pattern are dual feasible: no bin holds more than 1.
+        let by_duals = |best: u64| usize::try_from(total.div_ceil(u128::from(best.max(1)))).unwrap_or(0);
+        let priced = most_valuable(self, rows, &values, |value| by_duals(value) > *bound, budget);
+        *bound = (*bound).max(by_duals(priced.at_most));
+        let is_settled = total <= u128::from(ONE) * *bound as u128;
+        (!is_settled && priced.is_worth_a_bin()).then_some(priced.pattern)
     }
 }

@@ -108,6 +108,45 @@ fn group_totals(items: &[Item]) -> BTreeMap<GroupId, (u128, usize)> {
     totals
 }
 
+/// An element for each item, in decreasing order.
+fn decreasing(items: &[Item]) -> Vec<fit::Element> {
+    let mut weights: Vec<u64> = items.iter().map(|item| item.weight).collect();
+    weights.sort_unstable_by_key(|&weight| Reverse(weight));
+    let element = |weight| fit::Element {
+        size: fit::Size::of_item(weight),
+        start: 0,
+        end: 0,
+    };
+    weights.into_iter().map(element).collect()
+}
+
+fn scale(items: &[Item], capacity: Capacity) -> fit::Scale {
+    let capacity = fit::Size {
+        weight: capacity.weight,
+        items: capacity.items,
+    };
+    fit::Scale::new(items.iter().map(|item| item.weight), capacity)
+}
+
+/// Every element has a bin, and no bin is over capacity.
+fn check_placement(
+    elements: &[fit::Element],
+    capacity: Capacity,
+    placement: &fit::Placement,
+) -> Result<(), TestCaseError> {
+    prop_assert_eq!(placement.bin_of.len(), elements.len());
+    let mut loads = vec![(0_u64, 0_usize); placement.bins];
+    for (element, &bin) in elements.iter().zip(&placement.bin_of) {
+        loads[bin] = (loads[bin].0 + element.size.weight, loads[bin].1 + 1);
+    }
+    prop_assert!(
+        loads
+            .iter()
+            .all(|load| load.0 <= capacity.weight && load.1 <= capacity.items)
+    );
+    Ok(())
+}
+
 /// The bound L2 as Martello and Toth write it down ("Knapsack Problems", 1990, section 8.3): for every threshold up to half
 /// the capacity, the items above its complement, those above half, and what of the others finds no room beside these.
 fn bound_l2(items: &[Item], capacity: u64) -> usize {
@@ -184,6 +223,35 @@ proptest! {
             check(&items, capacity, &packing)?;
             prop_assert_eq!(packing.bins.len(), fewest_bins);
             prop_assert!(packing.is_optimal());
+        }
+    }
+
+    #[test]
+    fn filling_finds_every_packing_of_few_items((items, capacity) in instances(10, 1), bins in 1..5_usize) {
+        let elements = decreasing(&items);
+        let filled = fill::fill(&elements, scale(&items, capacity), bins, &mut 100_000_000);
+        if let Some(placement) = &filled {
+            check_placement(&elements, capacity, placement)?;
+            prop_assert!(placement.bins <= bins);
+        }
+        if items.len() <= capacity.items {
+            let weights: Vec<_> = self::elements(&items);
+            prop_assert_eq!(filled.is_some(), fewest(&weights, capacity) <= bins);
+        }
+    }
+
+    #[test]
+    fn the_linear_program_bounds_and_packs((items, capacity) in instances(10, 1)) {
+        let elements = decreasing(&items);
+        let fewest = fewest(&self::elements(&items), capacity);
+        let known = fewest + 1;
+        let mut budget = 100_000_000;
+        let rounded = patterns::bound_and_pack(&elements, scale(&items, capacity), 1, known, &mut budget);
+        let Some(rounded) = rounded else { return Ok(()) };
+        prop_assert!(rounded.bound <= fewest.max(1));
+        if let Some(placement) = rounded.placement {
+            check_placement(&elements, capacity, &placement)?;
+            prop_assert_eq!(placement.bins, fewest);
         }
     }
 
@@ -365,6 +433,28 @@ fn the_lower_bound_counts_heavy_items() {
     assert_eq!(bound(&[u64::MAX; 3], u64::MAX), 3);
     assert_eq!(bound(&[0, 0], 0), 1);
     assert_eq!(bound(&[], 0), 0);
+}
+
+#[test]
+fn the_linear_program_proves_more_than_counting() {
+    // No three of them share a bin, but in weight they come to less than two.
+    let items = single_items(&[4, 4, 4, 4, 3]);
+    let capacity = capacity(10, AMPLE);
+    let scale = scale(&items, capacity);
+    assert_eq!(bound::lower_bound([4, 4, 4, 4, 3].into_iter(), scale.capacity), 2);
+    let rounded = patterns::bound_and_pack(&decreasing(&items), scale, 2, 5, &mut 10_000_000);
+    let rounded = rounded.map(|rounded| (rounded.bound, rounded.placement.map(|placement| placement.bins)));
+    assert_eq!(rounded, Some((3, Some(3))));
+}
+
+#[test]
+fn without_steps_nothing_is_found() {
+    let items = single_items(&[6, 6, 4, 4]);
+    let capacity = capacity(10, AMPLE);
+    let elements = decreasing(&items);
+    assert!(fill::fill(&elements, scale(&items, capacity), 2, &mut 0).is_none());
+    let rounded = patterns::bound_and_pack(&elements, scale(&items, capacity), 2, 3, &mut 0);
+    assert!(rounded.is_some_and(|rounded| rounded.bound == 2 && rounded.placement.is_none()));
 }
 
 #[test]

@@ -5,8 +5,7 @@ use std::mem;
 use super::super::fit::Scale;
 use super::{Pattern, Relaxed, Stock, TOLERANCE};
 
-/// On the way of a dive, a solution this close to the number of bins aimed at is good enough. The simplex method perturbs the
-/// demands by less.
+/// A solution this close to the number of bins aimed at is good enough. The simplex method perturbs the demands by less.
 const SLACK: f64 = 0.0002;
 
 /// The state of the search for packings.
@@ -43,23 +42,31 @@ impl Dive {
     /// Dives from one solution, up to `times` times, each with another first choice.
     pub fn from(&mut self, stock: &Stock, root: &Relaxed, times: usize, columns: &mut Vec<Pattern>, budget: &mut u64) {
         self.bound = self.bound.max(root.bound);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the cast saturates"
+        )]
+        let attainable = (root.value - SLACK).ceil() as usize;
         for choice in 0..times {
             if self.is_proven() || *budget == 0 {
                 break;
             }
-            if let Some(patterns) = self.once(stock.clone(), root, choice, columns, budget) {
+            let target = attainable.clamp(self.bound, self.bins - 1);
+            if let Some(patterns) = self.once(stock.clone(), root, target, choice, columns, budget) {
                 self.bins = patterns.len();
                 self.best = Some(patterns);
             }
         }
     }
 
-    /// A packing into fewer bins than the best has. `choice` is the number of patterns that are skipped when a fraction is
-    /// rounded up for the first time.
+    /// A packing into fewer bins than the best has, if possible into `target` bins. `choice` is the number of patterns that are
+    /// skipped when a fraction is rounded up for the first time.
     fn once(
         &self,
         mut left: Stock,
         root: &Relaxed,
+        target: usize,
         choice: usize,
         columns: &mut Vec<Pattern>,
         budget: &mut u64,
@@ -81,13 +88,13 @@ impl Dive {
             if bins.len() + left.least() >= self.bins {
                 return None;
             }
-            let to_bound = self.bound.saturating_sub(bins.len());
-            if let Some(rest) = left.pack_few(to_bound, self.scale, budget) {
+            let bins_left = target.saturating_sub(bins.len());
+            if let Some(rest) = left.pack_few(bins_left, self.scale, budget) {
                 bins.extend(rest);
                 return Some(bins);
             }
             #[expect(clippy::cast_precision_loss, reason = "a number of bins is far below 2^52")]
-            let enough = to_bound as f64 + SLACK;
+            let enough = bins_left as f64 + SLACK;
             let next = left.relax(columns, enough, 0, budget);
             if *budget == 0 || bins.len() + next.bound >= self.bins {
                 return None;

@@ -52,7 +52,8 @@ impl Simplex {
             simplex.inverse[at * order + at] = 1.0 / f64::from(number);
             simplex.basis.push(Column::Pattern(vec![(row, number)]));
             let mixed = (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-            let demand = f64::from(demand) * (1.0 + PERTURBATION * mixed as f64 / u32::MAX as f64);
+            let share = mixed as f64 / f64::from(u32::MAX);
+            let demand = f64::from(demand) * (1.0 + PERTURBATION * share);
             simplex.demand.push(demand);
             simplex.uses.push(demand / f64::from(number));
         }
@@ -82,16 +83,6 @@ impl Simplex {
         let worth = |&(row, number): &(usize, u32)| self.row_of[row].map(|at| duals[at] * f64::from(number));
         let worth: Option<f64> = pattern.iter().map(worth).sum();
         worth.map_or(-1.0, |worth| worth - 1.0)
-    }
-
-    /// The weight whose place is worth the most more to the next lighter one than to itself, and how much more. The last one's
-    /// may stay empty.
-    pub fn best_substitution(&self, duals: &[f64]) -> Option<(usize, f64)> {
-        let next = duals.iter().skip(1).copied().chain([0.0]);
-        let gains = duals.iter().zip(next).map(|(own, next)| next - own).enumerate();
-        gains
-            .filter(|(_, gain)| *gain > NOTHING)
-            .max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// Lets places for this weight hold the next lighter one. With these columns the dual values never rise as weights fall,
@@ -166,4 +157,14 @@ impl Simplex {
         })
         .collect()
     }
+}
+
+/// The weight whose place is worth the most more to the next lighter one than to itself, and how much more. The last one's
+/// may stay empty.
+pub(super) fn best_substitution(duals: &[f64]) -> Option<(usize, f64)> {
+    let next = duals.iter().skip(1).copied().chain([0.0]);
+    let gains = duals.iter().zip(next).map(|(own, next)| next - own).enumerate();
+    gains
+        .filter(|(_, gain)| *gain > NOTHING)
+        .max_by(|a, b| a.1.total_cmp(&b.1))
 }

@@ -12,6 +12,9 @@ const MOST_WEIGHTS: usize = 400;
 const FEW: usize = 60;
 const FEW_STEPS: u64 = 300_000;
 
+/// What a step of that search costs, as a multiple of a cell of the basis.
+const COST_OF_STEP: u64 = 20;
+
 /// How many elements of each weight a bin holds: rows of the [`Stock`] with their numbers, ascending.
 pub(super) type Pattern = Vec<(usize, u32)>;
 
@@ -24,7 +27,8 @@ pub(super) struct Stock {
 }
 
 impl Stock {
-    /// Counts elements in decreasing order. `None` if they are not, if a weight is zero, or if there are too many weights.
+    /// Counts elements in decreasing order. `None` if they are not, if there are none or too many weights,
+    /// or if one is zero.
     pub fn of(elements: &[Element], capacity: u64) -> Option<Self> {
         let mut stock = Self {
             capacity,
@@ -43,7 +47,7 @@ impl Stock {
                 }
             }
         }
-        Some(stock)
+        (!elements.is_empty()).then_some(stock)
     }
 
     /// The rows that have any element.
@@ -124,10 +128,9 @@ impl Stock {
             end: 0,
         };
         let elements: Vec<Element> = rows.iter().map(element).collect();
-        let mut steps = FEW_STEPS.min(*budget);
-        *budget -= steps;
+        let mut steps = FEW_STEPS;
         let found = search(&elements, scale, bins, &mut steps);
-        *budget += steps;
+        *budget = budget.saturating_sub((FEW_STEPS - steps) * COST_OF_STEP);
         let Search::Found(placement) = found else { return None };
         let mut patterns: Vec<BTreeMap<usize, u32>> = vec![BTreeMap::new(); placement.bins];
         for (row, bin) in rows.into_iter().zip(placement.bin_of) {
