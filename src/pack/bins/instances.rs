@@ -60,7 +60,7 @@ fn pack_into(items: &[Item], weight: u64) -> Packing {
 #[test]
 fn bins_without_slack_are_filled() {
     let mut random = Random(1);
-    for (items, bins) in [(30, 3), (100, 2), (100, 4), (500, 5), (2000, 3)] {
+    for (items, bins) in [(30, 3), (100, 4), (1000, 2)] {
         for skew in [false, true] {
             let items = without_slack(items, bins, 50_000_000, skew, &mut random);
             let packing = pack_into(&items, 50_000_000);

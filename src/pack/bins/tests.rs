@@ -350,7 +350,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(25))]
+    #![proptest_config(ProptestConfig::with_cases(10))]
 
     #[test]
     fn thousands_of_items_are_packed_validly((items, capacity) in instances(4000, 400)) {
