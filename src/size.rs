@@ -95,6 +95,14 @@ impl fmt::Display for Bytes {
     }
 }
 
+impl Bytes {
+    /// The number as a float, for shares and shapes: exact below 2^53, which no tree exceeds.
+    #[expect(clippy::cast_precision_loss, reason = "shares of larger sizes need not be exact")]
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64
+    }
+}
+
 impl std::iter::Sum for Bytes {
     fn sum<I: Iterator<Item = Self>>(iterator: I) -> Self {
         iterator.fold(Self(0), |sum, next| Self(sum.0.saturating_add(next.0)))

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::finding::any_error;
 use crate::languages::place::Placed;
 use crate::plan;
-use crate::report;
+use crate::report::{self, html};
 use crate::root::Root;
 use crate::scan::{copies, scan};
 
@@ -63,12 +63,19 @@ impl Arguments {
             &runtime,
             &self.planning.host(&project),
         );
-        analysis.estimate = self
+        let estimate = self
             .planning
             .estimate(&directory, &scan, &runtime, &selected, &project, progress)?;
+        let (estimate, entries) = estimate.unzip();
+        analysis.estimate = estimate;
         let name = directory.display().to_string();
-        let render =
-            |format: &DocumentFormat, options| format.render(&analysis, || report::analysis(&analysis, &name, options));
+        let render = |format: &DocumentFormat, options| {
+            format.render(
+                &analysis,
+                || report::analysis(&analysis, &name, options),
+                || html::analysis_page(&analysis, &scan.tree, &plan, entries.as_deref(), &name),
+            )
+        };
         write_files(&self.output, |format| render(format, global.plain_options()))?;
         Ok(Output {
             text: formats

@@ -8,13 +8,13 @@ use crate::config::{Config, Project};
 use crate::finding::{Code, CodeError};
 use crate::gate::{BaselineFile, Level, Setting, Target};
 use crate::manifest::UploadRoute;
-use crate::report::{self, Checked, Explanations, RenderOptions};
+use crate::report::{self, Checked, Explanations, RenderOptions, html};
 use crate::size::Bytes;
 
 use super::arguments::{EnvironmentOption, Global};
 use super::complete;
 use super::format::{FormatOption, ReportFile, ReportFormat, on_stdout, write_files};
-use super::layers::{Bounds, checked};
+use super::layers::{Bounds, Contents, checked};
 use super::output::{Failure, Output, Status, error};
 use super::progress::Terminal;
 
@@ -76,6 +76,8 @@ enum Form {
     Sarif,
     /// Markdown, for job summaries
     Markdown,
+    /// A page with a map of all files, for a browser
+    Html,
 }
 
 impl ReportFormat for Form {
@@ -85,7 +87,7 @@ impl ReportFormat for Form {
 }
 
 impl Form {
-    fn render(self, checked: &Checked, options: RenderOptions) -> String {
+    fn render(self, checked: &Checked, contents: &Contents, options: RenderOptions) -> String {
         match self {
             Self::Table => report::checked(checked, options),
             Self::Json => report::json(checked),
@@ -93,6 +95,7 @@ impl Form {
             Self::Junit => report::junit(checked),
             Self::Sarif => report::sarif(checked),
             Self::Markdown => report::markdown(checked),
+            Self::Html => html::checked_page(checked, &contents.inventory, &contents.merged, &contents.graph),
         }
     }
 }
@@ -183,14 +186,20 @@ impl Arguments {
                 may_be_absent: false,
             });
         }
-        let checked = checked(&self.paths, policy, &self.bounds(&project), global, progress)?;
+        let bounds = Bounds {
+            with_files: formats.contains(&Form::Html) || self.output.iter().any(|report| report.format == Form::Html),
+            ..self.bounds(&project)
+        };
+        let (checked, contents) = checked(&self.paths, policy, &bounds, global, progress)?;
         let mut status = Status::yes_or_no(checked.ok);
-        if let Err(failure) = write_files(&self.output, |format| format.render(&checked, global.plain_options())) {
+        if let Err(failure) = write_files(&self.output, |format| {
+            format.render(&checked, &contents, global.plain_options())
+        }) {
             error(failure.message());
             status = Status::Failed;
         }
         Ok(Output {
-            text: rendered(&checked, formats, global.render_options()),
+            text: rendered(&checked, &contents, formats, global.render_options()),
             status,
         })
     }
@@ -201,6 +210,7 @@ impl Arguments {
             reserve: self.reserve.or(project.reserve).unwrap_or_default(),
             max_unzipped: self.max_unzipped.unwrap_or(MAX_UNZIPPED),
             environment: self.environment.clone(),
+            with_files: false,
             via: if self.paths.iter().all(is_via_s3) {
                 UploadRoute::S3
             } else {
@@ -246,11 +256,11 @@ impl Arguments {
 }
 
 /// A report in each of the formats, one after the other.
-fn rendered(checked: &Checked, formats: Vec<Form>, options: RenderOptions) -> String {
+fn rendered(checked: &Checked, contents: &Contents, formats: Vec<Form>, options: RenderOptions) -> String {
     let is_read_by_github = formats.contains(&Form::Github);
     formats
         .into_iter()
-        .map(|format| match format.render(checked, options) {
+        .map(|format| match format.render(checked, contents, options) {
             text if is_read_by_github && format != Form::Github => report::without_commands(&text),
             text => text,
         })

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::diff::{Diff, compare};
 use crate::inventory::read_inventory;
-use crate::report;
+use crate::report::{self, html};
 
 use super::arguments::Global;
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
@@ -36,16 +36,23 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let formats = on_stdout(self.format.given(), &self.output, DocumentFormat::Table)?;
-        let comparison = compare(
-            &read_inventory(&self.old, progress)?,
-            &read_inventory(&self.new, progress)?,
+        let (old, new) = (
+            read_inventory(&self.old, progress)?,
+            read_inventory(&self.new, progress)?,
         );
+        let comparison = compare(&old, &new);
         let diff = Diff::new(
             self.old.display().to_string(),
             self.new.display().to_string(),
             comparison,
         );
-        let render = |format: &DocumentFormat, options| format.render(&diff, || report::difference(&diff, options));
+        let render = |format: &DocumentFormat, options| {
+            format.render(
+                &diff,
+                || report::difference(&diff, options),
+                || html::difference_page(&diff, &old, &new),
+            )
+        };
         write_files(&self.output, |format| render(format, global.plain_options()))?;
         Ok(Output::ok(
             formats

@@ -172,6 +172,8 @@ pub(super) enum DocumentFormat {
     Table,
     /// One JSON document
     Json,
+    /// A page with a map of all files, for a browser
+    Html,
 }
 
 impl ReportFormat for DocumentFormat {
@@ -181,11 +183,17 @@ impl ReportFormat for DocumentFormat {
 }
 
 impl DocumentFormat {
-    /// A document in this format, or the tables that `table` makes.
-    pub(super) fn render(self, document: &impl Serialize, table: impl FnOnce() -> String) -> String {
+    /// A document in this format, or the tables that `table` or the page that `page` makes.
+    pub(super) fn render(
+        self,
+        document: &impl Serialize,
+        table: impl FnOnce() -> String,
+        page: impl FnOnce() -> String,
+    ) -> String {
         match self {
             Self::Table => table(),
             Self::Json => report::json(document),
+            Self::Html => page(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::config::{Config, ConfigError, Project};
 use crate::host::{HostDirectories, Libraries, NoLibraries};
 use crate::languages::layout::{Recognized, recognize};
 use crate::languages::place::Placed;
-use crate::pack::{Estimate, Limits, PackError, estimate};
+use crate::pack::{Estimate, EstimatedEntry, Limits, PackError, estimate};
 use crate::plan::{self, Fixes, Plan, PlanError};
 use crate::report::{self, RenderOptions};
 use crate::root::Root;
@@ -273,7 +273,8 @@ impl PlanOptions {
         Ok((plan, matcher))
     }
 
-    /// What `pack` would make of a tree, with its defaults and the limits of the configuration; `None` if it cannot be packed.
+    /// What `pack` would make of a tree, with its defaults and the limits of the configuration, as a whole and for each entry;
+    /// `None` if it cannot be packed.
     pub(super) fn estimate(
         &self,
         directory: &Path,
@@ -282,7 +283,7 @@ impl PlanOptions {
         selected: &SelectedRules,
         project: &Project,
         progress: &Terminal,
-    ) -> Result<Option<Estimate>, Failure> {
+    ) -> Result<Option<(Estimate, Vec<EstimatedEntry>)>, Failure> {
         let options = plan::Options {
             dedupe: true,
             ..plan::Options::default()

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::check::{Layer, MAX_UNZIPPED, inputs, judge, lifecycle_finding, packed_for, read};
 use crate::gate::{BaselineFile, Gate, Policy};
 use crate::inventory::{Inventory, read_inventory};
+use crate::loader::Graph;
 use crate::manifest::{MANIFEST_NAME, UploadRoute};
 use crate::report::Checked;
 use crate::runtime::{Arch, Runtime, RuntimeError};
@@ -27,6 +28,17 @@ pub(super) struct Bounds {
     pub(super) via: UploadRoute,
     /// Variables of the function's environment.
     pub(super) environment: EnvironmentOption,
+    /// Whether the caller wants to know each file, which costs a copy of every path.
+    pub(super) with_files: bool,
+}
+
+/// What layers contain and what the loader does with it.
+pub(super) struct Contents {
+    /// Each file; none unless [`Bounds::with_files`] asks for them.
+    pub(super) inventory: Inventory,
+    /// All layers laid over one another.
+    pub(super) merged: Tree,
+    pub(super) graph: Graph,
 }
 
 impl Default for Bounds {
@@ -36,6 +48,7 @@ impl Default for Bounds {
             environment: EnvironmentOption::default(),
             max_unzipped: MAX_UNZIPPED,
             via: UploadRoute::Direct,
+            with_files: false,
         }
     }
 }
@@ -47,7 +60,7 @@ pub(super) fn checked(
     bounds: &Bounds,
     global: &Global,
     progress: &Terminal,
-) -> Result<Checked, Failure> {
+) -> Result<(Checked, Contents), Failure> {
     let gate = Gate {
         levels: policy.levels,
         budgets: policy.budgets,
@@ -58,7 +71,7 @@ pub(super) fn checked(
     };
     let layers = read(&inputs(paths)?, bounds.max_unzipped, progress)?;
     let runtime = runtime_of(paths, global, &layers)?.with_environment(global.environment(&bounds.environment)?);
-    let inventory = if gate.asks_for_sizes() {
+    let inventory = if gate.asks_for_sizes() || bounds.with_files {
         Inventory::of_layers(&layers)
     } else {
         Inventory::default()
@@ -70,7 +83,12 @@ pub(super) fn checked(
     report.findings.extend(lifecycle_finding(&runtime.name, today()?));
     report.findings.sort();
     let judged = gate.judge(std::mem::take(&mut report.findings), &inventory);
-    Ok(Checked::new(report, judged, &runtime))
+    let contents = Contents {
+        inventory,
+        merged: std::mem::take(&mut report.merged),
+        graph: std::mem::take(&mut report.graph),
+    };
+    Ok((Checked::new(report, judged, &runtime), contents))
 }
 
 /// The baseline and its name; `None` if it does not exist yet and need not.

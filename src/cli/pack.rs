@@ -9,12 +9,13 @@ use crate::languages::place::{Placed, place};
 use crate::limits;
 use crate::manifest::{Effort, UploadRoute};
 use crate::pack::{CacheDirectory, Limits, Options, PackError, Packed, Previous, Timestamp, pack};
-use crate::plan::{self, AddBootstrap, Symlinks};
-use crate::report;
+use crate::plan::{self, AddBootstrap, Plan, Symlinks};
+use crate::report::{self, html};
 use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::scan::{Scan, scan, scan_following_links};
 use crate::size::{Bytes, exact};
+use crate::tree::Tree;
 
 use super::arguments::{Global, PlanOptions};
 use super::clock::{source_date_epoch, today};
@@ -217,7 +218,18 @@ impl Arguments {
             Err(PackError::OverCapacity(over_capacity)) => {
                 error(&over_capacity.to_string());
                 let render = |format: &DocumentFormat, options| {
-                    format.render(&over_capacity, || report::over_capacity(&over_capacity, options))
+                    format.render(
+                        &over_capacity,
+                        || report::over_capacity(&over_capacity, options),
+                        || {
+                            html::over_capacity_page(
+                                &over_capacity,
+                                &scan.tree,
+                                &plan,
+                                &directory.display().to_string(),
+                            )
+                        },
+                    )
                 };
                 write_files(&self.report, |format| render(format, global.plain_options()))?;
                 return Ok(Output {
@@ -230,7 +242,7 @@ impl Arguments {
             }
             packed => packed?,
         };
-        self.output(packed, &options, &formats, global)
+        self.output(packed, &options, &formats, (&scan.tree, &plan), global)
     }
 
     /// With `--place`, the tree with the modules of languages moved to where the runtime looks for them.
@@ -252,6 +264,7 @@ impl Arguments {
         mut packed: Packed,
         options: &Options,
         formats: &[DocumentFormat],
+        (tree, plan): (&Tree, &Plan),
         global: &Global,
     ) -> Result<Output, Failure> {
         packed
@@ -272,6 +285,7 @@ impl Arguments {
         let render = |format: &DocumentFormat, options| match format {
             DocumentFormat::Json => packed.manifest.to_json(),
             DocumentFormat::Table => report::packed(&packed, &allowed, &name, options),
+            DocumentFormat::Html => html::packed_page(&packed, &allowed, tree, plan, &name),
         };
         write_files(&self.report, |format| render(format, global.plain_options()))?;
         let text: String = formats

@@ -116,7 +116,8 @@ impl Arguments {
             no_import: false,
             no_fix: Vec::new(),
         };
-        options.estimate(root, scan, &runtime, selected, &project, progress)
+        let estimated = options.estimate(root, scan, &runtime, selected, &project, progress)?;
+        Ok(estimated.map(|(estimate, _)| estimate))
     }
 
     /// An interrupted run is finished by --apply; otherwise the user is told of it.

@@ -111,7 +111,7 @@ impl Arguments {
         options.check(packed.layers.len()).map_err(PublishError::from)?;
         let policy = global.config()?.policy;
         let paths = std::slice::from_ref(&self.folder);
-        let checked = checked(paths, policy, &Bounds::default(), global, progress)?;
+        let (checked, _) = checked(paths, policy, &Bounds::default(), global, progress)?;
         if checked.runtime != packed.runtime || checked.arch != packed.arch {
             return Err(Failure::Error(format!(
                 "the layers were packed for {} on {}: omit --runtime and --arch, or pack again with them",

@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::scan::Scan;
 use crate::size::Bytes;
+use crate::tree::TreePath;
 
 /// What `pack` would make of a plan.
 ///
@@ -44,7 +45,18 @@ impl Estimate {
     }
 }
 
-/// Strips and compresses what the plan keeps, and counts.
+/// One entry of the layers that `pack` would make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EstimatedEntry {
+    /// Its path.
+    pub path: TreePath,
+    /// What it would add to a zip, headers included.
+    pub zipped_bytes: Bytes,
+    /// What it would count unzipped.
+    pub unzipped_bytes: Bytes,
+}
+
+/// Strips and compresses what the plan keeps, and counts: all together, and each entry, sorted by path.
 pub fn estimate(
     tree: &Path,
     scan: &Scan,
@@ -52,7 +64,7 @@ pub fn estimate(
     limits: &Limits,
     strip: bool,
     progress: &dyn Progress,
-) -> Result<Estimate, PackError> {
+) -> Result<(Estimate, Vec<EstimatedEntry>), PackError> {
     fail_on_problems(scan)?;
     let folder = tempfile::tempdir()?;
     let preparation = Preparation {
@@ -87,15 +99,21 @@ pub fn estimate(
             .unwrap_or(usize::MAX)
             .max(limits.layers + 1),
     };
-    Ok(Estimate {
+    let entries: Vec<EstimatedEntry> = ready
+        .iter()
+        .map(|ready| EstimatedEntry {
+            path: ready.path.clone(),
+            zipped_bytes: Bytes(ready.weight()),
+            unzipped_bytes: Bytes(u64::from(ready.entry.uncompressed)),
+        })
+        .collect();
+    let estimate = Estimate {
         layers,
         zipped_bytes: Bytes(weight + END_SIZE * layers as u64),
-        unzipped_bytes: ready
-            .iter()
-            .map(|ready| Bytes(u64::from(ready.entry.uncompressed)))
-            .sum(),
+        unzipped_bytes: entries.iter().map(|entry| entry.unzipped_bytes).sum(),
         max_bytes: limits.max,
         max_layers: limits.layers,
         max_unzipped_bytes: limits.unzipped,
-    })
+    };
+    Ok((estimate, entries))
 }

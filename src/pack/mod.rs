@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub use cache::Directory as CacheDirectory;
 pub use capacity::{Alternative, CapacityReport, CapacityTotals, Limits, Saving, SizeEntry, TooLarge};
 pub use compress::Method;
-pub use estimate::{Estimate, estimate};
+pub use estimate::{Estimate, EstimatedEntry, estimate};
 pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 

@@ -59,10 +59,16 @@ pub fn difference(diff: &Diff, render: RenderOptions) -> String {
     section("Components", "Component", components.collect());
     let files = diff.files.iter().map(|file| row(&file.path, &file.difference));
     section("Files", "Path", files.collect());
+    text += &format!("\n{}\n", sum(diff));
+    text.trim_start_matches('\n').to_owned()
+}
+
+/// How many files have changed, and by how much all together.
+pub(super) fn sum(diff: &Diff) -> String {
     let counts = &diff.counts;
     if diff.files.is_empty() {
         return format!(
-            "{text}{} and {} have the same contents: {}.\n",
+            "{} and {} have the same contents: {}.",
             escaped(diff.old.as_bytes()),
             escaped(diff.new.as_bytes()),
             counted(counts.unchanged, "file"),
@@ -74,9 +80,8 @@ pub fn difference(diff: &Diff, render: RenderOptions) -> String {
             .map_or_else(String::new, |zipped| format!(", {} zipped", signed(zipped)));
         format!(" {} unzipped{zipped}.", signed(total.unzipped()))
     });
-    text += &format!(
-        "\n{} added, {} removed, {} grew, {} shrank, {} changed, {} unchanged.{sum}\n",
+    format!(
+        "{} added, {} removed, {} grew, {} shrank, {} changed, {} unchanged.{sum}",
         counts.added, counts.removed, counts.grew, counts.shrank, counts.changed, counts.unchanged,
-    );
-    text.trim_start_matches('\n').to_owned()
+    )
 }

@@ -6,6 +6,7 @@ mod capacity;
 mod difference;
 mod explain;
 mod github;
+pub mod html;
 mod invocation;
 mod junit;
 mod location;

@@ -42,6 +42,11 @@ pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> Strin
 
 /// The answer in a line: how many layers of which size, and whether anything is wrong with them.
 fn verdict(analysis: &Analysis, tree: &str) -> String {
+    format!("{}: {}", escaped(tree.as_bytes()), state_and_sizes(analysis))
+}
+
+/// The same without the name of the tree.
+pub(super) fn state_and_sizes(analysis: &Analysis) -> String {
     let state = state(&analysis.findings, "the layers would not run", &analysis.runtime);
     let size = analysis.estimate.as_ref().map_or_else(String::new, |estimate| {
         let fits = if estimate.fits() { "" } else { ", which do not fit" };
@@ -52,12 +57,7 @@ fn verdict(analysis: &Analysis, tree: &str) -> String {
             estimate.unzipped_bytes,
         )
     });
-    format!(
-        "{}: {size}for {} on {}. {state}.",
-        escaped(tree.as_bytes()),
-        analysis.runtime,
-        analysis.arch
-    )
+    format!("{size}for {} on {}. {state}.", analysis.runtime, analysis.arch)
 }
 
 /// How much of Lambda's limits is used.

@@ -70,7 +70,7 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
 }
 
 /// The verdict: whether the layers will run, and how large they are.
-fn sum(packed: &Packed, output: &str) -> String {
+pub(super) fn sum(packed: &Packed, output: &str) -> String {
     let Manifest {
         totals, runtime, arch, ..
     } = &packed.manifest;

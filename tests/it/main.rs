@@ -20,6 +20,7 @@ mod gate;
 mod github;
 mod handmade;
 mod hostile;
+mod html;
 mod invoke;
 mod layout;
 mod lifecycle;
