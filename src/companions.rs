@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use globset::{Glob, GlobMatcher};
+use globset::{Glob, GlobBuilder, GlobMatcher};
 use serde::Deserialize;
 
 use crate::loader::Graph;
@@ -24,9 +24,13 @@ pub struct Companion {
     sonames: Vec<String>,
     files: Vec<String>,
     marker: String,
-    /// The variables that say where they are, each with a path below `/opt`.
+    /// The variables that say where they are, each with a path below `/opt`, in names of which globs may stand for the names
+    /// that came in.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// Files that this program writes along with them, by their paths below `/opt`.
+    #[serde(default)]
+    pub written: BTreeMap<String, String>,
     #[serde(default)]
     optional: bool,
     /// The package that has them on Debian.
@@ -35,6 +39,8 @@ pub struct Companion {
     _source: String,
     #[serde(skip)]
     matchers: Vec<GlobMatcher>,
+    #[serde(skip)]
+    marker_matcher: Option<GlobMatcher>,
 }
 
 /// A library that opens files which are not in the tree.
@@ -80,14 +86,37 @@ impl Companion {
         self.matchers.iter().any(|matcher| matcher.is_match(soname))
     }
 
-    fn is_in(&self, root: Root<'_>) -> bool {
-        let is_marker = |path: &str| {
-            path.strip_suffix(self.marker.as_str())
-                .is_some_and(|before| before.is_empty() || before.ends_with('/'))
-        };
-        root.tree.iter().any(|(path, _)| is_marker(path.as_str()))
-            || root.runtime.entries().any(|(path, _)| is_marker(&path))
+    /// Whether a path is one that tells that it is there.
+    pub fn is_marker(&self, path: &str) -> bool {
+        let matcher = self.marker_matcher.as_ref();
+        matcher.is_some_and(|matcher| matcher.is_match(path.trim_start_matches('/')))
     }
+
+    /// The value of a variable: where a path, of which names may be globs, leads to among files that came in.
+    pub fn value<'p>(below: &'p str, places: &[&'p str]) -> Option<&'p str> {
+        if !below.contains('*') {
+            return Some(below);
+        }
+        let matcher = plain_glob(below)?.compile_matcher();
+        let names = below.split('/').count();
+        let heads = places
+            .iter()
+            .filter_map(|place| match place.match_indices('/').nth(names - 1) {
+                Some((end, _)) => place.get(..end),
+                None => Some(*place),
+            });
+        heads.filter(|head| matcher.is_match(head)).min()
+    }
+
+    fn is_in(&self, root: Root<'_>) -> bool {
+        root.tree.iter().any(|(path, _)| self.is_marker(path.as_str()))
+            || root.runtime.entries().any(|(path, _)| self.is_marker(&path))
+    }
+}
+
+/// A glob in which `*` stays within a name.
+fn plain_glob(glob: &str) -> Option<Glob> {
+    GlobBuilder::new(glob).literal_separator(true).build().ok()
 }
 
 /// Every companion that is known. Empty only if the built-in file were broken, which a test rules out.
@@ -102,6 +131,8 @@ fn built_in() -> &'static [Companion] {
         for companion in &mut companions {
             let globs = companion.sonames.iter().filter_map(|soname| Glob::new(soname).ok());
             companion.matchers = globs.map(|glob| glob.compile_matcher()).collect();
+            let marker = plain_glob(&format!("{{**/,}}{}", companion.marker));
+            companion.marker_matcher = marker.map(|glob| glob.compile_matcher());
         }
         companions
     });
@@ -140,13 +171,18 @@ mod tests {
         for companion in built_in() {
             assert_eq!(companion.matchers.len(), companion.sonames.len(), "{}", companion.name);
             assert!(companion.places().next().is_some(), "{}", companion.name);
+            assert!(companion.marker_matcher.is_some(), "{}", companion.name);
             // A variable names something that comes along.
             for value in companion.variables.values() {
                 let comes_along = companion.places().any(|place| match place {
-                    Place::Prefix(file) => value.starts_with(file),
-                    Place::OwnDirectory(file) => *value == format!("lib/{file}"),
+                    Place::Prefix(file) => value.starts_with(file) || file.starts_with(&format!("{value}/")),
+                    Place::OwnDirectory(file) => value.starts_with(&format!("lib/{file}")),
                 });
-                assert!(comes_along, "{}: {value}", companion.name);
+                assert!(
+                    comes_along || companion.written.contains_key(value),
+                    "{}: {value}",
+                    companion.name
+                );
             }
         }
         let proj: Vec<&Companion> = built_in()
@@ -155,5 +191,23 @@ mod tests {
             .collect();
         assert_eq!(proj.len(), 1);
         assert!(!built_in().iter().any(|companion| companion.belongs_to("libc.so.6")));
+        assert!(proj[0].is_marker("share/proj/proj.db") && proj[0].is_marker("/usr/share/proj/proj.db"));
+        assert!(!proj[0].is_marker("share/proj/proj.db/x") && !proj[0].is_marker("share/myproj/proj.db"));
+    }
+
+    #[test]
+    fn a_variable_leads_to_what_came_in() {
+        let places = [
+            "lib/Magick-6.9/modules-Q16/coders/png.so",
+            "lib/Magick-6.9/modules-Q16/filters/x.so",
+        ];
+        let value = |below| Companion::value(below, &places);
+        assert_eq!(
+            value("lib/Magick-6*/modules-*/coders"),
+            Some("lib/Magick-6.9/modules-Q16/coders")
+        );
+        assert_eq!(value("lib/Magick-7*/modules-*/coders"), None);
+        assert_eq!(value("lib/Magick-6*/modules-*/coders/png.so/x"), None);
+        assert_eq!(value("share/proj"), Some("share/proj"));
     }
 }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Added, Context, Fixes, Layout, Origin};
-use crate::companions::{Lonely, lonely_libraries};
+use crate::companions::{Companion, Lonely, lonely_libraries};
 use crate::elf::Patch;
 use crate::host::{HostLibrary, Libraries, Wanted};
 use crate::loader::{Finder, Graph, MissingCause, MissingLibrary, Processes, Resolution, graph, missing_libraries};
 use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::size::Bytes;
-use crate::tree::{Content, Entry, File, Mode, TreePath};
+use crate::tree::{Content, Entry, File, GeneratedFile, Mode, TreePath};
 
 /// Where libraries are put if all who need them look there: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
 const ADDED_TO: &str = "lib";
@@ -162,9 +162,21 @@ fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, var
     }
     let mut is_changed = false;
     for (library, companion, data) in found {
-        let is_whole = data.iter().any(|file| file.place.ends_with(companion.marker()));
-        for file in data.into_iter().filter(|_| is_whole) {
-            let Some(path) = TreePath::new(&file.place).filter(|path| !layout.tree.contains(path)) else {
+        if !data.iter().any(|file| companion.is_marker(&file.place)) {
+            continue;
+        }
+        let places: Vec<&str> = data.iter().map(|file| file.place.as_str()).collect();
+        variables.extend(companion.variables.iter().filter_map(|(name, below)| {
+            Some(Variable {
+                name,
+                value: TreePath::new(Companion::value(below, &places)?)?.on_lambda(),
+                library: library.clone(),
+                what: &companion.name,
+            })
+        }));
+        let is_new = |layout: &Layout, place: &str| TreePath::new(place).filter(|path| !layout.tree.contains(path));
+        for file in data {
+            let Some(path) = is_new(layout, &file.place) else {
                 continue;
             };
             is_changed = true;
@@ -177,15 +189,10 @@ fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, var
             };
             layout.add(file.entry, added);
         }
-        if is_whole {
-            variables.extend(companion.variables.iter().filter_map(|(name, below)| {
-                Some(Variable {
-                    name,
-                    value: TreePath::new(below)?.on_lambda(),
-                    library: library.clone(),
-                    what: &companion.name,
-                })
-            }));
+        for (place, text) in &companion.written {
+            let Some(path) = is_new(layout, place) else { continue };
+            let (mode, text) = (Mode::FILE, text.clone());
+            layout.add_generated(&GeneratedFile { path, mode, text }, vec![library.clone()]);
         }
     }
     is_changed
