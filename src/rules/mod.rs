@@ -169,7 +169,7 @@ pub enum RuleError {
         reason: String,
     },
     /// A name that no rule has.
-    #[error("{from}: there is no rule or category '{name}'{near}; run `lambdar-prune rules` to list them")]
+    #[error("{from}: there is no rule or category '{name}'{near} (`lambdar-prune rules` lists them)")]
     Unknown {
         /// The option or file that has it.
         from: String,

@@ -8,9 +8,7 @@ use super::Arch;
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// No runtime of that name is built in, and no file lies there.
-    #[error(
-        "there is no runtime '{name}', and no such file{near}; run `lambdar-prune runtimes` to list the built-in ones"
-    )]
+    #[error("there is no runtime '{name}', and no such file{near} (`lambdar-prune runtimes` lists the built-in ones)")]
     Unknown {
         /// The name asked for.
         name: String,

@@ -69,7 +69,7 @@ pub enum SelectionError {
     #[error("there is no installed R package in the tree")]
     NoPackages,
     /// A name that no package has.
-    #[error("the tree has no R package '{name}'{near}; it has {known}")]
+    #[error("the tree has no R package '{name}'{near} (it has {known})")]
     Unknown {
         /// The name.
         name: String,
