@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use lambdar_prune::manifest::Effort;
 use lambdar_prune::pack::{Limits, Options, Previous, Timestamp, pack};
-use lambdar_prune::plan::{self, Context, plan};
+use lambdar_prune::plan::{self, Context, WhatIf, plan};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
 use lambdar_prune::rules::{Matcher, RuleSelection, RuleSet};
@@ -31,16 +31,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rules = Matcher::new(&RuleSet::built_in()?, &[everything], root)?;
     let context = Context::scanned(&runtime, &rules);
     let plan = plan(&scan.tree, &context, &plan::Options::default())?;
+    let what_if = WhatIf::new(&scan.tree, &rules, &plan.kept, &|each| vec![None; each.len()]);
     let options = Options {
         limits: Limits::DEFAULT,
         output,
         timestamp: Timestamp::EARLIEST,
         strip: true,
+        recompress: true,
         effort: Effort::Best,
         previous: Previous::Afresh,
         cache: None,
     };
-    let packed = pack(&directory, &scan, &plan, &rules, &runtime, &options, &Silent)?;
+    let packed = pack(&directory, &scan, &plan, &what_if, &runtime, &options, &Silent)?;
     for layer in &packed.manifest.layers {
         println!(
             "{}: {} zipped, {} unzipped",

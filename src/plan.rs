@@ -17,6 +17,7 @@ mod links;
 mod notes;
 mod repair;
 mod retain;
+mod what_if;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -37,20 +38,22 @@ use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::{Entry, File, Tree, TreePath};
 use crate::uses::{
-    Companion, Contents, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
+    Asked, Companion, Contents, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
     ShadowedLibraries, Sought, SoughtKind, SourceCode, Use, UseKind, User, Uses, WrittenNames, WrittenPaths,
     whole_package,
 };
 
-use dedupe::dedupe;
+use dedupe::{Deduped, dedupe};
 use import::{PrivateCopies, import};
 use layout::Layout;
 use notes::{notes, shadowed_layer};
 use repair::{bring_newer, repair};
-use retain::{Matches, retain, retained_by};
+use retain::{Matches, Retention, retain, retained_by};
 
+pub use dedupe::Unlinked;
 pub use repair::fix_names;
 pub use retain::Retained;
+pub use what_if::{Change, Gain, KeptWith, WhatIf};
 
 /// What code in files without `#!` is called.
 const CODE_EXTENSIONS: [&str; 14] = [
@@ -83,6 +86,8 @@ pub struct Plan {
     pub origins: BTreeMap<TreePath, Origin>,
     /// The bytes of a content that are written over on its way into the layers.
     pub patches: BTreeMap<TreePath, Vec<Patch>>,
+    /// Files with the same content that are not links to one of them, sorted by path.
+    pub unlinked: Vec<Unlinked>,
 }
 
 /// A file that is brought in.
@@ -252,8 +257,69 @@ impl<'a> Context<'a> {
 /// Groups the paths of a tree that have the same content, of the files that the second argument accepts.
 pub type Copies<'a> = dyn Fn(&Tree, &dyn Fn(&TreePath, &File) -> bool) -> Vec<Vec<TreePath>> + Sync + 'a;
 
-/// Decides what becomes of a tree.
-pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Plan, PlanError> {
+/// What a plan decides before anything comes in.
+struct Decided {
+    is_shadowed_layer: bool,
+    uses: Uses,
+    retention: Retention,
+    layout: Layout,
+}
+
+/// Matches the rules, finds the uses, and lays out what is left.
+fn decide(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Decided, PlanError> {
+    let (matches, is_shadowed_layer) = matches(tree, context);
+    let replaced = replaced_by_bootstrap(tree, options);
+    let uses = find_uses(tree, context, &matches, &replaced);
+    let retention = retain(tree, context.rules, &matches, &uses);
+    let layout = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
+    Ok(Decided {
+        is_shadowed_layer,
+        uses,
+        retention,
+        layout,
+    })
+}
+
+/// The paths that would stay with each of several sets of rules, which are those of [`Plan::kept`] without what comes in; `None`
+/// where there would be no plan.
+///
+/// Each file is looked into once for all of them. The rules in the context are those that the others differ from.
+pub fn kept_with_each(
+    tree: &Tree,
+    context: &Context<'_>,
+    options: &Options,
+    each: &[Matcher],
+) -> Vec<Option<BTreeSet<TreePath>>> {
+    let all: Vec<(&Matcher, Matches)> = each
+        .iter()
+        .map(|rules| (rules, matches(tree, &Context { rules, ..*context }).0))
+        .collect();
+    let (base, _) = matches(tree, context);
+    let matched = all.iter().map(|(_, matches)| matches).chain([&base]);
+    let at_stake: BTreeSet<TreePath> = matched.flat_map(BTreeMap::keys).cloned().collect();
+    let packages = InstalledPackages::of(tree);
+    let chosen = chosen(context.rules, &packages);
+    let companions = companions(context.rules, &base);
+    let finders = finders(tree, context, &base, &at_stake, packages, &companions);
+    let asked = Asked::new(tree, &finders, context.contents);
+    let replaced = replaced_by_bootstrap(tree, options);
+    let kept = all.into_iter().map(|(rules, matches)| {
+        let start = tree.iter().map(|(path, _)| path);
+        let start = start.filter(|path| !matches.contains_key(*path)).cloned().collect();
+        let uses = Uses::follow_asking(start, chosen.clone(), &|path| asked.uses(path), &|edge| {
+            let mut retained = retained_by(tree, rules, &matches, edge);
+            retained.retain(|path| !replaced.contains(path));
+            retained
+        });
+        let retention = retain(tree, rules, &matches, &uses);
+        let layout = Layout::of(tree, &retention, context.runtime, options.symlinks).ok()?;
+        Some(layout.tree.iter().map(|(path, _)| path.clone()).collect())
+    });
+    kept.collect()
+}
+
+/// The paths that rules match, and whether the tree is a layer of which all is shadowed.
+fn matches(tree: &Tree, context: &Context<'_>) -> (Matches, bool) {
     let matches = match_rules(tree, context.rules);
     let is_shadowed_layer = is_shadowed_layer(tree, context.rules, &matches);
     let matches = if is_shadowed_layer {
@@ -261,16 +327,22 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
     } else {
         matches
     };
-    let matches = with_commands(tree, context, matches);
-    let replaced = replaced_by_bootstrap(tree, options);
-    let uses = find_uses(tree, context, &matches, &replaced);
-    let retention = retain(tree, context.rules, &matches, &uses);
-    let kept = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
+    (with_commands(tree, context, matches), is_shadowed_layer)
+}
+
+/// Decides what becomes of a tree.
+pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Plan, PlanError> {
+    let Decided {
+        is_shadowed_layer,
+        uses,
+        retention,
+        layout: kept,
+    } = decide(tree, context, options)?;
     let imported = import(&kept, context, &options.fixes, &PrivateCopies::new());
     let imported = bring_newer(imported, tree, context, options);
     let repaired = repair(&imported, context, options)?;
-    let shared = dedupe(&repaired, &imported.graph, context, options);
-    let (layout, graph) = shared.unwrap_or((repaired, imported.graph));
+    let Deduped { changed, unlinked } = dedupe(&repaired, &imported.graph, context, options);
+    let (layout, graph) = changed.unwrap_or((repaired, imported.graph));
     let removed = retention.without(&kept.tree);
     let mut findings = notes(tree, context.rules, &retention);
     findings.extend(layout.findings);
@@ -285,6 +357,7 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
         changed: layout.changed,
         origins: layout.origins,
         patches: layout.patches,
+        unlinked,
         dropped: removed,
         retained: retention.retained,
         graph,

@@ -8,6 +8,8 @@ pub enum Stage {
     Scan,
     /// Compressing; counted in bytes.
     Compress,
+    /// Compressing some once more, at the highest effort, because that may save a layer; counted in bytes.
+    SaveLayer,
     /// Writing zips; counted in bytes.
     Write,
     /// Reading zips back; counted in bytes.

@@ -4,13 +4,15 @@ use clap::Args;
 
 use crate::finding::any_error;
 use crate::languages::place::Placed;
-use crate::plan;
+use crate::plan::{self, WhatIf};
 use crate::report::{self, html};
 use crate::root::Root;
+use crate::rules::Matcher;
 use crate::scan::{copies, scan};
 
 use super::arguments::{Global, PlanOptions};
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
+use super::inputs::Source;
 use super::output::{Failure, Output, Status};
 use super::progress::Terminal;
 
@@ -38,28 +40,29 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let formats = on_stdout(self.format.given(), &self.output, DocumentFormat::Table)?;
+        let _reading = progress.only_reading();
         let selected = self.planning.rules.select(global)?;
         let project = global.project()?;
         let directory = global.tree(self.tree.as_deref())?;
         let scan = scan(&directory, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
-        let (plan, matcher) = self.planning.plan(
-            &directory,
-            &Placed::default(),
-            Root {
+        let (placed, options) = (Placed::default(), plan::Options::default());
+        let source = Source {
+            directory: &directory,
+            placed: &placed,
+            root: Root {
                 tree: &scan.tree,
                 runtime: &runtime,
             },
-            &selected,
-            plan::Options::default(),
-            &project,
-        )?;
+        };
+        let (plan, matcher) = self.planning.plan(source, &selected, &options, &project)?;
+        let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &options);
         let mut analysis = report::analyze(
             &scan,
             &copies(&directory, &scan.tree, |_, file| file.content.object().is_some()),
             &plan,
             &selected.rules,
-            &matcher,
+            &WhatIf::new(&scan.tree, &matcher, &plan.kept, &kept_with),
             &runtime,
             &self.planning.host(&project),
         );

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::config::DEFAULT_NAME;
 use crate::host::NoLibraries;
-use crate::plan::{Context, Options, plan};
+use crate::plan::{Context, Options, WhatIf, kept_with_each, plan};
 use crate::report::{self, RuleEffect};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSet};
@@ -97,7 +97,9 @@ impl Arguments {
             ..Context::scanned(&runtime, &matcher)
         };
         let plan = plan(&scanned.tree, &context, &Options::default())?;
-        let analysis = report::analyze(&scanned, &[], &plan, &rules, &matcher, &runtime, &NoLibraries);
+        let kept_with = |each: &[Matcher]| kept_with_each(&scanned.tree, &context, &Options::default(), each);
+        let what_if = WhatIf::new(&scanned.tree, &matcher, &plan.kept, &kept_with);
+        let analysis = report::analyze(&scanned, &[], &plan, &rules, &what_if, &runtime, &NoLibraries);
         let off = analysis.rules.iter().filter(|rule| !rule.enabled && rule.files > 0);
         let on = analysis.rules.iter().filter(|rule| rule.enabled && rule.files > 0);
         Ok(format!(

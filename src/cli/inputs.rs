@@ -1,5 +1,6 @@
 //! Options as the library takes them: how to render, the configuration, the runtime, the rules and the plan for a tree.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
 use crate::runtime::{self, Arch, Runtime, RuntimeError};
 use crate::scan::{Scan, copies_of_moved, opener};
 use crate::size::Bytes;
-use crate::tree::Tree;
+use crate::tree::{Tree, TreePath};
 
 use super::arguments::{ALL_FIXES, ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions};
 use super::complete::DEFAULT_TREE;
@@ -207,18 +208,26 @@ impl SelectedRules {
     /// The plan for a tree as it is: nothing is added.
     pub(super) fn plan(&self, global: &Global, directory: &Path, tree: &Tree) -> Result<(Plan, Matcher), Failure> {
         let runtime = &global.runtime(tree)?;
-        let (options, placed) = (plan::Options::default(), Placed::default());
-        Ok(self.plan_with(directory, &placed, Root { tree, runtime }, &NoLibraries, &options)?)
+        let placed = Placed::default();
+        let source = Source {
+            directory,
+            placed: &placed,
+            root: Root { tree, runtime },
+        };
+        Ok(self.plan_with(source, &NoLibraries, &plan::Options::default())?)
     }
 
     fn plan_with(
         &self,
-        directory: &Path,
-        placed: &Placed,
-        root: Root<'_>,
+        source: Source<'_>,
         libraries: &dyn Libraries,
         options: &plan::Options,
     ) -> Result<(Plan, Matcher), PlanError> {
+        let Source {
+            directory,
+            placed,
+            root,
+        } = source;
         let matcher = Matcher::new(&self.rules, &self.selections, root)?;
         let open = opener(directory);
         let context = plan::Context {
@@ -230,6 +239,31 @@ impl SelectedRules {
         };
         let plan = plan::plan(root.tree, &context, options)?;
         Ok((plan, matcher))
+    }
+}
+
+/// A tree with the directory that its files are in.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) placed: &'a Placed,
+    pub(super) root: Root<'a>,
+}
+
+impl Source<'_> {
+    /// The paths that would stay with each of several sets of rules, which differ from those of a plan.
+    pub(super) fn kept_with_each(
+        self,
+        rules: &Matcher,
+        each: &[Matcher],
+        options: &plan::Options,
+    ) -> Vec<Option<BTreeSet<TreePath>>> {
+        let open = opener(self.directory);
+        let context = plan::Context {
+            contents: &|path| open(self.placed.origin(path)),
+            ..plan::Context::scanned(self.root.runtime, rules)
+        };
+        plan::kept_with_each(self.root.tree, &context, options, each)
     }
 }
 
@@ -251,11 +285,9 @@ impl PlanOptions {
     /// The plan for a tree, with what is added and repaired.
     pub(super) fn plan(
         &self,
-        directory: &Path,
-        placed: &Placed,
-        root: Root<'_>,
+        source: Source<'_>,
         selected: &SelectedRules,
-        options: plan::Options,
+        options: &plan::Options,
         project: &Project,
     ) -> Result<(Plan, Matcher), PlanError> {
         let host = self.host(project);
@@ -266,10 +298,10 @@ impl PlanOptions {
             } else {
                 self.fixes()
             },
-            ..options
+            ..options.clone()
         };
-        let (mut plan, matcher) = selected.plan_with(directory, placed, root, libraries, &options)?;
-        plan.relocate(placed);
+        let (mut plan, matcher) = selected.plan_with(source, libraries, &options)?;
+        plan.relocate(source.placed);
         Ok((plan, matcher))
     }
 
@@ -288,11 +320,15 @@ impl PlanOptions {
             dedupe: true,
             ..plan::Options::default()
         };
-        let root = Root {
-            tree: &scan.tree,
-            runtime,
+        let source = Source {
+            directory,
+            placed: &Placed::default(),
+            root: Root {
+                tree: &scan.tree,
+                runtime,
+            },
         };
-        let (plan, _) = self.plan(directory, &Placed::default(), root, selected, options, project)?;
+        let (plan, _) = self.plan(source, selected, &options, project)?;
         let reserve = project.reserve.unwrap_or_default();
         let limits = Limits {
             max: project.max.unwrap_or(Limits::DEFAULT.max),

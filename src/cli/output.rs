@@ -36,6 +36,9 @@ pub(super) enum Status {
 }
 
 impl Status {
+    /// The number of [`Status::Interrupted`]: 128 and that of SIGINT.
+    pub(super) const INTERRUPTED: u8 = 130;
+
     /// 0 for yes, 1 for no.
     pub(super) fn yes_or_no(is_yes: bool) -> Self {
         if is_yes { Self::Ok } else { Self::No }
@@ -48,7 +51,7 @@ impl From<Status> for ExitCode {
             Status::Ok => 0,
             Status::No => 1,
             Status::Failed => 2,
-            Status::Interrupted => 130,
+            Status::Interrupted => Status::INTERRUPTED,
         })
     }
 }

@@ -9,9 +9,10 @@ use crate::languages::place::{Placed, place};
 use crate::limits;
 use crate::manifest::{Effort, UploadRoute};
 use crate::pack::{CacheDirectory, Limits, Options, PackError, Packed, Previous, Timestamp, pack};
-use crate::plan::{self, AddBootstrap, Plan, Symlinks};
+use crate::plan::{self, AddBootstrap, Plan, Symlinks, WhatIf};
 use crate::report::{self, html};
 use crate::root::Root;
+use crate::rules::Matcher;
 use crate::runtime::Runtime;
 use crate::scan::{Scan, scan, scan_following_links};
 use crate::size::{Bytes, exact};
@@ -20,6 +21,7 @@ use crate::tree::Tree;
 use super::arguments::{Global, PlanOptions};
 use super::clock::{source_date_epoch, today};
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
+use super::inputs::Source;
 use super::output::{Failure, Output, Status, error, tell};
 use super::progress::Terminal;
 
@@ -78,7 +80,10 @@ pub(super) struct Arguments {
     /// Keep debug information and static symbol tables in programs and libraries
     #[arg(long)]
     no_strip: bool,
-    /// Keep files with the same content; by default, those in one directory become links to one of them
+    /// Keep the compression inside R's lazy-load databases; by default, it becomes a better one that R reads as well
+    #[arg(long)]
+    no_recompress: bool,
+    /// Keep files with the same content; by default, they become links to one of them if no program can tell
     #[arg(long)]
     no_dedupe: bool,
     /// How hard to compress
@@ -189,7 +194,9 @@ impl Arguments {
         for warning in beyond_lambda(&options.limits, self.max_unzipped) {
             global.warn(&warning);
         }
+        let reading = progress.only_reading();
         let selected = self.planning.rules.select(global)?;
+        options.check(&directory)?;
         let mut scan = match self.symlinks {
             Links::FollowAll => scan_following_links(&directory, progress)?,
             Links::Keep | Links::Follow => scan(&directory, progress)?,
@@ -207,14 +214,19 @@ impl Arguments {
             dedupe: !self.no_dedupe,
             ..plan::Options::default()
         };
-        let root = Root {
-            tree: &scan.tree,
-            runtime: &runtime,
+        let source = Source {
+            directory: &directory,
+            placed: &placed,
+            root: Root {
+                tree: &scan.tree,
+                runtime: &runtime,
+            },
         };
-        let (plan, matcher) = self
-            .planning
-            .plan(&directory, &placed, root, &selected, planning, &project)?;
-        let packed = match pack(&directory, &scan, &plan, &matcher, &runtime, &options, progress) {
+        let (plan, matcher) = self.planning.plan(source, &selected, &planning, &project)?;
+        let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &planning);
+        let what_if = WhatIf::new(&scan.tree, &matcher, &plan.kept, &kept_with);
+        drop(reading);
+        let packed = match pack(&directory, &scan, &plan, &what_if, &runtime, &options, progress) {
             Err(PackError::OverCapacity(over_capacity)) => {
                 error(&over_capacity.to_string());
                 let render = |format: &DocumentFormat, options| {
@@ -309,6 +321,7 @@ impl Arguments {
             output: output.unwrap_or_else(|| DEFAULT_OUTPUT.into()),
             timestamp: source_date_epoch()?.map_or(Timestamp::EARLIEST, Timestamp::from_unix),
             strip: !self.no_strip,
+            recompress: !self.no_recompress && self.effort != Level::Fast,
             effort: self.effort.into(),
             previous: match &self.previous {
                 None => Previous::InOutput,

@@ -2,11 +2,13 @@
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::progress::{Interrupted, Progress, Stage, Work};
+
+use super::output::{Failure, Status, error};
 
 /// How a stage is drawn that is counted in bytes.
 const BYTES: &str = "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}";
@@ -15,7 +17,21 @@ const BYTES: &str = "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_byte
 pub(super) struct Terminal {
     shown: bool,
     stopped: Arc<AtomicBool>,
+    only_reads: Arc<Mutex<bool>>,
     listening: Once,
+}
+
+/// While it is there, the run only reads, and a signal ends the process at once.
+pub(super) struct OnlyReading(Arc<Mutex<bool>>);
+
+impl Drop for OnlyReading {
+    fn drop(&mut self) {
+        set(&self.0, false);
+    }
+}
+
+fn set(flag: &Mutex<bool>, value: bool) {
+    *flag.lock().unwrap_or_else(PoisonError::into_inner) = value;
 }
 
 impl Terminal {
@@ -24,17 +40,35 @@ impl Terminal {
         Self {
             shown: !quiet && std::io::stderr().is_terminal(),
             stopped: Arc::new(AtomicBool::new(false)),
+            only_reads: Arc::default(),
             listening: Once::new(),
         }
+    }
+
+    /// Lets a signal end the process at once, whatever it is doing, until what this gives is dropped: nothing is made or
+    /// changed until then.
+    pub(super) fn only_reading(&self) -> OnlyReading {
+        set(&self.only_reads, true);
+        self.listen();
+        OnlyReading(Arc::clone(&self.only_reads))
     }
 
     /// Takes Ctrl-C and SIGTERM as a wish to stop. Before the first stage nothing is changed, and a signal ends the process,
     /// whatever it waits for, such as a configuration from a pipe.
     fn listen(&self) {
         self.listening.call_once(|| {
-            let flag = Arc::clone(&self.stopped);
+            let stopped = Arc::clone(&self.stopped);
+            let only_reads = Arc::clone(&self.only_reads);
             // Without a handler the signal ends the process, and unfinished files stay behind: no reason not to work.
-            let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+            let _ = ctrlc::set_handler(move || {
+                stopped.store(true, Ordering::Relaxed);
+                // Held until the process has ended: nothing can be made meanwhile.
+                let only_reads = only_reads.lock().unwrap_or_else(PoisonError::into_inner);
+                if *only_reads {
+                    error(Failure::Interrupted.message());
+                    end();
+                }
+            });
         });
     }
 }
@@ -51,6 +85,7 @@ impl Progress for Terminal {
         let (name, template) = match stage {
             Stage::Scan => ("Scanning", "{prefix:>12} {pos} entries"),
             Stage::Compress => ("Compressing", BYTES),
+            Stage::SaveLayer => ("To save a layer, compressing harder", BYTES),
             Stage::Write => ("Writing", BYTES),
             Stage::Check => ("Checking", BYTES),
             Stage::Publish => ("Publishing", BYTES),
@@ -86,6 +121,15 @@ impl Drop for Bar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
+}
+
+/// Ends the process as interrupted.
+#[expect(
+    clippy::exit,
+    reason = "the threads that would have to be waited for do not look at signals"
+)]
+fn end() {
+    std::process::exit(Status::INTERRUPTED.into());
 }
 
 /// The terminal's width in columns.

@@ -72,8 +72,10 @@ impl Arguments {
         }
         let selected = self.rules.select(global)?;
         self.tell_of_unfinished(&root, progress)?;
+        let reading = progress.only_reading();
         let scan = scan(&root, progress)?;
         let (plan, _) = selected.plan(global, &root, &scan.tree)?;
+        drop(reading);
         let outcome = if self.apply {
             readable(&scan)?;
             let done = changing(&root, || prune::apply(&root, &scan.tree, &plan, progress))?;

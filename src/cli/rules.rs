@@ -60,6 +60,7 @@ enum Command {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+        let _reading = progress.only_reading();
         match &self.command {
             None => {
                 let list = RuleList::new(&self.rules.select(global)?.rules);

@@ -11,6 +11,7 @@ use crate::scan::scan;
 
 use super::arguments::{Global, PlanOptions};
 use super::complete;
+use super::inputs::Source;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
@@ -36,22 +37,23 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+        let _reading = progress.only_reading();
         let selected = self.planning.rules.select(global)?;
         let project = global.project()?;
         let directory = global.tree(self.tree.as_deref())?;
         let scan = scan(&directory, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
-        let (plan, _) = self.planning.plan(
-            &directory,
-            &Placed::default(),
-            Root {
+        let placed = Placed::default();
+        let source = Source {
+            directory: &directory,
+            placed: &placed,
+            root: Root {
                 tree: &scan.tree,
                 runtime: &runtime,
             },
-            &selected,
-            plan::Options::default(),
-            &project,
-        )?;
+        };
+        let options = plan::Options::default();
+        let (plan, _) = self.planning.plan(source, &selected, &options, &project)?;
         let what = report::inside_tree(&self.what, &directory.to_string_lossy());
         let host = self.planning.host(&project);
         let Some(why) = report::why(&what, &scan.tree, &plan, &runtime, &host) else {

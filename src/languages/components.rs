@@ -75,6 +75,13 @@ impl Components {
             .map_or_else(|| path.names().next().unwrap_or_default(), |component| &component.name)
     }
 
+    /// The directories of a component that are its alone, without those inside of others.
+    pub fn directories<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a TreePath> {
+        let is_it = move |directory: &str| self.directories.get(directory).is_some_and(|known| known.name == name);
+        let own = self.directories.keys().filter(move |path| is_it(path.as_str()));
+        own.filter(move |path| !path.splits().any(|(above, _)| is_it(above)))
+    }
+
     fn of_path(&self, path: &TreePath) -> Option<&Component> {
         let distribution = self.files.get(path).and_then(|metadata| self.directories.get(metadata));
         distribution.or_else(|| path.splits().find_map(|(directory, _)| self.directories.get(directory)))

@@ -108,6 +108,29 @@ pub trait Language: Sync {
         None
     }
 
+    /// Directories of packages that people copy by themselves, such as into another library: no file in one may lead out of it.
+    fn whole_packages(&self, _tree: &Tree) -> Vec<TreePath> {
+        Vec::new()
+    }
+
+    /// Sets of files of a tree that may have a compression of their own inside, which a better one can take the place of: each in
+    /// the order in which [`Language::recompressed`] takes their contents.
+    fn recompressible(&self, _tree: &Tree) -> Vec<Vec<TreePath>> {
+        Vec::new()
+    }
+
+    /// The contents of such a set with a better compression inside, in the same order: what the language reads out of them is
+    /// the same to the byte, and has been compared. `None` if they are not understood, if nothing is gained, or once `stopped`
+    /// says so.
+    fn recompressed(
+        &self,
+        _contents: &[Vec<u8>],
+        _thoroughness: Thoroughness,
+        _stopped: &dyn Fn() -> bool,
+    ) -> Option<Vec<Vec<u8>>> {
+        None
+    }
+
     /// Whether a path lies in a package of this language, as far as that can be told without the lists of package managers,
     /// which are not in every layer.
     fn is_in_package(&self, _path: &TreePath, _tree: &Tree) -> bool {
@@ -199,6 +222,32 @@ pub fn managed_runtime(name: &str) -> Option<ManagedRuntime> {
 pub fn bootstrap_advice(tree: &Tree) -> Vec<&'static str> {
     let advice = BUILT_IN.iter().filter_map(|language| language.bootstrap_advice(tree));
     advice.collect()
+}
+
+/// How much time a better compression may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thoroughness {
+    /// About as much as the one in whose place it comes.
+    Quick,
+    /// Whatever makes it smallest.
+    Smallest,
+}
+
+/// The directories of packages of all built-in languages that no file may lead out of.
+pub fn whole_packages(tree: &Tree) -> BTreeSet<TreePath> {
+    BUILT_IN
+        .iter()
+        .flat_map(|language| language.whole_packages(tree))
+        .collect()
+}
+
+/// The sets of files of a tree that languages can recompress, each with its language.
+pub fn recompressible(tree: &Tree) -> Vec<(&'static dyn Language, Vec<TreePath>)> {
+    let sets = BUILT_IN
+        .iter()
+        .map(|language| (*language, language.recompressible(tree)));
+    sets.flat_map(|(language, sets)| sets.into_iter().map(move |set| (language, set)))
+        .collect()
 }
 
 /// Reads source code of one language in one tree.

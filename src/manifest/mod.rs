@@ -59,6 +59,9 @@ pub struct Manifest {
     /// Objects that were to be stripped and are as in the tree.
     #[serde(default)]
     pub not_stripped: Vec<UntouchedFile>,
+    /// Files with the same content that are not links to one of them.
+    #[serde(default)]
+    pub not_linked: Vec<NotLinked>,
     /// Files that were compressed once more, at the highest effort, because that saved a layer.
     #[serde(default)]
     pub recompressed: Vec<Recompressed>,
@@ -230,6 +233,18 @@ pub struct ChangedFile {
     pub what: Option<String>,
     /// Why it has to be.
     pub why: Option<String>,
+}
+
+/// Files with the same content that are not links to one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct NotLinked {
+    /// Their paths.
+    pub paths: Vec<String>,
+    /// The length of each in the tree.
+    pub bytes: Bytes,
+    /// Why they stay.
+    pub reason: String,
 }
 
 /// A file that was compressed once more.

@@ -32,9 +32,9 @@ use crate::size::Bytes;
 /// What the bytes of a compressed content depend on beside the content and the options. Whoever changes how contents are
 /// stripped or compressed without a new version of the program raises the number; a test compares the libraries' versions.
 const MADE_BY: &str = concat!(
-    "1, lambdar-prune ",
+    "2, lambdar-prune ",
     env!("CARGO_PKG_VERSION"),
-    ", libdeflate-sys 1.26.1, zopfli 0.8.4"
+    ", libdeflate-sys 1.26.1, zopfli 0.8.4, liblzma-sys 0.4.9"
 );
 
 /// The end of every file; the number is that of the form.
@@ -68,14 +68,23 @@ pub struct Directory {
 pub(super) struct Key([u8; 32]);
 
 impl Key {
-    /// The key of a content as it lies in the tree; `strip` if it is to be stripped first.
-    pub(super) fn new(content: &[u8], effort: Effort, strip: bool) -> Self {
+    /// The keys of contents as they lie in the tree, which are treated together before they are compressed.
+    pub(super) fn of(contents: &[Vec<u8>], effort: Effort, treatment: &str) -> Vec<Self> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&[effort as u8, u8::from(strip)]);
-        hasher.update(MADE_BY.as_bytes());
-        // The hash of the content, and not the content: the parts before cannot be taken for a piece of it.
-        hasher.update(blake3::hash(content).as_bytes());
-        Self(hasher.finalize().into())
+        // Hashes, and nothing of any other length: no part can be taken for a piece of another.
+        for part in [MADE_BY, treatment] {
+            hasher.update(blake3::hash(part.as_bytes()).as_bytes());
+        }
+        for content in contents {
+            hasher.update(blake3::hash(content).as_bytes());
+        }
+        let keys = (0_u64..).zip(contents).map(|(number, _)| {
+            let mut hasher = hasher.clone();
+            hasher.update(&[effort as u8]);
+            hasher.update(&number.to_le_bytes());
+            Self(hasher.finalize().into())
+        });
+        keys.collect()
     }
 }
 
@@ -86,6 +95,8 @@ pub(super) enum Change {
     None,
     /// It was stripped; its length before.
     Stripped { before: Bytes },
+    /// What it has compressed inside has a better compression; its length before.
+    Recompressed { before: Bytes },
     /// It was to be stripped and was left as it is, for a reason.
     NotStripped(String),
 }
@@ -95,15 +106,16 @@ pub(super) enum Change {
 pub(super) struct Record {
     pub(super) method: Method,
     pub(super) crc32: u32,
-    /// Length before compression, and after stripping.
-    pub(super) uncompressed: u32,
+    /// Length before compression, as it is in the layer.
+    pub(super) uncompressed: u64,
     pub(super) change: Change,
 }
 
 impl Record {
     /// Whether the bytes in a zip are those in the tree: then only that is kept, and not the bytes.
     pub(super) fn is_as_in_tree(&self) -> bool {
-        self.method == Method::Stored && !matches!(self.change, Change::Stripped { .. })
+        let is_changed = matches!(self.change, Change::Stripped { .. } | Change::Recompressed { .. });
+        self.method == Method::Stored && !is_changed
     }
 }
 
@@ -413,7 +425,7 @@ mod tests {
     }
 
     fn key(content: &[u8]) -> Key {
-        Key::new(content, Effort::Best, true)
+        Key::of(&[content.to_vec()], Effort::Best, "strip")[0]
     }
 
     fn record_of(content: &[u8]) -> Record {
@@ -439,8 +451,16 @@ mod tests {
         }
         assert_eq!(sandbox.kept(b"four"), None);
         let cache = sandbox.open();
-        assert!(cache.get(&Key::new(b"one", Effort::Max, true)).is_none());
-        assert!(cache.get(&Key::new(b"one", Effort::Best, false)).is_none());
+        assert!(
+            cache
+                .get(&Key::of(&[b"one".to_vec()], Effort::Max, "strip")[0])
+                .is_none()
+        );
+        assert!(
+            cache
+                .get(&Key::of(&[b"one".to_vec()], Effort::Best, "as it is")[0])
+                .is_none()
+        );
         // A run without anything new leaves no file.
         cache.finish();
         assert_eq!(sandbox.files().len(), 2);
@@ -530,7 +550,7 @@ mod tests {
     #[test]
     fn the_key_names_the_compressors_that_are_built_in() {
         let lock: toml::Table = toml::from_str(include_str!("../../Cargo.lock")).unwrap();
-        for package in ["libdeflate-sys", "zopfli"] {
+        for package in ["libdeflate-sys", "zopfli", "liblzma-sys"] {
             let is_meant = |entry: &&toml::Value| entry["name"].as_str() == Some(package);
             let entry = lock["package"].as_array().unwrap().iter().find(is_meant).unwrap();
             let named = format!("{package} {}", entry["version"].as_str().unwrap());

@@ -9,6 +9,7 @@ use super::bins::{self, Capacity, Item, Packing};
 use super::zip::END_SIZE;
 use crate::limits;
 use crate::manifest::UploadRoute;
+use crate::plan::{Change, Gain};
 use crate::runtime::{Arch, Runtime};
 use crate::size::{Bytes, exact};
 use crate::tree::TreePath;
@@ -69,12 +70,29 @@ pub(super) struct Candidate<'a> {
     pub(super) stripped: Option<Bytes>,
 }
 
-/// Queries on the rules that are disabled, used only if the limits are exceeded.
-pub(super) struct DisabledRules<'a> {
-    /// Those that would take a path.
-    pub(super) taking: &'a dyn Fn(&TreePath) -> Vec<&'a str>,
-    /// What stops working without what one takes.
-    pub(super) breaks: &'a dyn Fn(&str) -> String,
+/// What could be left out in addition, asked only if the limits are exceeded.
+pub(super) struct Proposals<'a> {
+    /// The rules that are off, each with what it would take.
+    pub(super) rules: &'a dyn Fn() -> Vec<Gain>,
+    /// The packages that could be dropped, each with what would go.
+    pub(super) packages: &'a dyn Fn() -> Vec<Gain>,
+    /// How many of these changes it takes, one after the other, until what goes is enough; and what goes.
+    pub(super) combination: &'a Combine<'a>,
+}
+
+/// See [`WhatIf::combination`](crate::plan::WhatIf::combination).
+pub(super) type Combine<'a> =
+    dyn Fn(&[&Change], &dyn Fn(&BTreeSet<TreePath>) -> bool) -> Option<(usize, BTreeSet<TreePath>)> + 'a;
+
+/// What is known of the sizes of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// All of them, to the byte.
+    Exact,
+    /// What they have unzipped, and in a zip the most that they have then.
+    Unzipped,
+    /// As before, but some have more unzipped.
+    AtLeast,
 }
 
 /// Report on layers that exceed the limits, with options that would make them fit.
@@ -107,6 +125,10 @@ pub struct CapacityReport {
     pub ways: Vec<Alternative>,
     /// Rules that are off and would take something of it, the one that saves most first.
     pub rules_off: Vec<Saving>,
+    /// Packages without which it would be less, the one that saves most first. Only those that nothing else needs.
+    pub drops: Vec<PackageSaving>,
+    /// Several of these together that make it fit, if one alone does not.
+    pub combination: Option<Combination>,
     /// What there is, the largest first.
     pub components: Vec<SizeEntry>,
     /// The largest files.
@@ -136,9 +158,9 @@ pub struct CapacityTotals {
     pub layers: Option<usize>,
     /// Fewer layers than this are impossible.
     pub lower_bound: Option<usize>,
-    /// All entries, compressed, with their headers.
-    pub zipped_bytes: Bytes,
-    /// All entries, unzipped.
+    /// All entries, compressed, with their headers; `None` where nothing was compressed, because it is too much unzipped.
+    pub zipped_bytes: Option<Bytes>,
+    /// All entries, unzipped; if nothing was compressed, they may be more.
     pub unzipped_bytes: Bytes,
 }
 
@@ -172,16 +194,55 @@ pub struct Alternative {
 pub struct Saving {
     /// Its id.
     pub id: String,
-    /// Files and links. Some may stay, because something needs them.
-    pub files: usize,
-    /// What they add to the zips.
-    pub zipped_bytes: Bytes,
-    /// What they are unzipped.
-    pub unzipped_bytes: Bytes,
-    /// Whether all limits would be kept without them.
-    pub fits: bool,
+    /// The kind of files.
+    pub category: String,
+    /// What would be left.
+    #[serde(flatten)]
+    pub effect: Effect,
     /// What stops working without them.
     pub breaks: String,
+}
+
+/// What leaving a package out would save.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PackageSaving {
+    /// Its name.
+    pub component: String,
+    /// The options, as they are to be added to the command line.
+    pub options: Vec<String>,
+    /// What would be left.
+    #[serde(flatten)]
+    pub effect: Effect,
+}
+
+/// Options that make it fit together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Combination {
+    /// The options, as they are to be added to the command line.
+    pub options: Vec<String>,
+    /// What would be left.
+    #[serde(flatten)]
+    pub effect: Effect,
+}
+
+/// What goes with a change, after all that something kept needs has stayed, and what is left then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Effect {
+    /// Files and links that go.
+    pub files: usize,
+    /// What they add to the zips; `None` where nothing was compressed.
+    pub zipped_bytes: Option<Bytes>,
+    /// What they are unzipped.
+    pub unzipped_bytes: Bytes,
+    /// Whether all limits would be kept without them; `None` where that depends on how small the rest can be compressed.
+    pub fits: Option<bool>,
+    /// How many bytes unzipped would still be too much.
+    pub too_much_unzipped_bytes: Bytes,
+    /// How many layers there would be; `None` where a file is too large for any, and where nothing was compressed.
+    pub layers: Option<usize>,
 }
 
 /// The sizes of a component or of a file.
@@ -192,27 +253,40 @@ pub struct SizeEntry {
     pub name: String,
     /// Files and links.
     pub files: usize,
-    /// What it adds to the zips.
-    pub zipped_bytes: Bytes,
+    /// What it adds to the zips; `None` where nothing was compressed.
+    pub zipped_bytes: Option<Bytes>,
     /// What it is unzipped.
     pub unzipped_bytes: Bytes,
 }
 
-/// Why `packing`, which is `None` where a file is too large, does not keep to the limits; `None` if it does.
+/// Why `packing`, which is `None` where a file is too large or nothing was compressed, does not keep to the limits; `None` if it
+/// does.
 pub(super) fn over_capacity(
     candidates: &[Candidate<'_>],
+    known: Known,
     packing: Option<&Packing>,
     limits: &Limits,
-    disabled: &DisabledRules<'_>,
+    proposals: &Proposals<'_>,
     runtime: &Runtime,
 ) -> Option<CapacityReport> {
     let all: Vec<&Candidate<'_>> = candidates.iter().collect();
     let unzipped: Bytes = unzipped(&all);
-    let too_large = too_large(candidates, limits, disabled);
-    let reasons = reasons(&too_large, packing, unzipped, limits);
+    let over = |candidate: &&Candidate<'_>| known == Known::Exact && candidate.item.weight > limits.capacity().weight;
+    let over: Vec<&Candidate<'_>> = candidates.iter().filter(over).collect();
+    let reasons = reasons(&over, packing, unzipped, known, limits);
     if reasons.is_empty() {
         return None;
     }
+    let judge = Judge {
+        candidates,
+        known,
+        limits,
+    };
+    let (rules, packages) = ((proposals.rules)(), (proposals.packages)());
+    let taking = |path: &TreePath| -> Vec<String> {
+        let taking = rules.iter().filter(|gain| gain.paths.contains(path));
+        taking.filter_map(rule_of).map(|(id, ..)| id).collect()
+    };
     Some(CapacityReport {
         schema_version: SCHEMA_VERSION,
         ok: false,
@@ -225,26 +299,182 @@ pub(super) fn over_capacity(
         totals: CapacityTotals {
             layers: packing.map(|packing| packing.bins.len()),
             lower_bound: packing.map(|packing| packing.lower_bound),
-            zipped_bytes: candidates.iter().map(|candidate| Bytes(candidate.item.weight)).sum(),
+            zipped_bytes: judge.zipped(&all),
             unzipped_bytes: unzipped,
         },
         reasons,
-        too_large,
-        ways: ways(&all, limits),
-        rules_off: savings(candidates, limits, disabled),
-        components: parts(candidates, |candidate| candidate.component, usize::MAX),
-        files: parts(candidates, |candidate| candidate.path.as_str(), FILES),
+        too_large: over
+            .into_iter()
+            .map(|candidate| TooLarge {
+                path: candidate.path.to_string(),
+                zipped_bytes: Bytes(candidate.item.weight + END_SIZE),
+                stripped_bytes: candidate.stripped.map(|stripped| Bytes(stripped.0 + END_SIZE)),
+                rules: taking(candidate.path),
+            })
+            .collect(),
+        ways: if known == Known::Exact {
+            ways(&all, limits)
+        } else {
+            Vec::new()
+        },
+        rules_off: judge.savings(&rules),
+        drops: judge.drops(&packages),
+        combination: judge.combination(&rules, &packages, proposals.combination),
+        components: judge.parts(|candidate| candidate.component, usize::MAX),
+        files: judge.parts(|candidate| candidate.path.as_str(), FILES),
     })
 }
 
+/// Id, category and what breaks of a rule that is proposed.
+fn rule_of(gain: &Gain) -> Option<(String, String, String)> {
+    match &gain.change {
+        Change::Enable { id, category, breaks } => Some((id.clone(), category.clone(), breaks.clone())),
+        Change::Drop { .. } => None,
+    }
+}
+
+/// Says what is left without some of the entries.
+struct Judge<'a> {
+    candidates: &'a [Candidate<'a>],
+    known: Known,
+    limits: &'a Limits,
+}
+
+impl Judge<'_> {
+    fn zipped(&self, candidates: &[&Candidate<'_>]) -> Option<Bytes> {
+        let zipped = candidates.iter().map(|candidate| Bytes(candidate.item.weight)).sum();
+        (self.known == Known::Exact).then_some(zipped)
+    }
+
+    fn effect(&self, paths: &BTreeSet<TreePath>) -> Effect {
+        let (gone, left): (Vec<&Candidate<'_>>, Vec<_>) = self
+            .candidates
+            .iter()
+            .partition(|candidate| paths.contains(candidate.path));
+        let too_much = unzipped(&left).0.saturating_sub(self.limits.unzipped.0);
+        // Where nothing was compressed, these are the most that there can be.
+        let layers = needed(&left, self.limits.max);
+        let fits = too_much == 0 && layers.is_some_and(|layers| layers <= self.limits.layers);
+        let is_certain = self.known == Known::Exact || fits || too_much > 0;
+        Effect {
+            files: gone.len(),
+            zipped_bytes: self.zipped(&gone),
+            unzipped_bytes: unzipped(&gone),
+            fits: is_certain.then_some(fits),
+            too_much_unzipped_bytes: Bytes(too_much),
+            layers: layers.filter(|_| self.known == Known::Exact),
+        }
+    }
+
+    /// What counts: what a change takes of that of which there is too much.
+    fn gain(&self, effect: &Effect) -> u64 {
+        let all: Vec<&Candidate<'_>> = self.candidates.iter().collect();
+        match effect.zipped_bytes {
+            Some(zipped) if unzipped(&all) <= self.limits.unzipped => zipped.0,
+            _ => effect.unzipped_bytes.0,
+        }
+    }
+
+    fn savings(&self, rules: &[Gain]) -> Vec<Saving> {
+        let saving = |gain: &Gain| {
+            let (id, category, breaks) = rule_of(gain)?;
+            Some(Saving {
+                id,
+                category,
+                effect: self.effect(&gain.paths),
+                breaks,
+            })
+        };
+        let mut savings: Vec<Saving> = rules.iter().filter_map(saving).collect();
+        savings.sort_by(|a, b| {
+            let gains = self.gain(&b.effect).cmp(&self.gain(&a.effect));
+            gains.then_with(|| a.id.cmp(&b.id))
+        });
+        savings
+    }
+
+    fn drops(&self, packages: &[Gain]) -> Vec<PackageSaving> {
+        let drop = |gain: &Gain| match &gain.change {
+            Change::Drop { component, .. } => Some(PackageSaving {
+                component: component.clone(),
+                options: gain.change.options(),
+                effect: self.effect(&gain.paths),
+            }),
+            Change::Enable { .. } => None,
+        };
+        let mut drops: Vec<PackageSaving> = packages.iter().filter_map(drop).collect();
+        drops.sort_by(|a, b| {
+            let gains = self.gain(&b.effect).cmp(&self.gain(&a.effect));
+            gains.then_with(|| a.component.cmp(&b.component))
+        });
+        drops
+    }
+
+    /// The fewest of the changes that save most, rules before packages, that make it fit together; `None` if one alone does.
+    fn combination(&self, rules: &[Gain], packages: &[Gain], combine: &Combine<'_>) -> Option<Combination> {
+        let fits = |paths: &BTreeSet<TreePath>| self.effect(paths).fits == Some(true);
+        if rules.iter().chain(packages).any(|gain| fits(&gain.paths)) {
+            return None;
+        }
+        let sorted = |gains: &'_ [Gain]| {
+            let mut numbers: Vec<usize> = (0..gains.len()).collect();
+            numbers.sort_by_key(|&number| (std::cmp::Reverse(self.gain(&self.effect(&gains[number].paths))), number));
+            numbers
+        };
+        let changes = |gains: &'_ [Gain]| {
+            sorted(gains)
+                .into_iter()
+                .map(|number| gains[number].change.clone())
+                .collect()
+        };
+        let rules: Vec<Change> = changes(rules);
+        let packages: Vec<Change> = changes(packages);
+        let lists: [Vec<&Change>; 2] = [rules.iter().chain(&packages).collect(), packages.iter().collect()];
+        lists.into_iter().find_map(|changes| {
+            let (count, paths) = combine(&changes, &fits)?;
+            Some(Combination {
+                options: changes[..count].iter().flat_map(|change| change.options()).collect(),
+                effect: self.effect(&paths),
+            })
+        })
+    }
+
+    /// The sizes by name, the largest first.
+    fn parts<'c>(&'c self, name: impl Fn(&'c Candidate<'c>) -> &'c str, most: usize) -> Vec<SizeEntry> {
+        let mut sums: BTreeMap<&str, Vec<&Candidate<'_>>> = BTreeMap::new();
+        for candidate in self.candidates {
+            sums.entry(name(candidate)).or_default().push(candidate);
+        }
+        let mut parts: Vec<SizeEntry> = sums
+            .into_iter()
+            .map(|(name, candidates)| SizeEntry {
+                name: name.to_owned(),
+                files: candidates.len(),
+                zipped_bytes: self.zipped(&candidates),
+                unzipped_bytes: unzipped(&candidates),
+            })
+            .collect();
+        let size = |part: &SizeEntry| part.zipped_bytes.unwrap_or(part.unzipped_bytes);
+        parts.sort_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.name.cmp(&b.name)));
+        parts.truncate(most);
+        parts
+    }
+}
+
 /// Each limit that is exceeded, as a sentence.
-fn reasons(too_large: &[TooLarge], packing: Option<&Packing>, unzipped: Bytes, limits: &Limits) -> Vec<String> {
+fn reasons(
+    too_large: &[&Candidate<'_>],
+    packing: Option<&Packing>,
+    unzipped: Bytes,
+    known: Known,
+    limits: &Limits,
+) -> Vec<String> {
     let mut reasons = Vec::new();
     for file in too_large {
         reasons.push(format!(
             "{} alone makes a zip of {} bytes, more than the {} allowed",
             file.path,
-            exact(file.zipped_bytes.0),
+            exact(file.item.weight + END_SIZE),
             exact(limits.max.0)
         ));
     }
@@ -263,7 +493,8 @@ fn reasons(too_large: &[TooLarge], packing: Option<&Packing>, unzipped: Bytes, l
     }
     if unzipped > limits.unzipped {
         reasons.push(format!(
-            "{} bytes unzipped are more than the {} allowed",
+            "{}{} bytes unzipped are more than the {} allowed",
+            if known == Known::AtLeast { "at least " } else { "" },
             exact(unzipped.0),
             exact(limits.unzipped.0)
         ));
@@ -279,22 +510,6 @@ pub(super) fn layers_at_limit(candidates: &[Candidate<'_>], layers: usize, limit
     }
     let all: Vec<&Candidate<'_>> = candidates.iter().collect();
     needed(&all, most).filter(|needed| *needed < layers)
-}
-
-fn too_large(candidates: &[Candidate<'_>], limits: &Limits, disabled: &DisabledRules<'_>) -> Vec<TooLarge> {
-    candidates
-        .iter()
-        .filter(|candidate| candidate.item.weight > limits.capacity().weight)
-        .map(|candidate| TooLarge {
-            path: candidate.path.to_string(),
-            zipped_bytes: Bytes(candidate.item.weight + END_SIZE),
-            stripped_bytes: candidate.stripped.map(|stripped| Bytes(stripped.0 + END_SIZE)),
-            rules: (disabled.taking)(candidate.path)
-                .into_iter()
-                .map(ToOwned::to_owned)
-                .collect(),
-        })
-        .collect()
 }
 
 /// The number of zips of at most `max` bytes that candidates need, as far as is found; `None` where one is too large.
@@ -333,61 +548,6 @@ fn ways(candidates: &[&Candidate<'_>], limits: &Limits) -> Vec<Alternative> {
         .collect()
 }
 
-fn savings(candidates: &[Candidate<'_>], limits: &Limits, disabled: &DisabledRules<'_>) -> Vec<Saving> {
-    let takers: Vec<Vec<&str>> = candidates
-        .iter()
-        .map(|candidate| (disabled.taking)(candidate.path))
-        .collect();
-    let ids: BTreeSet<&str> = takers.iter().flatten().copied().collect();
-    let mut savings: Vec<Saving> = ids
-        .into_iter()
-        .map(|id| {
-            let (mut taken, mut left) = (Vec::new(), Vec::new());
-            for (candidate, takers) in candidates.iter().zip(&takers) {
-                let side = if takers.contains(&id) { &mut taken } else { &mut left };
-                side.push(candidate);
-            }
-            Saving {
-                id: id.to_owned(),
-                files: taken.len(),
-                zipped_bytes: taken.iter().map(|candidate| Bytes(candidate.item.weight)).sum(),
-                unzipped_bytes: unzipped(&taken),
-                fits: fitting(&left, limits, limits.max).is_some(),
-                breaks: (disabled.breaks)(id),
-            }
-        })
-        .collect();
-    savings.sort_by(|a, b| b.zipped_bytes.cmp(&a.zipped_bytes).then_with(|| a.id.cmp(&b.id)));
-    savings
-}
-
-/// The sizes by name, the largest first.
-fn parts<'a>(
-    candidates: &'a [Candidate<'a>],
-    name: impl Fn(&'a Candidate<'a>) -> &'a str,
-    most: usize,
-) -> Vec<SizeEntry> {
-    let mut sums: BTreeMap<&str, (usize, Bytes, Bytes)> = BTreeMap::new();
-    for candidate in candidates {
-        let (files, zipped, unzipped) = sums.entry(name(candidate)).or_default();
-        *files += 1;
-        *zipped += Bytes(candidate.item.weight);
-        *unzipped += candidate.unzipped;
-    }
-    let mut parts: Vec<SizeEntry> = sums
-        .into_iter()
-        .map(|(name, (files, zipped_bytes, unzipped_bytes))| SizeEntry {
-            name: name.to_owned(),
-            files,
-            zipped_bytes,
-            unzipped_bytes,
-        })
-        .collect();
-    parts.sort_by(|a, b| b.zipped_bytes.cmp(&a.zipped_bytes).then_with(|| a.name.cmp(&b.name)));
-    parts.truncate(most);
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::bins::GroupId;
@@ -414,16 +574,55 @@ mod tests {
         let packing = bins::pack(&items, limits.capacity(), &[]).ok();
         let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
         let layers = packing.as_ref().map_or(0, |packing| packing.bins.len());
-        let disabled = DisabledRules {
-            taking: &|path| {
-                let of = |(name, ..): &&(&str, u64, u64, &'static str)| *name == path.as_str();
-                let rules = sizes.iter().find(of).map_or("", |(.., rules)| *rules);
-                rules.split_whitespace().collect()
-            },
-            breaks: &str::to_owned,
+        let rules = || {
+            let mut taken: BTreeMap<&str, BTreeSet<TreePath>> = BTreeMap::new();
+            for ((.., rules), path) in sizes.iter().zip(&paths) {
+                for rule in rules.split_whitespace() {
+                    taken.entry(rule).or_default().insert(path.clone());
+                }
+            }
+            let gain = |(id, paths): (&str, BTreeSet<TreePath>)| Gain {
+                change: Change::Enable {
+                    id: id.to_owned(),
+                    category: String::new(),
+                    breaks: id.to_owned(),
+                },
+                paths,
+            };
+            taken.into_iter().map(gain).collect::<Vec<_>>()
+        };
+        let packages = || {
+            let gain = |path: &TreePath| Gain {
+                change: Change::Drop {
+                    component: path.to_string(),
+                    globs: vec![path.to_string()],
+                },
+                paths: BTreeSet::from([path.clone()]),
+            };
+            paths.iter().map(gain).collect::<Vec<_>>()
+        };
+        let combination = |changes: &[&Change], suffices: &dyn Fn(&BTreeSet<TreePath>) -> bool| {
+            (2..=changes.len()).find_map(|count| {
+                let gains: Vec<Gain> = rules().into_iter().chain(packages()).collect();
+                let is_in = |gain: &&Gain| changes[..count].contains(&&gain.change);
+                let going = gains.iter().filter(is_in).flat_map(|gain| gain.paths.clone()).collect();
+                suffices(&going).then_some((count, going))
+            })
+        };
+        let proposals = Proposals {
+            rules: &rules,
+            packages: &packages,
+            combination: &combination,
         };
         (
-            over_capacity(&candidates, packing.as_ref(), &limits, &disabled, &runtime),
+            over_capacity(
+                &candidates,
+                Known::Exact,
+                packing.as_ref(),
+                &limits,
+                &proposals,
+                &runtime,
+            ),
             layers_at_limit(&candidates, layers, &limits),
         )
     }
@@ -440,7 +639,7 @@ mod tests {
         );
         // Larger zips are no help; leaving it out is.
         assert_eq!(over_capacity.ways, []);
-        assert!(over_capacity.rules_off[0].fits && over_capacity.rules_off[0].id == "unix-man");
+        assert!(over_capacity.rules_off[0].effect.fits == Some(true) && over_capacity.rules_off[0].id == "unix-man");
     }
 
     #[test]
@@ -461,7 +660,7 @@ mod tests {
             .collect();
         assert_eq!(ways, [("--via s3", 1)]);
         assert_eq!(over_capacity.components[0].name, "a");
-        assert_eq!(over_capacity.components[0].zipped_bytes, Bytes(80_000_000));
+        assert_eq!(over_capacity.components[0].zipped_bytes, Some(Bytes(80_000_000)));
         let mut with_rules = large;
         with_rules[4].3 = "r-recommended unix-man";
         with_rules.push(("c/2", 10, 10, "unix-licenses"));
@@ -469,12 +668,43 @@ mod tests {
         let disabled: Vec<_> = over_capacity
             .rules_off
             .iter()
-            .map(|rule| (rule.id.as_str(), rule.fits))
+            .map(|rule| (rule.id.as_str(), rule.effect.fits == Some(true)))
             .collect();
         assert_eq!(
             disabled,
             [("r-recommended", true), ("unix-man", true), ("unix-licenses", false)]
         );
+    }
+
+    #[test]
+    fn what_saves_most_comes_first_with_how_much_is_still_too_much() {
+        let limits = Limits {
+            unzipped: Bytes(100),
+            ..Limits::DEFAULT
+        };
+        let sizes = [
+            ("a", 10, 40, "small"),
+            ("b", 5, 60, "large"),
+            ("c", 1, 150, ""),
+            ("d", 90, 10, "small"),
+        ];
+        let report = answer(&sizes, limits).0.unwrap();
+        let rules = report.rules_off.iter();
+        let rules: Vec<_> = rules
+            .map(|rule| {
+                (
+                    rule.id.as_str(),
+                    rule.effect.fits,
+                    rule.effect.too_much_unzipped_bytes.0,
+                )
+            })
+            .collect();
+        assert_eq!(rules, [("large", Some(false), 100), ("small", Some(false), 110)]);
+        let drops: Vec<_> = report.drops.iter().map(|drop| drop.component.as_str()).collect();
+        assert_eq!(drops, ["c", "b", "a", "d"]);
+        let combination = report.combination.unwrap();
+        assert_eq!(combination.options, ["--enable large", "--enable small", "--drop 'c'"]);
+        assert_eq!(combination.effect.fits, Some(true));
     }
 
     #[test]

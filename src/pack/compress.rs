@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libdeflater::{CompressionLvl, Compressor};
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ const ALL: [i32; 3] = [10, 11, 12];
 
 /// Of contents up to this length zopfli goes over every block fifteen times, of longer ones five times, as its
 /// documentation advises for small files and for those of several megabytes.
-const ZOPFLI_SMALL: usize = 1 << 20;
+pub(super) const ZOPFLI_SMALL: usize = 1 << 20;
 
 /// Whether so much of a content is left that trying harder pays. What shrinks less is compressed already (R's .rdb, .gz,
 /// .png).
@@ -65,8 +66,9 @@ pub struct Deflater {
 impl Deflater {
     /// The smallest that the effort finds: stored or deflated.
     ///
-    /// Zopfli takes minutes for a large content; once `stopped` says so, the smallest found until then is returned.
-    pub fn compress(&mut self, content: Vec<u8>, effort: Effort, stopped: &dyn Fn() -> bool) -> Compressed {
+    /// Zopfli takes minutes for a large content; once `stopped` is set, the smallest found until then is returned, after the
+    /// block of up to 1 MB that zopfli is at.
+    pub fn compress(&mut self, content: Vec<u8>, effort: Effort, stopped: &AtomicBool) -> Compressed {
         let crc32 = crc32fast::hash(&content);
         let mut best: Option<Vec<u8>> = None;
         if effort == Effort::Best && content.starts_with(elf::MAGIC) {
@@ -122,7 +124,7 @@ impl Deflater {
 }
 
 /// The content deflated by zopfli; `None` if it was stopped.
-fn zopfli(content: &[u8], stopped: &dyn Fn() -> bool) -> Option<Vec<u8>> {
+fn zopfli(content: &[u8], stopped: &AtomicBool) -> Option<Vec<u8>> {
     let iterations = if content.len() <= ZOPFLI_SMALL { 15 } else { 5 };
     let options = zopfli::Options {
         iteration_count: NonZeroU64::new(iterations)?,
@@ -137,12 +139,12 @@ fn zopfli(content: &[u8], stopped: &dyn Fn() -> bool) -> Option<Vec<u8>> {
 /// A content that ends in an error once the run is stopped; zopfli reads it piece by piece.
 struct Stoppable<'a> {
     content: &'a [u8],
-    stopped: &'a dyn Fn() -> bool,
+    stopped: &'a AtomicBool,
 }
 
 impl Read for Stoppable<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if (self.stopped)() {
+        if self.stopped.load(Ordering::Relaxed) {
             return Err(io::Error::other("stopped"));
         }
         self.content.read(buffer)
@@ -200,7 +202,7 @@ mod tests {
         for content in contents {
             let mut last = content.len();
             for effort in [Effort::Fast, Effort::Best, Effort::Max] {
-                let compressed = deflater.compress(content.clone(), effort, &|| false);
+                let compressed = deflater.compress(content.clone(), effort, &AtomicBool::new(false));
                 assert_eq!(inflated(&compressed), content);
                 assert_eq!(compressed.crc32, crc32fast::hash(&content));
                 assert!(compressed.bytes.len() <= last, "{effort:?}");
@@ -215,7 +217,7 @@ mod tests {
     fn zopfli_beats_libdeflate_and_can_be_stopped() {
         let content = text(30_000);
         let size = |effort, stopped: bool| {
-            let compressed = Deflater::default().compress(content.clone(), effort, &|| stopped);
+            let compressed = Deflater::default().compress(content.clone(), effort, &AtomicBool::new(stopped));
             assert_eq!(inflated(&compressed), content);
             compressed.bytes.len()
         };

@@ -66,14 +66,14 @@ pub fn estimate(
     progress: &dyn Progress,
 ) -> Result<(Estimate, Vec<EstimatedEntry>), PackError> {
     fail_on_problems(scan)?;
-    let folder = tempfile::tempdir()?;
     let preparation = Preparation {
         tree,
         plan,
         strip,
+        recompress: true,
         effort: Effort::Fast,
         at_max: &BTreeSet::new(),
-        spool: &Spool::new(folder.path())?,
+        spool: &Spool::new(&std::env::temp_dir())?,
         cache: None,
         progress,
     };

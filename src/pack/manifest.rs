@@ -4,7 +4,8 @@ use super::cache::Change;
 use super::prepare::Ready;
 use super::{Distribution, Options};
 use crate::manifest::{
-    AddedFile, ChangedFile, Dropped, LayerSummary, Manifest, SCHEMA_VERSION, ShadowedFile, Totals, UntouchedFile,
+    AddedFile, ChangedFile, Dropped, LayerSummary, Manifest, NotLinked, SCHEMA_VERSION, ShadowedFile, Totals,
+    UntouchedFile,
 };
 use crate::plan::Plan;
 use crate::runtime::Runtime;
@@ -54,13 +55,14 @@ pub(super) fn manifest(
         added: added(plan),
         changed: changed(plan, ready),
         not_stripped: not_stripped(ready),
+        not_linked: not_linked(plan),
         recompressed: distribution.recompressed,
         removed_layers: Vec::new(),
         findings: Vec::new(),
     }
 }
 
-/// What the plan changed and what was stripped, sorted by path.
+/// What the plan changed, and what was stripped or recompressed, sorted by path.
 fn changed(plan: &Plan, ready: &[Ready]) -> Vec<ChangedFile> {
     let planned = plan.changed.iter().map(|changed| ChangedFile {
         path: changed.path.to_string(),
@@ -70,18 +72,22 @@ fn changed(plan: &Plan, ready: &[Ready]) -> Vec<ChangedFile> {
         what: changed.reason.as_ref().map(|reason| reason.what.clone()),
         why: changed.reason.as_ref().map(|reason| reason.why.clone()),
     });
-    let stripped = ready.iter().filter_map(|ready| match ready.change {
-        Change::Stripped { before } => Some(ChangedFile {
+    let treated = ready.iter().filter_map(|ready| {
+        let (by, before) = match ready.change {
+            Change::Stripped { before } => ("strip", before),
+            Change::Recompressed { before } => ("recompress", before),
+            Change::None | Change::NotStripped(_) => return None,
+        };
+        Some(ChangedFile {
             path: ready.path.to_string(),
-            by: "strip".to_owned(),
+            by: by.to_owned(),
             before_bytes: before,
             after_bytes: Bytes(u64::from(ready.entry.uncompressed)),
             what: None,
             why: None,
-        }),
-        _ => None,
+        })
     });
-    let mut changed: Vec<_> = planned.chain(stripped).collect();
+    let mut changed: Vec<_> = planned.chain(treated).collect();
     changed.sort_by(|a, b| a.path.cmp(&b.path));
     changed
 }
@@ -97,6 +103,16 @@ fn added(plan: &Plan) -> Vec<AddedFile> {
             needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
         })
         .collect()
+}
+
+/// The files with the same content that are there more than once.
+fn not_linked(plan: &Plan) -> Vec<NotLinked> {
+    let unlinked = plan.unlinked.iter().map(|files| NotLinked {
+        paths: files.paths.iter().map(ToString::to_string).collect(),
+        bytes: files.bytes,
+        reason: files.reason.to_owned(),
+    });
+    unlinked.collect()
 }
 
 /// The objects that could not be stripped, each with the reason.

@@ -7,6 +7,7 @@ mod capacity;
 mod compress;
 mod estimate;
 mod last_bytes;
+mod leave;
 mod manifest;
 mod output;
 mod prepare;
@@ -19,7 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use cache::Directory as CacheDirectory;
-pub use capacity::{Alternative, CapacityReport, CapacityTotals, Limits, Saving, SizeEntry, TooLarge};
+pub use capacity::{
+    Alternative, CapacityReport, CapacityTotals, Combination, Effect, Limits, PackageSaving, Saving, SizeEntry,
+    TooLarge,
+};
 pub use compress::Method;
 pub use estimate::{Estimate, EstimatedEntry, estimate};
 pub use previous::Previous;
@@ -27,8 +31,8 @@ pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
 use bins::{Capacity, GroupId, Item, Packing};
 use cache::Cache;
-use capacity::{Candidate, DisabledRules};
-use output::Output;
+use capacity::{Candidate, Known, Proposals};
+use output::{Output, outside};
 use prepare::{Preparation, Ready};
 use previous::History;
 use spool::Spool;
@@ -39,9 +43,8 @@ use crate::finding::Finding;
 use crate::languages::components::Components;
 use crate::limits;
 use crate::manifest::{Effort, Manifest, ManifestError, Recompressed, UploadRoute};
-use crate::plan::Plan;
+use crate::plan::{Plan, WhatIf};
 use crate::progress::{Interrupted, Progress};
-use crate::rules::Matcher;
 use crate::runtime::Runtime;
 use crate::scan::{Problem, ProblemKind, Scan};
 use crate::size::Bytes;
@@ -59,12 +62,30 @@ pub struct Options {
     pub timestamp: Timestamp,
     /// Whether debug information and static symbol tables are left out of ELF objects.
     pub strip: bool,
+    /// Whether files with a compression of their own inside, such as databases of packages, get a better one there, which their
+    /// language reads as well.
+    pub recompress: bool,
     /// How hard contents are compressed.
     pub effort: Effort,
     /// The packing to keep to. With one, the layers depend on it, too, and not on the tree and the options alone.
     pub previous: Previous,
     /// Where compressed contents are kept from run to run, if they are. It changes no byte of the layers.
     pub cache: Option<CacheDirectory>,
+}
+
+impl Options {
+    /// Fails for what cannot be done whatever is in the tree: before a scan, which may take long.
+    pub fn check(&self, tree: &Path) -> Result<(), PackError> {
+        let max = self.limits.max;
+        if max.0 < 1000 || max.0 > limits::ZIP_BYTES {
+            return Err(PackError::Max(max));
+        }
+        // A tree that is not there is for the scan to tell.
+        if tree.is_dir() {
+            outside(tree, &self.output)?;
+        }
+        self.previous.check()
+    }
 }
 
 /// Error of [`pack`]. The output directory then has no new layer.
@@ -191,16 +212,13 @@ pub fn pack(
     tree: &Path,
     scan: &Scan,
     plan: &Plan,
-    matcher: &Matcher,
+    what_if: &WhatIf<'_>,
     runtime: &Runtime,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Packed, PackError> {
     fail_on_problems(scan)?;
-    let max = options.limits.max;
-    if max.0 < 1000 || max.0 > limits::ZIP_BYTES {
-        return Err(PackError::Max(max));
-    }
+    options.check(tree)?;
     if plan.kept.is_empty() {
         return Err(PackError::Nothing);
     }
@@ -225,13 +243,14 @@ pub fn pack(
         tree,
         plan,
         strip: options.strip,
+        recompress: options.recompress,
         effort: options.effort,
         at_max: &at_max,
         spool: &Spool::new(output.staging())?,
         cache: cache.as_ref(),
         progress,
     };
-    let packed = carry_out(&preparation, scan, matcher, runtime, options, &history, output);
+    let packed = carry_out(&preparation, scan, what_if, runtime, options, &history, output);
     if let Some(cache) = cache {
         match packed {
             Err(PackError::Verification { .. }) => cache.distrust(),
@@ -250,19 +269,20 @@ pub fn pack(
 fn carry_out(
     preparation: &Preparation<'_>,
     scan: &Scan,
-    matcher: &Matcher,
+    what_if: &WhatIf<'_>,
     runtime: &Runtime,
     options: &Options,
     history: &History,
     output: Output,
 ) -> Result<(Manifest, Vec<Finding>), PackError> {
     let Preparation { plan, progress, .. } = preparation;
-    let mut ready = preparation.all()?;
     // What tells where a component ends may itself be left out, such as the list of a distribution's files.
     let components = Components::of(&scan.tree);
+    fits_unzipped(preparation, what_if, &components, runtime, &options.limits)?;
+    let mut ready = preparation.all()?;
     let distribution = distribute(
         preparation,
-        matcher,
+        what_if,
         &components,
         runtime,
         &mut ready,
@@ -354,7 +374,7 @@ struct Distribution {
 /// largest size that a request can carry, where that is fewer.
 fn distribute(
     preparation: &Preparation<'_>,
-    matcher: &Matcher,
+    what_if: &WhatIf<'_>,
     components: &Components,
     runtime: &Runtime,
     ready: &mut Vec<Ready>,
@@ -393,11 +413,17 @@ fn distribute(
     }
     recompressed.sort_by(|a, b| a.path.cmp(&b.path));
     let candidates = candidates(preparation, components, ready, &groups, capacity);
-    let disabled = DisabledRules {
-        taking: &|path| matcher.off_but_matching(path).collect(),
-        breaks: &|id| matcher.breaks(id).to_owned(),
+    let size = |path: &TreePath| {
+        let ready = ready
+            .binary_search_by(|ready| ready.path.cmp(path))
+            .ok()
+            .and_then(|at| ready.get(at));
+        ready.map_or(0, Ready::weight)
     };
-    let report = capacity::over_capacity(&candidates, packing.as_ref(), limits, &disabled, runtime);
+    let packing_found = packing.as_ref();
+    let report = with_proposals(what_if, components, &size, |proposals| {
+        capacity::over_capacity(&candidates, Known::Exact, packing_found, limits, proposals, runtime)
+    });
     match (report, packing) {
         (Some(report), _) => Err(PackError::OverCapacity(Box::new(report))),
         (None, Some(packing)) => Ok(Distribution {
@@ -411,6 +437,51 @@ fn distribute(
             reason: "it has no zips".to_owned(),
         }),
     }
+}
+
+/// Fails where the layers would be too large unzipped whatever the contents can be compressed to: before they are.
+fn fits_unzipped(
+    preparation: &Preparation<'_>,
+    what_if: &WhatIf<'_>,
+    components: &Components,
+    runtime: &Runtime,
+    limits: &Limits,
+) -> Result<(), PackError> {
+    let Some((lengths, known)) = preparation.lengths_beyond(limits.unzipped)? else {
+        return Ok(());
+    };
+    let candidates: Vec<Candidate<'_>> = lengths
+        .iter()
+        .map(|(path, bytes)| Candidate {
+            path,
+            component: components.name(path),
+            item: Item {
+                group: GroupId(0),
+                weight: entry_size(path.as_str(), bytes.0),
+            },
+            unzipped: *bytes,
+            stripped: None,
+        })
+        .collect();
+    let size = |path: &TreePath| lengths.get(path).map_or(0, |bytes| bytes.0);
+    let report = with_proposals(what_if, components, &size, |proposals| {
+        capacity::over_capacity(&candidates, known, None, limits, proposals, runtime)
+    });
+    report.map_or(Ok(()), |report| Err(PackError::OverCapacity(Box::new(report))))
+}
+
+/// Calls a function with what could be left out in addition. `size` says what a path counts.
+fn with_proposals<T>(
+    what_if: &WhatIf<'_>,
+    components: &Components,
+    size: &dyn Fn(&TreePath) -> u64,
+    use_them: impl FnOnce(&Proposals<'_>) -> T,
+) -> T {
+    use_them(&Proposals {
+        rules: &|| what_if.rules(),
+        packages: &|| what_if.packages(components, size),
+        combination: &|changes, suffices| what_if.combination(changes, suffices),
+    })
 }
 
 /// The group of each entry: what belongs together should share a zip.

@@ -114,7 +114,7 @@ impl Drop for Output {
 }
 
 /// Fails where the layers would become part of the tree.
-fn outside(tree: &Path, output: &Path) -> Result<(), PackError> {
+pub(super) fn outside(tree: &Path, output: &Path) -> Result<(), PackError> {
     let tree = fs_err::canonicalize(tree)?;
     let absolute = std::path::absolute(output)?;
     let existing = absolute

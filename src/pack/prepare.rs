@@ -1,19 +1,22 @@
 //! Reads, strips and compresses what a plan keeps. What was compressed in an earlier run comes from the cache.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
 use super::PackError;
 use super::cache::{Cache, Change, Key, Record};
+use super::capacity::Known;
 use super::compress::{Compressed, Deflater};
+use super::leave::unless_stopped;
 use super::spool::{ByteRange, Spool, locked};
 use super::zip::{EntryKind, ZipEntry, entry_size};
 use crate::elf::strip;
-use crate::languages::BUILT_IN;
+use crate::languages::{BUILT_IN, Language, Thoroughness, recompressible};
 use crate::manifest::Effort;
 use crate::plan::{Origin, Plan};
 use crate::progress::{Progress, Stage};
@@ -22,6 +25,23 @@ use crate::tree::{Entry, File, TreePath};
 
 /// Entries of less than so many bytes are compressed in an instant.
 const SMALL: u64 = 256 << 10;
+
+/// From so many bytes on, contents are compressed where a wish to stop does not have to wait for it.
+const LONG: usize = 128 << 10;
+
+/// What is done to contents before they are compressed.
+enum Treatment {
+    AsItIs,
+    Strip,
+    Recompress(&'static dyn Language, Thoroughness),
+}
+
+/// Entries that are made ready together: one, or a set that a language recompresses.
+struct Unit<'a> {
+    entries: Vec<(&'a TreePath, &'a Entry)>,
+    effort: Effort,
+    language: Option<&'static dyn Language>,
+}
 
 /// One entry, compressed and waiting in the spool.
 #[derive(Debug, Clone)]
@@ -44,6 +64,8 @@ pub(super) struct Preparation<'a> {
     pub(super) tree: &'a Path,
     pub(super) plan: &'a Plan,
     pub(super) strip: bool,
+    /// Whether what has a compression of its own inside gets a better one.
+    pub(super) recompress: bool,
     pub(super) effort: Effort,
     /// What is compressed at the highest effort whatever the effort of the others.
     pub(super) at_max: &'a BTreeSet<TreePath>,
@@ -56,133 +78,200 @@ impl Preparation<'_> {
     /// Every entry, sorted by path.
     pub(super) fn all(&self) -> Result<Vec<Ready>, PackError> {
         let kept = &self.plan.kept;
-        let entries = kept
+        let effort = |path: &TreePath| {
+            let is_at_max = self.at_max.contains(path);
+            if is_at_max { Effort::Max } else { self.effort }
+        };
+        let sets = self.sets();
+        let in_sets: BTreeSet<&TreePath> = sets.iter().flat_map(|(_, paths)| paths).collect();
+        let units = kept
             .iter()
             .filter(|(path, entry)| !matches!(entry, Entry::Directory(_)) || kept.below(path).next().is_none())
-            .map(|(path, entry)| {
-                let is_at_max = self.at_max.contains(path);
-                (path, entry, if is_at_max { Effort::Max } else { self.effort })
-            });
-        self.prepare(entries.collect())
+            .filter(|(path, _)| !in_sets.contains(path))
+            .map(|(path, entry)| Unit::of(path, entry, effort(path)));
+        let units = units.chain(sets.iter().map(|(language, paths)| Unit {
+            entries: paths.iter().filter_map(|path| Some((path, kept.get(path)?))).collect(),
+            effort: paths.iter().map(effort).max().unwrap_or(self.effort),
+            language: Some(*language),
+        }));
+        self.prepare(Stage::Compress, units.collect())
+    }
+
+    /// What is recompressed, each with its language.
+    pub(super) fn sets(&self) -> Vec<(&'static dyn Language, Vec<TreePath>)> {
+        if !self.recompress {
+            return Vec::new();
+        }
+        let plan = self.plan;
+        let mut sets = recompressible(&plan.kept);
+        sets.retain(|(_, paths)| paths.iter().all(|path| !plan.patches.contains_key(path)));
+        sets
+    }
+
+    /// The least that each entry can have unzipped, if all together have more than `limit`; otherwise `None`.
+    ///
+    /// Objects are stripped only where that decides, and what is recompressed counts nothing.
+    pub(super) fn lengths_beyond(&self, limit: Bytes) -> Result<Option<(BTreeMap<TreePath, Bytes>, Known)>, PackError> {
+        let kept = &self.plan.kept;
+        let is_entry =
+            |path: &TreePath, entry: &Entry| !matches!(entry, Entry::Directory(_)) || kept.below(path).next().is_none();
+        let entries: Vec<_> = kept.iter().filter(|(path, entry)| is_entry(path, entry)).collect();
+        if entries.iter().map(|(_, entry)| entry.unzipped()).sum::<Bytes>() <= limit {
+            return Ok(None);
+        }
+        let recompressed: BTreeSet<TreePath> = self.sets().into_iter().flat_map(|(_, paths)| paths).collect();
+        let lengths = entries.into_par_iter().map(|(path, entry)| {
+            self.progress.check()?;
+            let bytes = match entry {
+                _ if recompressed.contains(path) => Bytes(0),
+                Entry::File(file) if self.strip && file.content.object().is_some() => {
+                    let file_length = length(path, file.bytes.0)?;
+                    let content = self.read(path, file)?;
+                    if u64::from(file_length) >= LONG as u64 {
+                        unless_stopped(self.progress, move |_| Bytes(stripped(content).0.len() as u64))?
+                    } else {
+                        Bytes(stripped(content).0.len() as u64)
+                    }
+                }
+                _ => entry.unzipped(),
+            };
+            Ok((path.clone(), bytes))
+        });
+        let lengths = lengths.collect::<Result<BTreeMap<TreePath, Bytes>, PackError>>()?;
+        let sum = lengths.values().copied().sum::<Bytes>();
+        let known = if recompressed.is_empty() {
+            Known::Unzipped
+        } else {
+            Known::AtLeast
+        };
+        Ok((sum > limit).then_some((lengths, known)))
     }
 
     /// These entries again at the highest effort, sorted by path.
     pub(super) fn again_at_max(&self, ready: &[&Ready]) -> Result<Vec<Ready>, PackError> {
-        let entries = ready
+        let units = ready
             .iter()
-            .filter_map(|ready| Some((&ready.path, self.plan.kept.get(&ready.path)?, Effort::Max)));
-        self.prepare(entries.collect())
+            .filter_map(|ready| Some(Unit::of(&ready.path, self.plan.kept.get(&ready.path)?, Effort::Max)));
+        self.prepare(Stage::SaveLayer, units.collect())
     }
 
     /// The largest first, so that no thread is left with a large one at the end. Small ones are taken in the order in which
     /// they lie on disk and in the zips.
-    fn prepare(&self, mut entries: Vec<(&TreePath, &Entry, Effort)>) -> Result<Vec<Ready>, PackError> {
-        let total = entries.iter().map(|(_, entry, _)| entry.unzipped()).sum::<Bytes>();
-        entries.sort_by_key(|(path, ..)| *path);
-        let mut numbered: Vec<_> = entries.into_iter().enumerate().collect();
-        numbered.sort_by_key(|(_, (_, entry, _))| Reverse(entry.unzipped().0 / SMALL));
-        let work = self.progress.start(Stage::Compress, total.0);
+    fn prepare(&self, stage: Stage, mut units: Vec<Unit<'_>>) -> Result<Vec<Ready>, PackError> {
+        let total = units.iter().map(Unit::bytes).sum::<Bytes>();
+        units.sort_by_key(Unit::path);
+        units.sort_by_key(|unit| Reverse(unit.bytes().0 / SMALL));
+        let work = self.progress.start(stage, total.0);
         // One for each thread: what they keep from one entry to the next takes long to set up.
         let idle: Mutex<Vec<Deflater>> = Mutex::default();
-        let mut ready = numbered
+        let mut ready = units
             .into_par_iter()
             .with_max_len(1)
-            .map(|(number, (path, entry, effort))| {
+            .map(|unit| {
                 self.progress.check()?;
-                let mut deflater = locked(&idle).pop().unwrap_or_default();
-                let ready = self.one(path, entry, effort, &mut deflater);
-                locked(&idle).push(deflater);
-                // What was stopped half-way is of no use.
-                self.progress.check()?;
-                work.advance(entry.unzipped().0);
-                Ok((number, ready?))
+                let ready = self.unit(&unit, &idle)?;
+                work.advance(unit.bytes().0);
+                Ok(ready)
             })
-            .collect::<Result<Vec<(usize, Ready)>, PackError>>()?;
-        ready.sort_by_key(|(number, _)| *number);
-        Ok(ready.into_iter().map(|(_, ready)| ready).collect())
+            .collect::<Result<Vec<Vec<Ready>>, PackError>>()?
+            .concat();
+        ready.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(ready)
     }
 
-    fn one(&self, path: &TreePath, entry: &Entry, effort: Effort, deflater: &mut Deflater) -> Result<Ready, PackError> {
-        let name = path.as_str().to_owned();
-        let mut bare = |content: Vec<u8>| {
-            let (record, bytes) = self.compressed(path, content, Change::None, effort, deflater)?;
-            Ok::<_, PackError>((record, self.spool.append(&bytes)?))
+    fn unit(&self, unit: &Unit<'_>, idle: &Mutex<Vec<Deflater>>) -> Result<Vec<Ready>, PackError> {
+        let mut contents = Vec::new();
+        let mut treatment = Treatment::AsItIs;
+        for (path, entry) in &unit.entries {
+            contents.push(match entry {
+                Entry::Directory(_) => Vec::new(),
+                Entry::Symlink(target) => target.clone().into_bytes(),
+                Entry::File(file) => {
+                    length(path, file.bytes.0)?;
+                    if self.strip && file.content.object().is_some() {
+                        treatment = Treatment::Strip;
+                    }
+                    self.read(path, file)?
+                }
+            });
+        }
+        if let Some(language) = unit.language {
+            let thoroughness = match unit.effort {
+                Effort::Max => Thoroughness::Smallest,
+                Effort::Best | Effort::Fast => Thoroughness::Quick,
+            };
+            treatment = Treatment::Recompress(language, thoroughness);
+        }
+        let keys = match unit.entries.first() {
+            // A link's target is compressed in less time than it is looked for.
+            Some((_, Entry::File(_))) => Key::of(&contents, unit.effort, treatment.name()),
+            _ => Vec::new(),
         };
-        let (name, kind, (record, range)) = match entry {
-            Entry::Directory(_) => (name + "/", EntryKind::Directory, bare(Vec::new())?),
-            Entry::Symlink(target) => (name, EntryKind::Symlink, bare(target.clone().into_bytes())?),
-            Entry::File(file) => {
-                let kind = EntryKind::File(file.mode.in_layer());
-                (name, kind, self.file(path, file, effort, deflater)?)
-            }
+        let compressed = match self.cached(&keys, &contents)? {
+            Some(compressed) => compressed,
+            None => self.made(keys, contents, treatment, unit.effort, idle)?,
         };
-        Ok(Ready {
-            path: path.clone(),
-            entry: ZipEntry {
-                name,
-                kind,
-                method: record.method,
-                crc32: record.crc32,
-                compressed: length(path, range.length)?,
-                uncompressed: record.uncompressed,
-            },
-            range,
-            change: record.change,
-        })
+        let entries = unit.entries.iter().zip(compressed);
+        entries
+            .map(|((path, entry), (record, range))| ready(path, entry, record, range))
+            .collect()
     }
 
-    fn file(
-        &self,
-        path: &TreePath,
-        file: &File,
-        effort: Effort,
-        deflater: &mut Deflater,
-    ) -> Result<(Record, ByteRange), PackError> {
-        length(path, file.bytes.0)?;
-        let content = self.read(path, file)?;
-        let strips = self.strip && file.content.object().is_some();
-        let key = Key::new(&content, effort, strips);
-        if let Some((record, range)) = self.cache.and_then(|cache| cache.get(&key)) {
+    /// What the cache has for all of these keys.
+    fn cached(&self, keys: &[Key], contents: &[Vec<u8>]) -> Result<Option<Vec<(Record, ByteRange)>>, PackError> {
+        let Some(cache) = self.cache.filter(|_| !keys.is_empty()) else {
+            return Ok(None);
+        };
+        let Some(found) = keys.iter().map(|key| cache.get(key)).collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        let mut compressed = Vec::new();
+        for ((record, range), content) in found.into_iter().zip(contents) {
             let range = if record.is_as_in_tree() {
-                self.spool.append(&content)?
+                self.spool.append(content)?
             } else {
                 range
             };
-            return Ok((record, range));
+            compressed.push((record, range));
         }
-        let (content, change) = if strips {
-            stripped(content)
-        } else {
-            (content, Change::None)
-        };
-        let (record, bytes) = self.compressed(path, content, change, effort, deflater)?;
-        self.progress.check()?;
-        let kept: &[u8] = if record.is_as_in_tree() { &[] } else { &bytes };
-        // A cache that cannot be written to, on a full disk for instance, is none.
-        match self.cache.map(|cache| cache.put(key, record.clone(), kept)) {
-            Some(Ok(range)) if !record.is_as_in_tree() => Ok((record, range)),
-            _ => Ok((record, self.spool.append(&bytes)?)),
-        }
+        Ok(Some(compressed))
     }
 
-    fn compressed(
+    /// Treats and compresses contents, and keeps what comes of them under their keys, if they have any.
+    fn made(
         &self,
-        path: &TreePath,
-        content: Vec<u8>,
-        change: Change,
+        keys: Vec<Key>,
+        contents: Vec<Vec<u8>>,
+        treatment: Treatment,
         effort: Effort,
-        deflater: &mut Deflater,
-    ) -> Result<(Record, Vec<u8>), PackError> {
-        let uncompressed = length(path, content.len() as u64)?;
-        let Compressed { method, crc32, bytes } =
-            deflater.compress(content, effort, &|| self.progress.check().is_err());
-        let record = Record {
-            method,
-            crc32,
-            uncompressed,
-            change,
+        idle: &Mutex<Vec<Deflater>>,
+    ) -> Result<Vec<(Record, ByteRange)>, PackError> {
+        let mut deflater = locked(idle).pop().unwrap_or_default();
+        let is_long = contents.iter().map(Vec::len).sum::<usize>() >= LONG;
+        let work = move |stopped: &AtomicBool| {
+            let made = compressed(contents, treatment, effort, &mut deflater, stopped);
+            (made, deflater)
         };
-        Ok((record, bytes))
+        let (made, deflater) = if is_long {
+            unless_stopped(self.progress, work)?
+        } else {
+            work(&AtomicBool::new(false))
+        };
+        locked(idle).push(deflater);
+        let keys = keys.into_iter().map(Some).chain(std::iter::repeat(None));
+        let kept = made.into_iter().zip(keys).map(|((record, bytes), key)| {
+            let kept: &[u8] = if record.is_as_in_tree() { &[] } else { &bytes };
+            // A cache that cannot be written to, on a full disk for instance, is none.
+            match self
+                .cache
+                .zip(key)
+                .map(|(cache, key)| cache.put(key, record.clone(), kept))
+            {
+                Some(Ok(range)) if !record.is_as_in_tree() => Ok((record, range)),
+                _ => Ok((record, self.spool.append(&bytes)?)),
+            }
+        });
+        kept.collect()
     }
 
     fn read(&self, path: &TreePath, file: &File) -> Result<Vec<u8>, PackError> {
@@ -223,9 +312,103 @@ impl Preparation<'_> {
             .file(path)
             .filter(|file| file.content.object().is_some())?;
         let stripped = strip::strip(&self.read(path, file).ok()?).ok()?;
-        let compressed = Deflater::default().compress(stripped.bytes, self.effort, &|| false);
+        let compressed = Deflater::default().compress(stripped.bytes, self.effort, &AtomicBool::new(false));
         Some(Bytes(entry_size(path.as_str(), compressed.bytes.len() as u64)))
     }
+}
+
+impl<'a> Unit<'a> {
+    fn of(path: &'a TreePath, entry: &'a Entry, effort: Effort) -> Self {
+        Self {
+            entries: vec![(path, entry)],
+            effort,
+            language: None,
+        }
+    }
+
+    fn bytes(&self) -> Bytes {
+        self.entries.iter().map(|(_, entry)| entry.unzipped()).sum()
+    }
+
+    fn path(&self) -> Option<&'a TreePath> {
+        self.entries.first().map(|(path, _)| *path)
+    }
+}
+
+impl Treatment {
+    /// What tells it from others in the cache.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::AsItIs => "as it is",
+            Self::Strip => "strip",
+            Self::Recompress(_, Thoroughness::Quick) => "recompress",
+            Self::Recompress(_, Thoroughness::Smallest) => "recompress, smallest",
+        }
+    }
+
+    fn carry_out(self, contents: Vec<Vec<u8>>, stopped: &AtomicBool) -> Vec<(Vec<u8>, Change)> {
+        let contents = match self {
+            Self::Strip => return contents.into_iter().map(stripped).collect(),
+            Self::AsItIs => contents,
+            Self::Recompress(language, thoroughness) => {
+                let stopped = || stopped.load(Ordering::Relaxed);
+                match language.recompressed(&contents, thoroughness, &stopped) {
+                    None => contents,
+                    Some(smaller) => {
+                        let before = contents.iter().map(|content| Bytes(content.len() as u64));
+                        let change = |before| Change::Recompressed { before };
+                        return smaller.into_iter().zip(before.map(change)).collect();
+                    }
+                }
+            }
+        };
+        contents.into_iter().map(|content| (content, Change::None)).collect()
+    }
+}
+
+/// Contents as a zip has them.
+fn compressed(
+    contents: Vec<Vec<u8>>,
+    treatment: Treatment,
+    effort: Effort,
+    deflater: &mut Deflater,
+    stopped: &AtomicBool,
+) -> Vec<(Record, Vec<u8>)> {
+    let treated = treatment.carry_out(contents, stopped).into_iter();
+    let compressed = treated.map(|(content, change)| {
+        let uncompressed = content.len() as u64;
+        let Compressed { method, crc32, bytes } = deflater.compress(content, effort, stopped);
+        let record = Record {
+            method,
+            crc32,
+            uncompressed,
+            change,
+        };
+        (record, bytes)
+    });
+    compressed.collect()
+}
+
+fn ready(path: &TreePath, entry: &Entry, record: Record, range: ByteRange) -> Result<Ready, PackError> {
+    let name = path.as_str().to_owned();
+    let (name, kind) = match entry {
+        Entry::Directory(_) => (name + "/", EntryKind::Directory),
+        Entry::Symlink(_) => (name, EntryKind::Symlink),
+        Entry::File(file) => (name, EntryKind::File(file.mode.in_layer())),
+    };
+    Ok(Ready {
+        path: path.clone(),
+        entry: ZipEntry {
+            name,
+            kind,
+            method: record.method,
+            crc32: record.crc32,
+            compressed: length(path, range.length)?,
+            uncompressed: length(path, record.uncompressed)?,
+        },
+        range,
+        change: record.change,
+    })
 }
 
 /// A length that a zip without ZIP64 can have.

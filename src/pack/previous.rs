@@ -24,6 +24,21 @@ pub enum Previous {
     Afresh,
 }
 
+impl Previous {
+    /// Fails where a file that is named is not a manifest. What can be read only once, such as a pipe, is not looked at yet.
+    pub(super) fn check(&self) -> Result<(), PackError> {
+        match self {
+            Self::File(path) if path.is_file() || path.symlink_metadata().is_err() => {
+                Manifest::read(path).map(drop).map_err(|reason| PackError::Previous {
+                    path: path.clone(),
+                    reason,
+                })
+            }
+            Self::File(_) | Self::InOutput | Self::Afresh => Ok(()),
+        }
+    }
+}
+
 /// The layers of an earlier packing, and which entry was in which.
 #[derive(Debug, Default)]
 pub(super) struct History {

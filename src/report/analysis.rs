@@ -12,9 +12,9 @@ use crate::languages::components::{ComponentSize, Components};
 use crate::languages::{self, Repair};
 use crate::loader::{self, graph};
 use crate::pack::Estimate;
-use crate::plan::Plan;
+use crate::plan::{Change, Gain, Plan, WhatIf};
 use crate::root::{Location, Root, link_target};
-use crate::rules::{Matcher, RuleSet};
+use crate::rules::RuleSet;
 use crate::runtime::{Arch, Runtime};
 use crate::scan::Scan;
 use crate::size::Bytes;
@@ -188,7 +188,7 @@ pub fn analyze(
     copies: &[Vec<TreePath>],
     plan: &Plan,
     rules: &RuleSet,
-    matcher: &Matcher,
+    what_if: &WhatIf<'_>,
     runtime: &Runtime,
     libraries: &dyn Libraries,
 ) -> Analysis {
@@ -231,7 +231,7 @@ pub fn analyze(
         kept: plan.kept.totals(),
         estimate: None,
         components: components(tree, &plan.kept),
-        rules: rule_effects(scan, plan, rules, matcher),
+        rules: rule_effects(scan, plan, rules, &what_if.rules()),
         objects: object_reports(scan, plan, runtime),
         libraries,
         findings,
@@ -266,20 +266,22 @@ fn repairs(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<Finding> {
     repairs.map(|repair| repair.finding).collect()
 }
 
-fn rule_effects(scan: &Scan, plan: &Plan, rules: &RuleSet, matcher: &Matcher) -> Vec<RuleEffect> {
+fn rule_effects(scan: &Scan, plan: &Plan, rules: &RuleSet, off: &[Gain]) -> Vec<RuleEffect> {
     let mut sums: BTreeMap<&str, (usize, Bytes)> = BTreeMap::new();
-    let mut add = |rule, entry: &Entry| {
-        let (files, bytes) = sums.entry(rule).or_default();
-        *files += 1;
-        *bytes += entry.unzipped();
-    };
-    for (path, entry) in scan.tree.iter() {
-        if matches!(entry, Entry::Directory(_)) {
-            continue;
+    let mut add = |rule, path: &TreePath| match scan.tree.get(path) {
+        None | Some(Entry::Directory(_)) => {}
+        Some(entry) => {
+            let (files, bytes) = sums.entry(rule).or_default();
+            *files += 1;
+            *bytes += entry.unzipped();
         }
-        match plan.dropped.get(path) {
-            Some(rule) => add(rule, entry),
-            None => matcher.off_but_matching(path).for_each(|rule| add(rule, entry)),
+    };
+    for (path, rule) in &plan.dropped {
+        add(rule.as_str(), path);
+    }
+    for gain in off {
+        if let Change::Enable { id, .. } = &gain.change {
+            gain.paths.iter().for_each(|path| add(id.as_str(), path));
         }
     }
     rules

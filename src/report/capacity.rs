@@ -1,8 +1,8 @@
 //! The report of `pack` if the layers exceed the limits.
 
 use super::table::{Column, RenderOptions, long_table};
-use crate::pack::{CapacityReport, SizeEntry};
-use crate::size::exact;
+use crate::pack::{CapacityReport, Effect, PackageSaving, Saving, SizeEntry};
+use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
 
 /// Why it does not fit, what would help, and what is large.
@@ -14,11 +14,29 @@ pub fn over_capacity(over_capacity: &CapacityReport, render: RenderOptions) -> S
     for reason in &over_capacity.reasons {
         text += &render.folded("  ", &escaped(reason.as_bytes()));
     }
-    text += &format!(
-        "In total {} zipped, {} unzipped. Nothing was written.\n",
-        over_capacity.totals.zipped_bytes, over_capacity.totals.unzipped_bytes
-    );
+    text += &match over_capacity.totals.zipped_bytes {
+        Some(zipped) => format!(
+            "In total {zipped} zipped, {} unzipped. Nothing was written.\n",
+            over_capacity.totals.unzipped_bytes
+        ),
+        None => format!(
+            "In total {} unzipped. Nothing was compressed or written.\n",
+            over_capacity.totals.unzipped_bytes
+        ),
+    };
     text += &render.heading("What makes it fit");
+    text += &what_fits(over_capacity, render);
+    text += &rules_off(&over_capacity.rules_off, render);
+    text += &drops(&over_capacity.drops, render);
+    text += &render.heading("Largest files and components");
+    text += &parts("Component", &over_capacity.components, render);
+    text.push('\n');
+    text + &parts("File", &over_capacity.files, render)
+}
+
+/// What makes it fit by itself or together.
+fn what_fits(over_capacity: &CapacityReport, render: RenderOptions) -> String {
+    let mut text = String::new();
     for way in &over_capacity.ways {
         text += &format!("  {}: {}\n", way.option, counted(way.layers));
     }
@@ -31,36 +49,86 @@ pub fn over_capacity(over_capacity: &CapacityReport, render: RenderOptions) -> S
             );
         }
     }
-    for rule in over_capacity.rules_off.iter().filter(|rule| rule.fits) {
-        text += &format!("  --enable {}: saves up to {} zipped\n", rule.id, rule.zipped_bytes);
+    let rules = over_capacity.rules_off.iter();
+    let rules = rules.map(|rule| (format!("--enable {}", rule.id), &rule.effect));
+    let drops = over_capacity
+        .drops
+        .iter()
+        .map(|drop| (drop.options.join(" "), &drop.effect));
+    let combination = over_capacity.combination.iter();
+    let combination = combination.map(|combination| (combination.options.join(" "), &combination.effect));
+    for (options, effect) in rules.chain(drops).chain(combination) {
+        if effect.fits == Some(true) {
+            let options = escaped(options.as_bytes());
+            text += &render.folded("  ", &format!("{options}: saves {}", saved(effect)));
+        }
     }
-    text += "  --drop GLOB for large files; a container image may have 10 GB\n";
-    if !over_capacity.rules_off.is_empty() {
-        text += &render.heading("Disabled rules that would remove some of it");
-        let rows = over_capacity.rules_off.iter().map(|rule| {
-            vec![
-                rule.id.clone(),
-                exact(rule.files as u64),
-                rule.zipped_bytes.to_string(),
-                rule.unzipped_bytes.to_string(),
-                if rule.fits { "yes" } else { "no" }.to_owned(),
-                rule.breaks.clone(),
-            ]
-        });
-        let columns = [
-            Column::Left("Rule"),
-            Column::Right("Files"),
-            Column::Right("Zipped"),
-            Column::Right("Unzipped"),
-            Column::Left("Fits"),
-            Column::Left("Lost without it"),
-        ];
-        text += &render.table(&columns, rows.collect());
+    text + "  --drop GLOB for large files; a container image may have 10 GB\n"
+}
+
+fn saved(effect: &Effect) -> String {
+    match effect.zipped_bytes {
+        Some(zipped) => format!("{zipped} zipped, {} unzipped", effect.unzipped_bytes),
+        None => format!("{} unzipped", effect.unzipped_bytes),
     }
-    text += &render.heading("Largest files and components");
-    text += &parts("Component", &over_capacity.components, render);
-    text.push('\n');
-    text + &parts("File", &over_capacity.files, render)
+}
+
+/// The columns of what is left.
+fn effect_columns(first: &'static str) -> Vec<Column> {
+    vec![
+        Column::Left(first),
+        Column::Right("Files"),
+        Column::Right("Zipped"),
+        Column::Right("Unzipped"),
+        Column::Left("Fits then"),
+    ]
+}
+
+fn effect_cells(effect: &Effect) -> Vec<String> {
+    vec![
+        exact(effect.files as u64),
+        effect
+            .zipped_bytes
+            .map_or_else(String::new, |zipped| zipped.to_string()),
+        effect.unzipped_bytes.to_string(),
+        match (effect.fits, effect.too_much_unzipped_bytes, effect.layers) {
+            (Some(true), ..) => "yes".to_owned(),
+            (None, ..) => "if it can be compressed".to_owned(),
+            (Some(false), Bytes(0), Some(layers)) => format!("no, {}", counted(layers)),
+            (Some(false), Bytes(0), None) => "no, a file is too large".to_owned(),
+            (Some(false), too_much, _) => format!("no, {too_much} too much"),
+        },
+    ]
+}
+
+fn rules_off(rules: &[Saving], render: RenderOptions) -> String {
+    if rules.is_empty() {
+        return String::new();
+    }
+    let rows = rules.iter().map(|rule| {
+        let mut row = vec![rule.id.clone()];
+        row.extend(effect_cells(&rule.effect));
+        row.push(rule.breaks.clone());
+        row
+    });
+    let mut columns = effect_columns("Rule");
+    columns.push(Column::Left("Lost without it"));
+    render.heading("Disabled rules that would remove some of it") + &render.table(&columns, rows.collect())
+}
+
+fn drops(drops: &[PackageSaving], render: RenderOptions) -> String {
+    if drops.is_empty() {
+        return String::new();
+    }
+    let rows = drops.iter().map(|drop| {
+        let mut row = vec![escaped(drop.component.as_bytes())];
+        row.extend(effect_cells(&drop.effect));
+        row.push(escaped(drop.options.join(" ").as_bytes()));
+        row
+    });
+    let mut columns = effect_columns("Package");
+    columns.push(Column::Left("Options"));
+    render.heading("Packages that nothing else in the tree needs") + &long_table(render, &columns, rows.collect())
 }
 
 fn counted(layers: usize) -> String {
@@ -76,7 +144,7 @@ fn parts(title: &'static str, parts: &[SizeEntry], render: RenderOptions) -> Str
         vec![
             escaped(part.name.as_bytes()),
             exact(part.files as u64),
-            part.zipped_bytes.to_string(),
+            part.zipped_bytes.map_or_else(String::new, |zipped| zipped.to_string()),
             part.unzipped_bytes.to_string(),
         ]
     });

@@ -7,7 +7,7 @@ use super::text::{allowed_lines, finding_lines, state};
 use crate::finding::any_error;
 use crate::gate::Allowed;
 use crate::limits;
-use crate::manifest::{ChangedFile, LayerChange, Manifest, Recompressed};
+use crate::manifest::{ChangedFile, LayerChange, Manifest, NotLinked, Recompressed};
 use crate::pack::Packed;
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
@@ -55,6 +55,7 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
         let path = escaped(file.path.as_bytes());
         text += &render.folded("", &format!("{path} is as it was: {}", file.reason));
     }
+    text += &not_linked(&packed.manifest.not_linked, render);
     let findings = finding_lines(&packed.findings, render) + &allowed_lines(allowed, render);
     if !findings.is_empty() {
         text += &render.heading("Findings");
@@ -81,6 +82,29 @@ pub(super) fn sum(packed: &Packed, output: &str) -> String {
         totals.zipped_bytes,
         totals.unzipped_bytes,
     )
+}
+
+/// Files that are there more than once, with why.
+fn not_linked(files: &[NotLinked], render: RenderOptions) -> String {
+    if files.is_empty() {
+        return String::new();
+    }
+    let more = |files: &NotLinked| Bytes(files.bytes.0 * (files.paths.len() as u64 - 1));
+    let mut sorted: Vec<&NotLinked> = files.iter().collect();
+    sorted.sort_by_key(|files| std::cmp::Reverse(more(files)));
+    let rows = sorted.into_iter().map(|files| {
+        vec![
+            more(files).to_string(),
+            escaped(some_of(&files.paths).as_bytes()),
+            files.reason.clone(),
+        ]
+    });
+    let columns = [
+        Column::Right("More"),
+        Column::Left("Files with the same content"),
+        Column::Left("No links, because"),
+    ];
+    render.heading("There more than once") + &long_table(render, &columns, rows.collect())
 }
 
 /// What changed files on their way into the layers, with sums.

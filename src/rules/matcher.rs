@@ -1,6 +1,7 @@
 //! Applies rules to paths.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
@@ -12,18 +13,21 @@ use crate::root::{Location, Root, link_target};
 use crate::tree::{Entry, Tree, TreePath};
 
 /// Rules and choices made ready for one tree.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Matcher {
     levels: Vec<Level>,
     packages: Option<Packages>,
     rules: Vec<Ready>,
-    anchored: Vec<Anchored>,
-    graph: Graph,
-    shadowed: Vec<ShadowedLibrary>,
+    anchored: Arc<Vec<Anchored>>,
+    graph: Arc<Graph>,
+    shadowed: Arc<Vec<ShadowedLibrary>>,
 }
 
+/// The option that drops what a glob matches.
+const DROP: &str = "--drop";
+
 /// The globs of one [`RuleSelection`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Level {
     keep: GlobSet,
     drop: GlobSet,
@@ -33,17 +37,18 @@ struct Level {
 }
 
 /// R packages, by their folders.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Packages {
     name: String,
     selected: BTreeSet<TreePath>,
     others: BTreeSet<TreePath>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Ready {
     id: String,
     on: bool,
+    category: String,
     breaks: String,
     is_provided: bool,
     anchor: Anchor,
@@ -136,9 +141,9 @@ impl Matcher {
             levels,
             packages: packages(choices, tree)?,
             rules,
-            anchored,
-            graph,
-            shadowed,
+            anchored: Arc::new(anchored),
+            graph: Arc::new(graph),
+            shadowed: Arc::new(shadowed),
         })
     }
 
@@ -228,6 +233,34 @@ impl Matcher {
         self.rule(id).map_or("", |rule| rule.breaks.as_str())
     }
 
+    /// The kind of files that a rule takes.
+    pub fn category(&self, id: &str) -> &str {
+        self.rule(id).map_or("", |rule| rule.category.as_str())
+    }
+
+    /// Switches a rule on.
+    pub fn switch_on(&mut self, id: &str) {
+        for rule in self.rules.iter_mut().filter(|rule| rule.id == id) {
+            rule.on = true;
+        }
+    }
+
+    /// Drops what globs match as well, unless it is to be kept, as if the command line said so.
+    pub fn drop_also(&mut self, globs: &[String]) -> Result<(), RuleError> {
+        let drop_name = DROP.to_owned();
+        let texts = globs.iter().map(|glob| (drop_name.clone(), glob.clone())).collect();
+        let drop = set_of(globs, DROP)?;
+        let keep = GlobSet::empty();
+        // Behind all others: what a choice keeps stays.
+        self.levels.push(Level {
+            keep,
+            drop,
+            drop_name,
+            texts: [Vec::new(), texts],
+        });
+        Ok(())
+    }
+
     fn rule(&self, id: &str) -> Option<&Ready> {
         self.rules.iter().find(|rule| rule.id == id)
     }
@@ -277,7 +310,7 @@ impl Matcher {
 
     fn matching(&self, path: &TreePath) -> BTreeSet<usize> {
         let mut matching = BTreeSet::new();
-        for anchored in &self.anchored {
+        for anchored in self.anchored.iter() {
             if anchored.folders.is_empty() || anchored.among.as_ref().is_some_and(|among| !among.contains(path)) {
                 continue;
             }
@@ -299,6 +332,7 @@ impl Ready {
         Ok(Self {
             id: rule.id.clone(),
             on,
+            category: rule.category.clone(),
             breaks: rule.breaks.clone(),
             is_provided: rule
                 .provided_with

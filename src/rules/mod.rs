@@ -244,13 +244,17 @@ impl RuleSet {
         Ok(set)
     }
 
-    /// The built-in rules with choices carried out; those that come later beat those before.
+    /// The built-in rules with choices carried out; those that come later beat those before. Fails where a glob of a choice
+    /// is none, too.
     pub fn chosen(choices: &[RuleSelection]) -> Result<Self, RuleError> {
         let mut set = Self::built_in()?;
         for choice in choices {
             set.add(choice.rules.clone())?;
         }
         for choice in choices {
+            for (key, globs) in [("keep", &choice.keep), ("drop", &choice.drop)] {
+                path_globs(globs, &choice.place(key))?;
+            }
             for (key, names, on) in [("enable", &choice.enable, true), ("disable", &choice.disable, false)] {
                 for name in names {
                     set.switch(name, on, &choice.place(key))?;

@@ -1,7 +1,8 @@
 //! The graph itself: follows uses from what is kept, and answers who uses a path.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
+use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
 
@@ -35,16 +36,24 @@ impl Uses {
         contents: &Contents<'_>,
         reached: &dyn Fn(&Use) -> Vec<TreePath>,
     ) -> Self {
+        let ask = |path: &TreePath| uses_of(tree, path, finders, contents);
+        Self::follow_asking(kept, chosen, &ask, reached)
+    }
+
+    /// As [`Uses::follow`], with all finders together as one function.
+    pub fn follow_asking(
+        kept: BTreeSet<TreePath>,
+        chosen: Vec<Use>,
+        ask: &(dyn Fn(&TreePath) -> Vec<Use> + Sync),
+        reached: &dyn Fn(&Use) -> Vec<TreePath>,
+    ) -> Self {
         let mut uses = Self::default();
         let mut pending: Vec<TreePath> = kept.iter().cloned().collect();
         let mut seen = kept;
         uses.add(chosen, &mut seen, &mut pending, reached);
         while !pending.is_empty() {
             let asked = std::mem::take(&mut pending);
-            let found: Vec<Vec<Use>> = asked
-                .par_iter()
-                .map(|path| uses_of(tree, path, finders, contents))
-                .collect();
+            let found: Vec<Vec<Use>> = asked.par_iter().map(ask).collect();
             for edges in found {
                 uses.add(edges, &mut seen, &mut pending, reached);
             }
@@ -87,6 +96,39 @@ impl Uses {
     pub fn reached(&self) -> impl Iterator<Item = (&TreePath, &Use)> {
         let first = self.first.iter();
         first.filter_map(|(path, number)| Some((path, self.edges.get(*number)?)))
+    }
+}
+
+/// What finders say of the paths of a tree, asked once for each path.
+pub struct Asked<'a> {
+    tree: &'a Tree,
+    finders: &'a [Box<dyn FindUses + 'a>],
+    contents: &'a Contents<'a>,
+    known: RwLock<HashMap<TreePath, Vec<Use>>>,
+}
+
+impl<'a> Asked<'a> {
+    /// Nothing is asked yet.
+    pub fn new(tree: &'a Tree, finders: &'a [Box<dyn FindUses + 'a>], contents: &'a Contents<'a>) -> Self {
+        Self {
+            tree,
+            finders,
+            contents,
+            known: RwLock::default(),
+        }
+    }
+
+    /// What all finders say of one path.
+    pub fn uses(&self, path: &TreePath) -> Vec<Use> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(uses) = known.get(path) {
+            return uses.clone();
+        }
+        drop(known);
+        let uses = uses_of(self.tree, path, self.finders, self.contents);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(path.clone(), uses.clone());
+        uses
     }
 }
 

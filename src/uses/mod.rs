@@ -18,7 +18,7 @@ mod written;
 use std::fmt;
 
 pub use code::SourceCode;
-pub use graph::{Contents, Uses};
+pub use graph::{Asked, Contents, Uses};
 pub(crate) use libraries::differences;
 pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};
 pub use packages::{InstalledPackages, whole_package};

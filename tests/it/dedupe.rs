@@ -68,10 +68,57 @@ fn only_what_nothing_can_tell_apart_becomes_a_link() {
         .file("opt/data/different", content.to_uppercase());
     fs_err::hard_link(sandbox.path("opt/data/a.bin"), sandbox.path("opt/data/hard.bin")).unwrap();
     let Some(links) = unpacked(&sandbox, &[]) else { return };
-    let link = |path: &str| (path.to_owned(), "a.bin".to_owned());
-    assert_eq!(links, [link("data/hard.bin"), link("data/longer.bin")]);
+    let link = |path: &str, target: &str| (path.to_owned(), target.to_owned());
+    let expected = [
+        link("data/deeper/a.bin", "../a.bin"),
+        link("data/hard.bin", "a.bin"),
+        link("data/longer.bin", "a.bin"),
+    ];
+    assert_eq!(links, expected);
     assert_eq!(unpacked(&sandbox, &["--no-dedupe"]).unwrap(), []);
     assert_eq!(unpacked(&sandbox, &["--symlinks", "follow"]).unwrap(), []);
+}
+
+/// An R package is copied from one library to another as a whole.
+#[test]
+fn what_stays_more_than_once_is_told_with_the_reason() {
+    let content = "the same content ".repeat(2000);
+    let sandbox = Sandbox::new();
+    for package in ["one", "two"] {
+        sandbox
+            .file(
+                &format!("opt/R/library/{package}/DESCRIPTION"),
+                format!("Package: {package}\nBuilt: R 4.2.2; ; 2023-01-01; unix\n"),
+            )
+            .file(&format!("opt/R/library/{package}/extdata/data.bin"), &content)
+            .file(&format!("opt/R/library/{package}/extdata/same.bin"), &content);
+    }
+    sandbox.file("opt/share/code.js", content.to_lowercase() + "1");
+    sandbox.file("opt/lib/code.js", content.to_lowercase() + "1");
+    sandbox.file("opt/share/two.bin", content.to_uppercase());
+    sandbox
+        .file("opt/lib/two.bin", content.to_uppercase())
+        .mode("opt/lib/two.bin", 0o600);
+    let manifest = sandbox.run(["pack", "opt", "--format", "json", "-q"]).json();
+    let told = manifest["not_linked"].as_array().unwrap().iter().map(|files| {
+        let paths = files["paths"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|path| path.as_str().unwrap());
+        (paths.collect::<Vec<_>>().join(" "), files["reason"].as_str().unwrap())
+    });
+    let told: Vec<_> = told.collect();
+    let of = |path: &str| {
+        let found = told.iter().find(|(paths, _)| paths.split(' ').any(|told| told == path));
+        found.map_or(("", ""), |(paths, reason)| (paths.as_str(), *reason))
+    };
+    let (paths, reason) = of("R/library/one/extdata/data.bin");
+    assert_eq!(paths, "R/library/one/extdata/data.bin R/library/two/extdata/data.bin");
+    assert!(reason.contains("package"), "{reason}");
+    assert!(of("lib/code.js").1.contains("own path"), "{told:?}");
+    // Only the owner could read it; in a layer all can.
+    assert_eq!(of("lib/two.bin"), ("", ""));
 }
 
 proptest! {

@@ -3,6 +3,9 @@
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
+use lzma_rust2::Lzma2Reader;
+
+use super::recompress::{LZMA2_KIND, STORED_KIND, dictionary};
 
 /// The file that holds the functions of package base.
 pub const BASE_DATABASE: &str = "base.rdb";
@@ -11,7 +14,7 @@ pub const BASE_DATABASE: &str = "base.rdb";
 const LONGEST_FUNCTION: u64 = 4 << 20;
 /// All functions of package base have a tenth of this, serialized.
 const LONGEST_DATABASE: u64 = 64 << 20;
-/// A function's shortest compressed form: a length and an empty zlib stream.
+/// A function's shortest form: a length and some bytes.
 const SHORTEST: usize = 4 + 8;
 
 /// The command that `Sys.which` runs, as R's configure found it on the machine that built R; `None` if there is none in
@@ -22,26 +25,42 @@ pub fn which_command(database: &[u8]) -> Option<String> {
     let mut rest = database;
     let mut left = LONGEST_DATABASE;
     while rest.len() >= SHORTEST {
-        // Each entry is the length of its content (u32, big endian) and a zlib stream (R's serialize.c, lazyLoadDBfetch).
-        let (_, stream) = rest.split_at(4);
-        let mut decoder = ZlibDecoder::new(stream);
-        let mut content = Vec::new();
-        decoder
-            .by_ref()
-            .take(LONGEST_FUNCTION.min(left))
-            .read_to_end(&mut content)
-            .ok()?;
+        let (content, behind) = first(rest, LONGEST_FUNCTION.min(left))?;
         left = left.checked_sub(content.len() as u64).filter(|left| *left > 0)?;
         if let Some(path) = path_to_which(&content) {
             return Some(path);
         }
-        let used = usize::try_from(decoder.total_in()).ok()?;
-        if used == 0 {
-            return None;
-        }
-        rest = stream.get(used..)?;
+        rest = behind;
     }
     None
+}
+
+/// What is serialized in the first chunk of a database, up to so many bytes, and the database behind it; `None` for what is no
+/// chunk.
+///
+/// A chunk is the length of its content (u32, big endian) and either a zlib stream or one byte for the kind and the content;
+/// see [`recompress`](super::recompress). No zlib stream begins with such a byte (RFC 1950, section 2.2).
+fn first(database: &[u8], longest: u64) -> Option<(Vec<u8>, &[u8])> {
+    let (length, packed) = database.split_first_chunk::<4>()?;
+    let length = u32::from_be_bytes(*length);
+    let mut content = Vec::new();
+    match packed.split_first()? {
+        (&STORED_KIND, stored) => {
+            let (stored, behind) = stored.split_at_checked(usize::try_from(length).ok()?)?;
+            Some((stored.to_vec(), behind))
+        }
+        (&LZMA2_KIND, mut stream) => {
+            let decoder = Lzma2Reader::new(&mut stream, dictionary(length.into()), None);
+            decoder.take(longest).read_to_end(&mut content).ok()?;
+            Some((content, stream))
+        }
+        _ => {
+            let mut decoder = ZlibDecoder::new(packed);
+            decoder.by_ref().take(longest).read_to_end(&mut content).ok()?;
+            let used = usize::try_from(decoder.total_in()).ok().filter(|used| *used > 0)?;
+            Some((content, packed.get(used..)?))
+        }
+    }
 }
 
 /// A text in serialized form that is an absolute path ending in `/which`.
@@ -85,6 +104,23 @@ mod tests {
             database.extend(encoder.finish().unwrap());
         }
         database
+    }
+
+    #[test]
+    fn the_path_is_found_however_chunks_are_compressed() {
+        let mut function = b"text before".to_vec();
+        function.extend(14_u32.to_be_bytes());
+        function.extend(b"/usr/bin/which");
+        let stored = |content: &[u8]| {
+            let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+            [&length[..], b"0", content].concat()
+        };
+        // A database of R's with LZMA2 streams that begin and end it.
+        let of_r = include_bytes!("../../../testdata/r/lzma.rdb");
+        let found = which_command(&[of_r, &stored(&function)[..]].concat());
+        assert_eq!(found.as_deref(), Some("/usr/bin/which"));
+        assert_eq!(which_command(of_r), None);
+        assert_eq!(which_command(&of_r[..of_r.len() / 2]), None);
     }
 
     #[test]

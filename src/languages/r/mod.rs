@@ -3,8 +3,10 @@
 mod bootstrap;
 mod description;
 mod findings;
+mod index;
 mod lazyload;
 mod needs;
+mod recompress;
 mod rscript;
 mod which;
 
@@ -12,7 +14,9 @@ use std::collections::BTreeSet;
 
 pub use needs::{SelectionError, select};
 
-use super::{Bootstrap, Interpreter, Language, LanguageAnchor, NoInterpreter, Package, Repair, VariableFile};
+use super::{
+    Bootstrap, Interpreter, Language, LanguageAnchor, NoInterpreter, Package, Repair, Thoroughness, VariableFile,
+};
 use crate::finding::Finding;
 use crate::root::Root;
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
@@ -126,6 +130,27 @@ impl Language for R {
 
     fn is_on_start_path(&self, path: &TreePath) -> bool {
         path.as_str() == "bin/R" || path.as_str().ends_with("/bin/R")
+    }
+
+    fn whole_packages(&self, tree: &Tree) -> Vec<TreePath> {
+        self.packages(tree)
+            .into_iter()
+            .map(|package| package.directory)
+            .collect()
+    }
+
+    fn recompressible(&self, tree: &Tree) -> Vec<Vec<TreePath>> {
+        recompress::databases(tree)
+    }
+
+    fn recompressed(
+        &self,
+        contents: &[Vec<u8>],
+        thoroughness: Thoroughness,
+        stopped: &dyn Fn() -> bool,
+    ) -> Option<Vec<Vec<u8>>> {
+        let [database, index] = contents else { return None };
+        recompress::recompressed(database, index, thoroughness, stopped).map(Vec::from)
     }
 
     fn findings(&self, root: Root<'_>) -> Vec<Finding> {
