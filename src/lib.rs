@@ -48,6 +48,7 @@ mod companions;
 mod config;
 mod diff;
 mod gate;
+mod image;
 mod inventory;
 mod invoke;
 mod languages;

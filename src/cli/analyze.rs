@@ -26,7 +26,7 @@ Examples:
   lambdar-prune analyze python --runtime python3.13
   lambdar-prune analyze /opt --enable r-recommended -o json=analysis.json")]
 pub(super) struct Arguments {
-    /// Directory in which the runtime was built [default: /opt]
+    /// Directory in which the runtime was built, or an image, as in image.tar:/opt [default: /opt]
     tree: Option<PathBuf>,
     #[command(flatten)]
     format: FormatOption<DocumentFormat>,
@@ -40,15 +40,16 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let formats = on_stdout(self.format.given(), &self.output, DocumentFormat::Table)?;
-        let _reading = progress.only_reading();
         let selected = self.planning.rules.select(global)?;
         let project = global.project()?;
-        let directory = global.tree(self.tree.as_deref())?;
-        let scan = scan(&directory, progress)?;
+        let opened = global.open_tree(self.tree.as_deref(), progress)?;
+        let directory = opened.path();
+        let _reading = opened.only_reading(progress);
+        let scan = scan(directory, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
         let (placed, options) = (Placed::default(), plan::Options::default());
         let source = Source {
-            directory: &directory,
+            directory,
             placed: &placed,
             root: Root {
                 tree: &scan.tree,
@@ -59,7 +60,7 @@ impl Arguments {
         let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &options);
         let mut analysis = report::analyze(
             &scan,
-            &copies(&directory, &scan.tree, |_, file| file.content.object().is_some()),
+            &copies(directory, &scan.tree, |_, file| file.content.object().is_some()),
             &plan,
             &selected.rules,
             &WhatIf::new(&scan.tree, &matcher, &plan.kept, &kept_with),
@@ -68,10 +69,10 @@ impl Arguments {
         );
         let estimate = self
             .planning
-            .estimate(&directory, &scan, &runtime, &selected, &project, progress)?;
+            .estimate(directory, &scan, &runtime, &selected, &project, progress)?;
         let (estimate, entries) = estimate.unzip();
         analysis.estimate = estimate;
-        let name = directory.display().to_string();
+        let name = opened.name();
         let render = |format: &DocumentFormat, options| {
             format.render(
                 &analysis,

@@ -35,7 +35,7 @@ Examples:
   lambdar-prune check --explain missing-library
   lambdar-prune check --deny zip-near-limit -o junit=check.xml -o json=check.json")]
 pub(super) struct Arguments {
-    /// Zips in the order in which they are attached, directories of zips, or trees
+    /// Zips in the order in which they are attached, directories of zips, trees, or images, as in image.tar:/opt
     #[arg(default_value = DEFAULT, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Unzipped size to reserve of Lambda's 250 MiB for the function's own code

@@ -7,13 +7,15 @@ use crate::inventory::read_inventory;
 use crate::report::{self, html};
 
 use super::arguments::Global;
+use super::complete::DEFAULT_TREE;
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
+use super::inputs::TreeDirectory;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
 /// Show what has changed between two builds: what was added, removed, grew or shrank
 ///
-/// Each of the two can be a layers.json, a zip, a directory of zips, or a tree.
+/// Each of the two can be a layers.json, a zip, a directory of zips, a tree, or an image.
 ///
 /// Exit status: 0, whatever has changed; 2 if something went wrong.
 #[derive(Debug, Args)]
@@ -36,10 +38,11 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let formats = on_stdout(self.format.given(), &self.output, DocumentFormat::Table)?;
-        let (old, new) = (
-            read_inventory(&self.old, progress)?,
-            read_inventory(&self.new, progress)?,
-        );
+        let read = |path: &PathBuf| {
+            let opened = TreeDirectory::open(path.clone(), DEFAULT_TREE, global, progress)?;
+            Ok::<_, Failure>(read_inventory(opened.path(), progress)?)
+        };
+        let (old, new) = (read(&self.old)?, read(&self.new)?);
         let comparison = compare(&old, &new);
         let diff = Diff::new(
             self.old.display().to_string(),

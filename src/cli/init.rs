@@ -83,8 +83,9 @@ impl Arguments {
 
     /// The configuration for the tree as it is now: every key, those that are defaults as comments.
     fn configuration(&self, global: &Global, progress: &Terminal) -> Result<String, Failure> {
-        let directory = global.tree(self.tree.as_deref())?;
-        let scanned = scan(&directory, progress)?;
+        let opened = global.open_tree(self.tree.as_deref(), progress)?;
+        let directory = opened.path();
+        let scanned = scan(directory, progress)?;
         let runtime = global.runtime(&scanned.tree)?;
         let rules = RuleSet::built_in()?;
         let root = Root {
@@ -93,7 +94,7 @@ impl Arguments {
         };
         let matcher = Matcher::new(&rules, &[], root)?;
         let context = Context {
-            contents: &opener(&directory),
+            contents: &opener(directory),
             ..Context::scanned(&runtime, &matcher)
         };
         let plan = plan(&scanned.tree, &context, &Options::default())?;
@@ -131,7 +132,7 @@ impl Arguments {
              \n\
              # [env]                         # environment of the function, for invoke\n\
              # TZ = \"UTC\"\n",
-            tree = quoted(&directory.display().to_string()),
+            tree = quoted(&opened.name()),
             name = quoted(&runtime.name),
             arch = runtime.arch,
             off = lines(off),

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Project};
 use crate::host::{HostDirectories, Libraries, NoLibraries};
+use crate::image::{Extracted, Location};
 use crate::languages::layout::{Recognized, recognize};
 use crate::languages::place::Placed;
 use crate::pack::{Estimate, EstimatedEntry, Limits, PackError, estimate};
@@ -23,7 +24,7 @@ use crate::tree::{Tree, TreePath};
 use super::arguments::{ALL_FIXES, ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions};
 use super::complete::DEFAULT_TREE;
 use super::output::{Failure, note, warn};
-use super::progress::{self, Terminal};
+use super::progress::{self, OnlyReading, Terminal};
 
 impl Global {
     /// How text for stdout is rendered.
@@ -107,6 +108,11 @@ impl Global {
         })
     }
 
+    /// As [`Global::tree`], and if that is an image, its directory /opt or the one that is named.
+    pub(super) fn open_tree(&self, named: Option<&Path>, progress: &Terminal) -> Result<TreeDirectory, Failure> {
+        TreeDirectory::open(self.tree(named)?, DEFAULT_TREE, self, progress)
+    }
+
     /// The runtime for a tree: the architecture is the one that most of its objects are for, unless it is given.
     pub(super) fn runtime(&self, tree: &Tree) -> Result<Runtime, Failure> {
         self.runtime_with(tree, &EnvironmentOption::default())
@@ -167,6 +173,44 @@ impl Global {
             Err(RuntimeError::NotOnArch { .. }) if loaded.any(|other| other.is_ok()) => Ok(()),
             result => Ok(result?),
         }
+    }
+}
+
+/// A tree on disk: a directory, or what was extracted of an image and is removed with this value.
+pub(super) struct TreeDirectory {
+    /// What the user named.
+    named: PathBuf,
+    extracted: Option<Extracted>,
+}
+
+impl TreeDirectory {
+    /// The directory that a path stands for: itself, or of an image the directory that it names, else `default`.
+    pub(super) fn open(named: PathBuf, default: &str, global: &Global, progress: &Terminal) -> Result<Self, Failure> {
+        let arch = global.arch.or(global.project()?.arch).unwrap_or(Arch::X86_64);
+        let location = Location::parse(&named);
+        let extracted = location
+            .map(|location| location.open(default, arch, progress))
+            .transpose()?;
+        Ok(Self { named, extracted })
+    }
+
+    /// Where the files are.
+    pub(super) fn path(&self) -> &Path {
+        self.extracted.as_ref().map_or(&self.named, Extracted::path)
+    }
+
+    /// What people know it by.
+    pub(super) fn name(&self) -> String {
+        self.named.display().to_string()
+    }
+
+    /// As [`Terminal::only_reading`], unless there is something to remove when the run ends.
+    pub(super) fn only_reading(&self, progress: &Terminal) -> Option<OnlyReading> {
+        self.extracted.is_none().then(|| progress.only_reading())
+    }
+
+    pub(super) fn is_image(&self) -> bool {
+        self.extracted.is_some()
     }
 }
 

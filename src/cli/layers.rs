@@ -14,6 +14,8 @@ use crate::tree::Tree;
 
 use super::arguments::{EnvironmentOption, Global};
 use super::clock::today;
+use super::complete::DEFAULT_TREE;
+use super::inputs::TreeDirectory;
 use super::output::Failure;
 use super::progress::Terminal;
 
@@ -69,7 +71,12 @@ pub(super) fn checked(
             None => None,
         },
     };
-    let layers = read(&inputs(paths)?, bounds.max_unzipped, progress)?;
+    let opened: Vec<TreeDirectory> = paths
+        .iter()
+        .map(|path| TreeDirectory::open(path.clone(), DEFAULT_TREE, global, progress))
+        .collect::<Result<_, _>>()?;
+    let directories: Vec<PathBuf> = opened.iter().map(|opened| opened.path().to_owned()).collect();
+    let layers = read(&inputs(&directories)?, bounds.max_unzipped, progress)?;
     let runtime = runtime_of(paths, global, &layers)?.with_environment(global.environment(&bounds.environment)?);
     let inventory = if gate.asks_for_sizes() || bounds.with_files {
         Inventory::of_layers(&layers)

@@ -10,6 +10,7 @@ use crate::bootstrap::BootstrapError;
 use crate::capture::CaptureError;
 use crate::check::CheckError;
 use crate::config::ConfigError;
+use crate::image::ImageError;
 use crate::inventory::InventoryError;
 use crate::invoke::{InvokeError, OverlayError};
 use crate::languages::place::PlaceError;
@@ -131,6 +132,7 @@ fn interrupted(_: String) -> Failure {
 
 failures! {
     BootstrapError {}
+    ImageError { ImageError::Interrupted(_) => interrupted }
     CaptureError { CaptureError::Scan(ScanError::Interrupted(_)) => interrupted }
     CheckError { CheckError::Interrupted(_) => interrupted }
     ConfigError {}

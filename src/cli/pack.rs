@@ -46,7 +46,7 @@ Environment variables:
   XDG_CACHE_HOME     parent of the cache directory [default: ~/.cache]")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Arguments {
-    /// Directory in which the runtime was built [default: /opt]
+    /// Directory in which the runtime was built, or an image, as in image.tar:/opt [default: /opt]
     tree: Option<PathBuf>,
     /// Maximum size of a zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800 [default: 50MB; no limit with --via s3]
     #[arg(long, value_name = "SIZE")]
@@ -181,7 +181,8 @@ impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let formats = on_stdout(self.format.given(), &self.report, DocumentFormat::Table)?;
         let project = global.project()?;
-        let directory = global.tree(self.tree.as_deref())?;
+        let opened = global.open_tree(self.tree.as_deref(), progress)?;
+        let directory = opened.path();
         if directory
             .canonicalize()
             .is_ok_and(|directory| directory.parent().is_none())
@@ -190,16 +191,21 @@ impl Arguments {
                 "/ is the whole system; name the directory in which the runtime was built, such as /opt".to_owned(),
             ));
         }
+        if opened.is_image() && matches!(self.symlinks, Links::FollowAll) {
+            return Err(Failure::Error(
+                "--symlinks follow-all would follow links of the image to files of this machine; use follow".to_owned(),
+            ));
+        }
         let options = self.options(&project)?;
         for warning in beyond_lambda(&options.limits, self.max_unzipped) {
             global.warn(&warning);
         }
-        let reading = progress.only_reading();
+        let reading = opened.only_reading(progress);
         let selected = self.planning.rules.select(global)?;
-        options.check(&directory)?;
+        options.check(directory)?;
         let mut scan = match self.symlinks {
-            Links::FollowAll => scan_following_links(&directory, progress)?,
-            Links::Keep | Links::Follow => scan(&directory, progress)?,
+            Links::FollowAll => scan_following_links(directory, progress)?,
+            Links::Keep | Links::Follow => scan(directory, progress)?,
         };
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
         let placed = self.placed(&mut scan, &runtime, global)?;
@@ -215,7 +221,7 @@ impl Arguments {
             ..plan::Options::default()
         };
         let source = Source {
-            directory: &directory,
+            directory,
             placed: &placed,
             root: Root {
                 tree: &scan.tree,
@@ -226,21 +232,14 @@ impl Arguments {
         let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &planning);
         let what_if = WhatIf::new(&scan.tree, &matcher, &plan.kept, &kept_with);
         drop(reading);
-        let packed = match pack(&directory, &scan, &plan, &what_if, &runtime, &options, progress) {
+        let packed = match pack(directory, &scan, &plan, &what_if, &runtime, &options, progress) {
             Err(PackError::OverCapacity(over_capacity)) => {
                 error(&over_capacity.to_string());
                 let render = |format: &DocumentFormat, options| {
                     format.render(
                         &over_capacity,
                         || report::over_capacity(&over_capacity, options),
-                        || {
-                            html::over_capacity_page(
-                                &over_capacity,
-                                &scan.tree,
-                                &plan,
-                                &directory.display().to_string(),
-                            )
-                        },
+                        || html::over_capacity_page(&over_capacity, &scan.tree, &plan, &opened.name()),
                     )
                 };
                 write_files(&self.report, |format| render(format, global.plain_options()))?;

@@ -10,10 +10,11 @@ use crate::runtime::{Arch, Runtime};
 use super::arguments::Global;
 use super::clock::today;
 use super::complete;
+use super::inputs::TreeDirectory;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
-/// List the built-in Lambda runtimes, show one, or capture one from an unpacked image
+/// List the built-in Lambda runtimes, show one, or capture one from an image
 ///
 /// Exit status: 0, or 2 if something went wrong.
 #[derive(Debug, Args)]
@@ -36,9 +37,9 @@ enum Command {
         #[arg(value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runtimes))]
         name: String,
     },
-    /// Write a runtime file from the root of an unpacked image
+    /// Write a runtime file from the root of an image
     Capture {
-        /// Directory that is / in the image
+        /// Directory that is / in the image, or the image: an archive of `docker save`, or an OCI archive or layout
         root: PathBuf,
         /// File to write [default: stdout]
         #[arg(short, long, value_name = "FILE")]
@@ -63,10 +64,16 @@ impl Arguments {
                 })
             }
             Some(Command::Capture { root, output, name }) => {
+                let opened = TreeDirectory::open(root.clone(), "/", global, progress)?;
                 let directory = root.canonicalize().unwrap_or_else(|_| root.clone());
-                let of_directory = directory.file_name().map(|name| name.to_string_lossy().into_owned());
-                let name = name.clone().or(of_directory).unwrap_or_else(|| "captured".to_owned());
-                let text = capture(root, &name, progress)?;
+                let own = directory.file_name().map(|name| name.to_string_lossy().into_owned());
+                // Of an archive, the name without what says that it is one.
+                let own = own.map(|name| match name.split_once(".tar") {
+                    Some((name, _)) if opened.is_image() => name.to_owned(),
+                    _ => name,
+                });
+                let name = name.clone().or(own).unwrap_or_else(|| "captured".to_owned());
+                let text = capture(opened.path(), &name, progress)?;
                 match output {
                     None => text,
                     Some(file) => {

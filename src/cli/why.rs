@@ -37,15 +37,16 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
-        let _reading = progress.only_reading();
         let selected = self.planning.rules.select(global)?;
         let project = global.project()?;
-        let directory = global.tree(self.tree.as_deref())?;
-        let scan = scan(&directory, progress)?;
+        let opened = global.open_tree(self.tree.as_deref(), progress)?;
+        let directory = opened.path();
+        let _reading = opened.only_reading(progress);
+        let scan = scan(directory, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
         let placed = Placed::default();
         let source = Source {
-            directory: &directory,
+            directory,
             placed: &placed,
             root: Root {
                 tree: &scan.tree,
@@ -60,7 +61,7 @@ impl Arguments {
             return Err(Failure::No(format!(
                 "{} is not in {}, and nothing there needs it",
                 self.what,
-                directory.display()
+                opened.name()
             )));
         };
         Ok(Output::ok(

@@ -21,6 +21,7 @@ mod github;
 mod handmade;
 mod hostile;
 mod html;
+mod image;
 mod invoke;
 mod layout;
 mod lifecycle;
