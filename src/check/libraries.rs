@@ -174,8 +174,6 @@ struct Cures<'a> {
 }
 
 impl<'a> Cures<'a> {
-    const REBUILD: &'static str = "build it on a system no newer than the runtime";
-
     fn of(root: Root<'a>, graph: &'a Graph, followed: &[Followed<'_>]) -> Self {
         let lacking = outdated(root, graph, followed);
         let bound = if lacking.is_empty() {
@@ -195,6 +193,13 @@ impl<'a> Cures<'a> {
         }
     }
 
+    /// Where to build instead.
+    fn rebuild(&self) -> String {
+        let image = self.root.runtime.image();
+        let image = image.map_or_else(String::new, |image| format!(", such as the image {image}"));
+        format!("build it on a system no newer than the runtime{image}")
+    }
+
     /// For a version that is not there: whether pack repairs it, and how, or what stands in its way.
     fn of_version(&self, problem: &VersionProblem) -> String {
         if let Some(lacking) = self.lacking.get(&problem.library) {
@@ -203,7 +208,7 @@ impl<'a> Cures<'a> {
         let root = self.root;
         let (Some(object), Some(needs)) = (root.tree.object(&problem.object), self.graph.needs.get(&problem.object))
         else {
-            return Self::REBUILD.to_owned();
+            return self.rebuild();
         };
         let is_there = |library: &str, version: &str| has_version(root, needs, library, version);
         match outlook(object, &self.older, &is_there) {
@@ -217,7 +222,7 @@ impl<'a> Cures<'a> {
             }
             Err(blocked) => {
                 let reasons = a_few(blocked.iter().map(ToString::to_string).collect());
-                format!("{}; there is no repair for {reasons}", Self::REBUILD)
+                format!("{}; there is no repair for {reasons}", self.rebuild())
             }
         }
     }
@@ -242,7 +247,7 @@ impl<'a> Cures<'a> {
     fn of_library(&self, soname: &str, lacking: &Outdated, object: &TreePath) -> String {
         let mut bound = self.bound.iter();
         if let Some(bound) = bound.find(|bound| bound.soname == soname && bound.objects.contains(object)) {
-            return format!("{}; there is no repair: {}", Self::REBUILD, bound.bound);
+            return format!("{}; there is no repair: {}", self.rebuild(), bound.bound);
         }
         let name = free_name(self.root, soname).unwrap_or(soname);
         let (soname, name) = (escaped(soname.as_bytes()), escaped(name.as_bytes()));
@@ -254,7 +259,7 @@ impl<'a> Cures<'a> {
             None => format!(
                 "`lambdar-prune pack` repairs it where this machine or --library-dir has a {soname} with {}: it brings it in under the name {name}; else {}",
                 lacking.shown(),
-                Self::REBUILD
+                self.rebuild()
             ),
         }
     }

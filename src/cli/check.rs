@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SIZE")]
     max_unzipped: Option<Bytes>,
     /// Explain a kind of finding: its cause, the message of Lambda, and how to fix it; without a code, list all kinds
-    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = ALL, conflicts_with_all = ["paths", "reserve", "max_unzipped"], add = ArgValueCompleter::new(complete::codes))]
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = ALL, conflicts_with_all = ["paths", "reserve", "max_unzipped", "output", "baseline", "deny", "warn", "allow"], add = ArgValueCompleter::new(complete::codes))]
     explain: Option<String>,
     #[command(flatten)]
     environment: EnvironmentOption,

@@ -188,7 +188,8 @@ impl Arguments {
             .is_ok_and(|directory| directory.parent().is_none())
         {
             return Err(Failure::Error(
-                "/ is the whole system; name the directory in which the runtime was built, such as /opt".to_owned(),
+                "/ is the whole system: did you mean /opt? Name the directory in which the runtime was built"
+                    .to_owned(),
             ));
         }
         if opened.is_image() && matches!(self.symlinks, Links::FollowAll) {

@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
     /// How files are copied
-    #[arg(long, value_enum, default_value_t = Link::Copy, value_name = "HOW", requires = "to")]
+    #[arg(long, value_enum, default_value_t = Link::Copy, value_name = "HOW", requires = "to", conflicts_with_all = ["apply", "undo"])]
     link: Link,
     #[command(flatten)]
     rules: RuleOptions,

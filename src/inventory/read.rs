@@ -5,6 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde_json::error::Category;
 
 use super::Inventory;
 use crate::check::{self, CheckError, Layer};
@@ -92,7 +93,13 @@ fn manifest(path: &Path, progress: &dyn Progress) -> Result<Inventory, Inventory
         reason,
     };
     let bytes = open::named(path, progress)?;
-    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| {
+        unusable(match error.classify() {
+            Category::Syntax | Category::Io => "it is neither a zip nor JSON".to_owned(),
+            Category::Eof => "it is empty or ends too early".to_owned(),
+            Category::Data => format!("it is JSON, but not of this program: {error}"),
+        })
+    })?;
     for entry in manifest.layers.iter().flat_map(|layer| &layer.contents) {
         let plain = TreePath::new(entry.path.strip_suffix('/').unwrap_or(&entry.path));
         if plain.is_none() {

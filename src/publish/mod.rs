@@ -51,6 +51,12 @@ pub enum PublishError {
     /// There is no manifest.
     #[error("there is no {path}: make layers with `lambdar-prune pack` first, or give the directory that has them", path = .0.display())]
     NoManifest(PathBuf),
+    /// A file was named instead of the directory that it is in.
+    #[error(
+        "{path} is a zip or another file: give the directory with layers.json that pack wrote, as in `lambdar-prune publish layers`",
+        path = .0.display()
+    )]
+    NotADirectory(PathBuf),
     /// The manifest is not one.
     #[error("cannot use {path}: {reason}; pack again", path = .path.display())]
     Manifest {

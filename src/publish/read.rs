@@ -12,6 +12,9 @@ pub fn manifest_in(directory: &Path) -> Result<Manifest, PublishError> {
         path: path.clone(),
         reason,
     };
+    if directory.is_file() || directory.extension().is_some_and(|extension| extension == "zip") && !directory.is_dir() {
+        return Err(PublishError::NotADirectory(directory.to_owned()));
+    }
     match Manifest::read(&path) {
         Err(ManifestError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(PublishError::NoManifest(path))

@@ -183,6 +183,11 @@ fn names() -> Result<Vec<NamedRuntime>, RuntimeError> {
     Ok(parse::<Names>("rules/runtimes/lambda.toml", NAMES)?.runtimes)
 }
 
+/// Whether a runtime of this name is built in.
+pub(crate) fn is_built_in(name: &str) -> bool {
+    names().is_ok_and(|names| names.iter().any(|known| known.name == name))
+}
+
 /// The base of a built-in runtime.
 pub(crate) fn base(name: &str) -> Result<Data, RuntimeError> {
     for text in BASES {

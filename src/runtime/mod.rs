@@ -89,6 +89,21 @@ impl Runtime {
         })
     }
 
+    /// AWS's image of the runtime; `None` unless the runtime is built in. The image is named for the part of the runtime's name
+    /// before its version, and the version is its tag (AWS Lambda developer guide, "AWS base images for Lambda").
+    pub fn image(&self) -> Option<String> {
+        if !data::is_built_in(&self.name) {
+            return None;
+        }
+        let name = self.name.trim_end_matches(".x");
+        let version = name.find(|c: char| c == '.' || c.is_ascii_digit())?;
+        let (name, version) = name.split_at(version);
+        Some(format!(
+            "public.ecr.aws/lambda/{name}:{}",
+            version.trim_start_matches('.')
+        ))
+    }
+
     /// The runtime with these variables set for the function.
     #[must_use]
     pub fn with_environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
@@ -129,6 +144,19 @@ impl Runtime {
 mod tests {
     use super::*;
     use crate::tree::Content;
+
+    #[test]
+    fn images_have_the_names_that_aws_gives_them() {
+        let image = |name| Runtime::load(name, Arch::X86_64).unwrap().image();
+        for (name, expected) in [
+            ("provided.al2023", "provided:al2023"),
+            ("python3.13", "python:3.13"),
+            ("nodejs22.x", "nodejs:22"),
+            ("java21", "java:21"),
+        ] {
+            assert_eq!(image(name), Some(format!("public.ecr.aws/lambda/{expected}")));
+        }
+    }
 
     #[test]
     fn every_built_in_runtime_loads_on_its_architectures() {
