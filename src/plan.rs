@@ -84,6 +84,8 @@ pub struct Plan {
     pub changed: Vec<Changed>,
     /// Where the content of a path comes from, where that is not the same path of the tree.
     pub origins: BTreeMap<TreePath, Origin>,
+    /// Environment variables that the function has to set for what was added to be found, with their values.
+    pub variables: BTreeMap<String, String>,
     /// The bytes of a content that are written over on its way into the layers.
     pub patches: BTreeMap<TreePath, Vec<Patch>>,
     /// Files with the same content that are not links to one of them, sorted by path.
@@ -356,6 +358,7 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
         added: layout.added,
         changed: layout.changed,
         origins: layout.origins,
+        variables: layout.variables,
         patches: layout.patches,
         unlinked,
         dropped: removed,

@@ -1,5 +1,6 @@
 //! The manifest `layers.json`: the layers, where their contents came from, and what was removed. A data type that [`pack`](crate::pack) writes and all others read.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -53,6 +54,9 @@ pub struct Manifest {
     /// What came in that the tree does not have.
     #[serde(default)]
     pub added: Vec<AddedFile>,
+    /// Environment variables that the function has to set for what came in to be found, with their values.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
     /// Files whose content differs from the tree's.
     #[serde(default)]
     pub changed: Vec<ChangedFile>,

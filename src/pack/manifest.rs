@@ -53,6 +53,7 @@ pub(super) fn manifest(
             })
             .collect(),
         added: added(plan),
+        variables: plan.variables.clone(),
         changed: changed(plan, ready),
         not_stripped: not_stripped(ready),
         not_linked: not_linked(plan),

@@ -27,6 +27,8 @@ pub(super) struct Layout {
     pub(super) origins: BTreeMap<TreePath, Origin>,
     /// What is left to do for what was added.
     pub(super) findings: Vec<Finding>,
+    /// Environment variables that the function has to set, with their values.
+    pub(super) variables: BTreeMap<String, String>,
     /// Which bytes of a content are written over.
     pub(super) patches: BTreeMap<TreePath, Vec<Patch>>,
 }

@@ -1,5 +1,7 @@
 //! The commands of the aws tool, argument by argument, and as a shell reads them.
 
+use std::collections::BTreeMap;
+
 use super::{LayerToPublish, PublishOptions, Publishing, Upload};
 
 /// Arguments of the aws tool, without its name.
@@ -109,6 +111,20 @@ pub(super) fn attach(arns: &[String], options: &PublishOptions) -> Arguments {
         "--layers",
     ];
     arguments.extend(arns.iter().map(String::as_str));
+    finish(&arguments, options)
+}
+
+/// Gives a function these variables in place of those that it has.
+pub(super) fn set_variables(variables: &BTreeMap<String, String>, options: &PublishOptions) -> Arguments {
+    let json = serde_json::json!({ "Variables": variables }).to_string();
+    let arguments = [
+        "lambda",
+        "update-function-configuration",
+        "--function-name",
+        "FUNCTION",
+        "--environment",
+        json.as_str(),
+    ];
     finish(&arguments, options)
 }
 

@@ -16,6 +16,7 @@ mod refusal;
 mod response;
 mod snippet;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -108,6 +109,8 @@ pub struct Publishing {
     pub arch: Arch,
     /// The runtimes that the layers will name; none if AWS knows none of that name.
     pub runtimes: Vec<String>,
+    /// Environment variables that functions with these layers have to set, with their values.
+    pub variables: BTreeMap<String, String>,
     /// The layers, in the order in which they are to be attached.
     pub layers: Vec<LayerToPublish>,
     /// What the user should know.
@@ -187,6 +190,7 @@ impl Publishing {
             runtime: packed.runtime.clone(),
             arch: packed.arch,
             runtimes,
+            variables: variables(packed),
             layers,
             warnings,
         })
@@ -232,6 +236,18 @@ fn compatible_runtimes(runtime: &str, day: Day) -> (Vec<String>, Vec<String>) {
         crate::tree::path::escaped(runtime.as_bytes())
     );
     (Vec::new(), vec![warning])
+}
+
+/// The variables of a manifest that can be variables of a function (AWS Lambda API reference, Environment).
+fn variables(packed: &Manifest) -> BTreeMap<String, String> {
+    let is_variable = |(name, value): &(&String, &String)| {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.bytes().all(is_name)
+            && !value.chars().any(char::is_control)
+    };
+    let variables = packed.variables.iter().filter(is_variable);
+    variables.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// A path in which the aws tool finds no option, no home directory and no variable.
@@ -377,6 +393,10 @@ pub struct Publication {
     pub arns: Vec<String>,
     /// The command that attaches them to a function.
     pub attach: Option<String>,
+    /// Environment variables that a function with these layers has to set, with their values.
+    pub variables: BTreeMap<String, String>,
+    /// The command that sets them, in place of all variables that the function has.
+    pub set_variables: Option<String>,
     /// Lines for a template.
     pub snippet: Option<String>,
     /// What the user should know.
@@ -408,6 +428,8 @@ impl Publication {
             layers: Vec::new(),
             arns: Vec::new(),
             attach: None,
+            variables: BTreeMap::new(),
+            set_variables: None,
             snippet: None,
             warnings: Vec::new(),
             findings,
@@ -427,6 +449,9 @@ impl Publication {
             runtime: publishing.runtime.clone(),
             arch: publishing.arch,
             attach: (!arns.is_empty()).then(|| command::shell(&command::attach(&arns, &publishing.options))),
+            set_variables: (!arns.is_empty() && !publishing.variables.is_empty())
+                .then(|| command::shell(&command::set_variables(&publishing.variables, &publishing.options))),
+            variables: publishing.variables.clone(),
             arns,
             layers,
             snippet: None,
@@ -449,7 +474,7 @@ impl Publication {
         let runtime = publishing.runtimes.first().map(String::as_str);
         self.snippet = snippet
             .filter(|_| !self.arns.is_empty())
-            .map(|snippet| snippet.text(&self.arns, runtime, self.arch));
+            .map(|snippet| snippet.text(&self.arns, &self.variables, runtime, self.arch));
         self
     }
 

@@ -34,6 +34,7 @@ pub(super) fn publishing(contents: &[&str]) -> Publishing {
         runtime: "provided.al2023".to_owned(),
         arch: Arch::X86_64,
         runtimes: vec!["provided.al2023".to_owned()],
+        variables: BTreeMap::new(),
         layers: layers.collect(),
         warnings: Vec::new(),
     }

@@ -25,6 +25,13 @@ pub fn publication(publication: &Publication, directory: &str, render: RenderOpt
         text += &render.heading("Attach them to FUNCTION (replaces its layers)");
         text += &format!("{attach}\n");
     }
+    if let Some(command) = &publication.set_variables {
+        let lines = publication.variables.iter();
+        text += &render.heading("Variables to set");
+        text.extend(lines.map(|(name, value)| format!("{name}={value}\n")));
+        text += &render.heading("Set them for FUNCTION (replaces its variables)");
+        text += &format!("{command}\n");
+    }
     if let Some(snippet) = &publication.snippet {
         text += &render.heading("For the template");
         text += snippet;
@@ -156,6 +163,8 @@ mod tests {
             attach: complete.then(|| format!("aws … --layers {}", arns.join(" "))),
             arns: if complete { arns } else { Vec::new() },
             layers,
+            variables: std::collections::BTreeMap::new(),
+            set_variables: None,
             snippet: None,
             warnings: Vec::new(),
             findings: Vec::new(),

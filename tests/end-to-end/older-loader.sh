@@ -22,6 +22,8 @@ venv/bin/python -m ziglang cc -target $triplet.2.34 -o main main.c -lm
 mkdir stubs
 find zig -name 'lib*.so.*' -exec cp {} stubs/ \;
 [[ -e stubs/libc.so.6 && -e stubs/libm.so.6 ]] || fail "zig left no stubs: $(find zig -name '*.so*')"
+# The runtime's libstdc++ and libgcc_s are those of gcc 14, as those of Debian 13 are.
+for name in libstdc++.so.6 libgcc_s.so.1; do cp -L "$trixie/usr/lib/$triplet/$name" stubs/; done
 ls stubs
 
 say "pack the reference tree, and a tree of Debian 13"

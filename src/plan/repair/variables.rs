@@ -25,6 +25,9 @@ pub(super) fn set_variables(layout: &mut Layout, variables: &[Variable], runtime
     let files = languages::variable_files(&layout.tree);
     if files.is_empty() {
         for variable in unset.values() {
+            layout
+                .variables
+                .insert(variable.name.to_owned(), variable.value.clone());
             let words = [
                 ("what", variable.what),
                 ("name", variable.name),
