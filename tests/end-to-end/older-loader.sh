@@ -41,10 +41,14 @@ for name in jq onig sqlite3 readline tirpc; do cp -a "$trixie/usr/lib/$triplet"/
 for layers in reference debian-layers; do
     mkdir "opt-$layers"
     for zip in "$layers"/layer-*.zip; do unzip -qo "$zip" -d "opt-$layers"; done
-    python3 - "$layers/layers.json" <<'PYTHON' >"$layers.repaired"
-import json, sys
-changed = json.load(open(sys.argv[1]))["changed"]
-print("\n".join(sorted({file["path"] for file in changed if file["by"] == "symbol-versions"})))
+    # Each repaired object by the file that it was, its path in the layers, and where it is now.
+    python3 - "$layers" <<'PYTHON' >"$layers.repaired"
+import json, os, sys
+layers = json.load(open(sys.argv[1] + "/layers.json"))
+tree = {"reference": "tree", "debian-layers": "debian"}[sys.argv[1]]
+origins = {file["path"]: file["from"] for file in layers["added"]}
+for path in sorted({file["path"] for file in layers["changed"] if file["by"] == "symbol-versions"}):
+    print(os.path.abspath(os.path.join(tree, origins.get(path, path))), path, os.path.abspath(f"opt-{sys.argv[1]}/{path}"))
 PYTHON
 done
 
@@ -56,20 +60,23 @@ complaints() {
         grep -E "version \`?[A-Za-z0-9_.]+'? not found" | grep -F "(required by $1)" || true
 }
 accepted=0
-while read -r before after; do
+while read -r before _ after; do
     [[ -n $(complaints "$before") ]] || fail "the loader takes $before as it is"
     text=$(complaints "$after")
     [[ -z $text ]] || fail "the loader refuses the repaired $after: $text"
     accepted=$((accepted + 1))
-done < <(for set in reference:tree debian-layers:debian; do
-    sed "s|.*|$work/${set#*:}/& $work/opt-${set%:*}/&|" "${set%:*}.repaired"
-done)
+done < <(cat reference.repaired debian-layers.repaired)
 echo "$accepted objects: refused before, accepted after"
 [[ $(wc -l <reference.repaired) -eq 2 && $accepted -ge 50 ]] || fail "too few objects"
 
 say "the repaired programs do the same as before, in a root of Debian 13"
 binds=()
-while read -r path; do binds+=(--ro-bind "$work/opt-debian-layers/$path" "/usr/$path"); done <debian-layers.repaired
+while read -r before path after; do
+    case $before in
+        "$trixie"/*) binds+=(--ro-bind "$after" "${before#"$trixie"}") ;;
+        *) binds+=(--ro-bind "$after" "/usr/$path") ;;
+    esac
+done <debian-layers.repaired
 run() { bwrap --ro-bind "$trixie" / "$@" --ro-bind "$here/older-loader.commands" /mnt --dev /dev --proc /proc --tmpfs /tmp --chdir /tmp --unshare-all --setenv LC_ALL C.UTF-8 \
     /bin/bash -c 'while IFS= read -r line; do case $line in ""|"#"*) continue;; esac; printf "\$ %s\n" "$line"; /bin/bash -c "$line" 2>&1; echo "status $?"; done </mnt'; }
 run >before.txt
