@@ -10,7 +10,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::gate::file::{BudgetTable, CheckTable};
-use crate::gate::{self, Policy};
+use crate::gate::licenses::LicenseTable;
+use crate::gate::{self, LicensePolicy, Policy};
 use crate::open;
 use crate::progress::Silent;
 use crate::rules::RuleSelection;
@@ -85,6 +86,8 @@ struct Keys {
     check: CheckTable,
     #[serde(default)]
     budget: Vec<Spanned<BudgetTable>>,
+    #[serde(default)]
+    licenses: LicenseTable,
 }
 
 /// One path, or a list of them.
@@ -153,7 +156,10 @@ impl Config {
                 r_packages: keys.r_packages,
             },
             environment: keys.env,
-            policy: gate::file::policy(&file, name, keys.check, keys.budget)?,
+            policy: Policy {
+                licenses: LicensePolicy::of(&file, keys.licenses)?,
+                ..gate::file::policy(&file, name, keys.check, keys.budget)?
+            },
         })
     }
 }
@@ -245,7 +251,7 @@ mod tests {
                 "kepe = []\n",
                 "c.toml:1:1: unknown key 'kepe'; did you mean 'keep'? \
                  (known here: tree, runtime, arch, max, reserve, output, library-dir, fix, enable, disable, keep, drop, \
-                 r-packages, rules, env, check, budget)",
+                 r-packages, rules, env, check, budget, licenses)",
             ),
             (
                 "keep = ['x', '/opt/x']\n",

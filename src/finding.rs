@@ -117,6 +117,8 @@ pub enum Code {
     OtherLanguage,
     WrongAbi,
     RuntimeDeprecated,
+    LicenseDenied,
+    LicenseMissing,
     UnreadableObject,
     UnreadableFile,
     OverBudget,
@@ -313,6 +315,20 @@ impl Code {
     /// What is known of it. Every code has its page, which a test sees to.
     pub fn page(self) -> Option<&'static Page> {
         PAGES.as_ref().ok()?.get(&self)
+    }
+
+    /// Whether it means that something of a zip was not read.
+    pub fn hides_entries(self) -> bool {
+        matches!(
+            self,
+            Self::UnreadableZip
+                | Self::TruncatedZip
+                | Self::UnpacksTooFar
+                | Self::CorruptEntry
+                | Self::ChecksumMismatch
+                | Self::UnsupportedEntry
+                | Self::BadName
+        )
     }
 
     /// Whether it is about what a request to AWS can carry: for a zip that gets there through a bucket it does not hold.

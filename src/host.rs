@@ -1,8 +1,9 @@
 //! Libraries of the machine that builds: where a library comes from that neither the tree nor the runtime has.
 
 mod data;
+mod packages;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::companions::Place;
@@ -14,6 +15,7 @@ use crate::size::Bytes;
 const DEFAULT_DIRECTORIES: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 
 pub use data::DataFile;
+pub use packages::{HostPackage, LicenseFile, PackageManager};
 
 /// A library found on this machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +64,16 @@ pub trait Libraries: Sync {
 
     /// What lies at a place next to a library that was found, sorted; empty if nothing does.
     fn data(&self, library: &Path, place: Place<'_>) -> Vec<DataFile>;
+
+    /// The packages that files which were found come from, by file; a file of no package is not among them.
+    fn packages(&self, _files: &[PathBuf]) -> BTreeMap<PathBuf, HostPackage> {
+        BTreeMap::new()
+    }
+
+    /// The license texts of a package, sorted by path.
+    fn license_files(&self, _package: &HostPackage) -> Vec<LicenseFile> {
+        Vec::new()
+    }
 }
 
 /// No library at all.
@@ -90,6 +102,8 @@ impl Libraries for NoLibraries {
 #[derive(Debug, Clone)]
 pub struct HostDirectories {
     directories: Vec<PathBuf>,
+    /// Roots of systems, this machine's last.
+    roots: Vec<PathBuf>,
 }
 
 impl HostDirectories {
@@ -106,7 +120,11 @@ impl HostDirectories {
         directories.extend(searched_in(Path::new("/")));
         let mut seen = BTreeSet::new();
         directories.retain(|directory| seen.insert(directory.clone()));
-        Self { directories }
+        let roots = first.iter().filter(|directory| is_root(directory)).cloned();
+        Self {
+            directories,
+            roots: roots.chain([PathBuf::from("/")]).collect(),
+        }
     }
 }
 
@@ -179,6 +197,14 @@ impl Libraries for HostDirectories {
 
     fn data(&self, library: &Path, place: Place<'_>) -> Vec<DataFile> {
         data::files(library, place)
+    }
+
+    fn packages(&self, files: &[PathBuf]) -> BTreeMap<PathBuf, HostPackage> {
+        packages::owners(files, &self.roots)
+    }
+
+    fn license_files(&self, package: &HostPackage) -> Vec<LicenseFile> {
+        packages::license_files(package, &self.roots)
     }
 }
 

@@ -29,7 +29,7 @@ use rayon::prelude::*;
 use crate::bootstrap::{self, BootstrapError};
 use crate::elf::{Kind, Object, Patch};
 use crate::finding::Finding;
-use crate::host::{Libraries, NoLibraries};
+use crate::host::{HostPackage, Libraries, NoLibraries};
 use crate::languages::place::Placed;
 use crate::loader::{Finder, Graph, Shadowed, ShadowedLibrary};
 use crate::root::Root;
@@ -44,7 +44,7 @@ use crate::uses::{
 };
 
 use dedupe::{Deduped, dedupe};
-use import::{PrivateCopies, import};
+use import::{PrivateCopies, add_packages, import};
 use layout::Layout;
 use notes::{notes, shadowed_layer};
 use repair::{bring_newer, repair};
@@ -105,6 +105,8 @@ pub struct Added {
     pub needed_by: Vec<TreePath>,
     /// Its length.
     pub bytes: Bytes,
+    /// The package of the machine that it comes from, if one owns it.
+    pub package: Option<HostPackage>,
 }
 
 /// A file of the tree that is something else in the layers.
@@ -341,7 +343,8 @@ pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Pla
         layout: kept,
     } = decide(tree, context, options)?;
     let imported = import(&kept, context, &options.fixes, &PrivateCopies::new());
-    let imported = bring_newer(imported, tree, context, options);
+    let mut imported = bring_newer(imported, tree, context, options);
+    add_packages(&mut imported.layout, context.libraries, &options.fixes);
     let repaired = repair(&imported, context, options)?;
     let Deduped { changed, unlinked } = dedupe(&repaired, &imported.graph, context, options);
     let (layout, graph) = changed.unwrap_or((repaired, imported.graph));

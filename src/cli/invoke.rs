@@ -123,10 +123,10 @@ impl InsideArguments {
 /// Lambda's own limits (API reference, CreateFunction, `Timeout`); parts of a second help tests.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_owned())?;
-    if (0.001..=900.0).contains(&seconds) {
+    if (0.001..=1800.0).contains(&seconds) {
         Ok(Duration::from_secs_f64(seconds))
     } else {
-        Err("a function can have up to 900 seconds".to_owned())
+        Err("a function can have up to 1800 seconds".to_owned())
     }
 }
 

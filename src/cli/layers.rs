@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use crate::check::{Layer, MAX_UNZIPPED, inputs, judge, lifecycle_finding, packed_for, read};
-use crate::gate::{BaselineFile, Gate, Policy};
+use crate::finding::Finding;
+use crate::gate::{BaselineFile, Gate, LicensePolicy, Policy};
 use crate::inventory::{Inventory, read_inventory};
 use crate::loader::Graph;
 use crate::manifest::{MANIFEST_NAME, UploadRoute};
 use crate::report::Checked;
 use crate::runtime::{Arch, Runtime, RuntimeError};
+use crate::sbom::{SbomError, contents};
 use crate::size::Bytes;
 use crate::tree::Tree;
 
@@ -87,6 +89,9 @@ pub(super) fn checked(
     if bounds.via == UploadRoute::S3 {
         report.findings.retain(|finding| !finding.code.is_about_request());
     }
+    report
+        .findings
+        .extend(license_findings(&policy.licenses, paths, progress)?);
     report.findings.extend(lifecycle_finding(&runtime.name, today()?));
     report.findings.sort();
     let judged = gate.judge(std::mem::take(&mut report.findings), &inventory);
@@ -96,6 +101,22 @@ pub(super) fn checked(
         graph: std::mem::take(&mut report.graph),
     };
     Ok((Checked::new(report, judged, &runtime), contents))
+}
+
+/// What a policy says of the licenses in layers. Of layers whose content cannot be told, `check` says so.
+pub(super) fn license_findings(
+    policy: &LicensePolicy,
+    paths: &[PathBuf],
+    progress: &Terminal,
+) -> Result<Vec<Finding>, Failure> {
+    if policy.is_empty() {
+        return Ok(Vec::new());
+    }
+    match contents(paths, progress) {
+        Ok(contents) => Ok(policy.judge(&contents.components())),
+        Err(SbomError::Broken { .. } | SbomError::Zip { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The baseline and its name; `None` if it does not exist yet and need not.

@@ -24,6 +24,7 @@ mod prune;
 mod publish;
 mod rules;
 mod runtimes;
+mod sbom;
 mod why;
 
 use std::process::ExitCode;
@@ -84,6 +85,7 @@ enum Command {
     Invoke(invoke::Arguments),
     Why(why::Arguments),
     Runtimes(runtimes::Arguments),
+    Sbom(sbom::Arguments),
     Init(init::Arguments),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
@@ -140,7 +142,7 @@ impl Arguments {
             ("--format", global.format != Format::Table),
         ];
         let ignored: &[&str] = match &self.command {
-            Command::Diff(_) => &["--runtime", "--arch", "--config"],
+            Command::Diff(_) | Command::Sbom(_) => &["--runtime", "--arch", "--config"],
             Command::Runtimes(_) => &["--runtime", "--config"],
             Command::Init(_) => &["--config", "--format"],
             Command::Completions(_) | Command::Man(_) => &["--runtime", "--arch", "--config", "--format"],
@@ -170,6 +172,7 @@ impl Arguments {
             Command::Invoke(command) => command.run(global, &progress),
             Command::Why(command) => command.run(global, &progress),
             Command::Runtimes(command) => command.run(global, &progress),
+            Command::Sbom(command) => command.run(global, &progress),
             Command::Init(command) => command.run(global, &progress),
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),

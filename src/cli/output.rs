@@ -21,6 +21,7 @@ use crate::prune::PruneError;
 use crate::publish::PublishError;
 use crate::rules::RuleError;
 use crate::runtime::RuntimeError;
+use crate::sbom::SbomError;
 use crate::scan::ScanError;
 
 /// The exit status of a run.
@@ -151,6 +152,7 @@ failures! {
     PublishError { PublishError::TooLarge { .. } => Self::No }
     RuleError {}
     RuntimeError {}
+    SbomError { SbomError::Check(CheckError::Interrupted(_)) => interrupted }
     ScanError { ScanError::Interrupted(_) => interrupted }
 }
 

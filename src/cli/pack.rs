@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -7,23 +7,26 @@ use crate::config::Project;
 use crate::finding::any_error;
 use crate::languages::place::{Placed, place};
 use crate::limits;
-use crate::manifest::{Effort, UploadRoute};
+use crate::manifest::{Effort, Manifest, UploadRoute};
 use crate::pack::{CacheDirectory, Limits, Options, PackError, Packed, Previous, Timestamp, pack};
 use crate::plan::{self, AddBootstrap, Plan, Symlinks, WhatIf};
 use crate::report::{self, html};
 use crate::root::Root;
 use crate::rules::Matcher;
 use crate::runtime::Runtime;
+use crate::sbom::{Bill, Described, collect, contents, text_at};
 use crate::scan::{Scan, scan, scan_following_links};
 use crate::size::{Bytes, exact};
-use crate::tree::Tree;
+use crate::tree::{Tree, TreePath};
 
 use super::arguments::{Global, PlanOptions};
 use super::clock::{source_date_epoch, today};
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
 use super::inputs::Source;
+use super::layers::license_findings;
 use super::output::{Failure, Output, Status, error, tell};
 use super::progress::Terminal;
+use super::sbom::{Standard, subject};
 
 /// The directory for the layers if neither the command line nor the configuration names one.
 const DEFAULT_OUTPUT: &str = "layers";
@@ -71,6 +74,9 @@ pub(super) struct Arguments {
     report: Vec<ReportFile<DocumentFormat>>,
     #[command(flatten)]
     format: FormatOption<DocumentFormat>,
+    /// Write a bill of materials of the layers [default file: sbom.cdx.json or sbom.spdx.json in the output directory]
+    #[arg(long, value_name = "cyclonedx|spdx[=FILE]")]
+    sbom: Vec<ReportFile<Standard>>,
     /// How to pack symbolic links
     #[arg(long, value_enum, default_value_t = Links::Keep, value_name = "HOW")]
     symlinks: Links,
@@ -233,7 +239,7 @@ impl Arguments {
         let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &planning);
         let what_if = WhatIf::new(&scan.tree, &matcher, &plan.kept, &kept_with);
         drop(reading);
-        let packed = match pack(directory, &scan, &plan, &what_if, &runtime, &options, progress) {
+        let mut packed = match pack(directory, &scan, &plan, &what_if, &runtime, &options, progress) {
             Err(PackError::OverCapacity(over_capacity)) => {
                 error(&over_capacity.to_string());
                 let render = |format: &DocumentFormat, options| {
@@ -254,7 +260,46 @@ impl Arguments {
             }
             packed => packed?,
         };
+        let denied = &global.config()?.policy.licenses;
+        let licenses = license_findings(denied, std::slice::from_ref(&options.output), progress)?;
+        packed.findings.extend(licenses);
+        self.write_bills(&packed.manifest, directory, &placed, &scan, &options, progress)?;
         self.output(packed, &options, &formats, (&scan.tree, &plan), global)
+    }
+
+    /// Writes the bills of materials that are asked for. The digests are those of what is in the zips; what describes packages
+    /// is read in the tree, because rules may have removed it.
+    fn write_bills(
+        &self,
+        manifest: &Manifest,
+        directory: &Path,
+        placed: &Placed,
+        scan: &Scan,
+        options: &Options,
+        progress: &Terminal,
+    ) -> Result<(), Failure> {
+        if self.sbom.is_empty() {
+            return Ok(());
+        }
+        let written = contents(std::slice::from_ref(&options.output), progress)?;
+        let text = |path: &TreePath| text_at(&directory.join(placed.origin(path).as_str()));
+        let components = collect(Described {
+            tree: &written.tree,
+            source: &scan.tree,
+            text: &text,
+            hashes: &written.hashes,
+            added: &manifest.added,
+            changed: &manifest.changed,
+        });
+        let name = subject(manifest);
+        let bill = Bill::new(&name, &manifest.layers, components, source_date_epoch()?);
+        for report in &self.sbom {
+            let file = report.file.clone();
+            let file = file.unwrap_or_else(|| options.output.join(report.format.file_name()));
+            fs_err::write(&file, report.format.render(&bill))
+                .map_err(|error| Failure::Error(format!("cannot write the bill of materials: {error}")))?;
+        }
+        Ok(())
     }
 
     /// With `--place`, the tree with the modules of languages moved to where the runtime looks for them.

@@ -47,6 +47,10 @@ pub(super) struct Arguments {
     /// Prefix of the objects in the bucket
     #[arg(long, value_name = "PREFIX", requires = "bucket")]
     prefix: Option<String>,
+    /// Leave the zips in the bucket, where Lambda reads them: they do not count towards its storage. The bucket must keep
+    /// versions; the policy that it needs is printed
+    #[arg(long, requires = "bucket")]
+    by_reference: bool,
     /// License of the layers: an SPDX identifier, a URL or a text
     #[arg(long, value_name = "TEXT")]
     license: Option<String>,
@@ -104,6 +108,7 @@ impl Arguments {
             profile: self.profile.clone(),
             bucket: self.bucket.clone(),
             prefix: self.prefix.clone(),
+            by_reference: self.by_reference,
             license: self.license.clone(),
         };
         let packed = manifest_in(&self.folder)?;

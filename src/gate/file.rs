@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::budget::{Budget, Growth, Scope};
 use super::levels::{Level, Levels, Setting, Target};
-use super::{BaselineFile, Policy};
+use super::{BaselineFile, LicensePolicy, Policy};
 use crate::rules::file::checked_globs;
 use crate::rules::path_globs;
 use crate::size::Bytes;
@@ -86,6 +86,7 @@ pub(crate) fn policy(
         levels,
         budgets: budgets.collect::<Result<_, _>>()?,
         baseline,
+        licenses: LicensePolicy::default(),
     })
 }
 

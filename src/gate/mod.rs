@@ -6,6 +6,7 @@
 pub mod budget;
 pub(crate) mod file;
 pub mod levels;
+pub mod licenses;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 pub use budget::Budget;
 pub use levels::{Allowed, Level, Levels, Setting, Target};
+pub use licenses::LicensePolicy;
 
 use crate::diff::{Comparison, ComponentDifference, Difference, compare};
 use crate::finding::Finding;
@@ -27,6 +29,8 @@ pub struct Policy {
     pub budgets: Vec<Budget>,
     /// What sizes are compared with.
     pub baseline: Option<BaselineFile>,
+    /// Which licenses are denied.
+    pub licenses: LicensePolicy,
 }
 
 /// Where the baseline lies.

@@ -9,7 +9,7 @@ use serde_json::error::Category;
 
 use super::Inventory;
 use crate::check::{self, CheckError, Layer};
-use crate::finding::{Code, Finding};
+use crate::finding::Finding;
 use crate::manifest::{MANIFEST_NAME, Manifest};
 use crate::open;
 use crate::progress::Progress;
@@ -65,7 +65,7 @@ pub fn read_inventory(path: &Path, progress: &dyn Progress) -> Result<Inventory,
     }
     let mut layers = check::read(&check::inputs(&[path.to_owned()])?, check::MAX_UNZIPPED, progress)?;
     for layer in &mut layers {
-        if let Some(finding) = layer.findings.iter().find(|finding| hides_entries(finding)) {
+        if let Some(finding) = layer.findings.iter().find(|finding| finding.code.hides_entries()) {
             return Err(InventoryError::Broken {
                 file: layer.file.clone(),
                 finding: Box::new(finding.clone()),
@@ -108,20 +108,6 @@ fn manifest(path: &Path, progress: &dyn Progress) -> Result<Inventory, Inventory
         }
     }
     Ok(Inventory::of_manifest(&manifest))
-}
-
-/// Whether a finding means that something of the zip was not read.
-fn hides_entries(finding: &Finding) -> bool {
-    matches!(
-        finding.code,
-        Code::UnreadableZip
-            | Code::TruncatedZip
-            | Code::UnpacksTooFar
-            | Code::CorruptEntry
-            | Code::ChecksumMismatch
-            | Code::UnsupportedEntry
-            | Code::BadName
-    )
 }
 
 /// Adds the checksums of a tree's files. One that cannot be read has none.

@@ -22,6 +22,7 @@ use std::sync::LazyLock;
 
 use self::layout::ModuleRoot;
 use crate::finding::Finding;
+use crate::licenses::License;
 use crate::root::Root;
 use crate::shell;
 use crate::tree::content::{Inspector, KeptFile};
@@ -54,6 +55,26 @@ pub trait Language: Sync {
     /// What package managers of this language have installed in the tree, sorted by path.
     fn packages(&self, _tree: &Tree) -> Vec<Package> {
         Vec::new()
+    }
+
+    /// What a package says of itself. `text` gives the text of a file for which [`Language::is_metadata`] holds, or of a kept
+    /// one. `None` if its metadata cannot be read.
+    fn metadata(&self, _package: &Package, _text: &dyn Fn(&TreePath) -> Option<String>) -> Option<Metadata> {
+        None
+    }
+
+    /// Whether a file says what a package is, where that is not told by [`Language::kept_files`].
+    fn is_metadata(&self, _path: &TreePath) -> bool {
+        false
+    }
+
+    /// The version and license of an interpreter of this language that is in a tree.
+    fn about_interpreter(
+        &self,
+        _interpreter: &Interpreter,
+        _text: &dyn Fn(&TreePath) -> Option<String>,
+    ) -> (Option<String>, License) {
+        (None, License::default())
     }
 
     /// Commands that a package manager made for packages, each with the file of the package that it goes with. They are no
@@ -356,6 +377,32 @@ impl Package {
             loaded: Vec::new(),
         }
     }
+}
+
+/// What a package says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// Its name, as it writes it.
+    pub name: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// Its license.
+    pub license: License,
+    /// Where it comes from, as a package URL without the version has it (purl-spec, types).
+    pub source: PackageSource,
+    /// Bills of materials that it brings, by their paths.
+    pub bills: Vec<TreePath>,
+}
+
+/// Type, namespace and name of a package URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageSource {
+    /// The type, such as `pypi`.
+    pub kind: &'static str,
+    /// The namespace, if the type has one.
+    pub namespace: Option<String>,
+    /// The name as packages of the type are compared.
+    pub name: String,
 }
 
 /// A native module that was built for another version of its language.

@@ -5,7 +5,8 @@ mod code;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::ModuleRoot;
-use super::{Language, LanguageAnchor, ManagedRuntime, Package, SourceReader};
+use super::{Language, LanguageAnchor, ManagedRuntime, Metadata, Package, PackageSource, SourceReader};
+use crate::licenses::License;
 use crate::root::{Location, Root, link_target};
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Entry, Tree, TreePath};
@@ -96,6 +97,26 @@ impl Language for Node {
             .collect()
     }
 
+    fn metadata(&self, package: &Package, text: &dyn Fn(&TreePath) -> Option<String>) -> Option<Metadata> {
+        let manifest: serde_json::Value = serde_json::from_str(&text(&package.manifest)?).ok()?;
+        let name = manifest["name"].as_str().unwrap_or(&package.name).to_owned();
+        let (namespace, own) = match name.split_once('/') {
+            Some((scope, own)) => (Some(scope.to_owned()), own.to_owned()),
+            None => (None, name.clone()),
+        };
+        Some(Metadata {
+            version: manifest["version"].as_str().map(ToOwned::to_owned),
+            license: license(&manifest),
+            source: PackageSource {
+                kind: "npm",
+                namespace,
+                name: own,
+            },
+            bills: Vec::new(),
+            name,
+        })
+    }
+
     fn source_reader<'a>(&self, tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
         Some(Box::new(Modules { tree }))
     }
@@ -130,6 +151,18 @@ impl Language for Node {
             files: None,
         }]
     }
+}
+
+/// The license of a package: an expression, or in older manifests an object or a list of them (npm documentation,
+/// "package.json", license).
+fn license(manifest: &serde_json::Value) -> License {
+    let one = |value: &serde_json::Value| value.as_str().or_else(|| value["type"].as_str()).map(ToOwned::to_owned);
+    let several = manifest["licenses"].as_array().into_iter().flatten().filter_map(one);
+    let declared = one(&manifest["license"]).unwrap_or_else(|| several.collect::<Vec<_>>().join(" OR "));
+    if declared.is_empty() {
+        return License::default();
+    }
+    License::declared(&declared)
 }
 
 /// The names of the packages that a manifest depends on (npm documentation, "package.json"): those that it may work without

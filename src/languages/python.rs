@@ -2,11 +2,12 @@
 
 mod byte_code;
 mod code;
+mod metadata;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{ModuleRoot, of_runtime};
-use super::{ForeignModule, Language, LanguageAnchor, ManagedRuntime, Package, ReadSource, SourceReader};
+use super::{ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, ReadSource, SourceReader};
 use crate::root::Root;
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
@@ -19,6 +20,10 @@ const RECORD: &str = "RECORD";
 const METADATA: &str = "METADATA";
 /// Where installers put the scripts of distributions (sysconfig, path `scripts`).
 const COMMANDS: &str = "bin";
+/// Where a distribution has its bills of materials, in its metadata (PEP 770).
+const BILLS: &str = "sboms";
+/// How the name of one ends.
+const BILL: &str = ".json";
 /// How the name of such a directory ends.
 const METADATA_DIRECTORY: &str = ".dist-info";
 
@@ -69,6 +74,17 @@ impl Language for Python {
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {
         distributions(tree)
+    }
+
+    fn metadata(&self, package: &Package, text: &dyn Fn(&TreePath) -> Option<String>) -> Option<Metadata> {
+        let described = text(&package.directory.join(METADATA)?)?;
+        let mut metadata = metadata::metadata(&package.name, &described);
+        metadata.bills = package.listed.iter().filter(|path| is_bill(path)).cloned().collect();
+        Some(metadata)
+    }
+
+    fn is_metadata(&self, path: &TreePath) -> bool {
+        is_bill(path)
     }
 
     fn source_reader<'a>(&self, tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
@@ -191,6 +207,13 @@ impl Language for Python {
             },
         ]
     }
+}
+
+/// Whether a file is a bill of materials that a distribution brings (PEP 770).
+fn is_bill(path: &TreePath) -> bool {
+    let directory = path.parent().filter(|directory| directory.file_name() == BILLS);
+    let above = directory.and_then(|directory| directory.parent());
+    path.file_name().ends_with(BILL) && above.is_some_and(|above| above.file_name().ends_with(METADATA_DIRECTORY))
 }
 
 /// The directories that modules are installed into: by their names, and those that `pip install --target` wrote to, which

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::ModuleRoot;
-use super::{ForeignModule, Language, Package};
+use super::{ForeignModule, Language, Metadata, Package, PackageSource};
+use crate::licenses::License;
 use crate::tree::content::is_library_name;
 use crate::tree::{Entry, Tree, TreePath};
 
@@ -40,6 +41,38 @@ impl Language for Ruby {
                 Some(package)
             })
             .collect()
+    }
+
+    fn metadata(&self, package: &Package, text: &dyn Fn(&TreePath) -> Option<String>) -> Option<Metadata> {
+        let description = text(&package.manifest)?;
+        let name = attribute(&description, "name")
+            .next()
+            .unwrap_or_else(|| package.name.clone());
+        let licenses: Vec<String> = attribute(&description, "licenses")
+            .chain(attribute(&description, "license"))
+            .collect();
+        let license = match licenses.join(" OR ") {
+            none if none.is_empty() => License::default(),
+            declared => License::declared(&declared),
+        };
+        Some(Metadata {
+            version: attribute(&description, "version").next(),
+            license,
+            source: PackageSource {
+                kind: "gem",
+                namespace: None,
+                name: name.clone(),
+            },
+            bills: Vec::new(),
+            name,
+        })
+    }
+
+    fn is_metadata(&self, path: &TreePath) -> bool {
+        path.file_name().ends_with(GEMSPEC)
+            && path
+                .parent()
+                .is_some_and(|directory| directory.file_name() == SPECIFICATIONS)
     }
 
     fn native_modules(&self, tree: &Tree) -> BTreeSet<TreePath> {
@@ -90,6 +123,17 @@ impl Language for Ruby {
     }
 }
 
+/// The strings that a description sets an attribute to. RubyGems writes installed descriptions in one form, a line for each
+/// attribute: `s.version = "1.2".freeze`, `s.licenses = ["MIT".freeze]` (Gem::Specification, to_ruby).
+fn attribute(description: &str, name: &str) -> impl Iterator<Item = String> {
+    let assigned = description.lines().find_map(|line| {
+        let (target, value) = line.trim().split_once('=')?;
+        (target.trim().strip_prefix("s.")? == name).then_some(value)
+    });
+    let quoted = assigned.unwrap_or_default().split('"').skip(1).step_by(2);
+    quoted.map(ToOwned::to_owned).collect::<Vec<_>>().into_iter()
+}
+
 /// The descriptions of installed gems, each with the gem directory that it lies in; those that a gem brings within itself are
 /// not among them.
 fn gem_specifications(tree: &Tree) -> impl Iterator<Item = (TreePath, &TreePath)> {
@@ -126,4 +170,31 @@ fn abi_version(abi: &str) -> Option<String> {
     let (major, minor) = (numbers.next()?, numbers.next()?);
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     (is_number(major) && is_number(minor)).then(|| format!("{major}.{minor}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written by RubyGems 3.4 for a gem with an extension.
+    #[test]
+    fn a_description_tells_name_version_and_license() {
+        let text = "# -*- encoding: utf-8 -*-\n# stub: bcrypt 3.1.20 ruby lib\nGem::Specification.new do |s|\n  \
+                    s.name = \"bcrypt\".freeze\n  s.version = \"3.1.20\"\n  s.licenses = [\"MIT\".freeze]\n  \
+                    s.required_rubygems_version = Gem::Requirement.new(\">= 0\".freeze) if s.respond_to? :x=\nend\n";
+        let path = |text: &str| TreePath::new(text).unwrap();
+        let package = Package::new(
+            "ruby",
+            "bcrypt".to_owned(),
+            path("ruby/gems/3.4.0/gems/bcrypt-3.1.20"),
+            path("ruby/gems/3.4.0/specifications/bcrypt-3.1.20.gemspec"),
+        );
+        let found = Ruby.metadata(&package, &|_| Some(text.to_owned())).unwrap();
+        assert_eq!(
+            (found.name.as_str(), found.version.as_deref()),
+            ("bcrypt", Some("3.1.20"))
+        );
+        assert_eq!(found.license.expression.as_deref(), Some("MIT"));
+        assert!(Ruby.is_metadata(&package.manifest));
+    }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::finding::Finding;
+use crate::host::HostPackage;
 use crate::open;
 use crate::runtime::Arch;
 use crate::size::Bytes;
@@ -219,6 +220,9 @@ pub struct AddedFile {
     pub soname: Option<String>,
     /// What needs it.
     pub needed_by: Vec<String>,
+    /// The package of the machine that it comes from, if one owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<HostPackage>,
 }
 
 /// A file that was changed on its way into the layers.

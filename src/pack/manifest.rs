@@ -102,6 +102,7 @@ fn added(plan: &Plan) -> Vec<AddedFile> {
             from: added.from.to_string(),
             soname: added.soname.clone(),
             needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
+            package: added.package.clone(),
         })
         .collect()
 }

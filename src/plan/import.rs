@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{Added, Context, Fixes, Layout, Origin};
 use crate::companions::{Companion, Lonely, lonely_libraries};
 use crate::elf::Patch;
-use crate::host::{HostLibrary, Libraries, Wanted};
+use crate::finding::{Code, Finding};
+use crate::host::{HostLibrary, HostPackage, Libraries, LicenseFile, Wanted};
 use crate::loader::{Finder, Graph, MissingCause, MissingLibrary, Processes, Resolution, graph, missing_libraries};
 use crate::root::Root;
 use crate::runtime::Runtime;
@@ -57,6 +58,9 @@ pub(super) struct Variable {
 
 /// The name under which the manifest has what comes in with libraries and is set for them.
 pub(super) const COMPANIONS: &str = "companions";
+
+/// The name under which license texts of imported libraries come along.
+pub(super) const LICENSES: &str = "licenses";
 
 /// Whether a library is a part of a C library or its loader: these fit one another and the kernel's start of a process alone,
 /// and an object that misses them is for another system (glibc's shlib-versions; musl's dynamic linker).
@@ -134,6 +138,69 @@ pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes, priv
     }
 }
 
+/// Notes which packages of this machine the added files come from, and adds the license texts of those packages.
+pub(super) fn add_packages(layout: &mut Layout, host: &dyn Libraries, fixes: &Fixes) {
+    let on_host = |added: &Added| match &added.from {
+        Origin::Host(path) => Some(path.clone()),
+        _ => None,
+    };
+    let on_machine: Vec<PathBuf> = layout.added.iter().filter_map(on_host).collect();
+    if on_machine.is_empty() {
+        return;
+    }
+    let owners = host.packages(&on_machine);
+    let mut packages: BTreeMap<HostPackage, Vec<TreePath>> = BTreeMap::new();
+    for added in &mut layout.added {
+        added.package = on_host(added).and_then(|path| owners.get(&path).cloned());
+        if let Some(package) = &added.package {
+            packages.entry(package.clone()).or_default().push(added.path.clone());
+        }
+    }
+    if !fixes.has(LICENSES) {
+        return;
+    }
+    let mut texts: BTreeMap<LicenseFile, Vec<TreePath>> = BTreeMap::new();
+    for (package, files) in packages {
+        let of_package = host.license_files(&package);
+        if let (true, Some(file)) = (of_package.is_empty(), files.first()) {
+            let said = format!(
+                "comes from {} {}, which has no license text here",
+                package.name, package.version
+            );
+            let words = [("what", file.file_name()), ("said", said.as_str())];
+            layout
+                .findings
+                .push(Finding::new(Code::LicenseMissing, &words).at(file.shown()));
+        }
+        for text in of_package {
+            texts.entry(text).or_default().extend(files.iter().cloned());
+        }
+    }
+    for (text, needed_by) in texts {
+        let Some(path) = TreePath::new(&text.place).filter(|path| !layout.tree.contains(path)) else {
+            continue;
+        };
+        let Some(content) = host.read(&text.path) else {
+            continue;
+        };
+        let bytes = Bytes(content.len() as u64);
+        let entry = Entry::File(File {
+            bytes,
+            mode: Mode::FILE,
+            content: Content::Data,
+        });
+        let added = Added {
+            path,
+            from: Origin::Host(text.path),
+            soname: None,
+            needed_by,
+            bytes,
+            package: None,
+        };
+        layout.add(entry, added);
+    }
+}
+
 /// Adds what libraries open by path and what lies next to them on this machine. False if there is nothing to add.
 fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, variables: &mut Vec<Variable>) -> bool {
     let root = Root {
@@ -186,6 +253,7 @@ fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, var
                 soname: None,
                 needed_by: vec![library.clone()],
                 bytes: file.entry.unzipped(),
+                package: None,
             };
             layout.add(file.entry, added);
         }
@@ -244,6 +312,7 @@ impl Arrival {
             soname: Some(soname),
             needed_by,
             bytes: self.bytes,
+            package: None,
         };
         (self.entry, added)
     }

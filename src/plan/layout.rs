@@ -81,6 +81,7 @@ impl Layout {
             soname: None,
             needed_by,
             bytes: Bytes(file.text.len() as u64),
+            package: None,
         };
         self.add(file.entry(inspector()), added);
     }

@@ -4,7 +4,7 @@ mod newer;
 mod variables;
 mod versions;
 
-use super::import::{COMPANIONS, Imported};
+use super::import::{COMPANIONS, Imported, LICENSES};
 use super::{Context, Layout, Options, PlanError};
 use crate::bootstrap;
 use crate::languages;
@@ -18,7 +18,7 @@ pub(super) use newer::bring_newer;
 
 /// The names of all repairs, as the manifest has them, sorted.
 pub fn fix_names() -> Vec<&'static str> {
-    let mut names = vec![COMPANIONS, NEWER_LIBRARIES, SYMBOL_VERSIONS];
+    let mut names = vec![COMPANIONS, LICENSES, NEWER_LIBRARIES, SYMBOL_VERSIONS];
     names.extend(languages::fix_names());
     names.sort_unstable();
     names

@@ -59,6 +59,12 @@ pub(super) fn head_object(bucket: &str, key: &str, options: &PublishOptions) -> 
     )
 }
 
+/// Whether the bucket keeps versions of its objects.
+pub(super) fn bucket_versioning(bucket: &str, options: &PublishOptions) -> Arguments {
+    let arguments = ["s3api", "get-bucket-versioning", "--bucket", bucket, "--output", "json"];
+    finish(&arguments, options)
+}
+
 /// Sends a file into the bucket.
 pub(super) fn copy(path: &str, bucket: &str, key: &str, options: &PublishOptions) -> Arguments {
     let target = format!("s3://{bucket}/{key}");
@@ -68,13 +74,25 @@ pub(super) fn copy(path: &str, bucket: &str, key: &str, options: &PublishOptions
     )
 }
 
-/// Makes a new version of a layer.
-pub(super) fn publish_version(layer: &LayerToPublish, publishing: &Publishing) -> Arguments {
+/// Makes a new version of a layer; of an object that stays in its bucket, of this version of it.
+pub(super) fn publish_version(
+    layer: &LayerToPublish,
+    publishing: &Publishing,
+    object_version: Option<&str>,
+) -> Arguments {
     let mut arguments = vec!["lambda", "publish-layer-version", "--layer-name", &layer.name];
     let content = match &layer.upload {
         Upload::Direct => ["--zip-file".to_owned(), format!("fileb://{}", layer.path)],
         // A prefix has no character that this notation of the aws tool gives a meaning to.
-        Upload::S3 { bucket, key } => ["--content".to_owned(), format!("S3Bucket={bucket},S3Key={key}")],
+        Upload::S3 { bucket, key, .. } => {
+            let version = object_version
+                .map(|version| format!(",S3ObjectVersion={version},S3ObjectStorageMode=REFERENCE"))
+                .unwrap_or_default();
+            [
+                "--content".to_owned(),
+                format!("S3Bucket={bucket},S3Key={key}{version}"),
+            ]
+        }
     };
     arguments.extend(content.iter().map(String::as_str));
     if !publishing.runtimes.is_empty() {
@@ -170,7 +188,7 @@ mod tests {
         let layer = publishing.layers[0].clone();
         let sha256 = &layer.sha256;
         assert_eq!(
-            shell(&publish_version(&layer, &publishing)),
+            shell(&publish_version(&layer, &publishing, None)),
             format!(
                 "aws lambda publish-layer-version --layer-name r-1 --zip-file fileb://layers/layer-1.zip \
                  --compatible-runtimes provided.al2023 --compatible-architectures x86_64 --description \
@@ -182,19 +200,23 @@ mod tests {
             upload: Upload::S3 {
                 bucket: "bucket".to_owned(),
                 key: "a=b/x.zip".to_owned(),
+                by_reference: false,
             },
             ..layer
         };
-        let text = shell(&publish_version(&through_s3, &publishing));
+        let text = shell(&publish_version(&through_s3, &publishing, None));
         assert!(text.contains(" --content S3Bucket=bucket,S3Key=a=b/x.zip "), "{text}");
         assert!(!text.contains("--zip-file"), "{text}");
+        let text = shell(&publish_version(&through_s3, &publishing, Some("3HL4kqtJ.v-o")));
+        let content = "S3Bucket=bucket,S3Key=a=b/x.zip,S3ObjectVersion=3HL4kqtJ.v-o,S3ObjectStorageMode=REFERENCE";
+        assert!(text.contains(&format!(" --content {content} ")), "{text}");
     }
 
     #[test]
     fn no_runtime_no_option() {
         let mut publishing = publishing(&["one"]);
         publishing.runtimes.clear();
-        let text = shell(&publish_version(&publishing.layers[0], &publishing));
+        let text = shell(&publish_version(&publishing.layers[0], &publishing, None));
         assert!(!text.contains("--compatible-runtimes"), "{text}");
     }
 

@@ -38,7 +38,7 @@ use crate::progress::{Progress, Stage};
 use crate::runtime::{self, Arch, lifecycles};
 use crate::size::{Bytes, exact};
 use record::RecordFile;
-use response::Version;
+use response::{Object, Version};
 
 /// Version of the document's JSON schema; it rises when a field changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
@@ -147,6 +147,8 @@ pub enum Upload {
         bucket: String,
         /// The object's key.
         key: String,
+        /// Whether Lambda reads the object where it is, instead of copying it.
+        by_reference: bool,
     },
 }
 
@@ -209,14 +211,16 @@ impl Publishing {
     }
 }
 
-/// A zip goes in the request where it fits, and through S3 where there is a bucket; `None` if there is no way for it.
+/// A zip goes in the request where it fits, and through S3 where there is a bucket; `None` if there is no way for it. Every zip
+/// that is to stay in the bucket goes there.
 ///
 /// A zip that is close to the limit goes through S3 where it can: an older form of the limit would refuse it.
 fn upload(bytes: Bytes, sha256: &str, options: &PublishOptions) -> Option<Upload> {
     match &options.bucket {
-        Some(bucket) if bytes.0 > limits::ZIPPED_BYTES_NEAR => Some(Upload::S3 {
+        Some(bucket) if options.by_reference || bytes.0 > limits::ZIPPED_BYTES_NEAR => Some(Upload::S3 {
             bucket: bucket.clone(),
             key: options.key(sha256),
+            by_reference: options.by_reference,
         }),
         None if bytes.0 > limits::ZIPPED_BYTES => None,
         _ => Some(Upload::Direct),
@@ -399,6 +403,8 @@ pub struct Publication {
     pub set_variables: Option<String>,
     /// Lines for a template.
     pub snippet: Option<String>,
+    /// With layers by reference, what the bucket's policy has to allow.
+    pub bucket_policy: Option<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// What check found.
@@ -431,6 +437,7 @@ impl Publication {
             variables: BTreeMap::new(),
             set_variables: None,
             snippet: None,
+            bucket_policy: None,
             warnings: Vec::new(),
             findings,
             allowed,
@@ -452,6 +459,7 @@ impl Publication {
             set_variables: (!arns.is_empty() && !publishing.variables.is_empty())
                 .then(|| command::shell(&command::set_variables(&publishing.variables, &publishing.options))),
             variables: publishing.variables.clone(),
+            bucket_policy: bucket_policy(&publishing.options, &arns),
             arns,
             layers,
             snippet: None,
@@ -540,12 +548,34 @@ fn publish_layer(
     {
         return Ok((State::Unchanged, version));
     }
-    if let Upload::S3 { bucket, key } = &layer.upload
-        && !is_in_bucket(layer, bucket, key, publishing, aws)?
-    {
-        aws.call(&command::copy(&layer.path, bucket, key, &publishing.options))?;
-    }
-    let response = aws.call(&command::publish_version(layer, publishing))?;
+    let object_version = match &layer.upload {
+        Upload::Direct => None,
+        Upload::S3 {
+            bucket,
+            key,
+            by_reference,
+        } => {
+            if *by_reference {
+                versioned(bucket, publishing, aws)?;
+            }
+            let mut object = object_in_bucket(layer, bucket, key, publishing, aws)?;
+            if object.is_none() {
+                aws.call(&command::copy(&layer.path, bucket, key, &publishing.options))?;
+                object = by_reference
+                    .then(|| object_in_bucket(layer, bucket, key, publishing, aws))
+                    .transpose()?
+                    .flatten();
+            }
+            let version = object
+                .and_then(|object| object.version_id)
+                .filter(|version| version != "null");
+            if *by_reference && version.is_none() {
+                return Err(not_versioned(bucket));
+            }
+            version.filter(|_| *by_reference)
+        }
+    };
+    let response = aws.call(&command::publish_version(layer, publishing, object_version.as_deref()))?;
     let version = Version::read(&response, &layer.name).ok_or_else(|| unexpected("publish-layer-version"))?;
     if version.holds(&layer.code_sha256) {
         Ok((State::Published, version))
@@ -574,19 +604,58 @@ fn newest_version(
     Ok(Some(version))
 }
 
-/// Whether the bucket has the zip already; its key names its content. Who may not look sends it once more.
-fn is_in_bucket(
+/// The zip in the bucket, if it is there already; its key names its content. Who may not look sends it once more.
+fn object_in_bucket(
     layer: &LayerToPublish,
     bucket: &str,
     key: &str,
     publishing: &Publishing,
     aws: &dyn Aws,
-) -> Result<bool, CallError> {
+) -> Result<Option<Object>, CallError> {
     match aws.call(&command::head_object(bucket, key, &publishing.options)) {
-        Ok(response) => Ok(response::object_length(&response) == Some(layer.bytes.0)),
-        Err(CallError::Refused(_)) => Ok(false),
+        Ok(response) => Ok(Object::read(&response).filter(|object| object.length == layer.bytes.0)),
+        Err(CallError::Refused(_)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Makes sure that a bucket keeps versions of its objects, which a layer by reference needs. Who may not ask is not stopped: the
+/// object's version says it as well.
+fn versioned(bucket: &str, publishing: &Publishing, aws: &dyn Aws) -> Result<(), CallError> {
+    match aws.call(&command::bucket_versioning(bucket, &publishing.options)) {
+        Ok(response) if response::is_versioned(&response) => Ok(()),
+        Ok(_) => Err(not_versioned(bucket)),
+        Err(CallError::Refused(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn not_versioned(bucket: &str) -> CallError {
+    CallError::Refused(Refusal::unexpected(
+        format!("the bucket {bucket} keeps no versions of its objects, and a layer by reference names one"),
+        format!(
+            "turn versioning on with `aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration \
+             Status=Enabled`, or publish without --by-reference"
+        ),
+    ))
+}
+
+/// What a bucket has to allow for layers by reference: Lambda reads the objects itself whenever it starts a function (AWS Lambda
+/// developer guide, "Self-managed Amazon S3 storage").
+fn bucket_policy(options: &PublishOptions, arns: &[String]) -> Option<String> {
+    let bucket = options.bucket.as_ref().filter(|_| options.by_reference)?;
+    let partition = arns.first().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
+    let policy = serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Sid": "LambdaReadsLayers",
+            "Effect": "Allow",
+            "Principal": { "Service": "lambda.amazonaws.com" },
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": format!("arn:{partition}:s3:::{bucket}/{}*", options.key_prefix()),
+        }],
+    });
+    serde_json::to_string_pretty(&policy).ok()
 }
 
 /// A response, or `None` if AWS says that there is no such thing.
@@ -610,7 +679,7 @@ fn other_content(layer: &LayerToPublish, version: &Version) -> Refusal {
         "do not attach it; delete it with `aws lambda delete-layer-version --layer-name {} --version-number {}`",
         layer.name, version.number
     );
-    if let Upload::S3 { bucket, key } = &layer.upload {
+    if let Upload::S3 { bucket, key, .. } = &layer.upload {
         help += &format!(", and the object s3://{bucket}/{key}");
     }
     Refusal::unexpected(
@@ -638,7 +707,19 @@ fn planned(layer: &LayerToPublish, publishing: &Publishing) -> Vec<PlannedComman
             &command::get_version(&layer.name, "VERSION", options),
         ),
     ];
-    if let Upload::S3 { bucket, key } = &layer.upload {
+    if let Upload::S3 {
+        bucket,
+        key,
+        by_reference,
+    } = &layer.upload
+    {
+        if *by_reference {
+            commands.push(planned(
+                "if there is none, or it is not the same",
+                true,
+                &command::bucket_versioning(bucket, options),
+            ));
+        }
         commands.extend([
             planned(
                 "if there is none, or it is not the same",
@@ -652,10 +733,15 @@ fn planned(layer: &LayerToPublish, publishing: &Publishing) -> Vec<PlannedComman
             ),
         ]);
     }
+    let is_reference = matches!(layer.upload, Upload::S3 { by_reference: true, .. });
     commands.push(planned(
-        "if there is none, or it is not the same",
-        true,
-        &command::publish_version(layer, publishing),
+        if is_reference {
+            "if there is none, or it is not the same; OBJECT-VERSION is the VersionId that head-object says"
+        } else {
+            "if there is none, or it is not the same"
+        },
+        !is_reference,
+        &command::publish_version(layer, publishing, is_reference.then_some("OBJECT-VERSION")),
     ));
     commands
 }

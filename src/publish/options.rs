@@ -13,6 +13,8 @@ pub struct PublishOptions {
     pub bucket: Option<String>,
     /// What the keys in the bucket begin with.
     pub prefix: Option<String>,
+    /// Whether the zips stay in the bucket and Lambda reads them there.
+    pub by_reference: bool,
     /// The license: an SPDX identifier, a URL or a text.
     pub license: Option<String>,
 }
@@ -62,7 +64,12 @@ impl PublishOptions {
 
     /// The key of a zip in the bucket. It names the content, so that the same zip is never sent twice.
     pub fn key(&self, sha256: &str) -> String {
-        format!("{}{sha256}.zip", directory(self.prefix.as_deref().unwrap_or_default()))
+        format!("{}{sha256}.zip", self.key_prefix())
+    }
+
+    /// What all keys begin with.
+    pub fn key_prefix(&self) -> String {
+        directory(self.prefix.as_deref().unwrap_or_default())
     }
 }
 

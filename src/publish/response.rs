@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{LayerToPublish, Publishing};
+use super::{LayerToPublish, Publishing, Upload};
 
 /// One version of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -25,7 +25,22 @@ pub(super) struct Version {
 #[serde(rename_all = "PascalCase")]
 struct Content {
     code_sha256: Option<String>,
+    /// The object in a bucket that the version stands for, if it is no copy.
+    resolved_s3_object: Option<ResolvedObject>,
+    /// Why the object cannot be read any more.
+    error: Option<LocationError>,
 }
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ResolvedObject {
+    s3_bucket: String,
+    s3_key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LocationError {}
 
 impl Version {
     /// Reads a response; `None` if it is not a version of this layer. Why not is not said: the words could hold a secret.
@@ -39,11 +54,28 @@ impl Version {
         self.content.code_sha256.as_deref() == Some(code_sha256)
     }
 
+    /// Whether the content is kept where the layer is to be kept: in its bucket, where it can still be read, or by Lambda.
+    fn is_kept_as(&self, upload: &Upload) -> bool {
+        match (upload, &self.content.resolved_s3_object) {
+            (
+                Upload::S3 {
+                    bucket,
+                    key,
+                    by_reference: true,
+                },
+                Some(object),
+            ) => (&object.s3_bucket, &object.s3_key) == (bucket, key) && self.content.error.is_none(),
+            (Upload::S3 { by_reference: true, .. }, None) => false,
+            (_, object) => object.is_none(),
+        }
+    }
+
     /// Whether publishing the layer would make the same version once more.
     pub(super) fn is(&self, layer: &LayerToPublish, publishing: &Publishing) -> bool {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let set = |names: &Option<Vec<String>>| names.iter().flatten().cloned().collect::<BTreeSet<String>>();
         self.holds(&layer.code_sha256)
+            && self.is_kept_as(&layer.upload)
             && same_description(&text(&self.description), &layer.description())
             && text(&self.license_info) == text(&publishing.options.license)
             && set(&self.compatible_runtimes) == publishing.runtimes.iter().cloned().collect()
@@ -90,14 +122,37 @@ pub(super) fn newest(response: &str) -> Result<Option<u64>, serde_json::Error> {
     Ok(versions.layer_versions.into_iter().map(|listed| listed.version).max())
 }
 
-/// The length of an object in a bucket.
-pub(super) fn object_length(response: &str) -> Option<u64> {
+/// An object in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Object {
+    /// Its length in bytes.
+    #[serde(rename = "ContentLength")]
+    pub(super) length: u64,
+    /// Its version, if the bucket keeps versions.
+    pub(super) version_id: Option<String>,
+}
+
+impl Object {
+    /// Reads a response; `None` if it is not about an object. A version that the aws tool would read as more than one value is
+    /// none.
+    pub(super) fn read(response: &str) -> Option<Self> {
+        let mut object: Self = serde_json::from_str(response).ok()?;
+        let is_plain = |version: &String| version.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        object.version_id = object.version_id.filter(is_plain);
+        Some(object)
+    }
+}
+
+/// Whether a bucket keeps versions of its objects. That of a bucket which never did is an empty response.
+pub(super) fn is_versioned(response: &str) -> bool {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Object {
-        content_length: u64,
+    struct Versioning {
+        status: Option<String>,
     }
-    Some(serde_json::from_str::<Object>(response).ok()?.content_length)
+    let versioning = serde_json::from_str::<Versioning>(response);
+    versioning.is_ok_and(|versioning| versioning.status.as_deref() == Some("Enabled"))
 }
 
 /// Whether an ARN is that of a version of this layer.

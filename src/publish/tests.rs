@@ -68,6 +68,8 @@ struct Fake<'a> {
     fails: RefCell<Option<(String, String)>>,
     /// Versions are made with this hash instead of the right one.
     hash: RefCell<Option<String>>,
+    /// The response to whether the bucket keeps versions.
+    versioning: RefCell<String>,
 }
 
 impl<'a> Fake<'a> {
@@ -79,6 +81,7 @@ impl<'a> Fake<'a> {
             calls: RefCell::default(),
             fails: RefCell::default(),
             hash: RefCell::default(),
+            versioning: RefCell::new(r#"{"Status": "Enabled"}"#.to_owned()),
         }
     }
 
@@ -123,7 +126,7 @@ impl Aws for Fake<'_> {
                 Ok(known[number - 1].to_string())
             }
             "head-object" => match self.objects.borrow().get(&value("--key").unwrap()) {
-                Some(length) => Ok(json!({ "ContentLength": length }).to_string()),
+                Some(length) => Ok(json!({ "ContentLength": length, "VersionId": "v.1" }).to_string()),
                 None => refused("An error occurred (404) when calling the HeadObject operation: Not Found"),
             },
             "cp" => {
@@ -132,11 +135,23 @@ impl Aws for Fake<'_> {
                 self.objects.borrow_mut().insert(key, layer.unwrap().bytes.0);
                 Ok(String::new())
             }
+            "get-bucket-versioning" => Ok(self.versioning.borrow().clone()),
             "publish-layer-version" => {
                 let layer = self.publishing.layers.iter().find(|layer| layer.name == name).unwrap();
                 let mut version = response(layer, self.publishing, known.len() as u64 + 1);
                 if let Some(hash) = self.hash.borrow().as_ref() {
                     version["Content"]["CodeSha256"] = hash.clone().into();
+                }
+                if let Some(content) = value("--content").filter(|content| content.contains("REFERENCE")) {
+                    let field = |name: &str| {
+                        let fields = content.split(',').filter_map(|field| field.split_once('='));
+                        fields.into_iter().find(|(field, _)| *field == name).unwrap().1
+                    };
+                    version["Content"]["ResolvedS3Object"] = json!({
+                        "S3Bucket": field("S3Bucket"),
+                        "S3Key": field("S3Key"),
+                        "S3ObjectVersion": field("S3ObjectVersion"),
+                    });
                 }
                 known.push(version.clone());
                 Ok(version.to_string())
@@ -260,6 +275,7 @@ fn through_s3_an_object_is_sent_once() {
     publishing.layers[0].upload = Upload::S3 {
         bucket: "bucket".to_owned(),
         key: key.clone(),
+        by_reference: false,
     };
     let aws = Fake::new(&publishing);
     aws.fail("publish-layer-version", STORAGE);
@@ -388,6 +404,7 @@ fn the_way_of_a_zip_follows_from_its_length() {
     let through = Some(Upload::S3 {
         bucket: "bucket".to_owned(),
         key: "p/abc.zip".to_owned(),
+        by_reference: false,
     });
     let without = PublishOptions::default();
     for (bytes, options, expected) in [
@@ -452,6 +469,78 @@ fn a_bucket_lifts_the_limit_on_the_request_and_no_other() {
 }
 
 #[test]
+fn by_reference_the_object_stays_in_its_bucket_and_is_named_by_its_version() {
+    let (_directory, mut publishing) = in_directory(&["one"]);
+    publishing.options.bucket = Some("bucket".to_owned());
+    publishing.options.prefix = Some("team".to_owned());
+    publishing.options.by_reference = true;
+    let layer = &publishing.layers[0];
+    let upload = upload(layer.bytes, &layer.sha256, &publishing.options).unwrap();
+    publishing.layers[0].upload = upload;
+    let aws = Fake::new(&publishing);
+    let first = publish(&publishing, &aws, &Silent).unwrap();
+    assert_eq!(states(&first), [State::Published]);
+    assert_eq!(
+        aws.calls(),
+        [
+            "list-layer-versions r-1",
+            "get-bucket-versioning",
+            "head-object",
+            "cp",
+            "head-object",
+            "publish-layer-version r-1"
+        ]
+    );
+    let policy: Value = serde_json::from_str(first.bucket_policy.as_deref().unwrap()).unwrap();
+    let statement = &policy["Statement"][0];
+    assert_eq!(statement["Action"], json!(["s3:GetObject", "s3:GetObjectVersion"]));
+    assert_eq!(statement["Principal"]["Service"], "lambda.amazonaws.com");
+    assert_eq!(statement["Resource"], "arn:aws:s3:::bucket/team/*");
+
+    // A second run uploads nothing. A copy is another version, and so is an object that Lambda cannot read any more.
+    assert_eq!(
+        states(&publish(&publishing, &aws, &Silent).unwrap()),
+        [State::Unchanged]
+    );
+    assert_eq!(aws.calls(), ["list-layer-versions r-1", "get-layer-version r-1"]);
+    aws.versions.borrow_mut().get_mut("r-1").unwrap()[0]["Content"]["Error"] = json!({ "ErrorCode": "NoSuchKey" });
+    assert_eq!(
+        states(&publish(&publishing, &aws, &Silent).unwrap()),
+        [State::Published]
+    );
+    aws.calls();
+    let mut copied = publishing.clone();
+    copied.layers[0].upload = Upload::Direct;
+    assert_eq!(states(&publish(&copied, &aws, &Silent).unwrap()), [State::Published]);
+}
+
+#[test]
+fn a_bucket_without_versions_cannot_hold_layers_by_reference() {
+    let (_directory, mut publishing) = in_directory(&["one"]);
+    publishing.layers[0].upload = Upload::S3 {
+        bucket: "bucket".to_owned(),
+        key: "k.zip".to_owned(),
+        by_reference: true,
+    };
+    for response in ["", "{}", r#"{"Status": "Suspended"}"#] {
+        let aws = Fake::new(&publishing);
+        *aws.versioning.borrow_mut() = response.to_owned();
+        let publication = publish(&publishing, &aws, &Silent).unwrap();
+        let error = publication.layers[0].error.as_ref().unwrap();
+        assert!(
+            error.help.contains("put-bucket-versioning --bucket bucket"),
+            "{}",
+            error.help
+        );
+        assert!(
+            !aws.calls()
+                .iter()
+                .any(|call| call.starts_with("cp") || call.starts_with("publish"))
+        );
+    }
+}
+
+#[test]
 fn a_runtime_that_is_blocked_cannot_be_published_for() {
     let severity = |day: &str| {
         let findings = vec![Finding::new(Code::RuntimeDeprecated, &[])];
@@ -476,6 +565,7 @@ fn a_dry_run_shows_every_command() {
     publishing.layers[0].upload = Upload::S3 {
         bucket: "bucket".to_owned(),
         key: "k.zip".to_owned(),
+        by_reference: false,
     };
     let through_s3 = commands(&publishing);
     assert_eq!(through_s3.len(), 5);

@@ -32,6 +32,10 @@ pub fn publication(publication: &Publication, directory: &str, render: RenderOpt
         text += &render.heading("Set them for FUNCTION (replaces its variables)");
         text += &format!("{command}\n");
     }
+    if let Some(policy) = &publication.bucket_policy {
+        text += &render.heading("The bucket's policy has to have this, and the objects have to stay");
+        text += &format!("{policy}\n");
+    }
     if let Some(snippet) = &publication.snippet {
         text += &render.heading("For the template");
         text += snippet;
@@ -165,6 +169,7 @@ mod tests {
             layers,
             variables: std::collections::BTreeMap::new(),
             set_variables: None,
+            bucket_policy: None,
             snippet: None,
             warnings: Vec::new(),
             findings: Vec::new(),

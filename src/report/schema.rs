@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::analysis::Analysis;
 use super::why::Why;
 use super::{
-    Bootstrapped, Checked, Explanations, Invoked, Linted, Pruned, RuleList, RuntimeList, RuntimeReport, ShownRules,
+    Bootstrapped, Checked, Explanations, Invoked, Linted, Materials, Pruned, RuleList, RuntimeList, RuntimeReport,
+    ShownRules,
 };
 use crate::diff::Diff;
 use crate::manifest::Manifest;
@@ -33,6 +34,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("rules-test", schema::<Linted>()),
         ("runtimes", schema::<RuntimeList>()),
         ("runtimes-show", schema::<RuntimeReport<'_>>()),
+        ("sbom", schema::<Materials>()),
         ("why", schema::<Why>()),
     ]
 }

@@ -42,17 +42,13 @@ for layers in reference debian-layers; do
     mkdir "opt-$layers"
     for zip in "$layers"/layer-*.zip; do unzip -qo "$zip" -d "opt-$layers"; done
     # Each repaired object by the file that it was, its path in the layers, and where it is now.
-    python3 - "$layers" "$trixie" <<'PYTHON' >"$layers.repaired"
+    python3 - "$layers" <<'PYTHON' >"$layers.repaired"
 import json, os, sys
 layers = json.load(open(sys.argv[1] + "/layers.json"))
 tree = {"reference": "tree", "debian-layers": "debian"}[sys.argv[1]]
 origins = {file["path"]: file["from"] for file in layers["added"]}
 for path in sorted({file["path"] for file in layers["changed"] if file["by"] == "symbol-versions"}):
-    before = os.path.abspath(os.path.join(tree, origins.get(path, path)))
-    # A link of the root that stays in it.
-    real = os.path.realpath(before)
-    before = real if real.startswith(sys.argv[2] + "/") else before
-    print(before, path, os.path.abspath(f"opt-{sys.argv[1]}/{path}"))
+    print(os.path.abspath(os.path.join(tree, origins.get(path, path))), path, os.path.abspath(f"opt-{sys.argv[1]}/{path}"))
 PYTHON
 done
 

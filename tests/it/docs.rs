@@ -141,6 +141,7 @@ fn the_reference_of_commands_is_current() {
         "invoke",
         "why",
         "runtimes",
+        "sbom",
         "init",
         "completions",
         "man",

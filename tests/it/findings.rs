@@ -197,6 +197,21 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             s.file("a.zip", zip(&plain()));
             Case::check(s, WITH_LANGUAGE, &["a.zip"; 6], &["a.zip"; 5])
         }
+        Code::LicenseDenied | Code::LicenseMissing => {
+            let package = |license: &str| format!(r#"{{"name": "a", "version": "1"{license}}}"#);
+            let (bad, good) = match code {
+                Code::LicenseDenied => (
+                    r#", "license": "AGPL-3.0-only""#,
+                    r#", "license": "AGPL-3.0-only OR MIT""#,
+                ),
+                _ => ("", r#", "license": "MIT""#),
+            };
+            s.file("bad/nodejs/node_modules/a/package.json", package(bad));
+            s.file("good/nodejs/node_modules/a/package.json", package(good));
+            s.file("policy.toml", "[licenses]\ndeny = ['AGPL-*']\n");
+            let runtime = &["--runtime", "nodejs22.x", "--config", "policy.toml"];
+            Case::check(s, runtime, &["bad"], &["good"])
+        }
         Code::RuntimeDeprecated => {
             s.file("a.zip", zip(&plain()));
             let bad = ["a.zip", "--runtime", "provided"];

@@ -33,6 +33,7 @@ mod repack;
 mod repair;
 mod robust;
 mod rules;
+mod sbom;
 mod schemas;
 mod shadowed;
 mod support;

@@ -102,6 +102,7 @@ fn every_document_keeps_to_its_schema() {
         ("rules-test", &["rules", "test", "mine.toml", &opt]),
         ("runtimes", &["runtimes"]),
         ("runtimes-show", &["runtimes", "show", "python3.13"]),
+        ("sbom", &["sbom", "layers"]),
         ("why", &["why", "libfar.so.1", "--tree", &opt]),
         ("why", &["why", "libbundled.so.1", "--tree", &opt]),
     ] {

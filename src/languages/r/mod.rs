@@ -5,6 +5,7 @@ mod description;
 mod findings;
 mod index;
 mod lazyload;
+mod metadata;
 mod needs;
 mod recompress;
 mod rscript;
@@ -15,9 +16,11 @@ use std::collections::BTreeSet;
 pub use needs::{SelectionError, select};
 
 use super::{
-    Bootstrap, Interpreter, Language, LanguageAnchor, NoInterpreter, Package, Repair, Thoroughness, VariableFile,
+    Bootstrap, Interpreter, Language, LanguageAnchor, Metadata, NoInterpreter, Package, Repair, Thoroughness,
+    VariableFile,
 };
 use crate::finding::Finding;
+use crate::licenses::License;
 use crate::root::Root;
 use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
@@ -105,6 +108,22 @@ impl Language for R {
                 Some(package)
             })
             .collect()
+    }
+
+    fn metadata(&self, package: &Package, text: &dyn Fn(&TreePath) -> Option<String>) -> Option<Metadata> {
+        Some(metadata::metadata(&package.name, &text(&package.manifest)?))
+    }
+
+    /// The version is that of its package base.
+    fn about_interpreter(
+        &self,
+        interpreter: &Interpreter,
+        text: &dyn Fn(&TreePath) -> Option<String>,
+    ) -> (Option<String>, License) {
+        let base = interpreter.directory.join("library/base");
+        let description = base.and_then(|base| text(&base.join(DESCRIPTION)?));
+        let version = description.and_then(|text| description::field(&text, "Version"));
+        (version, License::declared(metadata::OF_R))
     }
 
     fn anchors(&self) -> &'static [LanguageAnchor] {

@@ -1,0 +1,127 @@
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::manifest::{LayerSummary, Manifest};
+use crate::report::{self, Materials};
+use crate::sbom::{Bill, Contents, contents};
+
+use super::arguments::Global;
+use super::clock::source_date_epoch;
+use super::format::{FormatOption, ReportFile, ReportFormat, on_stdout, write_files};
+use super::output::{Failure, Output};
+use super::progress::Terminal;
+
+/// List what is in layers: packages and native libraries with versions, licenses, package URLs and digests
+///
+/// What `pack` recorded is used: the packages of this machine that libraries came from, and what was changed.
+///
+/// Exit status: 0, or 2 if something went wrong.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lambdar-prune sbom                                # the layers in the directory layers
+  lambdar-prune sbom layers --format cyclonedx > sbom.cdx.json
+  lambdar-prune sbom my-layer.zip -o spdx=sbom.spdx.json
+  lambdar-prune pack /opt --sbom cyclonedx")]
+pub(super) struct Arguments {
+    /// Zips in the order in which they are attached, a directory of zips, or a tree
+    #[arg(default_value = "layers", value_name = "LAYERS")]
+    layers: Vec<PathBuf>,
+    #[command(flatten)]
+    format: FormatOption<Form>,
+    /// Write the list in another format to a file, or to stdout without a file; can be repeated
+    #[arg(short, long, value_name = "FORMAT[=FILE]")]
+    output: Vec<ReportFile<Form>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// Tables for people
+    Table,
+    /// One JSON document
+    Json,
+    /// CycloneDX 1.5 in JSON
+    Cyclonedx,
+    /// SPDX 2.3 in JSON
+    Spdx,
+}
+
+impl ReportFormat for Form {
+    fn is_lines(&self) -> bool {
+        *self == Self::Table
+    }
+}
+
+/// The standard forms of bills of materials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Standard {
+    /// CycloneDX 1.5 in JSON
+    Cyclonedx,
+    /// SPDX 2.3 in JSON
+    Spdx,
+}
+
+impl Standard {
+    /// The bill in this form.
+    pub(super) fn render(self, bill: &Bill) -> String {
+        match self {
+            Self::Cyclonedx => bill.cyclonedx(),
+            Self::Spdx => bill.spdx(),
+        }
+    }
+
+    /// The file's usual name, by which scanners tell the form (CycloneDX and SPDX specifications, "File naming").
+    pub(super) fn file_name(self) -> &'static str {
+        match self {
+            Self::Cyclonedx => "sbom.cdx.json",
+            Self::Spdx => "sbom.spdx.json",
+        }
+    }
+}
+
+impl Arguments {
+    pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+        let formats = on_stdout(self.format.given(), &self.output, Form::Table)?;
+        let contents = contents(&self.layers, progress)?;
+        let bill = Bill::new(
+            &self.name(&contents),
+            layers(&contents),
+            contents.components(),
+            source_date_epoch()?,
+        );
+        let render = |form: &Form, options| match form {
+            Form::Table => report::materials(&Materials::of(&bill), options),
+            Form::Json => report::json(&Materials::of(&bill)),
+            Form::Cyclonedx => bill.cyclonedx(),
+            Form::Spdx => bill.spdx(),
+        };
+        write_files(&self.output, |form| render(form, global.plain_options()))?;
+        Ok(Output::ok(
+            formats
+                .iter()
+                .map(|form| render(form, global.render_options()))
+                .collect(),
+        ))
+    }
+
+    /// What the bill is about: the directory or the first zip by its name alone, so that the same layers elsewhere give the same
+    /// bill.
+    fn name(&self, contents: &Contents) -> String {
+        if let Some(manifest) = &contents.manifest {
+            return subject(manifest);
+        }
+        let name = self.layers.first().and_then(|path| path.file_name());
+        name.map_or_else(|| "layers".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+}
+
+/// What a bill of packed layers is about.
+pub(super) fn subject(manifest: &Manifest) -> String {
+    format!("layers for {} on {}", manifest.runtime, manifest.arch)
+}
+
+/// The zips that a manifest lists.
+fn layers(contents: &Contents) -> &[LayerSummary] {
+    contents.manifest.as_ref().map_or(&[], |manifest| &manifest.layers)
+}

@@ -1,0 +1,170 @@
+//! Licenses that a project does not want in its layers: `[licenses]` of the configuration.
+
+use globset::{Glob, GlobMatcher};
+use serde::Deserialize;
+use spdx::Expression;
+
+use crate::finding::{Code, Finding};
+use crate::sbom::{Component, Kind};
+use crate::toml_file::{TomlError, TomlFile};
+use toml::Spanned;
+
+/// The table of the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LicenseTable {
+    /// Licenses by their SPDX identifiers, or globs such as `AGPL-*`.
+    #[serde(default)]
+    pub deny: Vec<Spanned<String>>,
+}
+
+/// Which licenses are denied.
+#[derive(Debug, Clone, Default)]
+pub struct LicensePolicy {
+    /// The denied ones, as they are written, and what they match.
+    denied: Vec<(String, GlobMatcher)>,
+}
+
+impl LicensePolicy {
+    /// The policy of a table. A name is an SPDX identifier or a glob.
+    pub fn of(file: &TomlFile<'_>, table: LicenseTable) -> Result<Self, TomlError> {
+        let mut denied = Vec::new();
+        for name in table.deny {
+            let text = name.get_ref();
+            let unusable = |reason: String| file.error(name.span(), reason);
+            if !text.contains('*') {
+                Expression::parse(text).map_err(|error| {
+                    let reason = error.reason;
+                    unusable(format!(
+                        "'{text}' is not an SPDX license: {reason}; see https://spdx.org/licenses"
+                    ))
+                })?;
+            }
+            let glob = Glob::new(text).map_err(|error| unusable(error.to_string()))?;
+            denied.push((text.clone(), glob.compile_matcher()));
+        }
+        Ok(Self { denied })
+    }
+
+    /// Whether nothing is denied, so that licenses need not be looked at.
+    pub fn is_empty(&self) -> bool {
+        self.denied.is_empty()
+    }
+
+    /// What the policy says of components: which are under a denied license, whichever alternative of theirs is chosen, and of
+    /// which nothing can be said. What is a part of another component is judged with it.
+    pub fn judge(&self, components: &[Component]) -> Vec<Finding> {
+        components
+            .iter()
+            .filter_map(|component| self.finding(component))
+            .collect()
+    }
+
+    fn finding(&self, component: &Component) -> Option<Finding> {
+        let version = component
+            .version
+            .as_deref()
+            .map(|version| format!(" {version}"))
+            .unwrap_or_default();
+        let what = format!("{}{version}", component.name);
+        let expression = component.license.expression.as_deref();
+        let parsed = expression.and_then(|text| Expression::parse(text).ok());
+        let finding = if let (Some(text), Some(parsed)) = (expression, parsed) {
+            let mut denied = None;
+            let is_fine = parsed.evaluate(|required| {
+                let found = self.denies(&required.to_string());
+                denied = denied.or(found);
+                found.is_none()
+            });
+            if is_fine {
+                return None;
+            }
+            let words = [
+                ("what", what.as_str()),
+                ("license", text),
+                ("denied", denied.unwrap_or_default()),
+            ];
+            Finding::new(Code::LicenseDenied, &words)
+        } else {
+            // A bundled part or a library of a package is usually under the license of what holds it.
+            if component.kind == Kind::Bundled {
+                return None;
+            }
+            let said = match &component.license.declared {
+                Some(declared) => format!("says '{declared}', which is not the name of a license"),
+                None => "says nothing of its license".to_owned(),
+            };
+            Finding::new(Code::LicenseMissing, &[("what", &what), ("said", &said)])
+        };
+        Some(finding.at(component.path.shown()))
+    }
+
+    /// The denied name that a license matches.
+    fn denies(&self, license: &str) -> Option<&str> {
+        let denied = self.denied.iter().find(|(_, glob)| glob.is_match(license));
+        denied.map(|(name, _)| name.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::licenses::License;
+    use crate::sbom::Origin;
+    use crate::tree::TreePath;
+
+    fn policy(text: &str) -> Result<LicensePolicy, TomlError> {
+        let file = TomlFile::parse("c.toml", text)?;
+        LicensePolicy::of(&file, file.read::<LicenseTable>()?)
+    }
+
+    fn component(license: License) -> Component {
+        Component {
+            kind: Kind::Package,
+            id: "x".to_owned(),
+            name: "x".to_owned(),
+            version: Some("1".to_owned()),
+            version_from: None,
+            license,
+            purl: None,
+            path: TreePath::new("x").unwrap(),
+            files: BTreeMap::new(),
+            origin: Origin::Tree,
+            changed: Vec::new(),
+            requires: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn a_license_is_denied_where_no_alternative_is_left() {
+        let policy = policy("deny = ['AGPL-*', 'GPL-3.0-or-later']").unwrap();
+        for (license, expected) in [
+            ("MIT", None),
+            ("GPL-3.0-or-later", Some(Code::LicenseDenied)),
+            ("GPL-3.0-or-later WITH GCC-exception-3.1", None),
+            ("GPL-3.0-or-later OR MIT", None),
+            ("GPL-3.0-or-later AND MIT", Some(Code::LicenseDenied)),
+            ("AGPL-3.0-only", Some(Code::LicenseDenied)),
+            ("Part of my company", Some(Code::LicenseMissing)),
+        ] {
+            let found = policy.judge(&[component(License::declared(license))]);
+            assert_eq!(found.first().map(|finding| finding.code), expected, "{license}");
+        }
+        assert_eq!(
+            policy.judge(&[component(License::default())])[0].code,
+            Code::LicenseMissing
+        );
+    }
+
+    #[test]
+    fn a_name_that_spdx_does_not_have_is_refused() {
+        let error = policy("deny = ['GPL3']").unwrap_err().to_string();
+        assert!(
+            error.contains("c.toml:1:") && error.contains("'GPL3' is not an SPDX license"),
+            "{error}"
+        );
+        assert!(policy("deny = ['MIT']").is_ok());
+    }
+}

@@ -1,0 +1,103 @@
+//! What METADATA files say of distributions (Core metadata specifications): version, license, bills of materials.
+
+use super::normalized;
+use crate::languages::{Metadata, PackageSource};
+use crate::licenses::{self, License};
+
+/// A longer field is not the name of a license but its text, in characters.
+const LONGEST_NAME: usize = 120;
+
+/// Reads a METADATA file; `directory` is the name that the metadata's directory has for the distribution.
+pub(super) fn metadata(directory: &str, text: &str) -> Metadata {
+    let name = fields(text, "Name").next().unwrap_or(directory).to_owned();
+    Metadata {
+        version: fields(text, "Version").next().map(ToOwned::to_owned),
+        license: license(text),
+        source: PackageSource {
+            kind: "pypi",
+            namespace: None,
+            name: normalized(&name),
+        },
+        bills: Vec::new(),
+        name,
+    }
+}
+
+/// The values of a header, in order; those of the description, which follows an empty line, are none.
+fn fields<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let headers = text.lines().take_while(|line| !line.trim().is_empty());
+    headers
+        .filter_map(move |line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(str::trim)
+}
+
+/// The license expression, else the field that people write by hand, else the classifiers.
+fn license(text: &str) -> License {
+    if let Some(expression) = fields(text, "License-Expression").next() {
+        return License::declared(expression);
+    }
+    let is_name =
+        |license: &&str| !license.is_empty() && *license != "UNKNOWN" && license.chars().count() <= LONGEST_NAME;
+    let by_hand = fields(text, "License").next().filter(is_name).map(License::declared);
+    if let Some(license) = by_hand.as_ref().filter(|license| license.expression.is_some()) {
+        return license.clone();
+    }
+    let classifiers: Vec<&str> = fields(text, "Classifier")
+        .filter_map(|classifier| classifier.strip_prefix("License ::"))
+        .filter_map(|classifier| classifier.rsplit("::").next())
+        .map(str::trim)
+        .filter(|name| *name != "OSI Approved")
+        .collect();
+    let expressions: Option<Vec<String>> = classifiers.iter().map(|name| licenses::expression(name)).collect();
+    // Several classifiers do not say whether all of them hold or one.
+    let expression = expressions.filter(|all| all.len() == 1).map(|all| all.join(""));
+    License {
+        declared: by_hand
+            .and_then(|license| license.declared)
+            .or_else(|| (!classifiers.is_empty()).then(|| classifiers.join(", "))),
+        expression,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_precise_field_says_the_license() {
+        for (fields, declared, expression) in [
+            (
+                "License-Expression: BSD-3-Clause AND MIT\nLicense: x",
+                Some("BSD-3-Clause AND MIT"),
+                Some("BSD-3-Clause AND MIT"),
+            ),
+            (
+                "License: The MIT License (MIT)",
+                Some("The MIT License (MIT)"),
+                Some("MIT"),
+            ),
+            (
+                "License: BSD\nClassifier: License :: OSI Approved :: BSD License",
+                Some("BSD"),
+                None,
+            ),
+            (
+                "Classifier: License :: OSI Approved :: MIT License",
+                Some("MIT License"),
+                Some("MIT"),
+            ),
+            (
+                "Classifier: License :: OSI Approved :: MIT License\nClassifier: License :: OSI Approved :: Apache Software License",
+                Some("MIT License, Apache Software License"),
+                None,
+            ),
+            ("License: UNKNOWN", None, None),
+            ("Summary: x\n\nLicense: MIT", None, None),
+        ] {
+            let found = metadata("x", &format!("Name: X_y\nVersion: 1.0\n{fields}\n"));
+            assert_eq!(found.license.declared.as_deref(), declared, "{fields}");
+            assert_eq!(found.license.expression.as_deref(), expression, "{fields}");
+            assert_eq!((found.name.as_str(), found.source.name.as_str()), ("X_y", "x-y"));
+        }
+    }
+}
