@@ -36,6 +36,9 @@ enum Treatment {
     Recompress(&'static dyn Language, Thoroughness),
 }
 
+/// What entries have unzipped, by their paths.
+pub(super) type Lengths = BTreeMap<TreePath, Bytes>;
+
 /// Entries that are made ready together: one, or a set that a language recompresses.
 struct Unit<'a> {
     entries: Vec<(&'a TreePath, &'a Entry)>,
@@ -111,7 +114,7 @@ impl Preparation<'_> {
     /// The least that each entry can have unzipped, if all together have more than `limit`; otherwise `None`.
     ///
     /// Objects are stripped only where that decides, and what is recompressed counts nothing.
-    pub(super) fn lengths_beyond(&self, limit: Bytes) -> Result<Option<(BTreeMap<TreePath, Bytes>, Known)>, PackError> {
+    pub(super) fn lengths_beyond(&self, limit: Bytes) -> Result<Option<(Lengths, Known)>, PackError> {
         let kept = &self.plan.kept;
         let is_entry =
             |path: &TreePath, entry: &Entry| !matches!(entry, Entry::Directory(_)) || kept.below(path).next().is_none();
@@ -137,7 +140,7 @@ impl Preparation<'_> {
             };
             Ok((path.clone(), bytes))
         });
-        let lengths = lengths.collect::<Result<BTreeMap<TreePath, Bytes>, PackError>>()?;
+        let lengths = lengths.collect::<Result<Lengths, PackError>>()?;
         let sum = lengths.values().copied().sum::<Bytes>();
         let known = if recompressed.is_empty() {
             Known::Unzipped

@@ -12,9 +12,9 @@ use crate::tree::{Entry, Tree, TreePath};
 pub type KeptWith<'a> = dyn Fn(&[Matcher]) -> Vec<Option<BTreeSet<TreePath>>> + 'a;
 
 /// How many packages are proposed at most.
-const PACKAGES: usize = 16;
+const PACKAGES: usize = 8;
 /// How many options are combined at most.
-const COMBINED: usize = 6;
+const COMBINED: usize = 4;
 
 /// Something that could be asked for in addition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl<'a> WhatIf<'a> {
             breaks: self.rules.breaks(&id).to_owned(),
             id,
         });
-        self.gains(changes.collect())
+        self.gains(&changes.collect::<Vec<_>>())
     }
 
     /// The packages that are largest and that nothing else needs, each with what would go with it. `size` says what a path counts.
@@ -110,7 +110,8 @@ impl<'a> WhatIf<'a> {
                 .map(|path| globset::escape(path.as_str()))
                 .collect(),
         });
-        self.gains(changes.filter(|change| !change.options().is_empty()).collect())
+        let changes: Vec<Change> = changes.filter(|change| !change.options().is_empty()).collect();
+        self.gains(&changes)
     }
 
     /// The first of these changes, one more each time, with what goes then, until `suffices` says that it is enough. `None` if all
@@ -128,7 +129,7 @@ impl<'a> WhatIf<'a> {
         })
     }
 
-    fn gains(&self, changes: Vec<Change>) -> Vec<Gain> {
+    fn gains(&self, changes: &[Change]) -> Vec<Gain> {
         let each: Vec<[&Change; 1]> = changes.iter().map(|change| [change]).collect();
         let going = self.going(&each.iter().map(<[&Change; 1]>::as_slice).collect::<Vec<_>>());
         let gains = changes.iter().zip(going).filter_map(|(change, paths)| {
