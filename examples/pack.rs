@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use lambdar_prune::loader::LoadedTree;
 use lambdar_prune::manifest::Effort;
 use lambdar_prune::pack::{Limits, Options, Previous, Timestamp, pack};
 use lambdar_prune::plan::{self, Context, WhatIf, plan};
@@ -20,17 +21,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let scan = scan(&directory, &Silent)?;
     let runtime = Runtime::load(DEFAULT, Arch::X86_64)?;
-    let root = Root {
+    let loaded = LoadedTree::of(Root {
         tree: &scan.tree,
         runtime: &runtime,
-    };
+    });
     let everything = RuleSelection {
         keep: vec!["**".to_owned()],
         ..RuleSelection::default()
     };
-    let rules = Matcher::new(&RuleSet::built_in()?, &[everything], root)?;
+    let rules = Matcher::new(&RuleSet::built_in()?, &[everything], &loaded)?;
     let context = Context::scanned(&runtime, &rules);
-    let plan = plan(&scan.tree, &context, &plan::Options::default())?;
+    let plan = plan(&loaded, &context, &plan::Options::default())?;
     let what_if = WhatIf::new(&scan.tree, &rules, &plan.kept, &|each| vec![None; each.len()]);
     let options = Options {
         limits: Limits::DEFAULT,

@@ -5,29 +5,30 @@
 use std::path::PathBuf;
 
 use lambdar_prune::host::HostDirectories;
+use lambdar_prune::loader::LoadedTree;
 use lambdar_prune::plan::{Context, Options, plan};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
 use lambdar_prune::rules::{Matcher, RuleSet};
 use lambdar_prune::runtime::{Arch, DEFAULT, Runtime};
-use lambdar_prune::scan::{copies, opener, scan};
+use lambdar_prune::scan::{copies, reader, scan};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory: PathBuf = std::env::args_os().nth(1).ok_or("usage: plan DIRECTORY")?.into();
     let tree = scan(&directory, &Silent)?.tree;
     let runtime = Runtime::load(DEFAULT, Arch::X86_64)?;
-    let root = Root {
+    let loaded = LoadedTree::of(Root {
         tree: &tree,
         runtime: &runtime,
-    };
+    });
     let context = Context {
         runtime: &runtime,
-        rules: &Matcher::new(&RuleSet::built_in()?, &[], root)?,
+        rules: &Matcher::new(&RuleSet::built_in()?, &[], &loaded)?,
         libraries: &HostDirectories::new(&[]),
-        contents: &opener(&directory),
+        contents: &reader(&directory),
         copies: &|tree, wanted| copies(&directory, tree, wanted),
     };
-    let plan = plan(&tree, &context, &Options::default())?;
+    let plan = plan(&loaded, &context, &Options::default())?;
     for (rule, files, bytes) in plan.dropped_by_rule(&tree) {
         println!("{rule} removes {files} files, {bytes}");
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::elf::{Kind, Object};
+use crate::elf::{Kind, Machine, Object};
 use crate::progress::Progress;
 use crate::runtime::data::{self, ArchData, Data, ObjectData};
 use crate::runtime::source::Source;
@@ -55,67 +55,27 @@ pub enum CaptureError {
 /// What files cannot tell, the environment and the working directory, is that of Amazon Linux 2023's runtimes. The loader's
 /// default directories are read in the loader itself.
 pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<String, CaptureError> {
-    let scanned = scan(root, progress)?;
+    let files = ImageFiles::read(root, progress)?;
     let like = data::base("al2023")?;
-    let mut commands: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut links = BTreeMap::new();
-    let mut objects = Vec::new();
-    for (path, entry) in scanned.tree.iter() {
-        if is_left_out(path) {
-            continue;
-        }
-        let absolute = format!("/{}", path.as_str());
-        match entry {
-            Entry::Directory(_) => {}
-            Entry::Symlink(target) => {
-                links.insert(absolute, target.clone());
-            }
-            Entry::File(file) => {
-                let folder = path.parent().unwrap_or_else(TreePath::root);
-                if file.mode.is_executable() && COMMAND_FOLDERS.contains(&folder.as_str()) {
-                    let names = commands.entry(format!("/{}", folder.as_str())).or_default();
-                    names.push(path.file_name().to_owned());
-                }
-                if let Content::Object(object) = &file.content
-                    && (object.kind == Kind::SharedLibrary || object.soname.is_some())
-                {
-                    let bytes = fs_err::read(root.join(path.as_str()))?;
-                    let library = recorded(absolute, object, &bytes)?;
-                    objects.push((object.machine, library, object.system_directories.clone()));
-                }
-            }
-        }
-    }
     let mut arch = BTreeMap::new();
     let mut default_directories = Vec::new();
     let mut hardware_directories = Vec::new();
     for known in Arch::ALL {
-        let file_name = match known {
-            Arch::X86_64 => "ld-linux-x86-64.so.2",
-            Arch::Arm64 => "ld-linux-aarch64.so.1",
-        };
-        let Some(loader) = objects
-            .iter()
-            .find(|(_, object, _)| object.path.ends_with(&format!("/{file_name}")))
-        else {
-            continue;
-        };
+        let Some(loader) = files.loader(known) else { continue };
         default_directories = configured_directories(root);
-        default_directories.extend(loader.2.iter().cloned());
-        let bytes = fs_err::read(root.join(loader.1.path.trim_start_matches('/')))?;
+        default_directories.extend(loader.default_directories.iter().cloned());
+        let bytes = fs_err::read(root.join(loader.data.path.trim_start_matches('/')))?;
         if memchr::memmem::find(&bytes, HARDWARE.as_bytes()).is_some() {
             hardware_directories.clone_from(&like.hardware_directories);
         }
-        let own = objects.iter().filter(|(machine, ..)| *machine == known.machine());
+        let own = files.libraries.iter();
+        let own = own.filter(|library| library.machine == known.machine());
+        let interpreter = like.arch.get(&known).map(|data| data.interpreter.clone());
         arch.insert(
             known,
             ArchData {
-                interpreter: like
-                    .arch
-                    .get(&known)
-                    .map(|data| data.interpreter.clone())
-                    .unwrap_or_default(),
-                objects: own.map(|(_, object, _)| object.clone()).collect(),
+                interpreter: interpreter.unwrap_or_default(),
+                objects: own.map(|library| library.data.clone()).collect(),
                 ..ArchData::default()
             },
         );
@@ -139,8 +99,8 @@ pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<Strin
         lib,
         working_directory: like.working_directory,
         environment: like.environment,
-        commands,
-        links,
+        commands: files.commands,
+        links: files.links,
         arch,
         sources: vec![Source {
             what: "the files of an unpacked image, read by `lambdar-prune runtimes capture`".to_owned(),
@@ -149,6 +109,69 @@ pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<Strin
         ..Data::default()
     };
     Ok(toml::to_string(&data)?)
+}
+
+/// What an image has of what a runtime file holds.
+#[derive(Default)]
+struct ImageFiles {
+    /// The names of commands, by their directory.
+    commands: BTreeMap<String, Vec<String>>,
+    /// The targets of links.
+    links: BTreeMap<String, String>,
+    libraries: Vec<ImageLibrary>,
+}
+
+struct ImageLibrary {
+    machine: Machine,
+    data: ObjectData,
+    /// Where it looks for libraries by default, if it is a loader.
+    default_directories: Vec<String>,
+}
+
+impl ImageFiles {
+    fn read(root: &Path, progress: &dyn Progress) -> Result<Self, CaptureError> {
+        let mut files = Self::default();
+        for (path, entry) in scan(root, progress)?.tree {
+            if is_left_out(&path) {
+                continue;
+            }
+            let absolute = format!("/{}", path.as_str());
+            match entry {
+                Entry::Directory(_) => {}
+                Entry::Symlink(target) => {
+                    files.links.insert(absolute, target);
+                }
+                Entry::File(file) => {
+                    let directory = path.parent().unwrap_or_else(TreePath::root);
+                    if file.mode.is_executable() && COMMAND_FOLDERS.contains(&directory.as_str()) {
+                        let names = files.commands.entry(format!("/{}", directory.as_str())).or_default();
+                        names.push(path.file_name().to_owned());
+                    }
+                    if let Content::Object(object) = &file.content
+                        && (object.kind == Kind::SharedLibrary || object.soname.is_some())
+                    {
+                        let bytes = fs_err::read(root.join(path.as_str()))?;
+                        files.libraries.push(ImageLibrary {
+                            machine: object.machine,
+                            data: recorded(absolute, object, &bytes)?,
+                            default_directories: object.system_directories.clone(),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// The loader of an architecture.
+    fn loader(&self, arch: Arch) -> Option<&ImageLibrary> {
+        let name = match arch {
+            Arch::X86_64 => "/ld-linux-x86-64.so.2",
+            Arch::Arm64 => "/ld-linux-aarch64.so.1",
+        };
+        let mut libraries = self.libraries.iter();
+        libraries.find(|library| library.data.path.ends_with(name))
+    }
 }
 
 /// What a runtime file holds of a library.

@@ -31,7 +31,7 @@ use crate::elf::{Kind, Object, Patch};
 use crate::finding::Finding;
 use crate::host::{HostPackage, Libraries, NoLibraries};
 use crate::languages::place::Placed;
-use crate::loader::{Finder, Graph, Shadowed, ShadowedLibrary};
+use crate::loader::{Finder, Graph, LoadedTree, Shadowed, ShadowedLibrary};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
@@ -239,7 +239,7 @@ pub struct Context<'a> {
     pub rules: &'a Matcher,
     /// The libraries that may be imported.
     pub libraries: &'a dyn Libraries,
-    /// Opens files of the tree.
+    /// Reads files of the tree.
     pub contents: &'a Contents<'a>,
     /// Groups files of the tree that have the same content.
     pub copies: &'a Copies<'a>,
@@ -252,7 +252,7 @@ impl<'a> Context<'a> {
             runtime,
             rules,
             libraries: &NoLibraries,
-            contents: &|_| None,
+            contents: &|_, _| None,
             copies: &|_, _| Vec::new(),
         }
     }
@@ -270,10 +270,11 @@ struct Decided {
 }
 
 /// Matches the rules, finds the uses, and lays out what is left.
-fn decide(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Decided, PlanError> {
+fn decide(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> Result<Decided, PlanError> {
+    let tree = loaded.root().tree;
     let (matches, is_shadowed_layer) = matches(tree, context);
     let replaced = replaced_by_bootstrap(tree, options);
-    let uses = find_uses(tree, context, &matches, &replaced);
+    let uses = find_uses(loaded, context, &matches, &replaced);
     let retention = retain(tree, context.rules, &matches, &uses);
     let layout = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
     Ok(Decided {
@@ -289,11 +290,12 @@ fn decide(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Decid
 ///
 /// Each file is looked into once for all of them. The rules in the context are those that the others differ from.
 pub fn kept_with_each(
-    tree: &Tree,
+    loaded: &LoadedTree<'_>,
     context: &Context<'_>,
     options: &Options,
     each: &[Matcher],
 ) -> Vec<Option<BTreeSet<TreePath>>> {
+    let tree = loaded.root().tree;
     let all: Vec<(&Matcher, Matches)> = each
         .iter()
         .map(|rules| (rules, matches(tree, &Context { rules, ..*context }).0))
@@ -304,7 +306,7 @@ pub fn kept_with_each(
     let packages = InstalledPackages::of(tree);
     let chosen = chosen(context.rules, &packages);
     let companions = companions(context.rules, &base);
-    let finders = finders(tree, context, &base, &at_stake, packages, &companions);
+    let finders = finders(loaded, context.rules, &base, &at_stake, packages, &companions);
     let asked = Asked::new(tree, &finders, context.contents);
     let replaced = replaced_by_bootstrap(tree, options);
     let kept = all.into_iter().map(|(rules, matches)| {
@@ -335,18 +337,19 @@ fn matches(tree: &Tree, context: &Context<'_>) -> (Matches, bool) {
 }
 
 /// Decides what becomes of a tree.
-pub fn plan(tree: &Tree, context: &Context<'_>, options: &Options) -> Result<Plan, PlanError> {
+pub fn plan(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> Result<Plan, PlanError> {
+    let tree = loaded.root().tree;
     let Decided {
         is_shadowed_layer,
         uses,
         retention,
         layout: kept,
-    } = decide(tree, context, options)?;
-    let imported = import(&kept, context, &options.fixes, &PrivateCopies::new());
-    let mut imported = bring_newer(imported, tree, context, options);
+    } = decide(loaded, context, options)?;
+    let imported = import(&kept, loaded, context, &options.fixes, &PrivateCopies::new());
+    let mut imported = bring_newer(imported, loaded, context, options);
     add_packages(&mut imported.layout, context.libraries, &options.fixes);
     let repaired = repair(&imported, context, options)?;
-    let Deduped { changed, unlinked } = dedupe(&repaired, &imported.graph, context, options);
+    let Deduped { changed, unlinked } = dedupe(&repaired, &imported.graph, loaded, context, options);
     let (layout, graph) = changed.unwrap_or((repaired, imported.graph));
     let removed = retention.without(&kept.tree);
     let mut findings = notes(tree, context.rules, &retention);
@@ -439,13 +442,13 @@ fn replaced_by_bootstrap(tree: &Tree, options: &Options) -> BTreeSet<TreePath> {
 }
 
 /// Follows uses from everything that no rule matches and from what the user chose. What is replaced is not retained.
-fn find_uses(tree: &Tree, context: &Context<'_>, matches: &Matches, replaced: &BTreeSet<TreePath>) -> Uses {
-    let rules = context.rules;
+fn find_uses(loaded: &LoadedTree<'_>, context: &Context<'_>, matches: &Matches, replaced: &BTreeSet<TreePath>) -> Uses {
+    let (tree, rules) = (loaded.root().tree, context.rules);
     let packages = InstalledPackages::of(tree);
     let chosen = chosen(rules, &packages);
     let companions = companions(rules, matches);
     let at_stake = matches.keys().cloned().collect();
-    let finders = finders(tree, context, matches, &at_stake, packages, &companions);
+    let finders = finders(loaded, rules, matches, &at_stake, packages, &companions);
     let kept = tree.iter().map(|(path, _)| path);
     let kept = kept.filter(|path| !matches.contains_key(*path)).cloned().collect();
     Uses::follow(tree, kept, chosen, &finders, context.contents, &|edge| {
@@ -457,24 +460,22 @@ fn find_uses(tree: &Tree, context: &Context<'_>, matches: &Matches, replaced: &B
 
 /// One finder for each way in which something can be used.
 fn finders<'a>(
-    tree: &'a Tree,
-    context: &Context<'a>,
+    loaded: &'a LoadedTree<'a>,
+    rules: &'a Matcher,
     matches: &Matches,
     at_stake: &'a BTreeSet<TreePath>,
     packages: InstalledPackages,
     companions: &'a [Companion],
 ) -> Vec<Box<dyn FindUses + 'a>> {
-    let (runtime, rules) = (context.runtime, context.rules);
-    let root = Root { tree, runtime };
+    let root = loaded.root();
     let names = rules.shadowed().iter().flat_map(ShadowedLibrary::paths);
     let is_removable = |path: &&TreePath| matches.get(*path).is_some_and(|rule| rules.removes_shadowed(rule));
     let removable: BTreeSet<TreePath> = names.filter(is_removable).cloned().collect();
     let settings = packages.settings().cloned().collect();
-    let graph = rules.graph();
-    let shadowed = ShadowedLibraries::new(root, graph, rules.shadowed(), companions, &removable);
+    let shadowed = ShadowedLibraries::new(loaded, rules.shadowed(), companions, &removable);
     let mut finders: Vec<Box<dyn FindUses + 'a>> = vec![
         Box::new(LinkTargets(root)),
-        Box::new(NeededLibraries { root, graph }),
+        Box::new(NeededLibraries(loaded)),
         Box::new(Interpreters(root)),
         Box::new(shadowed),
         Box::new(packages),
@@ -487,7 +488,7 @@ fn finders<'a>(
         finders.push(Box::new(written));
     }
     if !at_stake.is_empty() {
-        finders.push(Box::new(SourceCode::of(tree, at_stake)));
+        finders.push(Box::new(SourceCode::of(root.tree, at_stake)));
     }
     finders
 }

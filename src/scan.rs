@@ -125,9 +125,14 @@ pub fn inspect(file_name: &str, bytes: &[u8]) -> Content {
     inspector().inspect(file_name, bytes)
 }
 
-/// Opens files of a directory by their path in the tree; `None` for what cannot be opened.
-pub fn opener(root: &Path) -> impl Fn(&TreePath) -> Option<Box<dyn Read>> + Sync {
-    |path| Some(Box::new(fs_err::File::open(root.join(path.as_str())).ok()?))
+/// Reads files of a directory by their path in the tree, each into a buffer in place of what is there; `None` for what cannot
+/// be read.
+pub fn reader(root: &Path) -> impl Fn(&TreePath, &mut Vec<u8>) -> Option<()> + Sync {
+    |path, buffer| {
+        buffer.clear();
+        let mut file = fs_err::File::open(root.join(path.as_str())).ok()?;
+        file.read_to_end(buffer).ok().map(|_| ())
+    }
 }
 
 /// Files of which there are several with the same content: each group sorted, the groups by their first path. Of the files
@@ -241,12 +246,13 @@ fn shown(root: &Path, path: &Path) -> String {
 }
 
 fn read_content(file_name: &str, disk: &Path, length: u64) -> std::io::Result<Content> {
-    let mut file = fs_err::File::open(disk)?;
+    let opened = fs_err::File::open(disk)?;
+    let file = opened.file();
     let mut bytes = Vec::with_capacity(content::HEAD);
-    (&mut file).take(content::HEAD as u64).read_to_end(&mut bytes)?;
+    file.take(content::HEAD as u64).read_to_end(&mut bytes)?;
     let inspector = inspector();
     match inspector.wanted(file_name, &bytes) {
-        None => Ok(inspector.inspect_object(file_name, &FileSource::new(file.file(), length))),
+        None => Ok(inspector.inspect_object(file_name, &FileSource::new(file, length))),
         Some(wanted) => {
             let rest = wanted.saturating_sub(bytes.len());
             file.take(rest as u64).read_to_end(&mut bytes)?;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::elf::{Kind, OlderSymbols, outlook};
 use crate::finding::{Code, Finding, Severity};
 use crate::loader::{
-    BoundProcesses, Followed, Grade, Graph, MissingCause, Outdated, ProvidedUses, VersionProblem, c_libraries,
-    follow_all, free_name, has_version, loose_versions, missing_libraries, outdated, undefined_symbols,
+    BoundProcesses, Followed, Grade, Graph, LoadedTree, MissingCause, Outdated, ProvidedUses, VersionProblem,
+    c_libraries, free_name, has_version, loose_versions, missing_libraries, outdated, undefined_symbols,
     version_problems,
 };
 use crate::platform::alternatives;
@@ -17,11 +17,11 @@ use crate::tree::path::escaped;
 use crate::tree::{Content, TreePath};
 
 /// Everything of this kind that is wrong.
-pub(super) fn library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
+pub(super) fn library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
+    let (root, graph) = (loaded.root(), loaded.graph());
     let mut findings = missing_library_findings(root, graph);
-    let followed = follow_all(root);
-    let cures = Cures::of(root, graph, &followed);
-    findings.extend(process_findings(root, &followed, &cures));
+    let cures = Cures::of(loaded);
+    findings.extend(process_findings(root, loaded.followed(), &cures));
     findings.extend(version_findings(root, graph, &cures));
     findings
 }
@@ -174,7 +174,8 @@ struct Cures<'a> {
 }
 
 impl<'a> Cures<'a> {
-    fn of(root: Root<'a>, graph: &'a Graph, followed: &[Followed<'_>]) -> Self {
+    fn of(loaded: &'a LoadedTree<'a>) -> Self {
+        let (root, graph, followed) = (loaded.root(), loaded.graph(), loaded.followed());
         let lacking = outdated(root, graph, followed);
         let bound = if lacking.is_empty() {
             Vec::new()

@@ -30,7 +30,7 @@ pub(crate) use set::zips_in_order;
 use crate::companions::{Lonely, lonely_libraries};
 use crate::finding::{Code, Finding, Severity};
 use crate::limits;
-use crate::loader::{Graph, graph};
+use crate::loader::{Graph, LoadedTree};
 use crate::manifest::{MANIFEST_NAME, Manifest, UploadRoute};
 use crate::progress::{Interrupted, Progress};
 use crate::root::{Location, Root, link_target};
@@ -272,20 +272,21 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
     }
     findings.extend(unzipped_size(unzipped, reserve));
     let root = Root { tree: &merged, runtime };
-    let graph = graph(root);
+    let loaded = LoadedTree::of(root);
     let mut together = link_findings(root);
     together.extend(links_between(root, &origins));
     together.extend(covered_paths(&merged));
     together.extend(names_differ_in_case(&merged));
-    together.extend(native_findings(root, &graph));
+    together.extend(native_findings(root, loaded.graph()));
     together.extend(layout_findings(root));
-    together.extend(loader_findings(root, &graph));
+    together.extend(loader_findings(&loaded));
     together.extend(start::start_findings(root));
     findings.extend(together.into_iter().map(|finding| {
         let layer = finding.path.as_deref().and_then(|path| origins.layer_of(path));
         finding.in_layer(layer)
     }));
     findings.sort();
+    let graph = loaded.into_graph();
     Report {
         layers: sizes,
         unzipped_bytes: unzipped,
@@ -526,10 +527,10 @@ fn names_differ_in_case(tree: &Tree) -> Option<Finding> {
 }
 
 /// Everything that keeps programs from starting: libraries, symbol versions, interpreters and commands.
-pub fn loader_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
-    let mut findings = libraries::library_findings(root, graph);
-    findings.extend(program_findings(root));
-    findings.extend(companion_findings(root, graph));
+pub fn loader_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
+    let mut findings = libraries::library_findings(loaded);
+    findings.extend(program_findings(loaded));
+    findings.extend(companion_findings(loaded.root(), loaded.graph()));
     findings
 }
 

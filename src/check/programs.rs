@@ -6,7 +6,7 @@ use super::{names, shown};
 use crate::elf::Priority;
 use crate::finding::{Code, Finding, Severity};
 use crate::languages::BUILT_IN;
-use crate::loader::{Finder, Processes};
+use crate::loader::{Finder, LoadedTree};
 use crate::platform::{foreign_system, is_musl};
 use crate::root::Root;
 use crate::shell;
@@ -14,11 +14,12 @@ use crate::tree::path::escaped;
 use crate::tree::{Content, TreePath};
 
 /// What programs of a root lack to be started, besides libraries.
-pub fn program_findings(root: Root<'_>) -> Vec<Finding> {
+pub fn program_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
+    let root = loaded.root();
     let mut findings = interpreters(root);
     findings.extend(commands(root));
     findings.extend(BUILT_IN.iter().flat_map(|language| language.findings(root)));
-    findings.extend(dlopen_notes(root));
+    findings.extend(dlopen_notes(loaded));
     findings
 }
 
@@ -191,8 +192,8 @@ fn commands(root: Root<'_>) -> Vec<Finding> {
 }
 
 /// What objects say that they open at run time, looked for as dlopen would.
-fn dlopen_notes(root: Root<'_>) -> Vec<Finding> {
-    let processes = Processes::of(root);
+fn dlopen_notes(loaded: &LoadedTree<'_>) -> Vec<Finding> {
+    let root = loaded.root();
     let finder = Finder::new(root);
     let mut findings = Vec::new();
     let own = root
@@ -206,7 +207,7 @@ fn dlopen_notes(root: Root<'_>) -> Vec<Finding> {
                 Priority::Recommended => Code::MissingOptionalLibrary,
                 Priority::Suggested => continue,
             };
-            let process = processes.alone(path);
+            let process = loaded.processes().alone(path);
             if note.soname.iter().any(|soname| finder.finds(&process, soname)) {
                 continue;
             }

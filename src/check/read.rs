@@ -372,7 +372,7 @@ impl Keeping {
                 bytes,
                 mode,
                 content: match content {
-                    Content::Text(text) => Content::Text(text.lines().next().unwrap_or_default().to_owned()),
+                    Content::Text(text) => Content::Text(text.lines().next().unwrap_or_default().into()),
                     Content::Object(_) | Content::ObjectFact(..) => {
                         Content::BrokenObject("the zip has more names of libraries and symbols than any layer".into())
                     }
@@ -484,25 +484,7 @@ impl Reader<'_> {
         let octal = format!("{:04o}", permissions.bits());
         let kind = mode.unwrap_or(0) & KIND;
         if is_directory_name || kind == DIRECTORY {
-            if header.uncompressed > 0 {
-                result.find(
-                    shown,
-                    Code::DirectoryWithContent,
-                    &[("bytes", &exact(header.uncompressed))],
-                );
-            } else if let Err(finding) = self.unpack(header, content, unpacker, &mut |_| {}) {
-                result.findings.push(finding.at(shown));
-            }
-            let what = match permissions.bits() & 0o005 {
-                0o005 => None,
-                0o001 => Some("list"),
-                _ => Some("enter"),
-            };
-            if let (Some(what), Some(_)) = (what, mode) {
-                result.find(shown, Code::FolderNotSearchable, &[("mode", &octal), ("what", what)]);
-            }
-            let permissions = if mode.is_some() { permissions } else { Mode::DIRECTORY };
-            result.value = (!path.is_root()).then_some((path, Entry::Directory(permissions)));
+            self.read_directory(header, content, path, shown, unpacker, result);
             return;
         }
         if kind == LINK {
@@ -538,6 +520,40 @@ impl Reader<'_> {
             content,
         };
         result.value = Some((path, Entry::File(file)));
+    }
+
+    /// Reads an entry that is a directory by its name or its mode.
+    fn read_directory(
+        &self,
+        header: &Header,
+        content: Range<u64>,
+        path: TreePath,
+        shown: &str,
+        unpacker: &mut Unpacker,
+        result: &mut ReadEntry,
+    ) {
+        if header.uncompressed > 0 {
+            result.find(
+                shown,
+                Code::DirectoryWithContent,
+                &[("bytes", &exact(header.uncompressed))],
+            );
+        } else if let Err(finding) = self.unpack(header, content, unpacker, &mut |_| {}) {
+            result.findings.push(finding.at(shown));
+        }
+        let mode = header.mode().map(Mode::new);
+        let permissions = mode.unwrap_or(Mode::FILE).bits();
+        let what = match permissions & 0o005 {
+            0o005 => None,
+            0o001 => Some("list"),
+            _ => Some("enter"),
+        };
+        if let (Some(what), Some(mode)) = (what, mode) {
+            let words = [("mode", mode.to_string()), ("what", what.to_owned())];
+            let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
+            result.find(shown, Code::FolderNotSearchable, &words);
+        }
+        result.value = (!path.is_root()).then_some((path, Entry::Directory(mode.unwrap_or(Mode::DIRECTORY))));
     }
 
     /// What an entry's headers say that readers take differently, or not at all.

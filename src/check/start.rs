@@ -89,7 +89,7 @@ fn started(file: &File) -> Vec<Finding> {
     }
     let text = match &file.content {
         Content::Object(_) | Content::ObjectFact(..) | Content::BrokenObject(_) => return findings,
-        Content::Text(text) => text.as_str(),
+        Content::Text(text) => text,
         _ => "",
     };
     if text.starts_with("#!") {

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::finding::any_error;
 use crate::languages::place::Placed;
+use crate::loader::LoadedTree;
 use crate::plan::{self, WhatIf};
 use crate::report::{self, html};
 use crate::root::Root;
@@ -47,29 +48,30 @@ impl Arguments {
         let _reading = opened.only_reading(progress);
         let scan = scan(directory, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
+        let loaded = LoadedTree::of(Root {
+            tree: &scan.tree,
+            runtime: &runtime,
+        });
         let (placed, options) = (Placed::default(), plan::Options::default());
         let source = Source {
             directory,
             placed: &placed,
-            root: Root {
-                tree: &scan.tree,
-                runtime: &runtime,
-            },
+            loaded: &loaded,
         };
         let (plan, matcher) = self.planning.plan(source, &selected, &options, &project)?;
         let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &options);
         let mut analysis = report::analyze(
             &scan,
             &copies(directory, &scan.tree, |_, file| file.content.object().is_some()),
+            &loaded,
             &plan,
             &selected.rules,
             &WhatIf::new(&scan.tree, &matcher, &plan.kept, &kept_with),
-            &runtime,
             &self.planning.host(&project),
         );
         let estimate = self
             .planning
-            .estimate(directory, &scan, &runtime, &selected, &project, progress)?;
+            .estimate(directory, &scan, &loaded, &selected, &project, progress)?;
         let (estimate, entries) = estimate.unzip();
         analysis.estimate = estimate;
         let name = opened.name();

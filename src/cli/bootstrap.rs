@@ -5,6 +5,7 @@ use clap::Args;
 use crate::bootstrap::{find, write};
 use crate::check::program_findings;
 use crate::languages::{Bootstrap, inspector};
+use crate::loader::LoadedTree;
 use crate::report::{self, Bootstrapped};
 use crate::root::Root;
 use crate::scan::scan;
@@ -47,12 +48,12 @@ impl Arguments {
         for file in &files {
             tree.insert(file.path.clone(), file.entry(inspector()));
         }
-        let root = Root {
+        let loaded = LoadedTree::of(Root {
             tree: &tree,
             runtime: &runtime,
-        };
+        });
         let is_ours = |path: &str| files.iter().any(|file| file.path.as_str() == path);
-        let findings = program_findings(root)
+        let findings = program_findings(&loaded)
             .into_iter()
             .filter(|finding| finding.path.as_deref().is_some_and(is_ours))
             .collect();

@@ -4,11 +4,12 @@ use clap::{Args, ValueEnum};
 
 use crate::config::DEFAULT_NAME;
 use crate::host::NoLibraries;
+use crate::loader::LoadedTree;
 use crate::plan::{Context, Options, WhatIf, kept_with_each, plan};
 use crate::report::{self, RuleEffect};
 use crate::root::Root;
 use crate::rules::{Matcher, RuleSet};
-use crate::scan::{opener, scan};
+use crate::scan::{reader, scan};
 use crate::size::Bytes;
 
 use super::arguments::Global;
@@ -88,19 +89,19 @@ impl Arguments {
         let scanned = scan(directory, progress)?;
         let runtime = global.runtime(&scanned.tree)?;
         let rules = RuleSet::built_in()?;
-        let root = Root {
+        let loaded = LoadedTree::of(Root {
             tree: &scanned.tree,
             runtime: &runtime,
-        };
-        let matcher = Matcher::new(&rules, &[], root)?;
+        });
+        let matcher = Matcher::new(&rules, &[], &loaded)?;
         let context = Context {
-            contents: &opener(directory),
+            contents: &reader(directory),
             ..Context::scanned(&runtime, &matcher)
         };
-        let plan = plan(&scanned.tree, &context, &Options::default())?;
-        let kept_with = |each: &[Matcher]| kept_with_each(&scanned.tree, &context, &Options::default(), each);
+        let plan = plan(&loaded, &context, &Options::default())?;
+        let kept_with = |each: &[Matcher]| kept_with_each(&loaded, &context, &Options::default(), each);
         let what_if = WhatIf::new(&scanned.tree, &matcher, &plan.kept, &kept_with);
-        let analysis = report::analyze(&scanned, &[], &plan, &rules, &what_if, &runtime, &NoLibraries);
+        let analysis = report::analyze(&scanned, &[], &loaded, &plan, &rules, &what_if, &NoLibraries);
         let off = analysis.rules.iter().filter(|rule| !rule.enabled && rule.files > 0);
         let on = analysis.rules.iter().filter(|rule| rule.enabled && rule.files > 0);
         Ok(format!(

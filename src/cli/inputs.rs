@@ -11,13 +11,13 @@ use crate::host::{HostDirectories, Libraries, NoLibraries};
 use crate::image::{Extracted, Location};
 use crate::languages::layout::{Recognized, recognize};
 use crate::languages::place::Placed;
+use crate::loader::LoadedTree;
 use crate::pack::{Estimate, EstimatedEntry, Limits, PackError, estimate};
 use crate::plan::{self, Fixes, Plan, PlanError};
 use crate::report::{self, RenderOptions};
-use crate::root::Root;
 use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
 use crate::runtime::{self, Arch, Runtime, RuntimeError};
-use crate::scan::{Scan, copies_of_moved, opener};
+use crate::scan::{Scan, copies_of_moved, reader};
 use crate::size::Bytes;
 use crate::tree::{Tree, TreePath};
 
@@ -250,15 +250,14 @@ impl SelectedRules {
     }
 
     /// The plan for a tree as it is: nothing is added.
-    pub(super) fn plan(&self, global: &Global, directory: &Path, tree: &Tree) -> Result<(Plan, Matcher), Failure> {
-        let runtime = &global.runtime(tree)?;
+    pub(super) fn plan(&self, directory: &Path, loaded: &LoadedTree<'_>) -> Result<(Plan, Matcher), PlanError> {
         let placed = Placed::default();
         let source = Source {
             directory,
             placed: &placed,
-            root: Root { tree, runtime },
+            loaded,
         };
-        Ok(self.plan_with(source, &NoLibraries, &plan::Options::default())?)
+        self.plan_with(source, &NoLibraries, &plan::Options::default())
     }
 
     fn plan_with(
@@ -270,18 +269,18 @@ impl SelectedRules {
         let Source {
             directory,
             placed,
-            root,
+            loaded,
         } = source;
-        let matcher = Matcher::new(&self.rules, &self.selections, root)?;
-        let open = opener(directory);
+        let matcher = Matcher::new(&self.rules, &self.selections, loaded)?;
+        let read = reader(directory);
         let context = plan::Context {
-            runtime: root.runtime,
+            runtime: loaded.root().runtime,
             rules: &matcher,
             libraries,
-            contents: &|path| open(placed.origin(path)),
+            contents: &|path, buffer| read(placed.origin(path), buffer),
             copies: &|tree, wanted| copies_of_moved(directory, tree, |path| placed.origin(path), wanted),
         };
-        let plan = plan::plan(root.tree, &context, options)?;
+        let plan = plan::plan(loaded, &context, options)?;
         Ok((plan, matcher))
     }
 }
@@ -291,7 +290,7 @@ impl SelectedRules {
 pub(super) struct Source<'a> {
     pub(super) directory: &'a Path,
     pub(super) placed: &'a Placed,
-    pub(super) root: Root<'a>,
+    pub(super) loaded: &'a LoadedTree<'a>,
 }
 
 impl Source<'_> {
@@ -302,12 +301,12 @@ impl Source<'_> {
         each: &[Matcher],
         options: &plan::Options,
     ) -> Vec<Option<BTreeSet<TreePath>>> {
-        let open = opener(self.directory);
+        let read = reader(self.directory);
         let context = plan::Context {
-            contents: &|path| open(self.placed.origin(path)),
-            ..plan::Context::scanned(self.root.runtime, rules)
+            contents: &|path, buffer| read(self.placed.origin(path), buffer),
+            ..plan::Context::scanned(self.loaded.root().runtime, rules)
         };
-        plan::kept_with_each(self.root.tree, &context, options, each)
+        plan::kept_with_each(self.loaded, &context, options, each)
     }
 }
 
@@ -355,7 +354,7 @@ impl PlanOptions {
         &self,
         directory: &Path,
         scan: &Scan,
-        runtime: &Runtime,
+        loaded: &LoadedTree<'_>,
         selected: &SelectedRules,
         project: &Project,
         progress: &Terminal,
@@ -367,10 +366,7 @@ impl PlanOptions {
         let source = Source {
             directory,
             placed: &Placed::default(),
-            root: Root {
-                tree: &scan.tree,
-                runtime,
-            },
+            loaded,
         };
         let (plan, _) = self.plan(source, selected, &options, project)?;
         let reserve = project.reserve.unwrap_or_default();

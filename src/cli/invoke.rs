@@ -8,9 +8,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::check::{Input, MAX_UNZIPPED, inputs, judge, read};
 use crate::finding::Finding;
 use crate::host::HostDirectories;
-use crate::invoke::{Event, Invocation, InvokeOptions, Listener, blocking, inside, launch, prepare, shell, too_large};
+use crate::invoke::{
+    Event, Invocation, InvokeOptions, Listener, Prepared, blocking, inside, launch, prepare, shell, too_large,
+};
 use crate::languages::bootstrap_advice;
 use crate::report::{self, Invoked, RenderOptions};
+use crate::runtime::Runtime;
 use crate::size::Bytes;
 
 use super::arguments::{Format, Global, variable};
@@ -120,6 +123,34 @@ impl InsideArguments {
     }
 }
 
+/// The output of a run that has printed what it had to say.
+fn silent(is_ok: bool) -> Output {
+    Output {
+        text: String::new(),
+        status: Status::yes_or_no(is_ok),
+    }
+}
+
+/// Fails if there is something for which AWS would not take the layers and the function's code.
+fn refuse(blocked: Vec<&Finding>, global: &Global) -> Result<(), Failure> {
+    if blocked.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::No(format!(
+        "AWS would not take these layers:\n{}",
+        report::finding_lines(blocked, stderr_options(global)).trim_end()
+    )))
+}
+
+/// In what the sandbox differs from Lambda.
+fn differences(prepared: &Prepared, runtime: &Runtime, verbose: bool) -> Vec<String> {
+    let stand_in = prepared.stand_in.as_ref();
+    let mut notes = report::invoke_notes(runtime, &prepared.missing, prepared.glibc.as_deref(), verbose);
+    notes.extend(stand_in.and_then(|stand_in| report::stand_in_note(stand_in, verbose)));
+    notes.extend(memory_note(prepared.memory_counted_by(), verbose));
+    notes
+}
+
 /// Lambda's own limits (API reference, CreateFunction, `Timeout`); parts of a second help tests.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_owned())?;
@@ -134,32 +165,19 @@ impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let events = self.events()?;
         let layers = inputs(&self.layers)?;
-        let mut task = inputs(self.task.as_slice())?;
-        // A function may have no code of its own.
-        task.retain(|input| !matches!(input, Input::Tree(folder) if is_empty(folder)));
+        let task = self.own_code()?;
         let read_layers = read(&layers, MAX_UNZIPPED, progress)?;
         let runtime = runtime_of(&self.layers, global, &read_layers)?;
         let own_code = read(&task, MAX_UNZIPPED, progress)?;
-        let bootstrap_advice = read_layers
-            .iter()
-            .flat_map(|layer| bootstrap_advice(&layer.tree))
-            .collect();
-        // The function's code lies elsewhere and is no layer; what can be unpacked and how large all is concerns it, too.
+        let advice = read_layers.iter().flat_map(|layer| bootstrap_advice(&layer.tree));
+        let bootstrap_advice = advice.collect();
+        // The function's code is elsewhere and not a layer; what can be unpacked and how large all is concerns it, too.
         let of_task: Vec<Finding> = own_code.iter().flat_map(|code| code.findings.clone()).collect();
         let parts = read_layers.iter().chain(&own_code);
         let too_large = too_large(parts.map(|part| part.tree.totals().unzipped_bytes).sum());
         let findings = judge(read_layers, &runtime, Bytes::default()).findings;
-        let blocked: Vec<&Finding> = blocking(&findings)
-            .into_iter()
-            .chain(blocking(&of_task))
-            .chain(&too_large)
-            .collect();
-        if !blocked.is_empty() {
-            return Err(Failure::No(format!(
-                "AWS would not take these layers:\n{}",
-                report::finding_lines(blocked, stderr_options(global)).trim_end()
-            )));
-        }
+        let of_parts = blocking(&findings).into_iter().chain(blocking(&of_task));
+        refuse(of_parts.chain(&too_large).collect(), global)?;
         let options = InvokeOptions {
             layers,
             task,
@@ -167,32 +185,17 @@ impl Arguments {
             rootfs: self.rootfs.clone(),
             handler: self.handler.clone().unwrap_or_default(),
             bootstrap_advice,
-            environment: global
-                .config()?
-                .environment
-                .into_iter()
-                .chain(self.env.clone())
-                .collect(),
+            environment: self.environment(global)?,
             timeout: self.timeout,
             memory_mb: self.memory,
         };
         let prepared = prepare(&options, &HostDirectories::new(&[]), progress)?;
-        let glibc = prepared.glibc.as_deref();
-        let stand_in = prepared.stand_in.as_ref();
-        let notes = report::invoke_notes(&runtime, &prepared.missing, glibc, global.verbose);
-        for note in notes
-            .iter()
-            .chain(&stand_in.and_then(|stand_in| report::stand_in_note(stand_in, global.verbose)))
-            .chain(&memory_note(prepared.memory_counted_by(), global.verbose))
-        {
-            global.note(note);
+        for note in differences(&prepared, &runtime, global.verbose) {
+            global.note(&note);
         }
         if self.shell {
             let status = prepared.shell(&options)?;
-            return Ok(Output {
-                text: String::new(),
-                status: Status::yes_or_no(status.success()),
-            });
+            return Ok(silent(status.success()));
         }
         let printer = Printer {
             quiet: global.quiet,
@@ -209,17 +212,27 @@ impl Arguments {
             &runtime,
             &options.handler,
             self.memory,
-            (&prepared.missing, glibc),
+            (&prepared.missing, prepared.glibc.as_deref()),
             &invocations,
             &findings,
         );
         Ok(Output {
-            text: match global.format {
-                Format::Json => report::json(&invoked),
-                Format::Table => String::new(),
-            },
+            text: global.render(&invoked, |_| String::new()),
             status: Status::yes_or_no(invoked.ok),
         })
+    }
+
+    /// The variables of the configuration, and then those of the command line.
+    fn environment(&self, global: &Global) -> Result<Vec<(String, String)>, Failure> {
+        let configured = global.config()?.environment.into_iter();
+        Ok(configured.chain(self.env.clone()).collect())
+    }
+
+    /// The function's code, which it may do without.
+    fn own_code(&self) -> Result<Vec<Input>, Failure> {
+        let mut task = inputs(self.task.as_slice())?;
+        task.retain(|input| !matches!(input, Input::Tree(directory) if is_empty(directory)));
+        Ok(task)
     }
 
     fn events(&self) -> Result<Vec<Event>, Failure> {

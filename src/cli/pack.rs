@@ -7,8 +7,9 @@ use crate::config::Project;
 use crate::finding::any_error;
 use crate::languages::place::{Placed, place};
 use crate::limits;
+use crate::loader::LoadedTree;
 use crate::manifest::{Effort, Manifest, UploadRoute};
-use crate::pack::{CacheDirectory, Limits, Options, PackError, Packed, Previous, Timestamp, pack};
+use crate::pack::{CacheDirectory, CapacityReport, Limits, Options, PackError, Packed, Previous, Timestamp, pack};
 use crate::plan::{self, AddBootstrap, Plan, Symlinks, WhatIf};
 use crate::report::{self, html};
 use crate::root::Root;
@@ -216,24 +217,15 @@ impl Arguments {
         };
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
         let placed = self.placed(&mut scan, &runtime, global)?;
-        let planning = plan::Options {
-            symlinks: match self.symlinks {
-                Links::Keep => Symlinks::Keep,
-                Links::Follow | Links::FollowAll => Symlinks::Follow,
-            },
-            bootstrap: self.with_bootstrap.then(|| AddBootstrap {
-                home: self.r_home.clone(),
-            }),
-            dedupe: !self.no_dedupe,
-            ..plan::Options::default()
-        };
+        let planning = self.plan_options();
+        let loaded = LoadedTree::of(Root {
+            tree: &scan.tree,
+            runtime: &runtime,
+        });
         let source = Source {
             directory,
             placed: &placed,
-            root: Root {
-                tree: &scan.tree,
-                runtime: &runtime,
-            },
+            loaded: &loaded,
         };
         let (plan, matcher) = self.planning.plan(source, &selected, &planning, &project)?;
         let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &planning);
@@ -241,22 +233,8 @@ impl Arguments {
         drop(reading);
         let mut packed = match pack(directory, &scan, &plan, &what_if, &runtime, &options, progress) {
             Err(PackError::OverCapacity(over_capacity)) => {
-                error(&over_capacity.to_string());
-                let render = |format: &DocumentFormat, options| {
-                    format.render(
-                        &over_capacity,
-                        || report::over_capacity(&over_capacity, options),
-                        || html::over_capacity_page(&over_capacity, &scan.tree, &plan, &opened.name()),
-                    )
-                };
-                write_files(&self.report, |format| render(format, global.plain_options()))?;
-                return Ok(Output {
-                    text: formats
-                        .iter()
-                        .map(|format| render(format, global.render_options()))
-                        .collect(),
-                    status: Status::No,
-                });
+                let planned = (&scan.tree, &plan);
+                return self.over_capacity(&over_capacity, &formats, planned, &opened.name(), global);
             }
             packed => packed?,
         };
@@ -300,6 +278,47 @@ impl Arguments {
                 .map_err(|error| Failure::Error(format!("cannot write the bill of materials: {error}")))?;
         }
         Ok(())
+    }
+
+    fn plan_options(&self) -> plan::Options {
+        plan::Options {
+            symlinks: match self.symlinks {
+                Links::Keep => Symlinks::Keep,
+                Links::Follow | Links::FollowAll => Symlinks::Follow,
+            },
+            bootstrap: self.with_bootstrap.then(|| AddBootstrap {
+                home: self.r_home.clone(),
+            }),
+            dedupe: !self.no_dedupe,
+            ..plan::Options::default()
+        }
+    }
+
+    /// The report of layers that were not written because they do not fit.
+    fn over_capacity(
+        &self,
+        over_capacity: &CapacityReport,
+        formats: &[DocumentFormat],
+        (tree, plan): (&Tree, &Plan),
+        name: &str,
+        global: &Global,
+    ) -> Result<Output, Failure> {
+        error(&over_capacity.to_string());
+        let render = |format: &DocumentFormat, options| {
+            format.render(
+                over_capacity,
+                || report::over_capacity(over_capacity, options),
+                || html::over_capacity_page(over_capacity, tree, plan, name),
+            )
+        };
+        write_files(&self.report, |format| render(format, global.plain_options()))?;
+        Ok(Output {
+            text: formats
+                .iter()
+                .map(|format| render(format, global.render_options()))
+                .collect(),
+            status: Status::No,
+        })
     }
 
     /// With `--place`, the tree with the modules of languages moved to where the runtime looks for them.

@@ -2,9 +2,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::config::Project;
+use crate::loader::LoadedTree;
 use crate::pack::Estimate;
 use crate::prune::{self, How, Protected, PruneError, State, checked_tree};
 use crate::report::{self, Outcome, Pruned};
+use crate::root::Root;
 use crate::scan::{ProblemKind, Scan, scan};
 
 use super::arguments::{EnvironmentOption, Global, PlanOptions, RuleOptions};
@@ -74,7 +77,12 @@ impl Arguments {
         self.tell_of_unfinished(&root, progress)?;
         let reading = progress.only_reading();
         let scan = scan(&root, progress)?;
-        let (plan, _) = selected.plan(global, &root, &scan.tree)?;
+        let runtime = global.runtime(&scan.tree)?;
+        let loaded = LoadedTree::of(Root {
+            tree: &scan.tree,
+            runtime: &runtime,
+        });
+        let (plan, _) = selected.plan(&root, &loaded)?;
         drop(reading);
         let outcome = if self.apply {
             readable(&scan)?;
@@ -92,7 +100,7 @@ impl Arguments {
             Outcome::Planned
         };
         let estimate = match outcome {
-            Outcome::Planned => self.estimate(global, &root, &scan, &selected, progress)?,
+            Outcome::Planned => self.estimate(&global.project()?, &root, &scan, &loaded, &selected, progress)?,
             _ => None,
         };
         let mut pruned = Pruned::new(&directory, &scan.tree, &plan, &selected.rules, outcome);
@@ -103,14 +111,13 @@ impl Arguments {
     /// What pack would make of the tree, with what it adds and repairs.
     fn estimate(
         &self,
-        global: &Global,
+        project: &Project,
         root: &Path,
         scan: &Scan,
+        loaded: &LoadedTree<'_>,
         selected: &SelectedRules,
         progress: &Terminal,
     ) -> Result<Option<Estimate>, Failure> {
-        let project = global.project()?;
-        let runtime = global.runtime(&scan.tree)?;
         let options = PlanOptions {
             rules: self.rules.clone(),
             environment: EnvironmentOption::default(),
@@ -118,7 +125,7 @@ impl Arguments {
             no_import: false,
             no_fix: Vec::new(),
         };
-        let estimated = options.estimate(root, scan, &runtime, selected, &project, progress)?;
+        let estimated = options.estimate(root, scan, loaded, selected, project, progress)?;
         Ok(estimated.map(|(estimate, _)| estimate))
     }
 

@@ -5,9 +5,11 @@ use clap_complete::engine::ArgValueCompleter;
 
 use crate::config::Config;
 use crate::lint::lint;
+use crate::loader::LoadedTree;
 use crate::open;
 use crate::progress::Silent;
 use crate::report::{self, Linted, RuleList, ShownRules};
+use crate::root::Root;
 use crate::rules::{RuleError, RuleSelection, read_rules};
 use crate::scan::{Scan, ScanError, scan};
 use crate::toml_file::TomlError;
@@ -100,7 +102,12 @@ fn show(
     let mut shown = ShownRules::new(listed, directory);
     if let Some(Scan { tree, .. }) = &scanned {
         selected.rules.switch(name, true, "rules show")?;
-        let (plan, matcher) = selected.plan(global, directory, tree)?;
+        let runtime = global.runtime(tree)?;
+        let root = Root {
+            tree,
+            runtime: &runtime,
+        };
+        let (plan, matcher) = selected.plan(directory, &LoadedTree::of(root))?;
         shown.add_effects(tree, &plan, &matcher);
     }
     Ok(Output::ok(
@@ -114,7 +121,12 @@ fn test(file: &Path, tree: &Path, global: &Global, progress: &Terminal) -> Resul
     own.enable.extend(own.rules.iter().map(|rule| rule.id.clone()));
     let selected = SelectedRules::new(vec![own])?;
     let scan = scan(tree, progress)?;
-    let (plan, matcher) = selected.plan(global, tree, &scan.tree)?;
+    let runtime = global.runtime(&scan.tree)?;
+    let loaded = LoadedTree::of(Root {
+        tree: &scan.tree,
+        runtime: &runtime,
+    });
+    let (plan, matcher) = selected.plan(tree, &loaded)?;
     let own = &selected.selections[0].rules;
     let lints = lint(own, &scan.tree, &selected.rules, &matcher, &plan);
     let linted = Linted::new(file, tree, own.len(), lints);

@@ -4,6 +4,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::languages::place::Placed;
+use crate::loader::LoadedTree;
 use crate::plan;
 use crate::report;
 use crate::root::Root;
@@ -44,20 +45,21 @@ impl Arguments {
         let _reading = opened.only_reading(progress);
         let scan = scan(directory, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
+        let loaded = LoadedTree::of(Root {
+            tree: &scan.tree,
+            runtime: &runtime,
+        });
         let placed = Placed::default();
         let source = Source {
             directory,
             placed: &placed,
-            root: Root {
-                tree: &scan.tree,
-                runtime: &runtime,
-            },
+            loaded: &loaded,
         };
         let options = plan::Options::default();
         let (plan, _) = self.planning.plan(source, &selected, &options, &project)?;
         let what = report::inside_tree(&self.what, &directory.to_string_lossy());
         let host = self.planning.host(&project);
-        let Some(why) = report::why(&what, &scan.tree, &plan, &runtime, &host) else {
+        let Some(why) = report::why(&what, &loaded, &plan, &host) else {
             return Err(Failure::No(format!(
                 "{} is not in {}, and nothing there needs it",
                 self.what,

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use goblin::container::{Container, Ctx};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD};
-use goblin::elf::{Dynamic, Elf, ProgramHeader, dynamic, header};
+use goblin::elf::{Dynamic, Elf, Header, ProgramHeader, dynamic, header};
 
 use super::directories;
 use super::image::{ElfError, Image, value};
@@ -206,11 +206,7 @@ pub fn parse_with_symbols(
     if header.e_type != header::ET_EXEC && header.e_type != header::ET_DYN {
         return Ok(None);
     }
-    let count = usize::from(header.e_phnum);
-    let table = source
-        .read(header.e_phoff, count * ProgramHeader::size(context))
-        .ok_or_else(outside)?;
-    let segments = ProgramHeader::parse(&table, 0, count, context).map_err(broken)?;
+    let segments = segments(source, &header, context)?;
     if !segments.iter().any(|segment| segment.p_type == PT_LOAD) {
         return Err(ElfError("it has no loadable segment".into()));
     }
@@ -252,6 +248,14 @@ pub fn parse_with_symbols(
     }
     object.system_directories = directories::of_loader(object.soname.as_deref(), source);
     Ok(Some(object))
+}
+
+fn segments(source: &dyn Source, header: &Header, context: Ctx) -> Result<Vec<ProgramHeader>, ElfError> {
+    let count = usize::from(header.e_phnum);
+    let table = source
+        .read(header.e_phoff, count * ProgramHeader::size(context))
+        .ok_or_else(|| ElfError("it is cut off".into()))?;
+    ProgramHeader::parse(&table, 0, count, context).map_err(|error| ElfError(error.to_string()))
 }
 
 /// The dynamic section, by its segment; `None` for a static executable.

@@ -14,13 +14,13 @@ pub struct Patch {
 impl Patch {
     /// Where two files of the same length differ.
     pub fn between(before: &[u8], after: &[u8]) -> Vec<Self> {
+        /// Blocks are compared first, which are the same but for a few of them.
+        const BLOCK: usize = 4096;
+        let blocks = before.chunks(BLOCK).zip(after.chunks(BLOCK)).enumerate();
+        let changed = blocks.filter(|(_, (old, new))| old != new);
+        let bytes = changed.flat_map(|(number, (old, new))| (number * BLOCK..).zip(old.iter().zip(new)));
         let mut patches: Vec<Self> = Vec::new();
-        for (at, (old, new)) in before
-            .iter()
-            .zip(after)
-            .enumerate()
-            .filter(|(_, (old, new))| old != new)
-        {
+        for (at, (old, new)) in bytes.filter(|(_, (old, new))| old != new) {
             match patches.last_mut().filter(|last| last.at + last.before.len() == at) {
                 Some(last) => {
                     last.before.push(*old);
@@ -67,5 +67,13 @@ mod tests {
         assert!(!patches[1].apply(&mut b"libone".to_vec()));
         assert_eq!(file, after);
         assert!(Patch::between(before, before).is_empty());
+        // A change is one patch, wherever it is.
+        let before = vec![b'a'; 10_000];
+        let mut after = before.clone();
+        after[4090..4100].fill(b'b');
+        let patches = Patch::between(&before, &after);
+        assert_eq!(patches.len(), 1);
+        let mut file = before;
+        assert!(patches[0].apply(&mut file) && file == after);
     }
 }

@@ -151,22 +151,7 @@ pub(super) fn read(
     }
     let length = value(dynamic, dynamic::DT_STRSZ).unwrap_or(0).min(LONGEST_NAMES);
     let names = image.table(strings, length, 1)?;
-    // Elf64_Sym: name (u32), info, other (u8), shndx (u16), value, size (u64); Elf32_Sym: name, value, size, info, other, shndx
-    let layout = if image.is_64_bit() {
-        Layout {
-            size: 24,
-            info: 4,
-            section: 6,
-            value: 8..16,
-        }
-    } else {
-        Layout {
-            size: 16,
-            info: 12,
-            section: 14,
-            value: 4..8,
-        }
-    };
+    let layout = if image.is_64_bit() { ELF64 } else { ELF32 };
     let entries = image.table(table, count, layout.size)?;
     let indices = match value(dynamic, dynamic::DT_VERSYM) {
         Some(versym) => image.table(versym, count, 2)?,
@@ -179,14 +164,7 @@ pub(super) fn read(
             continue;
         }
         let start = image.word(entry, 0).unwrap_or_default() as usize;
-        let Some(name) = names
-            .get(start..)
-            .and_then(|rest| rest.get(..memchr::memchr(0, rest)?))
-            .and_then(|name| std::str::from_utf8(name).ok())
-            .filter(|name| !name.is_empty())
-        else {
-            continue;
-        };
+        let Some(name) = name(&names, start) else { continue };
         let index = image.half(&indices, number * 2).unwrap_or_default();
         let version = versions.get(&(index & VERSYM_VERSION)).copied();
         let section = image.half(entry, layout.section).unwrap_or_default();
@@ -210,7 +188,30 @@ pub(super) fn read(
     Ok(symbols)
 }
 
-/// Where the fields of a symbol lie, in bytes.
+/// The name that begins in a string table; `None` for an empty one and one that is not UTF-8.
+fn name(names: &[u8], start: usize) -> Option<&str> {
+    let rest = names.get(start..)?;
+    let name = std::str::from_utf8(&rest[..memchr::memchr(0, rest)?]).ok()?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// Elf64_Sym: name (u32), info, other (u8), shndx (u16), value, size (u64).
+const ELF64: Layout = Layout {
+    size: 24,
+    info: 4,
+    section: 6,
+    value: 8..16,
+};
+
+/// Elf32_Sym: name, value, size (u32), info, other (u8), shndx (u16).
+const ELF32: Layout = Layout {
+    size: 16,
+    info: 12,
+    section: 14,
+    value: 4..8,
+};
+
+/// Where the fields of a symbol are, in bytes.
 struct Layout {
     size: usize,
     info: usize,

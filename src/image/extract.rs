@@ -30,6 +30,7 @@ pub(super) struct ExtractError {
 ///
 /// Each path consists of plain names, and each directory on the way is made here before anything is put into it; links are made
 /// last. So nothing is written through a link.
+// Long: directories, files and links in this order are what keeps a link from being written through.
 pub(super) fn extract(
     blobs: &Blobs,
     layers: &[String],

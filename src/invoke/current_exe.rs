@@ -59,7 +59,7 @@ impl CurrentExe {
             }
             let bytes = fs_err::read(&file)?;
             if let Content::Object(object) = inspector().inspect("", &bytes)
-                && let Some(name) = object.soname
+                && let Some(name) = &object.soname
             {
                 own.files.push((file, format!("{DIRECTORY}/lib/{name}")));
             }

@@ -216,20 +216,7 @@ fn write(
         |own, (path, mode, from)| -> Result<(), OverlayError> {
             progress.check()?;
             let to = place(path);
-            match from {
-                Source::Disk(file) => {
-                    fs_err::copy(file, &to)?;
-                }
-                Source::Zip(number, index) => {
-                    let (zip, archive) = &archives[*number];
-                    let archive = own.entry(*number).or_insert_with(|| archive.clone());
-                    let entry = archive.by_index(*index).map_err(|error| unusable(zip, &error))?;
-                    let mut file = fs_err::File::create(&to)?;
-                    // More than this was found to be no layer before.
-                    std::io::copy(&mut entry.take(limits::UNZIPPED_BYTES), &mut file)
-                        .map_err(|error| unusable(zip, &error))?;
-                }
-            }
+            write_file(from, archives, own, &to)?;
             fs_err::set_permissions(&to, PermissionsExt::from_mode(as_others(*mode)))?;
             work.advance(1);
             Ok(())
@@ -251,6 +238,29 @@ fn write(
     }
     closed.reverse();
     Ok(closed)
+}
+
+/// Writes a file from where it comes from. `own` has the archives that this thread has opened, by their numbers.
+fn write_file(
+    from: &Source,
+    archives: &[(PathBuf, Archive)],
+    own: &mut BTreeMap<usize, Archive>,
+    to: &Path,
+) -> Result<(), OverlayError> {
+    match from {
+        Source::Disk(file) => {
+            fs_err::copy(file, to)?;
+        }
+        Source::Zip(number, index) => {
+            let (zip, archive) = &archives[*number];
+            let archive = own.entry(*number).or_insert_with(|| archive.clone());
+            let entry = archive.by_index(*index).map_err(|error| unusable(zip, &error))?;
+            let mut file = fs_err::File::create(to)?;
+            // More than this was found not to be a layer before.
+            std::io::copy(&mut entry.take(limits::UNZIPPED_BYTES), &mut file).map_err(|error| unusable(zip, &error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a directory that others may enter, whatever this process's umask is.

@@ -441,17 +441,22 @@ pub(super) fn write(plan: &mut Plan, root: &Path) -> std::io::Result<Vec<(String
             RootEntry::Link(target) => symlink(target, &to)?,
         }
     }
-    // Whatever this process's umask is, others may enter.
+    let_others_enter(root)?;
+    plan.missing.extend(failed);
+    plan.missing.sort();
+    plan.missing.dedup();
+    Ok(mounts)
+}
+
+/// Lets others enter every directory, whatever this process's umask is.
+fn let_others_enter(root: &Path) -> std::io::Result<()> {
     for entry in walkdir::WalkDir::new(root) {
         let entry = entry?;
         if entry.file_type().is_dir() {
             fs_err::set_permissions(entry.path(), PermissionsExt::from_mode(0o755))?;
         }
     }
-    plan.missing.extend(failed);
-    plan.missing.sort();
-    plan.missing.dedup();
-    Ok(mounts)
+    Ok(())
 }
 
 /// The machine that this program runs on.
@@ -470,7 +475,7 @@ impl Machine for ThisMachine<'_> {
 
     fn object(&self, path: &Path) -> Option<Object> {
         match inspector().inspect("", &fs_err::read(path).ok()?) {
-            Content::Object(object) => Some(*object),
+            Content::Object(object) => Some((*object).clone()),
             _ => None,
         }
     }
@@ -556,6 +561,8 @@ fn hide_libraries(bytes: &[u8], file_name: &str, hidden: &BTreeSet<String>) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::elf::{Class, Kind};
     use crate::runtime::Arch;
@@ -588,7 +595,7 @@ mod tests {
 
         fn command(&self, name: &str) -> Option<(PathBuf, Content)> {
             let object = self.library_named(name)?;
-            Some((Path::new("/usr/bin").join(name), Content::Object(Box::new(object))))
+            Some((Path::new("/usr/bin").join(name), Content::Object(Arc::new(object))))
         }
 
         fn resolved(&self, path: &str) -> Option<PathBuf> {

@@ -71,6 +71,17 @@ struct MemoryWatch {
 }
 
 impl MemoryWatch {
+    /// A watch of a sandbox that has not started; the limit is in bytes.
+    fn new(limit: u64) -> Self {
+        Self {
+            meter: OnceLock::new(),
+            limit,
+            peak: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        }
+    }
+
     fn look(&self, socket: &OwnedFd) {
         let Some(meter) = self.meter.get() else { return };
         let used = meter.used();
@@ -167,13 +178,7 @@ impl RunningSandbox {
             server: Arc::new(OnceLock::new()),
             log: Arc::new(Log::new()),
             log_pipe: Arc::new(log_pipe.into()),
-            watch: Arc::new(MemoryWatch {
-                meter: OnceLock::new(),
-                limit: options.memory_bytes(),
-                peak: AtomicU64::new(0),
-                over: AtomicBool::new(false),
-                ended: AtomicBool::new(false),
-            }),
+            watch: Arc::new(MemoryWatch::new(options.memory_bytes())),
             gone: false,
         };
         let (log, pipe) = (Arc::clone(&running.log), Arc::clone(&running.log_pipe));

@@ -140,7 +140,7 @@ mod tests {
             let content = if text.is_empty() {
                 Content::Data
             } else {
-                Content::Text((*text).to_owned())
+                Content::Text((*text).into())
             };
             let file = File {
                 bytes: Bytes(1),

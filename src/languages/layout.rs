@@ -151,51 +151,7 @@ pub fn recognize(tree: &Tree) -> Option<Recognized> {
     let known = runtime::built_in(runtime::recorded().ok()?).ok()?;
     let found: Vec<Recognized> = BUILT_IN
         .iter()
-        .filter_map(|language| {
-            let layout = Layout::of(*language)?;
-            let mut all: Vec<(Vec<u32>, &str, bool)> = known
-                .iter()
-                .filter_map(|summary| Some((layout.version(&summary.name)?, summary.state == State::Supported)))
-                .map(|(version, supported)| (numbers(version), version, supported))
-                .collect();
-            all.sort();
-            let roots = language.module_roots(tree);
-            let is_root = |directory: &TreePath| roots.iter().any(|root| root.directory == *directory);
-            let (_, newest, _) = all.iter().rfind(|(.., supported)| *supported)?;
-            // Directories that are searched whatever the version is.
-            let common: BTreeSet<TreePath> = all
-                .iter()
-                .map(|(_, version, _)| layout.search(version).into_iter().collect::<BTreeSet<_>>())
-                .reduce(|a, b| a.intersection(&b).cloned().collect())?;
-            let mut versions: BTreeSet<String> = language.versions(tree);
-            for (_, version, _) in &all {
-                let mut own = layout.search(version).into_iter().filter(|path| !common.contains(path));
-                if own.any(|path| is_root(&path)) {
-                    versions.insert((*version).to_owned());
-                }
-            }
-            let place = roots.iter().map(|root| &root.directory).find(|directory| {
-                common.iter().any(|common| directory.below(common).is_some())
-                    || all
-                        .iter()
-                        .any(|(_, version, _)| layout.search(version).contains(directory))
-            })?;
-            versions.retain(|version| all.iter().any(|(_, known, _)| known == version));
-            Some(match versions.iter().collect::<Vec<_>>()[..] {
-                [] => Recognized::Runtime {
-                    name: layout.runtime(newest),
-                    because: format!(
-                        "{place}/ has modules of {}, and nothing in the tree tells the version",
-                        layout.title
-                    ),
-                },
-                [version] => Recognized::Runtime {
-                    name: layout.runtime(version),
-                    because: format!("{place}/ has modules for {} {version}", layout.title),
-                },
-                _ => Recognized::Several(versions.iter().map(|version| layout.runtime(version)).collect()),
-            })
-        })
+        .filter_map(|language| recognize_by(*language, &known, tree))
         .collect();
     match found.len() {
         0 | 1 => found.into_iter().next(),
@@ -207,6 +163,56 @@ pub fn recognize(tree: &Tree) -> Option<Recognized> {
             Some(Recognized::Several(names.collect()))
         }
     }
+}
+
+/// The runtime of one language that a tree is for.
+fn recognize_by(language: &dyn Language, known: &[runtime::Summary], tree: &Tree) -> Option<Recognized> {
+    let layout = Layout::of(language)?;
+    let roots = language.module_roots(tree);
+    if roots.is_empty() {
+        return None;
+    }
+    let mut all: Vec<(Vec<u32>, &str, bool)> = known
+        .iter()
+        .filter_map(|summary| Some((layout.version(&summary.name)?, summary.state == State::Supported)))
+        .map(|(version, supported)| (numbers(version), version, supported))
+        .collect();
+    all.sort();
+    let is_root = |directory: &TreePath| roots.iter().any(|root| root.directory == *directory);
+    let (_, newest, _) = all.iter().rfind(|(.., supported)| *supported)?;
+    // Directories that are searched whatever the version is.
+    let common: BTreeSet<TreePath> = all
+        .iter()
+        .map(|(_, version, _)| layout.search(version).into_iter().collect::<BTreeSet<_>>())
+        .reduce(|a, b| a.intersection(&b).cloned().collect())?;
+    let mut versions: BTreeSet<String> = language.versions(tree);
+    for (_, version, _) in &all {
+        let mut own = layout.search(version).into_iter().filter(|path| !common.contains(path));
+        if own.any(|path| is_root(&path)) {
+            versions.insert((*version).to_owned());
+        }
+    }
+    let place = roots.iter().map(|root| &root.directory).find(|directory| {
+        common.iter().any(|common| directory.below(common).is_some())
+            || all
+                .iter()
+                .any(|(_, version, _)| layout.search(version).contains(directory))
+    })?;
+    versions.retain(|version| all.iter().any(|(_, known, _)| known == version));
+    Some(match versions.iter().collect::<Vec<_>>()[..] {
+        [] => Recognized::Runtime {
+            name: layout.runtime(newest),
+            because: format!(
+                "{place}/ has modules of {}, and nothing in the tree tells the version",
+                layout.title
+            ),
+        },
+        [version] => Recognized::Runtime {
+            name: layout.runtime(version),
+            because: format!("{place}/ has modules for {} {version}", layout.title),
+        },
+        _ => Recognized::Several(versions.iter().map(|version| layout.runtime(version)).collect()),
+    })
 }
 
 /// The numbers of a version, for sorting.

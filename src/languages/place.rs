@@ -98,7 +98,7 @@ pub fn place(tree: &Tree, runtime: &Runtime) -> Result<Placed, PlaceError> {
                 let mut file = file.clone();
                 if let Some(text) = listed {
                     file.bytes = Bytes(text.len() as u64);
-                    file.content = Content::Text(text.clone());
+                    file.content = Content::Text(text.as_str().into());
                     placed.texts.insert(to.clone(), text);
                 }
                 Entry::File(file)

@@ -6,7 +6,7 @@ use super::started::{LibraryPath, StartedProcesses, with_colons};
 use super::{BUILT_IN, Environment, Interpreter, Language};
 use crate::elf::Kind;
 use crate::root::Root;
-use crate::tree::TreePath;
+use crate::tree::{Tree, TreePath};
 
 /// One process, as far as the loader is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,46 +28,74 @@ pub struct Process {
 #[derive(Debug)]
 pub struct Processes<'a> {
     root: Root<'a>,
+    languages: &'static [&'static dyn Language],
     started: StartedProcesses,
-    interpreters: Vec<Interpreter>,
+    /// The interpreters, each with the environment of its processes.
+    interpreters: Vec<(Interpreter, Environment)>,
     native_modules: BTreeSet<TreePath>,
 }
 
 impl<'a> Processes<'a> {
-    /// Looks through a tree for interpreters and for a bootstrap that sets variables.
+    /// Looks through a tree for interpreters, and for scripts that set variables.
     pub fn of(root: Root<'a>) -> Self {
         Self::with(root, BUILT_IN)
     }
 
     /// As [`Processes::of`], for these languages alone.
-    pub fn with(root: Root<'a>, languages: &[&dyn Language]) -> Self {
+    pub fn with(root: Root<'a>, languages: &'static [&'static dyn Language]) -> Self {
+        Self::new(root, languages, None)
+    }
+
+    /// The processes of a changed tree. What scripts did is taken over where nothing that they asked for is different.
+    pub fn of_changed<'b>(&self, root: Root<'b>) -> Processes<'b> {
+        Processes::new(root, self.languages, Some(self))
+    }
+
+    fn new(root: Root<'a>, languages: &'static [&'static dyn Language], earlier: Option<&Processes<'_>>) -> Self {
         let in_tree = |language: &&dyn Language| language.interpreters(root.tree);
-        let interpreters: Vec<Interpreter> = languages.iter().flat_map(in_tree).collect();
-        let native_modules = languages
+        let started = StartedProcesses::of(root, earlier.map(|earlier| &earlier.started));
+        let interpreters: Vec<(Interpreter, Environment)> = languages
             .iter()
-            .flat_map(|language| language.native_modules(root.tree))
-            .chain(
-                interpreters
-                    .iter()
-                    .flat_map(|interpreter| interpreter.native_modules.clone()),
-            )
+            .flat_map(in_tree)
+            .map(|interpreter| {
+                let known = earlier.and_then(|earlier| earlier.environment(&interpreter, root.tree, &started));
+                let environment = known.unwrap_or_else(|| interpreter.environment(root.tree, &started.environment));
+                (interpreter, environment)
+            })
             .collect();
+        let of_languages = languages.iter().flat_map(|language| language.native_modules(root.tree));
+        let of_interpreters = interpreters
+            .iter()
+            .flat_map(|(interpreter, _)| interpreter.native_modules.iter().cloned());
         Self {
             root,
-            started: StartedProcesses::of(root),
+            languages,
+            native_modules: of_languages.chain(of_interpreters).collect(),
+            started,
             interpreters,
-            native_modules,
         }
+    }
+
+    /// The environment of an interpreter's processes, if it is the same in another tree, with these started processes.
+    fn environment(&self, interpreter: &Interpreter, tree: &Tree, started: &StartedProcesses) -> Option<Environment> {
+        let settings = |tree: &Tree| {
+            let script = interpreter.settings.as_ref()?;
+            tree.text(script).map(ToOwned::to_owned)
+        };
+        let is_same = |(known, _): &&(Interpreter, Environment)| {
+            known.variables == interpreter.variables && known.settings == interpreter.settings
+        };
+        let (_, environment) = self.interpreters.iter().find(is_same)?;
+        let all_is_same = self.started.environment == started.environment && settings(self.root.tree) == settings(tree);
+        all_is_same.then(|| environment.clone())
     }
 
     /// Whether the bootstrap or an interpreter sets a variable for its processes.
     pub fn sets(&self, variable: &str) -> bool {
-        let has = |environment: &Environment| environment.contains_key(variable);
-        has(&self.started.environment)
-            || self
-                .interpreters
-                .iter()
-                .any(|interpreter| has(&interpreter.environment(self.root.tree, &self.started.environment)))
+        let of_interpreters = self.interpreters.iter().map(|(_, environment)| environment);
+        std::iter::once(&self.started.environment)
+            .chain(of_interpreters)
+            .any(|environment| environment.contains_key(variable))
     }
 
     /// The tree and the runtime.
@@ -79,8 +107,8 @@ impl<'a> Processes<'a> {
     /// each search path with which scripts start them.
     pub fn all(&self) -> Vec<Process> {
         let mut processes = Vec::new();
-        for interpreter in &self.interpreters {
-            let paths = self.library_paths(interpreter.program.as_ref(), Some(interpreter));
+        for (interpreter, environment) in &self.interpreters {
+            let paths = self.library_paths(interpreter.program.as_ref(), environment);
             for module in &interpreter.native_modules {
                 processes.extend(paths.iter().map(|path| Process {
                     program: interpreter.program.as_ref().map(TreePath::on_lambda),
@@ -101,13 +129,11 @@ impl<'a> Processes<'a> {
 
     /// A process that consists of one object and what it needs.
     pub fn alone(&self, path: &TreePath) -> Process {
-        let interpreter = self.interpreters.iter().find(|interpreter| interpreter.runs(path));
-        alone(path, self.inherited(interpreter))
+        alone(path, self.inherited(self.environment_of(path)))
     }
 
     fn started(&self, program: &TreePath) -> Vec<Process> {
-        let interpreter = self.interpreters.iter().find(|interpreter| interpreter.runs(program));
-        let paths = self.library_paths(Some(program), interpreter);
+        let paths = self.library_paths(Some(program), self.environment_of(program));
         paths.into_iter().map(|path| alone(program, path)).collect()
     }
 
@@ -116,23 +142,25 @@ impl<'a> Processes<'a> {
         &self.native_modules
     }
 
-    /// The search paths with which scripts start a program; if none does, what it inherits from the runtime.
-    fn library_paths(&self, program: Option<&TreePath>, interpreter: Option<&Interpreter>) -> Vec<LibraryPath> {
+    /// The environment in which an object runs: that of its interpreter, else that of the runtime.
+    fn environment_of(&self, object: &TreePath) -> &Environment {
+        let mut interpreters = self.interpreters.iter();
+        let own = interpreters.find(|(interpreter, _)| interpreter.runs(object));
+        own.map_or(&self.started.environment, |(_, environment)| environment)
+    }
+
+    /// The search paths with which scripts start a program; if none does, what it inherits in this environment.
+    fn library_paths(&self, program: Option<&TreePath>, environment: &Environment) -> Vec<LibraryPath> {
         match program.and_then(|program| self.started.programs.get(program)) {
             Some(paths) => paths.iter().cloned().collect(),
-            None => vec![self.inherited(interpreter)],
+            None => vec![self.inherited(environment)],
         }
     }
 
-    fn inherited(&self, interpreter: Option<&Interpreter>) -> LibraryPath {
-        let inherited = &self.started.environment;
-        let changed = interpreter.map(|interpreter| interpreter.environment(self.root.tree, inherited));
-        let environment = changed.as_ref().unwrap_or(inherited);
+    fn inherited(&self, environment: &Environment) -> LibraryPath {
+        let library_path = environment.get("LD_LIBRARY_PATH");
         LibraryPath {
-            text: environment
-                .get("LD_LIBRARY_PATH")
-                .map(|path| with_colons(path))
-                .unwrap_or_default(),
+            text: library_path.map(|path| with_colons(path)).unwrap_or_default(),
             unclear: self.started.unclear.clone(),
         }
     }

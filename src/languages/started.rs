@@ -2,13 +2,13 @@
 //! `AWS_LAMBDA_EXEC_WRAPPER` names, and scripts that start a program in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use rayon::prelude::*;
+use std::sync::{Arc, Mutex};
 
 use super::Environment;
 use crate::root::{Location, Root};
-use crate::shell::{FileKind, Files, Run, Script, Start, Started, Value};
-use crate::tree::{Content, Entry, TreePath};
+use crate::shell::{self, FileKind, Files, Run, Script, Start, Started, Value};
+use crate::tree::path::LAYER_ROOT;
+use crate::tree::{Entry, TreePath};
 
 /// The script that Lambda starts where the runtime is the user's own.
 pub const BOOTSTRAP: &str = "bootstrap";
@@ -22,8 +22,6 @@ const WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 const EXTENSIONS: &str = "extensions";
 /// The search path of libraries (ld.so(8)).
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
-/// What a script says that changes the search path of what it starts, or reads a file that may.
-const TELLING: [&str; 5] = [LIBRARY_PATH, "env -", "export -n", "source ", ". "];
 
 /// The search path of libraries that a process has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,65 +41,74 @@ pub(super) struct StartedProcesses {
     pub(super) unclear: Option<String>,
     /// The programs of the tree that are started by their names, and every search path with which they are.
     pub(super) programs: BTreeMap<TreePath, BTreeSet<LibraryPath>>,
+    /// What each script did.
+    scripts: BTreeMap<String, ScriptRun>,
+}
+
+/// What a script did, and on what that depends: where it is started with the same environment and all that it asked for is
+/// the same, it does the same again.
+#[derive(Debug, Clone)]
+struct ScriptRun {
+    environment: Arc<BTreeMap<String, Value>>,
+    asked: Asked,
+    place: TreePath,
+    run: Arc<Run>,
+}
+
+/// What a script asked for, by absolute paths, and the answers.
+#[derive(Debug, Clone, Default)]
+struct Asked {
+    kinds: BTreeMap<String, Option<FileKind>>,
+    texts: BTreeMap<String, Option<String>>,
+    real_paths: BTreeMap<String, Option<String>>,
 }
 
 impl StartedProcesses {
-    /// Follows all scripts of a tree.
-    pub(super) fn of(root: Root<'_>) -> Self {
-        let files = RootFiles(root);
-        let first: BTreeMap<String, Value> = root
-            .runtime
-            .environment
-            .iter()
-            .map(|(name, value)| (name.clone(), Value::known(value)))
-            .collect();
+    /// Follows all scripts of a tree. What they did in an earlier state of it is taken over where nothing that they asked for
+    /// is different.
+    pub(super) fn of(root: Root<'_>, earlier: Option<&Self>) -> Self {
+        let scripts = Scripts { root, earlier };
+        let first: Arc<BTreeMap<String, Value>> = Arc::new(known(&root.runtime.environment));
         let mut result = Self {
             environment: root.runtime.environment.clone(),
             ..Self::default()
         };
-        let mut runs: Vec<Run> = Vec::new();
+        let mut runs: Vec<(String, ScriptRun)> = Vec::new();
         let wrapper = first.get(WRAPPER).map(|value| value.text.clone());
-        let beginning = wrapper.unwrap_or_else(|| format!("/opt/{BOOTSTRAP}"));
+        let beginning = wrapper.unwrap_or_else(|| format!("{LAYER_ROOT}/{BOOTSTRAP}"));
         let mut followed = BTreeSet::new();
-        if let Some((run, path)) = run(root, &files, &beginning, &first) {
-            result.take_runtime(&run, &path.on_lambda());
-            followed.extend(run.read.iter().filter_map(|path| TreePath::from_lambda(path)));
-            followed.insert(path);
-            runs.push(run);
+        if let Some(script) = scripts.run(&beginning, &first) {
+            result.take_runtime(&script.run, &script.place.on_lambda());
+            followed.extend(script.run.read.iter().filter_map(|path| TreePath::from_lambda(path)));
+            followed.insert(script.place.clone());
+            runs.push((beginning, script));
         }
-        let inherited: BTreeMap<String, Value> = result
-            .environment
-            .iter()
-            .map(|(name, value)| {
-                let mut value = Value::known(value);
-                value.is_complete = !(name == LIBRARY_PATH && result.unclear.is_some());
-                (name.clone(), value)
-            })
-            .collect();
-        let others: Vec<(&TreePath, bool)> = root
+        let mut inherited = known(&result.environment);
+        if let Some(value) = inherited.get_mut(LIBRARY_PATH) {
+            value.is_complete = result.unclear.is_none();
+        }
+        let inherited = Arc::new(inherited);
+        let others: Vec<&TreePath> = root
             .tree
             .files()
             .filter(|(path, file)| {
-                let is_script = |text: &str| text.starts_with("#!") && TELLING.iter().any(|word| text.contains(word));
+                let is_script = |text: &str| text.starts_with("#!") && shell::may_change(text, LIBRARY_PATH);
                 file.mode.is_executable() && !followed.contains(*path) && file.content.text().is_some_and(is_script)
             })
-            .map(|(path, _)| {
-                let is_extension = path.parent().is_some_and(|directory| directory.as_str() == EXTENSIONS);
-                (path, is_extension)
-            })
+            .map(|(path, _)| path)
             .collect();
-        let others: Vec<Run> = others
-            .par_iter()
-            .filter_map(|(path, is_extension)| {
-                // Lambda starts extensions itself.
-                let environment = if *is_extension { &first } else { &inherited };
-                run(root, &files, &path.on_lambda(), environment).map(|(run, _)| run)
-            })
-            .collect();
-        runs.extend(others);
-        for started in runs.iter().flat_map(|run| &run.started) {
+        runs.extend(shell::read_all(&others, |path| {
+            // Lambda starts extensions itself.
+            let is_extension = path.parent().is_some_and(|directory| directory.as_str() == EXTENSIONS);
+            let environment = if is_extension { &first } else { &inherited };
+            let path = path.on_lambda();
+            let script = scripts.run(&path, environment)?;
+            Some((path, script))
+        }));
+        for started in runs.iter().flat_map(|(_, script)| &script.run.started) {
             result.add(root, started);
         }
+        result.scripts = runs.into_iter().collect();
         result
     }
 
@@ -174,58 +181,129 @@ fn program_of(started: &Started) -> Option<(String, Option<Value>)> {
     None
 }
 
-/// What a script of the tree does that is started with this environment; `None` if there is no shell script.
-fn run(
-    root: Root<'_>,
-    files: &RootFiles<'_>,
-    path: &str,
-    environment: &BTreeMap<String, Value>,
-) -> Option<(Run, TreePath)> {
-    let Ok(Location::Tree(place)) = root.resolve(path) else {
-        return None;
-    };
-    let script = Script::of(root.tree.text(&place)?)?;
-    Some((script.run(&Start::new(path, TASK_ROOT, environment), files), place))
+/// An environment of which every value is known.
+fn known(environment: &Environment) -> BTreeMap<String, Value> {
+    let values = environment.iter();
+    values
+        .map(|(name, value)| (name.clone(), Value::known(value)))
+        .collect()
 }
 
-/// The files that a script on Lambda sees.
-struct RootFiles<'a>(Root<'a>);
+/// The scripts of a tree, and what they did in an earlier state of it.
+struct Scripts<'a> {
+    root: Root<'a>,
+    earlier: Option<&'a StartedProcesses>,
+}
 
-impl Files for RootFiles<'_> {
+impl Scripts<'_> {
+    /// What a script does that is started with this environment; `None` if there is no shell script at the path.
+    fn run(&self, path: &str, environment: &Arc<BTreeMap<String, Value>>) -> Option<ScriptRun> {
+        let before = self.earlier.and_then(|earlier| earlier.scripts.get(path));
+        if let Some(before) = before
+            && before.environment == *environment
+            && before.asked.holds(self.root)
+        {
+            return Some(before.clone());
+        }
+        let files = RecordedFiles {
+            root: self.root,
+            asked: Mutex::default(),
+        };
+        let (place, text) = (files.real(path)?, files.text(path)?);
+        let run = Script::of(&text)?.run(&Start::new(path, TASK_ROOT, environment), &files);
+        Some(ScriptRun {
+            environment: Arc::clone(environment),
+            asked: files.asked.into_inner().ok()?,
+            place: TreePath::from_lambda(&place)?,
+            run: Arc::new(run),
+        })
+    }
+}
+
+/// The files that a script on Lambda sees, with a record of what it asked for.
+struct RecordedFiles<'a> {
+    root: Root<'a>,
+    asked: Mutex<Asked>,
+}
+
+impl RecordedFiles<'_> {
+    fn record(&self, record: impl FnOnce(&mut Asked)) {
+        if let Ok(mut asked) = self.asked.lock() {
+            record(&mut asked);
+        }
+    }
+}
+
+impl Files for RecordedFiles<'_> {
     fn kind(&self, path: &str) -> Option<FileKind> {
-        if self.0.directory(path).is_some() {
-            return Some(FileKind::Directory);
-        }
-        match self.0.resolve(path) {
-            Ok(Location::Tree(path)) => Some(match self.0.tree.get(&path) {
-                Some(Entry::File(file)) => FileKind::File {
-                    is_executable: file.mode.is_executable(),
-                },
-                _ => FileKind::Directory,
-            }),
-            Ok(Location::Runtime(path)) => Some(FileKind::File {
-                is_executable: self
-                    .0
-                    .runtime
-                    .command_path()
-                    .iter()
-                    .any(|folder| path.starts_with(folder.as_str())),
-            }),
-            Err(_) => path.starts_with("/opt/").then_some(FileKind::Missing),
-        }
+        let kind = kind(self.root, path);
+        self.record(|asked| {
+            asked.kinds.insert(path.to_owned(), kind);
+        });
+        kind
     }
 
     fn text(&self, path: &str) -> Option<String> {
-        let Ok(Location::Tree(path)) = self.0.resolve(path) else {
-            return None;
-        };
-        match &self.0.tree.file(&path)?.content {
-            Content::Text(text) => Some(text.clone()),
-            _ => None,
-        }
+        let text = text(self.root, path);
+        self.record(|asked| {
+            asked.texts.insert(path.to_owned(), text.map(ToOwned::to_owned));
+        });
+        text.map(ToOwned::to_owned)
     }
 
     fn real(&self, path: &str) -> Option<String> {
-        self.0.resolve(path).ok().map(|place| place.on_lambda())
+        let real = real_path(self.root, path);
+        self.record(|asked| {
+            asked.real_paths.insert(path.to_owned(), real.clone());
+        });
+        real
     }
+}
+
+impl Asked {
+    /// Whether the answers are the same in a root.
+    fn holds(&self, root: Root<'_>) -> bool {
+        self.kinds.iter().all(|(path, known)| kind(root, path) == *known)
+            && self
+                .texts
+                .iter()
+                .all(|(path, known)| text(root, path) == known.as_deref())
+            && self
+                .real_paths
+                .iter()
+                .all(|(path, known)| real_path(root, path) == *known)
+    }
+}
+
+fn kind(root: Root<'_>, path: &str) -> Option<FileKind> {
+    if root.directory(path).is_some() {
+        return Some(FileKind::Directory);
+    }
+    match root.resolve(path) {
+        Ok(Location::Tree(path)) => Some(match root.tree.get(&path) {
+            Some(Entry::File(file)) => FileKind::File {
+                is_executable: file.mode.is_executable(),
+            },
+            _ => FileKind::Directory,
+        }),
+        Ok(Location::Runtime(path)) => Some(FileKind::File {
+            is_executable: root
+                .runtime
+                .command_path()
+                .iter()
+                .any(|folder| path.starts_with(folder.as_str())),
+        }),
+        Err(_) => path.starts_with("/opt/").then_some(FileKind::Missing),
+    }
+}
+
+fn text<'a>(root: Root<'a>, path: &str) -> Option<&'a str> {
+    match root.resolve(path) {
+        Ok(Location::Tree(path)) => root.tree.text(&path),
+        _ => None,
+    }
+}
+
+fn real_path(root: Root<'_>, path: &str) -> Option<String> {
+    root.resolve(path).ok().map(|place| place.on_lambda())
 }

@@ -3,7 +3,7 @@
 use super::components::Components;
 use super::process::Processes;
 use super::*;
-use crate::loader::{Resolution, graph_of};
+use crate::loader::{LoadedTree, Resolution};
 use crate::runtime::{Arch, DEFAULT, Runtime};
 use crate::size::Bytes;
 use crate::tree::content::{Keep, TEXT_LIMIT};
@@ -85,7 +85,7 @@ fn a_language_is_one_implementation_and_one_line_in_a_list() {
     };
     // The module is followed in the interpreter's environment, and is not taken for a library that nothing needs.
     let found = |languages| {
-        let graph = graph_of(&Processes::with(root, languages));
+        let graph = LoadedTree::with(Processes::with(root, languages)).into_graph();
         let need = &graph.needs[&module][0];
         let Resolution::Found(found) = &need.resolution else {
             panic!("{need:?}")

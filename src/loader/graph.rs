@@ -64,11 +64,12 @@ impl Graph {
     /// and what these need. Others may be opened by a name that nothing here knows: optional plugins, programs of tests.
     pub fn reachable(&self) -> BTreeSet<TreePath> {
         let is_searched = |path: &TreePath| path.parent().is_some_and(|above| above.as_str() == "lib");
-        let needed: BTreeSet<&TreePath> = self.needed_files().into_keys().collect();
+        let needed = self.needed_files();
+        let unneeded: BTreeSet<&TreePath> = self.unneeded.iter().collect();
         let mut pending: Vec<&TreePath> = self
             .needs
             .keys()
-            .filter(|path| is_searched(path) || !needed.contains(path) && !self.unneeded.contains(path))
+            .filter(|path| is_searched(path) || !needed.contains_key(path) && !unneeded.contains(path))
             .filter(|path| !path.names().any(|name| matches!(name, "test" | "tests" | "examples")))
             .collect();
         let mut reachable = BTreeSet::new();
@@ -117,10 +118,10 @@ impl Graph {
 
     /// What is needed by objects that some process may load: shadowed ones and those for other systems are not among them.
     pub fn loaded_objects(&self) -> impl Iterator<Item = (&TreePath, &Vec<Need>)> {
+        let shadowed: BTreeSet<&TreePath> = self.shadowed.iter().map(|shadowed| &shadowed.path).collect();
         self.needs
             .iter()
-            .filter(|(path, _)| !self.foreign.contains_key(*path))
-            .filter(|(path, _)| !self.shadowed.iter().any(|shadowed| shadowed.path == **path))
+            .filter(move |(path, _)| !self.foreign.contains_key(*path) && !shadowed.contains(path))
     }
 
     /// Adds the first `objects` objects of a process.
@@ -188,101 +189,168 @@ pub enum Start {
     Shadowed(Shadowed),
 }
 
-/// Follows every process that the tree can become: the executables and the native modules of interpreters, then the libraries that none of them
-/// reaches, each as a process of its own. Among these last, one that another one needs is part of that one's process.
-pub fn follow_all(root: Root<'_>) -> Vec<Followed<'_>> {
-    follow_processes(&Processes::of(root))
+/// A tree with what ld.so does in it. Every process that the tree can become is followed once, here; whoever asks about the
+/// loader reads the results.
+#[derive(Debug)]
+pub struct LoadedTree<'a> {
+    processes: Processes<'a>,
+    followed: Vec<Followed<'a>>,
+    graph: Graph,
 }
 
-fn follow_processes<'a>(processes: &Processes<'a>) -> Vec<Followed<'a>> {
-    let root = processes.root();
-    let plugins = processes.native_modules();
-    let finder = Finder::new(root);
-    let mut reached = BTreeSet::new();
-    let mut followed: Vec<Followed<'_>> = Vec::new();
-    let mut follow = |process: &Process, start: Start, reached: &mut BTreeSet<TreePath>| {
-        let loaded = finder.load(process);
+impl<'a> LoadedTree<'a> {
+    /// Follows the executables, the native modules of interpreters, and then the libraries that none of them reaches, each as
+    /// a process of its own. Of these last, one that another one needs is part of that one's process.
+    pub fn of(root: Root<'a>) -> Self {
+        Self::with(Processes::of(root))
+    }
+
+    /// As [`LoadedTree::of`], with the processes of chosen languages.
+    pub fn with(processes: Processes<'a>) -> Self {
+        let followed = follow(&processes);
+        Self {
+            graph: merged(&processes, &followed),
+            followed,
+            processes,
+        }
+    }
+
+    /// A changed tree, with the processes that it then can become.
+    pub fn of_changed<'b>(&self, root: Root<'b>) -> LoadedTree<'b> {
+        LoadedTree::with(self.processes.of_changed(root))
+    }
+
+    /// The tree and the runtime.
+    pub fn root(&self) -> Root<'a> {
+        self.processes.root()
+    }
+
+    /// What starts in the tree, and with which environment.
+    pub fn processes(&self) -> &Processes<'a> {
+        &self.processes
+    }
+
+    /// Every process, in the order in which they were followed.
+    pub fn followed(&self) -> &[Followed<'a>] {
+        &self.followed
+    }
+
+    /// What all processes find, by object.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// What all processes find, by object, without the processes.
+    pub fn into_graph(self) -> Graph {
+        self.graph
+    }
+}
+
+/// What the loader does with a tree, for those who ask nothing about single processes.
+pub fn graph(root: Root<'_>) -> Graph {
+    LoadedTree::of(root).into_graph()
+}
+
+/// Follows processes and remembers what they reach.
+struct Follower<'p, 'a> {
+    processes: &'p Processes<'a>,
+    finder: Finder<'a>,
+    reached: BTreeSet<TreePath>,
+    followed: Vec<Followed<'a>>,
+}
+
+fn follow<'a>(processes: &Processes<'a>) -> Vec<Followed<'a>> {
+    let mut follower = Follower {
+        processes,
+        finder: Finder::new(processes.root()),
+        reached: BTreeSet::new(),
+        followed: Vec::new(),
+    };
+    for process in processes.all() {
+        follower.follow(process, Start::Program);
+    }
+    follower.follow_unreached();
+    follower.followed
+}
+
+impl Follower<'_, '_> {
+    fn follow(&mut self, process: Process, start: Start) {
+        let loaded = self.finder.load(&process);
         let objects = if matches!(start, Start::Shadowed(_)) {
             1
         } else {
             loaded.len()
         };
         for object in loaded.iter().take(objects) {
-            if let Location::Tree(path) = &object.found.place {
-                reached.insert(path.clone());
-            }
-            for (_, provided) in &object.needs {
-                if let Provided::ByLoader(found) = provided
-                    && let Location::Tree(path) = &found.place
+            let by_loader = object.needs.iter().filter_map(|(_, provided)| match provided {
+                Provided::ByLoader(found) => Some(found),
+                _ => None,
+            });
+            for found in std::iter::once(&object.found).chain(by_loader) {
+                if let Location::Tree(path) = &found.place
+                    && !self.reached.contains(path)
                 {
-                    reached.insert(path.clone());
+                    self.reached.insert(path.clone());
                 }
             }
         }
-        followed.push(Followed {
-            process: process.clone(),
-            loaded,
-            start,
-        });
-    };
-    for process in processes.all() {
-        follow(&process, Start::Program, &mut reached);
+        self.followed.push(Followed { process, loaded, start });
     }
-    let mut alone = Vec::new();
-    let mut shadowed = Vec::new();
-    for (path, object) in root.tree.objects().filter(|(path, _)| !reached.contains(*path)) {
-        let soname = object.soname.as_deref().unwrap_or(path.file_name());
-        match finder.served_by_runtime(soname).filter(|_| !plugins.contains(path)) {
-            None => alone.push((path, soname, object)),
-            Some(by) => shadowed.push((
-                path,
-                Shadowed {
+
+    /// Follows the libraries that no program reaches.
+    fn follow_unreached(&mut self) {
+        let processes = self.processes;
+        let plugins = processes.native_modules();
+        let objects = processes.root().tree.objects();
+        let unreached = objects.filter(|(path, _)| !self.reached.contains(*path));
+        let mut alone = Vec::new();
+        let mut shadowed = Vec::new();
+        for (path, object) in unreached {
+            let soname = object.soname.as_deref().unwrap_or(path.file_name());
+            match self
+                .finder
+                .served_by_runtime(soname)
+                .filter(|_| !plugins.contains(path))
+            {
+                None => alone.push((path, soname, object)),
+                Some(by) => shadowed.push(Shadowed {
                     path: path.clone(),
                     soname: soname.to_owned(),
                     by,
-                },
-            )),
+                }),
+            }
+        }
+        for shadowed in shadowed {
+            self.follow(processes.alone(&shadowed.path), Start::Shadowed(shadowed));
+        }
+        let needed = alone.iter().flat_map(|(_, _, object)| &object.needed);
+        let needed: BTreeSet<&str> = needed.map(String::as_str).collect();
+        // First those that no other one needs; what is left then needs one another in a circle.
+        let (inner, outer): (Vec<_>, Vec<_>) = alone.into_iter().partition(|(_, soname, _)| needed.contains(soname));
+        for (path, ..) in outer.into_iter().chain(inner) {
+            if !self.reached.contains(path) {
+                self.follow(processes.alone(path), Start::Alone);
+            }
         }
     }
-    for (path, shadowed) in shadowed {
-        follow(&processes.alone(path), Start::Shadowed(shadowed), &mut reached);
-    }
-    let needed: BTreeSet<&str> = alone
-        .iter()
-        .flat_map(|(_, _, object)| &object.needed)
-        .map(String::as_str)
-        .collect();
-    // First those that no other one needs; what is left then needs one another in a circle.
-    let (inner, outer): (Vec<_>, Vec<_>) = alone.into_iter().partition(|(_, soname, _)| needed.contains(soname));
-    for (path, ..) in outer.into_iter().chain(inner) {
-        if !reached.contains(path) {
-            follow(&processes.alone(path), Start::Alone, &mut reached);
-        }
-    }
-    followed
 }
 
 /// Merges what all processes find.
-pub fn graph(root: Root<'_>) -> Graph {
-    graph_of(&Processes::of(root))
-}
-
-/// As [`graph`], with the processes of chosen languages.
-pub fn graph_of(processes: &Processes<'_>) -> Graph {
+fn merged(processes: &Processes<'_>, followed: &[Followed<'_>]) -> Graph {
     let plugins = processes.native_modules();
     let mut graph = Graph::default();
-    for Followed { process, loaded, start } in follow_processes(processes) {
+    for Followed { process, loaded, start } in followed {
         let first = loaded.first().map(|object| &object.found.place);
         match (start, first) {
             (Start::Alone, Some(Location::Tree(path))) if !plugins.contains(path) => graph.unneeded.push(path.clone()),
             (Start::Shadowed(shadowed), _) => {
-                graph.add(&process, &loaded, 1);
-                graph.shadowed.push(shadowed);
+                graph.add(process, loaded, 1);
+                graph.shadowed.push(shadowed.clone());
                 continue;
             }
             _ => {}
         }
-        graph.add(&process, &loaded, usize::MAX);
+        graph.add(process, loaded, usize::MAX);
     }
     graph.unneeded.sort();
     let missing = |path: &TreePath| {

@@ -1,8 +1,7 @@
 //! What glibc's `ld.so` would do on Lambda: which file it takes for each needed library, and why.
 //!
-//! Nothing is run and nothing is read here: a [`Process`] is followed over a
-//! [`Root`](crate::root::Root), which is plain data. [`graph()`]
-//! asks for every process that the tree can become and merges the answers.
+//! Nothing is run and nothing is read here: a [`Process`] is followed over a [`Root`](crate::root::Root), which is plain data.
+//! A [`LoadedTree`] has every process that a tree can become, each followed once.
 
 mod graph;
 mod missing;
@@ -14,7 +13,7 @@ mod versions;
 
 pub use crate::languages::process::{Process, Processes};
 pub use crate::languages::started::BOOTSTRAP;
-pub use graph::{Followed, Graph, Need, Shadowed, Start, follow_all, graph, graph_of};
+pub use graph::{Followed, Graph, LoadedTree, Need, Shadowed, Start, graph};
 pub use missing::{MissingCause, MissingLibrary, missing_libraries};
 pub use outdated::{Bound, BoundProcesses, Moves, Outdated, ProvidedUses, free_name, outdated};
 pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};

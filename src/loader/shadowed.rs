@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::root::{Location, Root, link_target};
 use crate::tree::{Entry, TreePath};
 
-use super::graph::{Graph, Shadowed, Start, follow_all};
+use super::graph::{LoadedTree, Shadowed, Start};
 use super::search::Finder;
 use super::symbols::undefined_symbols;
 
@@ -31,7 +31,8 @@ impl ShadowedLibrary {
 ///
 /// One in a directory of its own is not among them: whoever put it there has a way to it that cannot be seen here, such as a
 /// path in a configuration. Nor does a link elsewhere count as one of its names.
-pub fn shadowed_libraries(root: Root<'_>, graph: &Graph) -> Vec<ShadowedLibrary> {
+pub fn shadowed_libraries(loaded: &LoadedTree<'_>) -> Vec<ShadowedLibrary> {
+    let (root, graph) = (loaded.root(), loaded.graph());
     let runtime = root.runtime;
     let library_path = runtime.environment.get("LD_LIBRARY_PATH");
     let searched = library_path.iter().flat_map(|list| list.split(':'));
@@ -115,7 +116,7 @@ fn hidden_commands(root: Root<'_>) -> Vec<(TreePath, TreePath)> {
 /// The objects that would get a shadowed library if they opened it by its name: dlopen(3) searches the caller's `DT_RPATH`
 /// before anything else.
 pub fn openers_of_shadowed<'s>(
-    root: Root<'_>,
+    loaded: &LoadedTree<'_>,
     shadowed: &'s [ShadowedLibrary],
 ) -> Vec<(TreePath, &'s ShadowedLibrary)> {
     let mut openers = Vec::new();
@@ -127,8 +128,8 @@ pub fn openers_of_shadowed<'s>(
         .iter()
         .map(|library| (&library.library.path, library))
         .collect();
-    let finder = Finder::new(root);
-    for followed in follow_all(root) {
+    let finder = Finder::new(loaded.root());
+    for followed in loaded.followed() {
         let Some(Location::Tree(program)) = followed.loaded.first().map(|object| &object.found.place) else {
             continue;
         };
@@ -152,21 +153,21 @@ pub fn openers_of_shadowed<'s>(
 
 /// The objects that need a symbol which a shadowed library defines and nothing that is loaded with them does.
 pub fn users_of_shadowed_symbols<'s>(
-    root: Root<'_>,
+    loaded: &LoadedTree<'_>,
     shadowed: &'s [ShadowedLibrary],
 ) -> Vec<(TreePath, &'s ShadowedLibrary)> {
     let mut users = Vec::new();
     if shadowed.is_empty() {
         return users;
     }
-    for problem in undefined_symbols(root, &follow_all(root)) {
+    for problem in undefined_symbols(loaded.root(), loaded.followed()) {
         let names = problem
             .symbols
             .iter()
             .map(|symbol| symbol.split('@').next().unwrap_or_default());
         let names: BTreeSet<&str> = names.collect();
         for library in shadowed {
-            let object = root.tree.object(&library.library.path);
+            let object = loaded.root().tree.object(&library.library.path);
             let symbols = object.and_then(|object| object.symbols.as_ref());
             if symbols.is_some_and(|symbols| names.iter().any(|name| symbols.has(name))) {
                 users.push((problem.object.clone(), library));

@@ -261,6 +261,7 @@ pub struct SizeEntry {
 
 /// Why `packing`, which is `None` where a file is too large or nothing was compressed, does not keep to the limits; `None` if it
 /// does.
+// Long: the document is put together field by field.
 pub(super) fn over_capacity(
     candidates: &[Candidate<'_>],
     known: Known,

@@ -217,17 +217,7 @@ pub fn pack(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Packed, PackError> {
-    fail_on_problems(scan)?;
-    options.check(tree)?;
-    if plan.kept.is_empty() {
-        return Err(PackError::Nothing);
-    }
-    for (path, _) in plan.kept.iter() {
-        plain_name(path.as_str().as_bytes()).map_err(|what| PackError::Name {
-            path: path.as_str().to_owned(),
-            what,
-        })?;
-    }
+    can_be_packed(tree, scan, plan, options)?;
     let output = Output::open(tree, &options.output)?;
     let (history, previous_note) = History::read(&options.previous, &options.output, progress)?;
     let mut cache_note = None;
@@ -264,6 +254,22 @@ pub fn pack(
         cache_note,
         mode_notes: mode_notes(&plan.kept),
     })
+}
+
+/// Fails if something of the tree could not be read or cannot be in a zip, or nothing is left of it.
+fn can_be_packed(tree: &Path, scan: &Scan, plan: &Plan, options: &Options) -> Result<(), PackError> {
+    fail_on_problems(scan)?;
+    options.check(tree)?;
+    if plan.kept.is_empty() {
+        return Err(PackError::Nothing);
+    }
+    for (path, _) in plan.kept.iter() {
+        plain_name(path.as_str().as_bytes()).map_err(|what| PackError::Name {
+            path: path.as_str().to_owned(),
+            what,
+        })?;
+    }
+    Ok(())
 }
 
 fn carry_out(
@@ -372,6 +378,7 @@ struct Distribution {
 
 /// Decides which entry goes into which zip, if they keep to the limits; and tells how many zips there would be at the
 /// largest size that a request can carry, where that is fewer.
+// Long: each step changes what is ready for the next one, and the report needs what all of them found.
 fn distribute(
     preparation: &Preparation<'_>,
     what_if: &WhatIf<'_>,

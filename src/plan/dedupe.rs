@@ -25,7 +25,7 @@ use super::layout::Layout;
 use super::{Changed, Context, Options, Symlinks};
 use crate::elf::Kind;
 use crate::languages;
-use crate::loader::{Graph, Resolution, graph};
+use crate::loader::{Graph, LoadedTree, Resolution};
 use crate::root::{Location, Root};
 use crate::size::Bytes;
 use crate::tree::{Content, Entry, File, Tree, TreePath};
@@ -95,7 +95,14 @@ const HAS_MODE: &str = "its permissions differ";
 const OTHER_LIBRARIES: &str = "the loader would find other libraries";
 
 /// Makes links of files with the same content where nothing can tell.
-pub(super) fn dedupe(layout: &Layout, before: &Graph, context: &Context<'_>, options: &Options) -> Deduped {
+/// `scanned` is the tree before anything was decided.
+pub(super) fn dedupe(
+    layout: &Layout,
+    before: &Graph,
+    scanned: &LoadedTree<'_>,
+    context: &Context<'_>,
+    options: &Options,
+) -> Deduped {
     if !options.dedupe || options.symlinks == Symlinks::Follow {
         return Deduped {
             changed: None,
@@ -110,10 +117,11 @@ pub(super) fn dedupe(layout: &Layout, before: &Graph, context: &Context<'_>, opt
     let groups: Vec<Group> = copies.iter().map(|paths| Group::of(paths, &judge)).collect();
     let mut links: BTreeMap<TreePath, TreePath> = groups.iter().flat_map(|group| group.links.clone()).collect();
     let graph_of = |tree: &Tree| {
-        graph(Root {
+        let root = Root {
             tree,
             runtime: context.runtime,
-        })
+        };
+        scanned.of_changed(root).into_graph()
     };
     let objects: BTreeSet<&TreePath> = layout.tree.objects().map(|(path, _)| path).collect();
     let mut refused = BTreeSet::new();

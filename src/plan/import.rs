@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Added, Context, Fixes, Layout, Origin};
 use crate::companions::{Companion, Lonely, lonely_libraries};
 use crate::elf::Patch;
 use crate::finding::{Code, Finding};
-use crate::host::{HostLibrary, HostPackage, Libraries, LicenseFile, Wanted};
-use crate::loader::{Finder, Graph, MissingCause, MissingLibrary, Processes, Resolution, graph, missing_libraries};
+use crate::host::{DataFile, HostLibrary, HostPackage, Libraries, LicenseFile, Wanted};
+use crate::loader::{Finder, Graph, LoadedTree, MissingCause, MissingLibrary, Resolution, missing_libraries};
 use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::size::Bytes;
@@ -79,44 +80,28 @@ fn is_c_library(soname: &str) -> bool {
 }
 
 /// Adds the libraries that are missing and that are among the private copies, or that the tree has elsewhere or this machine
-/// has, and what they need in turn.
-pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes, privates: &PrivateCopies) -> Imported {
+/// has, and what they need in turn. `scanned` is the tree before anything was decided.
+pub(super) fn import(
+    layout: &Layout,
+    scanned: &LoadedTree<'_>,
+    context: &Context<'_>,
+    fixes: &Fixes,
+    privates: &PrivateCopies,
+) -> Imported {
     let (runtime, libraries) = (context.runtime, context.libraries);
     let mut imported = layout.clone();
     let mut variables = Vec::new();
     let mut tried = BTreeSet::new();
     loop {
-        let root = Root {
+        let loaded = scanned.of_changed(Root {
             tree: &imported.tree,
             runtime,
-        };
-        let graph = graph(root);
-        let mut found = Vec::new();
-        for missing in missing_libraries(root, &graph) {
-            for (path, needed_by) in places(&graph, &missing) {
-                if imported.tree.contains(&path) || !tried.insert(path.clone()) {
-                    continue;
-                }
-                let private = privates.get(&missing.soname);
-                let arrival = match &missing.cause {
-                    MissingCause::InTheWay(_) => None,
-                    _ if private.is_some() => private.map(copy),
-                    MissingCause::Nowhere | MissingCause::Unclear { .. } if is_c_library(&missing.soname) => None,
-                    // Whoever sets the search path will have set it to where the tree has the library.
-                    MissingCause::Unclear { places, .. } if !places.is_empty() => None,
-                    MissingCause::Elsewhere(places) => places.first().map(|place| link(&path, place)),
-                    MissingCause::Nowhere | MissingCause::Unclear { .. } => {
-                        let search = Search::of(&imported, &graph, &missing.soname, &needed_by);
-                        let wanted = search.wanted(&missing.soname, runtime);
-                        libraries.choose(wanted).map(file)
-                    }
-                };
-                found.extend(arrival.map(|arrival| arrival.needed(path, missing.soname.clone(), needed_by)));
-            }
-        }
+        });
+        let mut found = missing(&imported, &loaded, libraries, privates, &mut tried);
         if found.is_empty() {
-            found = opened(&imported, runtime, libraries, &mut tried);
+            found = opened(&imported, &loaded, libraries, &mut tried);
         }
+        let graph = loaded.into_graph();
         if found.is_empty() {
             // Modules among the data may need libraries of their own.
             if fixes.has(COMPANIONS) && add_companions(&mut imported, &graph, context, &mut variables) {
@@ -139,6 +124,7 @@ pub(super) fn import(layout: &Layout, context: &Context<'_>, fixes: &Fixes, priv
 }
 
 /// Notes which packages of this machine the added files come from, and adds the license texts of those packages.
+// Long: the texts are known only once every added file has its package.
 pub(super) fn add_packages(layout: &mut Layout, host: &dyn Libraries, fixes: &Fixes) {
     let on_host = |added: &Added| match &added.from {
         Origin::Host(path) => Some(path.clone()),
@@ -201,34 +187,45 @@ pub(super) fn add_packages(layout: &mut Layout, host: &dyn Libraries, fixes: &Fi
     }
 }
 
+/// The libraries that are needed and missing, as far as there is a private copy or the tree or this machine has them.
+fn missing(
+    layout: &Layout,
+    loaded: &LoadedTree<'_>,
+    libraries: &dyn Libraries,
+    privates: &PrivateCopies,
+    tried: &mut BTreeSet<TreePath>,
+) -> Vec<(Entry, Added)> {
+    let (root, graph) = (loaded.root(), loaded.graph());
+    let mut found = Vec::new();
+    for missing in missing_libraries(root, graph) {
+        for (path, needed_by) in places(graph, &missing) {
+            if root.tree.contains(&path) || !tried.insert(path.clone()) {
+                continue;
+            }
+            let private = privates.get(&missing.soname);
+            let arrival = match &missing.cause {
+                MissingCause::InTheWay(_) => None,
+                _ if private.is_some() => private.map(copy),
+                MissingCause::Nowhere | MissingCause::Unclear { .. } if is_c_library(&missing.soname) => None,
+                // Whoever sets the search path will have set it to where the tree has the library.
+                MissingCause::Unclear { places, .. } if !places.is_empty() => None,
+                MissingCause::Elsewhere(places) => places.first().map(|place| link(&path, place)),
+                MissingCause::Nowhere | MissingCause::Unclear { .. } => {
+                    let search = Search::of(layout, graph, &missing.soname, &needed_by);
+                    let wanted = search.wanted(&missing.soname, root.runtime);
+                    libraries.choose(wanted).map(file)
+                }
+            };
+            found.extend(arrival.map(|arrival| arrival.needed(path, missing.soname.clone(), needed_by)));
+        }
+    }
+    found
+}
+
 /// Adds what libraries open by path and what lies next to them on this machine. False if there is nothing to add.
 fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, variables: &mut Vec<Variable>) -> bool {
-    let root = Root {
-        tree: &layout.tree,
-        runtime: context.runtime,
-    };
-    let mut found = Vec::new();
-    for Lonely {
-        library,
-        soname,
-        companion,
-    } in lonely_libraries(root, graph)
-    {
-        let on_host = match layout.origins.get(library) {
-            Some(Origin::Host(path)) => Some(path.clone()),
-            _ => context
-                .libraries
-                .find(soname, context.runtime.arch)
-                .map(|library| library.path),
-        };
-        let Some(on_host) = on_host else { continue };
-        let data = companion
-            .places()
-            .flat_map(|place| context.libraries.data(&on_host, place));
-        found.push((library.clone(), companion, data.collect::<Vec<_>>()));
-    }
     let mut is_changed = false;
-    for (library, companion, data) in found {
+    for (library, companion, data) in companions_on_host(layout, graph, context) {
         if !data.iter().any(|file| companion.is_marker(&file.place)) {
             continue;
         }
@@ -264,6 +261,28 @@ fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, var
         }
     }
     is_changed
+}
+
+/// The libraries that open files which are not there, each with what this machine has of these.
+fn companions_on_host(
+    layout: &Layout,
+    graph: &Graph,
+    context: &Context<'_>,
+) -> Vec<(TreePath, &'static Companion, Vec<DataFile>)> {
+    let root = Root {
+        tree: &layout.tree,
+        runtime: context.runtime,
+    };
+    let on_host = |lonely: Lonely<'_>| {
+        let on_host = match layout.origins.get(lonely.library) {
+            Some(Origin::Host(path)) => path.clone(),
+            _ => context.libraries.find(lonely.soname, context.runtime.arch)?.path,
+        };
+        let places = lonely.companion.places();
+        let data = places.flat_map(|place| context.libraries.data(&on_host, place));
+        Some((lonely.library.clone(), lonely.companion, data.collect()))
+    };
+    lonely_libraries(root, graph).into_iter().filter_map(on_host).collect()
 }
 
 /// Where a missing library is to be put, with those who look there: `lib` if all do, else the first directory of the tree
@@ -343,7 +362,7 @@ fn file(library: HostLibrary) -> Arrival {
         entry: Entry::File(File {
             bytes: library.bytes,
             mode: Mode::DIRECTORY,
-            content: Content::Object(Box::new(library.object)),
+            content: Content::Object(Arc::new(library.object)),
         }),
         from: Origin::Host(library.path),
     }
@@ -406,26 +425,22 @@ fn on_host(object: &TreePath, home: Option<&Path>, directory: &str) -> Option<Pa
 /// What lies beside an imported library on this machine, and what it opens by its name without finding it in the layers.
 fn opened(
     layout: &Layout,
-    runtime: &Runtime,
+    loaded: &LoadedTree<'_>,
     libraries: &dyn Libraries,
     tried: &mut BTreeSet<TreePath>,
 ) -> Vec<(Entry, Added)> {
-    let root = Root {
-        tree: &layout.tree,
-        runtime,
-    };
-    let (processes, finder) = (Processes::of(root), Finder::new(root));
+    let (arch, finder) = (loaded.root().runtime.arch, Finder::new(loaded.root()));
     let mut found = Vec::new();
     for added in &layout.added {
         let (Origin::Host(host), Some(_)) = (&added.from, &added.soname) else {
             continue;
         };
-        for (name, library) in libraries.opened_by(host, runtime.arch) {
+        for (name, library) in libraries.opened_by(host, arch) {
             let path = added.path.parent().and_then(|folder| folder.join(&name));
             let Some(path) = path.filter(|path| !layout.tree.contains(path)) else {
                 continue;
             };
-            if finder.finds(&processes.alone(&added.path), &name) || !tried.insert(path.clone()) {
+            if finder.finds(&loaded.processes().alone(&added.path), &name) || !tried.insert(path.clone()) {
                 continue;
             }
             found.push(file(library).needed(path, name, vec![added.path.clone()]));

@@ -1,7 +1,6 @@
 //! What goes into the layers, while a plan is being made.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 
 use super::links::follow_links;
 use super::retain::Retention;
@@ -90,8 +89,7 @@ impl Layout {
     pub(super) fn content(&self, path: &TreePath, context: &Context<'_>) -> Option<Vec<u8>> {
         let of_tree = |path: &TreePath| {
             let mut bytes = Vec::new();
-            (context.contents)(path)?.read_to_end(&mut bytes).ok()?;
-            Some(bytes)
+            (context.contents)(path, &mut bytes).map(|()| bytes)
         };
         let mut bytes = match self.origins.get(path) {
             None => of_tree(path)?,

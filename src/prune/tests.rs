@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::*;
+use crate::loader::LoadedTree;
 use crate::plan::{Context, Options, Plan, plan};
 use crate::progress::{Interrupted, Progress, Silent, Stage, Work};
 use crate::root::Root;
@@ -113,12 +114,12 @@ impl Fixture {
         let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
         let choices = [choices.clone()];
         let rules = RuleSet::chosen(&choices).unwrap();
-        let root = Root {
+        let loaded = LoadedTree::of(Root {
             tree: &tree,
             runtime: &runtime,
-        };
-        let matcher = Matcher::new(&rules, &choices, root).unwrap();
-        let plan = plan(&tree, &Context::scanned(&runtime, &matcher), &Options::default()).unwrap();
+        });
+        let matcher = Matcher::new(&rules, &choices, &loaded).unwrap();
+        let plan = plan(&loaded, &Context::scanned(&runtime, &matcher), &Options::default()).unwrap();
         (tree, plan)
     }
 

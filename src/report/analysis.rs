@@ -10,7 +10,7 @@ use crate::finding::{Code, Finding};
 use crate::host::Libraries;
 use crate::languages::components::{ComponentSize, Components};
 use crate::languages::{self, Repair};
-use crate::loader::{self, graph};
+use crate::loader::{self, LoadedTree};
 use crate::pack::Estimate;
 use crate::plan::{Change, Gain, Plan, WhatIf};
 use crate::root::{Location, Root, link_target};
@@ -186,13 +186,13 @@ pub struct Duplicate {
 pub fn analyze(
     scan: &Scan,
     copies: &[Vec<TreePath>],
+    loaded: &LoadedTree<'_>,
     plan: &Plan,
     rules: &RuleSet,
     what_if: &WhatIf<'_>,
-    runtime: &Runtime,
     libraries: &dyn Libraries,
 ) -> Analysis {
-    let tree = &scan.tree;
+    let Root { tree, runtime } = loaded.root();
     let libraries = library_report(tree, copies, plan, libraries, runtime);
     let mut findings = check::scan_findings(&scan.problems);
     let kept = Root {
@@ -203,7 +203,7 @@ pub fn analyze(
     findings.extend(check::native_findings(kept, &plan.graph));
     findings.extend(check::layout_findings(kept));
     findings.extend(check::tree_names(&plan.kept));
-    findings.extend(check::loader_findings(kept, &plan.graph));
+    findings.extend(check::loader_findings(&loaded.of_changed(kept)));
     for library in &plan.added {
         let Some(soname) = &library.soname else { continue };
         let needed_by: Vec<&TreePath> = library.needed_by.iter().collect();
@@ -221,7 +221,7 @@ pub fn analyze(
         );
     }
     findings.extend(plan.findings.iter().cloned());
-    findings.extend(repairs(scan, plan, runtime));
+    findings.extend(repairs(loaded.root(), plan));
     findings.sort();
     Analysis {
         schema_version: SCHEMA_VERSION,
@@ -232,7 +232,7 @@ pub fn analyze(
         estimate: None,
         components: components(tree, &plan.kept),
         rules: rule_effects(scan, plan, rules, &what_if.rules()),
-        objects: object_reports(scan, plan, runtime),
+        objects: object_reports(loaded, plan),
         libraries,
         findings,
     }
@@ -256,11 +256,7 @@ fn components(tree: &Tree, kept: &Tree) -> Vec<ComponentReport> {
 }
 
 /// What the plan repairs: it would be an error if it did not.
-fn repairs(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<Finding> {
-    let root = Root {
-        tree: &scan.tree,
-        runtime,
-    };
+fn repairs(root: Root<'_>, plan: &Plan) -> Vec<Finding> {
     let is_done = |repair: &Repair| plan.changed.iter().any(|changed| changed.path == repair.path);
     let repairs = languages::repairs(root).into_iter().filter(is_done);
     repairs.map(|repair| repair.finding).collect()
@@ -302,17 +298,14 @@ fn rule_effects(scan: &Scan, plan: &Plan, rules: &RuleSet, off: &[Gain]) -> Vec<
 }
 
 /// Every object of the whole tree; what is dropped is looked at as if it stayed.
-fn object_reports(scan: &Scan, plan: &Plan, runtime: &Runtime) -> Vec<ObjectReport> {
-    let whole = graph(Root {
-        tree: &scan.tree,
-        runtime,
-    });
-    let reports = scan.tree.objects().map(|(path, object)| ObjectReport {
+fn object_reports(loaded: &LoadedTree<'_>, plan: &Plan) -> Vec<ObjectReport> {
+    let reports = loaded.root().tree.objects().map(|(path, object)| ObjectReport {
         path: path.to_string(),
         soname: object.soname.clone(),
         machine: object.machine.to_string(),
         dropped_by: plan.dropped.get(path).cloned(),
-        needed: whole
+        needed: loaded
+            .graph()
             .needs
             .get(path)
             .into_iter()

@@ -173,43 +173,11 @@ pub fn pruned(pruned: &Pruned, render: RenderOptions) -> String {
     }
     let mut text = String::new();
     if !pruned.rules.is_empty() && !render.quiet {
-        let rows = pruned.rules.iter().map(|rule| {
-            vec![
-                rule.id.clone(),
-                exact(rule.files as u64),
-                rule.bytes.to_string(),
-                rule.breaks.clone(),
-            ]
-        });
-        let columns = [
-            Column::Left("Rule"),
-            Column::Right("Files"),
-            Column::Right("Size"),
-            Column::Left("Lost without it"),
-        ];
-        text += &render.table(&columns, rows.collect());
+        text += &rule_table(pruned, render);
     }
     if render.verbose && !pruned.files.is_empty() {
         text += &render.heading("Removed");
-        let title = |id: &str| {
-            let rule = pruned.rules.iter().find(|rule| rule.id == id);
-            rule.map_or_else(String::new, |rule| rule.title.clone())
-        };
-        let rows = pruned.files.iter().map(|file| {
-            vec![
-                escaped(file.path.as_bytes()),
-                file.bytes.to_string(),
-                file.rule.clone(),
-                title(&file.rule),
-            ]
-        });
-        let columns = [
-            Column::Left("Path"),
-            Column::Right("Size"),
-            Column::Left("Rule"),
-            Column::Left("Reason"),
-        ];
-        text += &render.table(&columns, rows.collect());
+        text += &removed_table(pruned, render);
     }
     if !pruned.spared.is_empty() && !render.quiet {
         text += &render.heading("Kept although a rule matches");
@@ -232,6 +200,48 @@ pub fn pruned(pruned: &Pruned, render: RenderOptions) -> String {
         text += &render.folded("", &size);
     }
     text
+}
+
+/// What each rule removes.
+fn rule_table(pruned: &Pruned, render: RenderOptions) -> String {
+    let rows = pruned.rules.iter().map(|rule| {
+        vec![
+            rule.id.clone(),
+            exact(rule.files as u64),
+            rule.bytes.to_string(),
+            rule.breaks.clone(),
+        ]
+    });
+    let columns = [
+        Column::Left("Rule"),
+        Column::Right("Files"),
+        Column::Right("Size"),
+        Column::Left("Lost without it"),
+    ];
+    render.table(&columns, rows.collect())
+}
+
+/// Every path that is removed.
+fn removed_table(pruned: &Pruned, render: RenderOptions) -> String {
+    let title = |id: &str| {
+        let rule = pruned.rules.iter().find(|rule| rule.id == id);
+        rule.map_or_else(String::new, |rule| rule.title.clone())
+    };
+    let rows = pruned.files.iter().map(|file| {
+        vec![
+            escaped(file.path.as_bytes()),
+            file.bytes.to_string(),
+            file.rule.clone(),
+            title(&file.rule),
+        ]
+    });
+    let columns = [
+        Column::Left("Path"),
+        Column::Right("Size"),
+        Column::Left("Rule"),
+        Column::Left("Reason"),
+    ];
+    render.table(&columns, rows.collect())
 }
 
 /// What stays although a rule matches: with `-v` each path, else those that one thing needs together.

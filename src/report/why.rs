@@ -10,14 +10,13 @@ use super::table::{ROWS, RenderOptions};
 use crate::elf::Kind;
 use crate::host::Libraries;
 use crate::loader::{
-    Followed, Graph, Loaded, MissingCause, Provided, Rejection, Resolution, Resolved, SearchStep, Start, follow_all,
-    graph, missing_libraries,
+    Followed, Graph, Loaded, LoadedTree, MissingCause, Provided, Rejection, Resolution, Resolved, SearchStep, Start,
+    missing_libraries,
 };
 use crate::plan::Plan;
 use crate::root::{Location, Root, link_target};
-use crate::runtime::Runtime;
 use crate::tree::path::{LAYER_ROOT, escaped};
-use crate::tree::{Entry, Tree, TreePath};
+use crate::tree::{Entry, TreePath};
 
 /// The whole report.
 #[derive(Debug, Clone, Serialize)]
@@ -116,17 +115,17 @@ pub struct SearchedReport {
 }
 
 /// Explains a path or a soname in a tree as it lies. `None` if it is neither in the tree nor asked for by anything.
-pub fn why(what: &str, tree: &Tree, plan: &Plan, runtime: &Runtime, libraries: &dyn Libraries) -> Option<Why> {
-    let root = Root { tree, runtime };
+pub fn why(what: &str, loaded: &LoadedTree<'_>, plan: &Plan, libraries: &dyn Libraries) -> Option<Why> {
+    let (root, whole) = (loaded.root(), loaded.graph());
+    let Root { tree, runtime } = root;
     let inside = TreePath::from_lambda(what).or_else(|| TreePath::new(what));
     let asked = inside.filter(|path| tree.contains(path));
     let target = asked.as_ref().map(|path| match root.resolve(&path.on_lambda()) {
         Ok(Location::Tree(place)) => place,
         _ => path.clone(),
     });
-    let whole = graph(root);
-    let target = target.or_else(|| bundled_as(&whole, what));
-    let (chains, misses) = chains(root, what, target.as_ref());
+    let target = target.or_else(|| bundled_as(whole, what));
+    let (chains, misses) = chains(loaded, what, target.as_ref());
     let symbol = if target.is_none() && chains.is_empty() && misses.is_empty() {
         Some(symbol(root, what)?)
     } else {
@@ -158,7 +157,7 @@ pub fn why(what: &str, tree: &Tree, plan: &Plan, runtime: &Runtime, libraries: &
             .find(|miss| !miss.never_loaded)
             .and_then(|_| libraries.find(what, runtime.arch))
             .map(|library| library.path.display().to_string()),
-        elsewhere: elsewhere(root, &whole, what),
+        elsewhere: elsewhere(root, whole, what),
         symbol,
         is_program: target
             .as_ref()
@@ -244,18 +243,18 @@ fn linked_from(root: Root<'_>, target: &TreePath) -> Vec<String> {
 
 /// The chains that end in what is asked for, and those that end in an object that does not get it: of those by way of the
 /// same last two objects the shortest.
-fn chains(root: Root<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>, Vec<Miss>) {
+fn chains(processes: &LoadedTree<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>, Vec<Miss>) {
     let mut chains: BTreeMap<Vec<String>, Chain> = BTreeMap::new();
     let mut misses: BTreeMap<(String, Vec<SearchedReport>), Miss> = BTreeMap::new();
-    for Followed { loaded, start, .. } in follow_all(root) {
+    for Followed { loaded, start, .. } in processes.followed() {
         for (number, object) in loaded.iter().enumerate() {
             let is_target = match (&object.found.place, target) {
                 (Location::Tree(path), Some(target)) => path == target,
                 (_, Some(_)) => false,
-                (place, None) => place.on_lambda() == what || asked_as(&loaded, number, what),
+                (place, None) => place.on_lambda() == what || asked_as(loaded, number, what),
             };
             if is_target && number > 0 && !matches!(start, Start::Shadowed(_)) {
-                let chain = chain(&loaded, number);
+                let chain = chain(loaded, number);
                 let end: Vec<String> = chain.steps.iter().rev().take(2).map(|step| step.path.clone()).collect();
                 keep_shorter(&mut chains, end, chain, |chain| chain);
             }
@@ -268,7 +267,7 @@ fn chains(root: Root<'_>, what: &str, target: Option<&TreePath>) -> (Vec<Chain>,
                 }
                 let searched: Vec<SearchedReport> = searched.iter().map(SearchedReport::of).collect();
                 let miss = Miss {
-                    chain: chain(&loaded, number),
+                    chain: chain(loaded, number),
                     never_loaded: matches!(start, Start::Shadowed(_)),
                     searched,
                 };
@@ -368,6 +367,28 @@ pub fn explained(why: &Why, render: RenderOptions) -> String {
     if let Some(by) = &why.shadowed_by {
         text += &format!("It is never loaded: {} of {} comes first.\n", by, why.runtime);
     }
+    text += &chain_text(why, render);
+    text += &miss_text(why, render);
+    if !why.elsewhere.is_empty() {
+        let places: Vec<String> = why.elsewhere.iter().map(|place| escaped(place.as_bytes())).collect();
+        text += &format!(
+            "The tree has it at {}, where the loader does not look: pack links it into lib/.\n",
+            places.join(", ")
+        );
+    } else if let Some(host) = &why.host_path {
+        text += &format!("pack brings it in from {host}.\n");
+    }
+    if why.is_program {
+        text += "It is a program: it is started, not loaded.\n";
+    } else if why.chains.is_empty() && why.misses.is_empty() {
+        text += "No program of the tree loads it.\n";
+    }
+    text
+}
+
+/// How processes come to load it.
+fn chain_text(why: &Why, render: RenderOptions) -> String {
+    let mut text = String::new();
     if !why.chains.is_empty() {
         text += &render.heading("Loaded by");
     }
@@ -378,6 +399,12 @@ pub fn explained(why: &Why, render: RenderOptions) -> String {
     if why.chains.len() > shown {
         text += &format!("{} more with -v\n", why.chains.len() - shown);
     }
+    text
+}
+
+/// Who asks for it in vain.
+fn miss_text(why: &Why, render: RenderOptions) -> String {
+    let mut text = String::new();
     if !why.misses.is_empty() {
         text += &render.heading("Not found for");
     }
@@ -394,20 +421,6 @@ pub fn explained(why: &Why, render: RenderOptions) -> String {
                 searched.outcome
             );
         }
-    }
-    if !why.elsewhere.is_empty() {
-        let places: Vec<String> = why.elsewhere.iter().map(|place| escaped(place.as_bytes())).collect();
-        text += &format!(
-            "The tree has it at {}, where the loader does not look: pack links it into lib/.\n",
-            places.join(", ")
-        );
-    } else if let Some(host) = &why.host_path {
-        text += &format!("pack brings it in from {host}.\n");
-    }
-    if why.is_program {
-        text += "It is a program: it is started, not loaded.\n";
-    } else if why.chains.is_empty() && why.misses.is_empty() {
-        text += "No program of the tree loads it.\n";
     }
     text
 }

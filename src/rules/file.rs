@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::matcher::glob_error;
+use super::globs::glob_error;
 use super::{Anchor, Rule, RuleError};
 use crate::open;
 use crate::progress::Silent;

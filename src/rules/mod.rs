@@ -1,13 +1,15 @@
 //! Rules: which files of a tree may go, why, and what stops working without them. The data lies in `rules/*.toml`.
 
+mod anchored;
 pub(crate) mod file;
+mod globs;
 mod matcher;
 
 use serde::{Deserialize, Serialize};
 
 pub use file::read_rules;
+pub(crate) use globs::set_of as path_globs;
 pub use matcher::Matcher;
-pub(crate) use matcher::set_of as path_globs;
 
 use crate::languages::r::SelectionError;
 use crate::languages::{self, LanguageAnchor};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::loader::LoadedTree;
 use crate::root::Root;
 use crate::runtime::{Arch, DEFAULT, Runtime};
 use crate::size::Bytes;
@@ -11,7 +12,7 @@ fn tree(paths: &[&str]) -> Tree {
             bytes: Bytes(1),
             mode: Mode::new(0o644),
             // What makes an R package of a directory, should the file have its name.
-            content: Content::Text("Package: x\nBuilt: R 4.2.2\n".to_owned()),
+            content: Content::Text("Package: x\nBuilt: R 4.2.2\n".into()),
         };
         tree.insert(TreePath::new(path).unwrap(), Entry::File(file));
     }
@@ -29,11 +30,11 @@ fn takers(paths: &[&str], choices: &[RuleSelection]) -> Vec<String> {
     let tree = tree(paths);
     let rules = RuleSet::chosen(choices).unwrap();
     let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
-    let root = Root {
+    let loaded = LoadedTree::of(Root {
         tree: &tree,
         runtime: &runtime,
-    };
-    let matcher = Matcher::new(&rules, choices, root).unwrap();
+    });
+    let matcher = Matcher::new(&rules, choices, &loaded).unwrap();
     paths
         .iter()
         .map(|path| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -188,12 +189,16 @@ pub(crate) fn is_built_in(name: &str) -> bool {
     names().is_ok_and(|names| names.iter().any(|known| known.name == name))
 }
 
+fn bases() -> impl Iterator<Item = Result<Data, RuntimeError>> {
+    BASES.into_iter().map(|text| parse("a built-in base", text))
+}
+
 /// The base of a built-in runtime.
 pub(crate) fn base(name: &str) -> Result<Data, RuntimeError> {
-    for text in BASES {
-        let data: Data = parse("a built-in base", text)?;
-        if data.name == name {
-            return Ok(data);
+    for base in bases() {
+        let base = base?;
+        if base.name == name {
+            return Ok(base);
         }
     }
     Err(RuntimeError::Unknown {
@@ -205,14 +210,20 @@ pub(crate) fn base(name: &str) -> Result<Data, RuntimeError> {
 /// Every built-in runtime, in a line each, with its state on a day.
 pub fn built_in(day: Day) -> Result<Vec<Summary>, RuntimeError> {
     let lifecycles = lifecycles()?;
+    let bases: Vec<Data> = bases().collect::<Result<_, _>>()?;
     names()?
         .into_iter()
         .map(|name| {
+            let base = bases.iter().find(|base| base.name == name.base);
+            let base = base.ok_or_else(|| RuntimeError::Unknown {
+                name: name.base.clone(),
+                near: String::new(),
+            })?;
             let lifecycle = lifecycles.get(&name.name).cloned().unwrap_or_default();
             Ok(Summary {
                 state: lifecycle.state(day),
                 lifecycle,
-                recorded: base(&name.base)?.recorded,
+                recorded: base.recorded.clone(),
                 archs: name.archs.unwrap_or_else(|| Arch::ALL.to_vec()),
                 name: name.name,
                 title: name.title,
@@ -299,7 +310,7 @@ impl Data {
                     versions,
                     ..named(name, arch.machine())
                 };
-                let library = Content::Object(Box::new(library));
+                let library = Content::Object(Arc::new(library));
                 put(&format!("{folder}/{name}"), file(library, true))?;
             }
         }
@@ -308,7 +319,7 @@ impl Data {
                 name: self.name.clone(),
                 reason: format!("the symbols of {} are damaged; capture it again", object.path),
             })?;
-            put(&object.path, file(Content::Object(Box::new(library)), true))?;
+            put(&object.path, file(Content::Object(Arc::new(library)), true))?;
         }
         for (path, target) in &self.links {
             put(path, Entry::Symlink(target.clone()))?;

@@ -217,6 +217,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Native libraries in files of their own. What holds one requires it, and one that a bill describes takes its place.
+    // Long: each kind of origin gives a component of its own, one after the other.
     fn libraries(&self, installed: &mut Vec<Component>) -> Vec<Component> {
         let text = |path: &TreePath| self.text(path);
         let pkg_config = native::versions_of_pkg_config(self.described.source, &text);

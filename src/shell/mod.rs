@@ -14,6 +14,8 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
 pub use value::{Value, Variable};
 
 use commands::Commands;
@@ -165,6 +167,30 @@ impl<'a> Start<'a> {
             depth: 0,
         }
     }
+}
+
+/// Reads many scripts, in parallel: what `read` makes of each item, in their order.
+pub fn read_all<I: Sync, T: Send>(items: &[I], read: impl Fn(&I) -> Option<T> + Sync) -> Vec<T> {
+    let all = parse::with_stack(|| items.par_iter().filter_map(&read).collect());
+    all.unwrap_or_default()
+}
+
+/// Whether a script may change a variable of what it starts, or read a file that may, by its words alone.
+pub fn may_change(script: &str, variable: &str) -> bool {
+    let mut lines = script.lines().filter(|line| !line.trim_start().starts_with('#'));
+    lines.any(|line| {
+        let changes = [variable, "env -", "export -n"].iter().any(|word| line.contains(word));
+        changes || calls(line, ".") || calls(line, "source")
+    })
+}
+
+/// Whether a command may be called in a line: it is a word there.
+fn calls(line: &str, command: &str) -> bool {
+    line.match_indices(command).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        let is_begun = before.is_none_or(|c| c.is_whitespace() || ";&|(){}!`'\"\\".contains(c));
+        is_begun && line[at + command.len()..].starts_with(char::is_whitespace)
+    })
 }
 
 /// Carries out the assignments of a script of which only the text is known. Variables that depend on commands are left out; of
@@ -341,6 +367,29 @@ mod tests {
             let mut environment = BTreeMap::new();
             source(script, &mut environment);
             assert!(environment.values().all(|value| value.len() <= 32 << 10));
+        }
+    }
+
+    #[test]
+    fn words_in_comments_and_sentences_change_nothing() {
+        for (script, expected) in [
+            ("LD_LIBRARY_PATH=/opt/lib x", true),
+            ("\texport LD_LIBRARY_PATH", true),
+            ("env -i x", true),
+            ("export -n A", true),
+            (". /opt/settings", true),
+            ("if a; then .\t/opt/settings; fi", true),
+            ("(. ./x)", true),
+            ("{ source x; }", true),
+            ("a&&. x", true),
+            ("# LD_LIBRARY_PATH is set elsewhere. Really.", false),
+            ("  # . /opt/settings", false),
+            ("echo Done. Now go on", false),
+            ("ls .", false),
+            ("cat resource x", false),
+            ("cd ../.. && ls", false),
+        ] {
+            assert_eq!(may_change(script, "LD_LIBRARY_PATH"), expected, "{script}");
         }
     }
 

@@ -3,9 +3,14 @@
 //! The parser backtracks: each parenthesis and each `case` that is never closed can double the time that it needs, and so can a
 //! substitution in a word. What nests too deep is therefore found among the tokens, before it is parsed.
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
+
 use brush_parser::ast::Program;
 use brush_parser::word::{self, WordPieceWithSource};
 use brush_parser::{ParserOptions, Token, parse_tokens, uncached_tokenize_str};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Of longer scripts only the beginning is parsed, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -18,19 +23,32 @@ const DEEPEST: usize = 64;
 const DEEPEST_WORD: usize = 8;
 const MOST_IN_DOCUMENT: usize = 6;
 
-/// The stack of the thread that parses and evaluates, in bytes; of what is not used, none is ever mapped. Only command
+/// The stack of a thread that parses and evaluates, in bytes; of what is not used, none is ever mapped. Only command
 /// substitutions that nest through the whole of a script need more than a fraction of it.
 const STACK: usize = 256 << 20;
 
 /// How often a script is cut before an error.
 const MOST_TRIES: usize = 8;
 
-/// Runs something that parses where there is enough stack for it; `None` if that cannot be or it panics.
+/// The threads that have such a stack: a thread for each script would cost more than most scripts.
+static THREADS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    let threads = ThreadPoolBuilder::new().stack_size(STACK);
+    threads.start_handler(|_| HAS_STACK.set(true)).build().ok()
+});
+
+thread_local! {
+    static HAS_STACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs something that parses where there is enough stack for it; `None` if that cannot be or it panics. Rayon's parallel
+/// iterators in it run on such threads, too.
 pub(super) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
-        thread.ok()?.join().ok()
-    })
+    // What a panic leaves behind is dropped with it.
+    let guarded = || catch_unwind(AssertUnwindSafe(work)).ok();
+    if HAS_STACK.get() {
+        return guarded();
+    }
+    THREADS.as_ref()?.install(guarded)
 }
 
 /// What a script consists of, and whether that is all of it. A shell reads line by line: what follows a syntax error is

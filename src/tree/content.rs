@@ -1,5 +1,7 @@
 //! What a file is, as far as the rest of the program asks: an ELF object, a script, a text that is read, or data.
 
+use std::sync::Arc;
+
 use crate::elf::{self, Object, Source};
 
 /// How much of a text known by name is read: no start script or package description comes near it.
@@ -60,15 +62,15 @@ pub enum Format {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// An ELF executable or shared library.
-    Object(Box<Object>),
+    Object(Arc<Object>),
     /// A file that begins as ELF does and cannot be read as an executable or a shared library; with the reason.
     BrokenObject(String),
     /// A text that is read: a script (it begins with `#!`) or one of the files known by name.
-    Text(String),
+    Text(Arc<str>),
     /// Data of which one fact is kept, for a language to understand.
     Fact(String),
     /// An ELF object of which a fact is kept beside what every object has.
-    ObjectFact(Box<Object>, String),
+    ObjectFact(Arc<Object>, String),
     /// A program or library of another system, by its format.
     Foreign(Format),
     /// The target of a link, as a text where a library or program should be: some programs unpack and copy links so.
@@ -190,14 +192,14 @@ impl Inspector {
             bytes.len()
         };
         // A stray Latin-1 byte in a comment must not hide a script from every check.
-        Content::Text(String::from_utf8_lossy(&bytes[..whole]).into_owned())
+        Content::Text(String::from_utf8_lossy(&bytes[..whole]).into())
     }
 
     /// What a file is that begins as ELF does. Of a file on disk no more is read than the loader reads.
     pub fn inspect_object(&self, file_name: &str, source: &(impl Source + ?Sized)) -> Content {
         match elf::parse(&source) {
             Ok(Some(object)) => {
-                let object = Box::new(object);
+                let object = Arc::new(object);
                 let fact = self.kept(file_name).find_map(|kept| match kept.keep {
                     Keep::ObjectFact(find) => find(&source),
                     _ => None,

@@ -26,6 +26,8 @@ impl<'a> SourceCode<'a> {
     /// Makes ready to look for uses of what is at stake.
     pub fn of(tree: &'a Tree, at_stake: &'a BTreeSet<TreePath>) -> Self {
         let readers = BUILT_IN.iter().filter_map(|language| language.source_reader(tree));
+        let readers = readers.filter(|reader| tree.files().any(|(path, file)| reader.is_source(path, file)));
+        let outermost: BTreeSet<&TreePath> = at_stake.iter().map(|path| outermost(path, at_stake)).collect();
         let packages = BUILT_IN.iter().flat_map(|language| language.packages(tree));
         let of_directories = packages.flat_map(|package| {
             let directories: Vec<TreePath> = package.owned.iter().chain([&package.directory]).cloned().collect();
@@ -37,11 +39,8 @@ impl<'a> SourceCode<'a> {
             at_stake,
             readers: readers
                 .filter_map(|reader| {
-                    let names: BTreeSet<&str> = at_stake
-                        .iter()
-                        .map(|path| outermost(path, at_stake))
-                        .filter_map(|path| reader.name_in_code(path))
-                        .collect();
+                    let names = outermost.iter().filter_map(|path| reader.name_in_code(path));
+                    let names: BTreeSet<&str> = names.collect();
                     Some(Reader {
                         names: AhoCorasick::new(names).ok()?,
                         reader,

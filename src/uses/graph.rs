@@ -1,7 +1,7 @@
 //! The graph itself: follows uses from what is kept, and answers who uses a path.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::Read;
 use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use super::{FindUses, Source, Use};
 use crate::tree::{Tree, TreePath};
 
-/// Opens a file of the tree, `None` if it cannot be read.
-pub type Contents<'a> = dyn Fn(&TreePath) -> Option<Box<dyn Read>> + Sync + 'a;
+/// Reads a file of the tree into a buffer in place of what is there; `None` if that fails.
+pub type Contents<'a> = dyn Fn(&TreePath, &mut Vec<u8>) -> Option<()> + Sync + 'a;
 
 /// What everything that is kept uses.
 #[derive(Debug, Clone, Default)]
@@ -134,24 +134,21 @@ impl<'a> Asked<'a> {
 
 /// What all finders say of one path.
 fn uses_of(tree: &Tree, path: &TreePath, finders: &[Box<dyn FindUses + '_>], contents: &Contents<'_>) -> Vec<Use> {
+    thread_local! {
+        /// The content of one file after the other: a new buffer for each would take longer than most are looked through.
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
     let Some(entry) = tree.get(path) else { return Vec::new() };
-    let content = finders
-        .iter()
-        .any(|finder| finder.reads(path, entry))
-        .then(|| read(path, contents))
-        .flatten();
-    let source = Source {
-        path,
-        entry,
-        content: content.as_deref(),
-    };
-    finders.iter().flat_map(|finder| finder.uses(&source)).collect()
-}
-
-fn read(path: &TreePath, contents: &Contents<'_>) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    contents(path)?.read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    let is_wanted = finders.iter().any(|finder| finder.reads(path, entry));
+    BUFFER.with_borrow_mut(|buffer| {
+        let content = is_wanted.then(|| contents(path, buffer)).flatten();
+        let source = Source {
+            path,
+            entry,
+            content: content.map(|()| buffer.as_slice()),
+        };
+        finders.iter().flat_map(|finder| finder.uses(&source)).collect()
+    })
 }
 
 #[cfg(test)]
@@ -188,7 +185,7 @@ mod tests {
             BTreeSet::from([path("a-b-c")]),
             Vec::new(),
             &[Box::new(Chain)],
-            &|_| None,
+            &|_, _| None,
             &|edge| vec![edge.to.path().clone()],
         );
         let reached: Vec<String> = uses

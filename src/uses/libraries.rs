@@ -5,23 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::place::used_at;
 use super::{Evidence, FindUses, Source, Use, UseKind, Used};
 use crate::loader::{
-    Graph, Need, Resolution, Resolved, ShadowedLibrary, graph, openers_of_shadowed, users_of_shadowed_symbols,
+    Graph, LoadedTree, Need, Resolution, Resolved, ShadowedLibrary, openers_of_shadowed, users_of_shadowed_symbols,
     version_problems,
 };
 use crate::root::{Location, Root};
 use crate::tree::{Tree, TreePath};
 
 /// Finds the libraries that the loader takes for what an object needs (`DT_NEEDED`).
-pub struct NeededLibraries<'a> {
-    /// The tree and its runtime.
-    pub root: Root<'a>,
-    /// What the loader does with it.
-    pub graph: &'a Graph,
-}
+pub struct NeededLibraries<'a>(pub &'a LoadedTree<'a>);
 
 impl FindUses for NeededLibraries<'_> {
     fn uses(&self, source: &Source<'_>) -> Vec<Use> {
-        let needs = self.graph.needs.get(source.path).into_iter().flatten();
+        let Self(loaded) = self;
+        let needs = loaded.graph().needs.get(source.path).into_iter().flatten();
         let found = needs.filter_map(|need| match &need.resolution {
             Resolution::Found(Resolved { path, source, .. }) => Some((need, path, source)),
             Resolution::Missing(_) => None,
@@ -29,7 +25,7 @@ impl FindUses for NeededLibraries<'_> {
         found
             .flat_map(|(need, path, how)| {
                 let evidence = Evidence::of(format!("{} ({})", need.soname, how.name()));
-                let used = used_at(self.root, path).into_iter();
+                let used = used_at(loaded.root(), path).into_iter();
                 used.map(move |used| source.uses(used, UseKind::Needed, evidence.clone()))
             })
             .collect()
@@ -60,8 +56,7 @@ pub struct ShadowedLibraries<'a> {
 impl<'a> ShadowedLibraries<'a> {
     /// Asks the loader about every object. `removable` are the libraries and names that rules remove for being shadowed.
     pub fn new(
-        root: Root<'a>,
-        graph: &Graph,
+        loaded: &LoadedTree<'_>,
         shadowed: &'a [ShadowedLibrary],
         companions: &'a [Companion],
         removable: &BTreeSet<TreePath>,
@@ -72,16 +67,16 @@ impl<'a> ShadowedLibraries<'a> {
             let uses = by_object.entry(object.clone()).or_default();
             uses.insert((library.library.path.clone(), kind, evidence));
         };
-        for (object, library) in openers_of_shadowed(root, shadowed) {
+        for (object, library) in openers_of_shadowed(loaded, shadowed) {
             add(&object, library, UseKind::Opened);
         }
-        for (object, library) in version_users(root, graph, shadowed) {
+        for (object, library) in version_users(loaded, shadowed) {
             add(&object, library, UseKind::SymbolVersion);
         }
-        for (object, library) in users_of_shadowed_symbols(root, shadowed) {
+        for (object, library) in users_of_shadowed_symbols(loaded, shadowed) {
             add(&object, library, UseKind::SymbolVersion);
         }
-        for (object, library) in resolved_differently(root, graph, shadowed, removable) {
+        for (object, library) in resolved_differently(loaded, shadowed, removable) {
             add(&object, library, UseKind::Needed);
         }
         Self {
@@ -118,16 +113,13 @@ impl FindUses for ShadowedLibraries<'_> {
 }
 
 /// The objects that ask for a symbol version which a shadowed library defines and the library that is loaded lacks.
-fn version_users<'a>(
-    root: Root<'_>,
-    graph: &Graph,
-    shadowed: &'a [ShadowedLibrary],
-) -> Vec<(TreePath, &'a ShadowedLibrary)> {
+fn version_users<'a>(loaded: &LoadedTree<'_>, shadowed: &'a [ShadowedLibrary]) -> Vec<(TreePath, &'a ShadowedLibrary)> {
     if shadowed.is_empty() {
         return Vec::new();
     }
     let mut users = Vec::new();
-    for problem in version_problems(root, graph) {
+    let root = loaded.root();
+    for problem in version_problems(root, loaded.graph()) {
         let defines = |library: &&ShadowedLibrary| {
             let object = root.tree.object(&library.library.path);
             library.library.soname == problem.library
@@ -148,24 +140,24 @@ fn version_users<'a>(
 /// The objects for which the loader finds something else once the shadowed libraries are removed. As nothing loads these,
 /// there should be none; should there be one all the same, it uses the library of the name in question.
 fn resolved_differently<'a>(
-    root: Root<'_>,
-    before: &Graph,
+    loaded: &LoadedTree<'_>,
     shadowed: &'a [ShadowedLibrary],
     removable: &BTreeSet<TreePath>,
 ) -> Vec<(TreePath, &'a ShadowedLibrary)> {
     if removable.is_empty() {
         return Vec::new();
     }
+    let root = loaded.root();
     let mut without = Tree::default();
     for (path, entry) in root.tree.iter().filter(|(path, _)| !removable.contains(*path)) {
         without.insert(path.clone(), entry.clone());
     }
-    let after = graph(Root {
+    let after = loaded.of_changed(Root {
         tree: &without,
         runtime: root.runtime,
     });
     let mut users = Vec::new();
-    for (object, need) in differences(before, &after, &BTreeMap::new()) {
+    for (object, need) in differences(loaded.graph(), after.graph(), &BTreeMap::new()) {
         let is_of_name = |library: &&ShadowedLibrary| {
             let is_name = |soname: &str| library.paths().any(|path| path.file_name() == soname);
             need.is_none_or(|need| library.library.soname == need.soname || is_name(&need.soname))

@@ -14,7 +14,7 @@ use crate::finding::{Code, Finding};
 use crate::host::Wanted;
 use crate::languages::inspector;
 use crate::loader::{
-    Bound, BoundProcesses, Grade, Graph, Outdated, ProvidedUses, Resolution, follow_all, free_name, graph, outdated,
+    Bound, BoundProcesses, Grade, Graph, LoadedTree, Outdated, ProvidedUses, Resolution, free_name, outdated,
     version_problems,
 };
 use crate::root::{Location, Root};
@@ -34,7 +34,7 @@ type Refused = BTreeMap<String, String>;
 /// none, or where a process would get two copies, everything stays as it is, for `check` to report; a finding says why.
 pub(in super::super) fn bring_newer(
     imported: Imported,
-    tree: &Tree,
+    scanned: &LoadedTree<'_>,
     context: &Context<'_>,
     options: &Options,
 ) -> Imported {
@@ -45,7 +45,7 @@ pub(in super::super) fn bring_newer(
     loop {
         let known = refused.len();
         let mut attempt = Attempt {
-            tree,
+            scanned,
             context,
             options,
             refused: &mut refused,
@@ -73,7 +73,7 @@ pub(in super::super) fn bring_newer(
 /// One pass over everything that is too old.
 struct Attempt<'a> {
     /// The tree as it was scanned: what was removed of it because the runtime's copy comes first may be what is needed.
-    tree: &'a Tree,
+    scanned: &'a LoadedTree<'a>,
     context: &'a Context<'a>,
     options: &'a Options,
     refused: &'a mut Refused,
@@ -109,10 +109,10 @@ impl<'a> Attempt<'a> {
     fn make(&mut self, mut imported: Imported) -> Option<Imported> {
         for _ in 0..LONGEST_CHAIN {
             let root = self.root(&imported.layout.tree);
-            let followed = follow_all(root);
-            let mut lacking = outdated(root, &imported.graph, &followed);
+            let loaded = self.scanned.of_changed(root);
+            let mut lacking = outdated(root, &imported.graph, loaded.followed());
             lacking.retain(|soname, _| !self.refused.contains_key(soname));
-            let moved = self.decide(&mut lacking, &ProvidedUses::of(root, &followed))?;
+            let moved = self.decide(&mut lacking, &ProvidedUses::of(root, loaded.followed()))?;
             if moved.is_empty() {
                 break;
             }
@@ -158,7 +158,7 @@ impl<'a> Attempt<'a> {
         let name = by.rsplit('/').next()?;
         let is_known = lacking.contains_key(name) || self.names.contains_key(name) || self.refused.contains_key(name);
         let arch = self.context.runtime.arch;
-        let in_tree = Outdated::default().newer_in(self.tree, arch, name, &BTreeSet::new());
+        let in_tree = Outdated::default().newer_in(self.scanned.root().tree, arch, name, &BTreeSet::new());
         (!is_known && in_tree.is_some()).then(|| name.to_owned())
     }
 
@@ -198,10 +198,9 @@ impl<'a> Attempt<'a> {
 
     fn newer(&self, soname: &str, outdated: &Outdated, asked: &BTreeSet<String>) -> Option<Newer> {
         let (context, arch) = (self.context, self.context.runtime.arch);
-        if let Some((path, _)) = outdated.newer_in(self.tree, arch, soname, asked) {
+        if let Some((path, _)) = outdated.newer_in(self.scanned.root().tree, arch, soname, asked) {
             let mut bytes = Vec::new();
-            let mut file = (context.contents)(path)?;
-            std::io::Read::read_to_end(&mut file, &mut bytes).ok()?;
+            (context.contents)(path, &mut bytes)?;
             let origin = Origin::Tree(path.clone());
             return Some(Newer { origin, bytes });
         }
@@ -229,7 +228,7 @@ impl<'a> Attempt<'a> {
     ) -> Option<Imported> {
         for soname in newer.keys() {
             let name = free_name(self.root(&imported.layout.tree), soname)
-                .filter(|name| free_name(self.root(self.tree), soname) == Some(name));
+                .filter(|name| free_name(self.scanned.root(), soname) == Some(name));
             let Some(name) = name else {
                 self.refused
                     .insert(soname.clone(), "every private name for it is taken".to_owned());
@@ -269,7 +268,13 @@ impl<'a> Attempt<'a> {
                 return None;
             }
         }
-        let mut next = import(&imported.layout, self.context, &self.options.fixes, &privates);
+        let mut next = import(
+            &imported.layout,
+            self.scanned,
+            self.context,
+            &self.options.fixes,
+            &privates,
+        );
         next.variables.splice(0..0, imported.variables);
         Some(next)
     }
@@ -374,7 +379,7 @@ impl<'a> Attempt<'a> {
             lower_versions(&mut layout, &imported.graph, self.context);
         }
         let root = self.root(&layout.tree);
-        let graph = graph(root);
+        let graph = self.scanned.of_changed(root).into_graph();
         let mut broken: BTreeMap<TreePath, String> = BTreeMap::new();
         for (soname, needed_by) in graph.missing() {
             let reason = |path: &&TreePath| ((*path).clone(), format!("{path} needs {soname}, which is nowhere"));

@@ -13,12 +13,15 @@ use crate::tree::{GeneratedFile, Mode};
 
 /// Sets variables in the files from which interpreters of the tree read them. Those that nothing can be done about become
 /// findings. What the tree sets itself stays as it is.
+// Long: whether a finding or a file is made depends on all that was found before.
 pub(super) fn set_variables(layout: &mut Layout, variables: &[Variable], runtime: &Runtime) {
-    let root = Root {
+    if variables.is_empty() {
+        return;
+    }
+    let processes = Processes::of(Root {
         tree: &layout.tree,
         runtime,
-    };
-    let processes = Processes::of(root);
+    });
     let unset = variables.iter().filter(|variable| !processes.sets(variable.name));
     // Several libraries may ask for the same.
     let unset: BTreeMap<&str, &Variable> = unset.map(|variable| (variable.name, variable)).collect();
