@@ -36,6 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options {
         limits: Limits::DEFAULT,
         output,
+        layers: Vec::new(),
         timestamp: Timestamp::EARLIEST,
         strip: true,
         recompress: true,

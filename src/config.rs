@@ -12,7 +12,9 @@ use toml::Spanned;
 use crate::gate::file::{BudgetTable, CheckTable};
 use crate::gate::licenses::LicenseTable;
 use crate::gate::{self, LicensePolicy, Policy};
+use crate::manifest::{LayerName, LayerNameError};
 use crate::open;
+use crate::pack::NamedLayer;
 use crate::progress::Silent;
 use crate::rules::RuleSelection;
 use crate::rules::file::{RuleTable, check_tables, checked_globs};
@@ -55,6 +57,8 @@ pub struct Project {
     pub library_dir: Vec<PathBuf>,
     /// Whether `pack` repairs what would not run on Lambda; `None` for its default, which is to do so.
     pub fix: Option<bool>,
+    /// The layers that have names: `[[layer]]`.
+    pub layers: Vec<NamedLayer>,
 }
 
 /// The keys of the file.
@@ -88,6 +92,15 @@ struct Keys {
     budget: Vec<Spanned<BudgetTable>>,
     #[serde(default)]
     licenses: LicenseTable,
+    #[serde(default)]
+    layer: Vec<LayerTable>,
+}
+
+/// One `[[layer]]` table.
+#[derive(Debug, Deserialize)]
+struct LayerTable {
+    name: Spanned<String>,
+    paths: Vec<Spanned<String>>,
 }
 
 /// One path, or a list of them.
@@ -137,6 +150,7 @@ impl Config {
         file.only_keys_of::<Keys>(&[])?;
         check_tables(&file)?;
         gate::file::check_tables(&file)?;
+        file.only_keys_of::<LayerTable>(&["layer"])?;
         let mut keys: Keys = file.read()?;
         let project = Project::of(&file, Path::new(name), &mut keys)?;
         let rules = keys
@@ -185,8 +199,34 @@ impl Project {
             output: keys.output.take().map(beside),
             library_dir: library_dir.into_iter().map(beside).collect(),
             fix: keys.fix,
+            layers: named_layers(file, std::mem::take(&mut keys.layer))?,
         })
     }
+}
+
+/// The named layers, if no two have the same name and each has paths.
+fn named_layers(file: &TomlFile<'_>, tables: Vec<LayerTable>) -> Result<Vec<NamedLayer>, TomlError> {
+    let mut layers: Vec<NamedLayer> = Vec::new();
+    for LayerTable { name, paths } in tables {
+        let place = name.span();
+        let name: LayerName = name
+            .get_ref()
+            .parse()
+            .map_err(|error: LayerNameError| file.error(place.clone(), error.to_string()))?;
+        if let Some(other) = layers.iter().find(|other| other.name.is_like(&name)) {
+            let message = format!(
+                "there is a layer {} already; give all its paths in one table",
+                other.name
+            );
+            return Err(file.error(place, message));
+        }
+        if paths.is_empty() {
+            return Err(file.error(place, format!("layer {name} has no paths; '**' takes all that is left")));
+        }
+        let paths = checked_globs(file, paths)?;
+        layers.push(NamedLayer { name, paths });
+    }
+    Ok(layers)
 }
 
 /// What a text stands for; an error names its place in the file.
@@ -223,7 +263,7 @@ mod tests {
         let project = Config::parse(
             "project/lambdar-prune.toml",
             "tree = 'opt'\nruntime = 'python3.13'\narch = 'aarch64'\nmax = '20MB'\nreserve = '0'\noutput = '/out'\n\
-             library-dir = 'host'\nfix = false\n",
+             library-dir = 'host'\nfix = false\n[[layer]]\nname = 'R'\npaths = ['R/**']\n",
         )
         .unwrap()
         .project;
@@ -238,6 +278,10 @@ mod tests {
                 output: Some("/out".into()),
                 library_dir: vec!["project/host".into()],
                 fix: Some(false),
+                layers: vec![NamedLayer {
+                    name: "R".parse().unwrap(),
+                    paths: vec!["R/**".to_owned()],
+                }],
             }
         );
         for (text, expected) in [
@@ -246,12 +290,28 @@ mod tests {
                 "c.toml:1:7: '5 elephants' is not a size: write a number with a unit, such as 50MB (50,000,000 bytes), \
                  50MiB (52,428,800 bytes) or 50000000",
             ),
+            (
+                "[[layer]]\nname = 'a/b'\npaths = ['**']\n",
+                "c.toml:2:8: 'a/b' is not a name for a layer: use letters, digits, - and _, as AWS does",
+            ),
+            (
+                "[[layer]]\nname = 'R'\npaths = ['R']\n[[layer]]\nname = 'r'\npaths = ['**']\n",
+                "c.toml:5:8: there is a layer R already; give all its paths in one table",
+            ),
+            (
+                "[[layer]]\nname = 'R'\npaths = []\n",
+                "c.toml:2:8: layer R has no paths; '**' takes all that is left",
+            ),
+            (
+                "[[layer]]\nname = 'R'\npath = ['R']\n",
+                "c.toml:3:1: unknown key 'path'; did you mean 'paths'? (known in [[layer]]: name, paths)",
+            ),
             ("library-dir = 1\n", "c.toml:1:15: expected a path or a list of paths"),
             (
                 "kepe = []\n",
                 "c.toml:1:1: unknown key 'kepe'; did you mean 'keep'? \
                  (known here: tree, runtime, arch, max, reserve, output, library-dir, fix, enable, disable, keep, drop, \
-                 r-packages, rules, env, check, budget, licenses)",
+                 r-packages, rules, env, check, budget, licenses, layer)",
             ),
             (
                 "keep = ['x', '/opt/x']\n",

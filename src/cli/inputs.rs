@@ -375,7 +375,7 @@ impl PlanOptions {
             unzipped: Bytes(Limits::DEFAULT.unzipped.0.saturating_sub(reserve.0)),
             ..Limits::DEFAULT
         };
-        match estimate(directory, scan, &plan, &limits, true, progress) {
+        match estimate(directory, scan, &plan, &limits, &project.layers, true, progress) {
             Ok(estimate) => Ok(Some(estimate)),
             Err(PackError::Interrupted(_)) => Err(Failure::Interrupted),
             // What keeps it from being packed is among the findings.

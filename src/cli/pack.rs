@@ -236,6 +236,13 @@ impl Arguments {
                 let planned = (&scan.tree, &plan);
                 return self.over_capacity(&over_capacity, &formats, planned, &opened.name(), global);
             }
+            Err(too_large @ PackError::NamedLayer { .. }) => {
+                error(&too_large.to_string());
+                return Ok(Output {
+                    text: String::new(),
+                    status: Status::No,
+                });
+            }
             packed => packed?,
         };
         let denied = &global.config()?.policy.licenses;
@@ -354,7 +361,8 @@ impl Arguments {
         // A cache that the user did not ask for is not missed.
         let cache_note = packed.cache_note.as_ref();
         let cache_note = cache_note.filter(|_| global.verbose || self.cache.cache.is_some());
-        for note in packed.previous_note.iter().chain(cache_note).chain(&packed.mode_notes) {
+        let notes = packed.previous_note.iter().chain(cache_note);
+        for note in notes.chain(&packed.layer_notes).chain(&packed.mode_notes) {
             global.note(note);
         }
         let name = options.output.display().to_string();
@@ -383,6 +391,7 @@ impl Arguments {
         Ok(Options {
             limits: self.limits(project)?,
             output: output.unwrap_or_else(|| DEFAULT_OUTPUT.into()),
+            layers: project.layers.clone(),
             timestamp: source_date_epoch()?.map_or(Timestamp::EARLIEST, Timestamp::from_unix),
             strip: !self.no_strip,
             recompress: !self.no_recompress && self.effort != Level::Fast,

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use crate::finding::any_error;
 use crate::publish::{
     CommandLine, End, Publication, PublishError, PublishOptions, Publishing, Snippet, findings_that_count, manifest_in,
-    publish,
+    publish, unnamed,
 };
 use crate::report;
 
@@ -32,9 +32,9 @@ pub(super) struct Arguments {
     /// Directory with layers.json
     #[arg(default_value = "layers", value_name = "DIR")]
     folder: PathBuf,
-    /// Name of the layers: NAME-1, NAME-2, …
+    /// Name of the layers: NAME-1, NAME-2, …; layers that [[layer]] names keep their own
     #[arg(long, value_name = "NAME")]
-    name: String,
+    name: Option<String>,
     /// AWS region [default: that of the aws tool]
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
@@ -113,7 +113,7 @@ impl Arguments {
         };
         let packed = manifest_in(&self.folder)?;
         let day = today()?;
-        options.check(packed.layers.len()).map_err(PublishError::from)?;
+        options.check(unnamed(&packed)).map_err(PublishError::from)?;
         let policy = global.config()?.policy;
         let paths = std::slice::from_ref(&self.folder);
         let (checked, _) = checked(paths, policy, &Bounds::default(), global, progress)?;

@@ -1,7 +1,8 @@
 //! What [`pack`](crate::pack) leaves in an output directory, by its names.
 //!
 //! ```text
-//! layer-1.zip, layer-2.zip   the layers
+//! R.zip                      a layer that the project names
+//! layer-1.zip, layer-2.zip   the other layers
 //! layers.json                their manifest
 //! .lambdar-prune-Ab3dE6/     a run's unfinished work: it is gone when the run ends, unless it was killed
 //!   layers.json              there as soon as all layers are whole: the run has begun to rename them into place
@@ -10,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::MANIFEST_NAME;
+use super::{LayerName, MANIFEST_NAME};
 
 /// How the name of a directory of unfinished work begins; random letters and digits follow.
 pub(crate) const UNFINISHED: &str = ".lambdar-prune-";
@@ -20,16 +21,21 @@ const RANDOM: usize = 6;
 /// The directory in it of what is being replaced.
 pub(crate) const BEFORE: &str = "before";
 
-/// The name of a layer by its number, from 1 on.
-pub(crate) fn layer_name(number: usize) -> String {
+/// The zip of a layer without a name by its number, from 1 on.
+pub(crate) fn numbered_file(number: usize) -> String {
     format!("layer-{number}.zip")
 }
 
-/// Whether a file of that name is one that pack writes as a layer.
-pub(crate) fn is_layer_name(name: &str) -> bool {
+/// Whether layers without a name are called so, apart from `.zip`.
+pub(super) fn is_number_name(name: &str) -> bool {
     name.strip_prefix("layer-")
-        .and_then(|rest| rest.strip_suffix(".zip"))
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether a file of that name is one that pack writes as a layer.
+pub(crate) fn is_layer_file(file: &str) -> bool {
+    file.strip_suffix(".zip")
+        .is_some_and(|name| is_number_name(name) || name.parse::<LayerName>().is_ok())
 }
 
 /// The unfinished work of runs in an output directory. A link of such a name is none.
@@ -66,12 +72,13 @@ mod tests {
         for (name, expected) in [
             ("layer-1.zip", true),
             ("layer-12.zip", true),
-            ("layer-.zip", false),
-            ("layer-1.zip.bak", false),
-            ("my-layer-1.zip", false),
-            ("layer-one.zip", false),
+            ("R.zip", true),
+            ("R", false),
+            ("R.zip.bak", false),
+            ("my layer.zip", false),
+            (".zip", false),
         ] {
-            assert_eq!(is_layer_name(name), expected, "{name}");
+            assert_eq!(is_layer_file(name), expected, "{name}");
         }
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);

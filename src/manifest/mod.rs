@@ -5,8 +5,10 @@ use std::io::Read;
 use std::path::Path;
 
 pub(crate) mod directory;
+mod layer_name;
 
 use base64::Engine;
+pub use layer_name::{LayerName, LayerNameError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -109,7 +111,10 @@ pub enum UploadRoute {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerSummary {
-    /// Its name in the output directory.
+    /// Its name, if the project gives it one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<LayerName>,
+    /// The name of its zip in the output directory.
     pub file: String,
     /// Its length.
     #[serde(default)]
@@ -295,11 +300,18 @@ pub struct UntouchedFile {
 }
 
 impl LayerSummary {
-    pub(crate) fn new(file: String, zipped_bytes: Bytes, hash: &[u8; 32], contents: Vec<PackedEntry>) -> Self {
+    pub(crate) fn new(
+        name: Option<LayerName>,
+        file: String,
+        zipped_bytes: Bytes,
+        hash: &[u8; 32],
+        contents: Vec<PackedEntry>,
+    ) -> Self {
         let mut components: Vec<String> = contents.iter().map(|entry| entry.component.clone()).collect();
         components.sort_unstable();
         components.dedup();
         Self {
+            name,
             file,
             zipped_bytes,
             unzipped_bytes: contents.iter().map(|entry| entry.unzipped_bytes).sum(),

@@ -17,6 +17,7 @@ mod patterns;
 mod tests;
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use groups::{Plan, Problem};
 use history::History;
@@ -32,6 +33,8 @@ pub struct Item {
     pub group: GroupId,
     /// In the same unit as [`Capacity::weight`], for example bytes. May be zero.
     pub weight: u64,
+    /// The number of the bin that it has to be in. Such a bin is for these items alone.
+    pub reserved: Option<usize>,
 }
 
 /// What one bin holds at most.
@@ -48,6 +51,8 @@ pub struct Capacity {
 pub struct Packing {
     /// The indices of the items in each bin, ascending. No bin is empty.
     pub bins: Vec<Vec<usize>>,
+    /// The numbers of the reserved bins, ascending; they are the first of `bins`.
+    pub reserved: Vec<usize>,
     /// A number of bins below which no packing exists.
     ///
     /// The largest of the bound L2 on the weights (Martello and Toth, "Knapsack Problems", 1990,
@@ -67,20 +72,26 @@ impl Packing {
     }
 }
 
-/// An item does not even fit into a bin of its own.
+/// There is no packing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "item {index} of weight {weight} exceeds the capacity of a bin, weight {} and {} items",
-    .capacity.weight,
-    .capacity.items
-)]
-pub struct ItemTooLarge {
-    /// The first such item.
-    pub index: usize,
-    /// Its weight.
-    pub weight: u64,
-    /// The capacity it exceeds.
-    pub capacity: Capacity,
+pub enum TooLarge {
+    /// An item does not even fit into a bin of its own.
+    #[error(
+        "item {index} of weight {weight} exceeds the capacity of a bin, weight {} and {} items",
+        .capacity.weight,
+        .capacity.items
+    )]
+    Item {
+        /// The first such item.
+        index: usize,
+        /// Its weight.
+        weight: u64,
+        /// The capacity it exceeds.
+        capacity: Capacity,
+    },
+    /// The items of a reserved bin do not fit into it.
+    #[error("the items of reserved bin {0} exceed the capacity")]
+    Reserved(usize),
 }
 
 /// Packs all items into bins of equal capacity.
@@ -98,13 +109,53 @@ pub struct ItemTooLarge {
 ///
 /// Without any previous bin, bins are ordered by descending weight, then by their lowest item.
 ///
+/// Items that have a reserved bin are in it, whatever the objectives; `previous` numbers the other bins alone.
+///
 /// # Errors
 ///
-/// Fails if a single item exceeds the capacity.
-pub fn pack(items: &[Item], capacity: Capacity, previous: &[Option<usize>]) -> Result<Packing, ItemTooLarge> {
+/// Fails if a single item exceeds the capacity, or the items of a reserved bin together.
+pub fn pack(items: &[Item], capacity: Capacity, previous: &[Option<usize>]) -> Result<Packing, TooLarge> {
+    let mut reserved: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        match item.reserved {
+            Some(bin) => reserved.entry(bin).or_default().push(index),
+            None => others.push(index),
+        }
+    }
+    if reserved.is_empty() {
+        return pack_others(items, capacity, previous);
+    }
+    for (&bin, inside) in &reserved {
+        let weight: u128 = inside.iter().map(|&item| u128::from(items[item].weight)).sum();
+        if weight > u128::from(capacity.weight) || inside.len() > capacity.items {
+            return Err(TooLarge::Reserved(bin));
+        }
+    }
+    let of_others: Vec<Item> = others.iter().map(|&index| items[index]).collect();
+    let homes: Vec<Option<usize>> = others
+        .iter()
+        .map(|&index| previous.get(index).copied().flatten())
+        .collect();
+    let packing = pack_others(&of_others, capacity, &homes)?;
+    let more = packing
+        .bins
+        .into_iter()
+        .map(|bin| bin.into_iter().map(|at| others[at]).collect());
+    let numbers = reserved.keys().copied().collect();
+    Ok(Packing {
+        lower_bound: reserved.len() + packing.lower_bound,
+        bins: reserved.into_values().chain(more).collect(),
+        reserved: numbers,
+        split_groups: packing.split_groups,
+    })
+}
+
+/// Packs items without a reserved bin.
+fn pack_others(items: &[Item], capacity: Capacity, previous: &[Option<usize>]) -> Result<Packing, TooLarge> {
     let is_too_large = |item: &Item| item.weight > capacity.weight || capacity.items == 0;
     if let Some(index) = items.iter().position(is_too_large) {
-        return Err(ItemTooLarge {
+        return Err(TooLarge::Item {
             index,
             weight: items[index].weight,
             capacity,
@@ -122,6 +173,7 @@ pub fn pack(items: &[Item], capacity: Capacity, previous: &[Option<usize>]) -> R
     };
     Ok(Packing {
         bins,
+        reserved: Vec::new(),
         lower_bound,
         split_groups: problem.split_groups(&plan).map(|group| group.id).collect(),
     })

@@ -566,6 +566,7 @@ mod tests {
                 item: Item {
                     group: GroupId(0),
                     weight: *zipped,
+                    reserved: None,
                 },
                 unzipped: Bytes(*unzipped),
                 stripped: None,

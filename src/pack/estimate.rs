@@ -1,15 +1,16 @@
 //! What packing would give, without writing it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::bins::{self, GroupId, Item};
-use super::prepare::Preparation;
+use super::bins;
+use super::named::{Assignment, NamedLayer};
+use super::prepare::{Preparation, Ready};
 use super::spool::Spool;
 use super::zip::END_SIZE;
-use super::{Limits, PackError, fail_on_problems};
+use super::{Limits, PackError, fail_on_problems, groups_of, items};
 use crate::languages::components::Components;
 use crate::manifest::Effort;
 use crate::plan::Plan;
@@ -62,6 +63,7 @@ pub fn estimate(
     scan: &Scan,
     plan: &Plan,
     limits: &Limits,
+    layers: &[NamedLayer],
     strip: bool,
     progress: &dyn Progress,
 ) -> Result<(Estimate, Vec<EstimatedEntry>), PackError> {
@@ -79,20 +81,12 @@ pub fn estimate(
     };
     let ready = preparation.all()?;
     let components = Components::of(&scan.tree);
-    let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
-    let items: Vec<Item> = ready
-        .iter()
-        .map(|ready| {
-            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
-            Item {
-                group: *groups.entry(components.group(&ready.path)).or_insert(next),
-                weight: ready.weight(),
-            }
-        })
-        .collect();
+    let assignment = Assignment::new(&ready, layers)?;
+    let weights: Vec<u64> = ready.iter().map(Ready::weight).collect();
+    let items = items(&groups_of(&ready, &components), &weights, &assignment);
     let weight: u64 = items.iter().map(|item| item.weight).sum();
     let capacity = limits.capacity();
-    // A single file may be too large for any zip: then as many as its size asks for, which does not fit either.
+    // A file or a named layer may be too large for any zip: then as many as its size asks for, which does not fit either.
     let layers = match bins::pack(&items, capacity, &[]) {
         Ok(packing) => packing.bins.len(),
         Err(_) => usize::try_from(weight.div_ceil(capacity.weight.max(1)))

@@ -9,6 +9,7 @@ mod estimate;
 mod last_bytes;
 mod leave;
 mod manifest;
+mod named;
 mod output;
 mod prepare;
 mod previous;
@@ -26,12 +27,14 @@ pub use capacity::{
 };
 pub use compress::Method;
 pub use estimate::{Estimate, EstimatedEntry, estimate};
+pub use named::NamedLayer;
 pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
 use bins::{Capacity, GroupId, Item, Packing};
 use cache::Cache;
 use capacity::{Candidate, Known, Proposals};
+use named::Assignment;
 use output::{Output, outside};
 use prepare::{Preparation, Ready};
 use previous::History;
@@ -42,9 +45,10 @@ use crate::check::plain_name;
 use crate::finding::Finding;
 use crate::languages::components::Components;
 use crate::limits;
-use crate::manifest::{Effort, Manifest, ManifestError, Recompressed, UploadRoute};
+use crate::manifest::{Effort, LayerName, Manifest, ManifestError, Recompressed, UploadRoute};
 use crate::plan::{Plan, WhatIf};
 use crate::progress::{Interrupted, Progress};
+use crate::rules::RuleError;
 use crate::runtime::Runtime;
 use crate::scan::{Problem, ProblemKind, Scan};
 use crate::size::Bytes;
@@ -58,6 +62,8 @@ pub struct Options {
     pub limits: Limits,
     /// The directory for the zips and the manifest; it is made if it is not there.
     pub output: PathBuf,
+    /// The layers with names of their own, which take what their globs match; the first one that matches has it.
+    pub layers: Vec<NamedLayer>,
     /// The time of every entry.
     pub timestamp: Timestamp,
     /// Whether debug information and static symbol tables are left out of ELF objects.
@@ -114,6 +120,28 @@ pub enum PackError {
     /// Everything is dropped, or there was nothing.
     #[error("nothing is left to pack: the rules and --drop remove every file; see `lambdar-prune analyze`")]
     Nothing,
+    /// A layer that the project names is too large for a zip.
+    #[error(
+        "layer {name} does not fit: it has {entries} entries and {bytes} zipped, and a zip may have {} entries and {max}; \
+         give some of its paths to another [[layer]], prune more, or raise --max. Its largest files are {}. Nothing was written",
+        crate::limits::ZIP_ENTRIES,
+        escaped(.largest.join(", ").as_bytes())
+    )]
+    NamedLayer {
+        /// Its name.
+        name: LayerName,
+        /// The zip's length.
+        bytes: Bytes,
+        /// How many entries it would have.
+        entries: usize,
+        /// The largest zip that is allowed.
+        max: Bytes,
+        /// Its largest files.
+        largest: Vec<String>,
+    },
+    /// A glob of a named layer is not one.
+    #[error(transparent)]
+    Glob(#[from] RuleError),
     /// The zips would become part of what is packed.
     #[error("the output directory {output} is inside the tree {tree}; choose another one with -o", output = .output.display(), tree = .tree.display())]
     OutputInsideTree {
@@ -186,6 +214,8 @@ pub struct Packed {
     pub previous_note: Option<String>,
     /// Why there was no cache, where one was asked for.
     pub cache_note: Option<String>,
+    /// What of the named layers the user may not expect.
+    pub layer_notes: Vec<String>,
     /// Which permissions are not as in the tree, beyond those of owners that others now have.
     pub mode_notes: Vec<String>,
 }
@@ -247,9 +277,10 @@ pub fn pack(
             _ => cache.finish(),
         }
     }
-    packed.map(|(manifest, findings)| Packed {
+    packed.map(|(manifest, findings, layer_notes)| Packed {
         manifest,
         findings,
+        layer_notes,
         previous_note,
         cache_note,
         mode_notes: mode_notes(&plan.kept),
@@ -280,21 +311,22 @@ fn carry_out(
     options: &Options,
     history: &History,
     output: Output,
-) -> Result<(Manifest, Vec<Finding>), PackError> {
+) -> Result<(Manifest, Vec<Finding>, Vec<String>), PackError> {
     let Preparation { plan, progress, .. } = preparation;
     // What tells where a component ends may itself be left out, such as the list of a distribution's files.
     let components = Components::of(&scan.tree);
     fits_unzipped(preparation, what_if, &components, runtime, &options.limits)?;
     let mut ready = preparation.all()?;
-    let distribution = distribute(
+    let mut distribution = distribute(
         preparation,
         what_if,
         &components,
         runtime,
         &mut ready,
-        &options.limits,
+        options,
         history,
     )?;
+    let layer_notes = std::mem::take(&mut distribution.layer_notes);
     let packing = &distribution.packing;
     every_entry_once(&ready, packing)?;
     let layer = |bin: &Vec<usize>| bin.iter().map(|index| &ready[*index]).collect();
@@ -305,7 +337,12 @@ fn carry_out(
         history,
         progress: *progress,
     };
-    let written = writer.write(packing.bins.iter().map(layer).collect())?;
+    let names: Vec<LayerName> = packing
+        .reserved
+        .iter()
+        .map(|&number| options.layers[number].name.clone())
+        .collect();
+    let written = writer.write(&names, packing.bins.iter().map(layer).collect())?;
     let mut findings = written.verify(&plan.kept, runtime, *progress)?;
     findings.extend(plan.findings.iter().cloned());
     findings.sort();
@@ -318,7 +355,7 @@ fn carry_out(
     output.publish(&manifest)?;
     history.compare(&mut manifest);
     manifest.findings.clone_from(&plan.findings);
-    Ok((manifest, findings))
+    Ok((manifest, findings, layer_notes))
 }
 
 /// Which files lose setuid or setgid in the layers, and which of them only their owner could read.
@@ -372,6 +409,8 @@ struct Distribution {
     packing: Packing,
     /// What was compressed once more for it, sorted by path.
     recompressed: Vec<Recompressed>,
+    /// What of the named layers the user may not expect.
+    layer_notes: Vec<String>,
     /// How many zips there would be at the largest size that a request can carry, where that is fewer.
     layers_at_limit: Option<usize>,
 }
@@ -385,31 +424,31 @@ fn distribute(
     components: &Components,
     runtime: &Runtime,
     ready: &mut Vec<Ready>,
-    limits: &Limits,
+    options: &Options,
     history: &History,
 ) -> Result<Distribution, PackError> {
+    let limits = &options.limits;
     let capacity = limits.capacity();
     let mut recompressed = history.recompressed(ready);
     if preparation.effort == Effort::Best {
         recompressed.extend(last_bytes::fit_alone(preparation, ready, capacity.weight)?);
     }
     let groups = groups_of(ready, components);
+    let assignment = Assignment::new(ready, &options.layers)?;
     let previous = history.layers_of(ready);
     let pack = |weights: &[u64]| {
-        let items: Vec<Item> = groups
-            .iter()
-            .zip(weights)
-            .map(|(&group, &weight)| Item { group, weight })
-            .collect();
-        // No single item is too large, so that this cannot fail.
-        bins::pack(&items, capacity, &previous).map_err(|error| PackError::Verification {
-            file: "the packing".to_owned(),
-            reason: error.to_string(),
+        // No item is too large, and no named layer, so that this cannot fail.
+        bins::pack(&items(&groups, weights, &assignment), capacity, &previous).map_err(|error| {
+            PackError::Verification {
+                file: "the packing".to_owned(),
+                reason: error.to_string(),
+            }
         })
     };
     let weights: Vec<u64> = ready.iter().map(Ready::weight).collect();
     let mut packing = None;
     if weights.iter().all(|weight| *weight <= capacity.weight) {
+        assignment.check(ready, &options.layers, capacity, limits.max)?;
         let found = pack(&weights)?;
         let (found, more) = match preparation.effort {
             Effort::Best => last_bytes::save_a_layer(preparation, ready, found, &pack)?,
@@ -419,7 +458,7 @@ fn distribute(
         recompressed.extend(more);
     }
     recompressed.sort_by(|a, b| a.path.cmp(&b.path));
-    let candidates = candidates(preparation, components, ready, &groups, capacity);
+    let candidates = candidates(preparation, components, ready, &groups, &assignment, capacity);
     let size = |path: &TreePath| {
         let ready = ready
             .binary_search_by(|ready| ready.path.cmp(path))
@@ -437,6 +476,7 @@ fn distribute(
             layers_at_limit: capacity::layers_at_limit(&candidates, packing.bins.len(), limits),
             packing,
             recompressed,
+            layer_notes: assignment.notes,
         }),
         // What is too large for any zip is over capacity.
         (None, None) => Err(PackError::Verification {
@@ -465,6 +505,7 @@ fn fits_unzipped(
             item: Item {
                 group: GroupId(0),
                 weight: entry_size(path.as_str(), bytes.0),
+                reserved: None,
             },
             unzipped: *bytes,
             stripped: None,
@@ -491,6 +532,18 @@ fn with_proposals<T>(
     })
 }
 
+/// The entries as items of these weights.
+fn items(groups: &[GroupId], weights: &[u64], assignment: &Assignment) -> Vec<Item> {
+    let reserved = assignment.layer_of.iter();
+    let both = groups.iter().zip(weights).zip(reserved);
+    both.map(|((&group, &weight), &reserved)| Item {
+        group,
+        weight,
+        reserved,
+    })
+    .collect()
+}
+
 /// The group of each entry: what belongs together should share a zip.
 fn groups_of(ready: &[Ready], components: &Components) -> Vec<GroupId> {
     let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
@@ -509,17 +562,23 @@ fn candidates<'a>(
     components: &'a Components,
     ready: &'a [Ready],
     groups: &[GroupId],
+    assignment: &Assignment,
     capacity: Capacity,
 ) -> Vec<Candidate<'a>> {
     ready
         .iter()
         .zip(groups)
-        .map(|(ready, &group)| {
+        .zip(&assignment.layer_of)
+        .map(|((ready, &group), &reserved)| {
             let weight = ready.weight();
             Candidate {
                 path: &ready.path,
                 component: components.name(&ready.path),
-                item: Item { group, weight },
+                item: Item {
+                    group,
+                    weight,
+                    reserved,
+                },
                 unzipped: Bytes(u64::from(ready.entry.uncompressed)),
                 stripped: if weight > capacity.weight && !preparation.strip {
                     preparation.stripped_size(&ready.path)

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::PackError;
 use crate::lock::{Lock, lock};
-use crate::manifest::directory::{BEFORE, UNFINISHED, is_half_in_place, is_layer_name, unfinished};
+use crate::manifest::directory::{BEFORE, UNFINISHED, is_half_in_place, is_layer_file, unfinished};
 use crate::manifest::{MANIFEST_NAME, Manifest, file_hash};
 
 /// The manifest in the unfinished work before the layers are whole.
@@ -222,15 +222,17 @@ fn put_back(staging: &Path, output: &Path, manifest: &Manifest) -> io::Result<()
     sync(output)
 }
 
-/// Removes the layers that the earlier manifest lists and the new one does not.
+/// Removes the layers that the earlier manifest lists and the new one does not. What has another content than is listed is of
+/// someone else.
 fn remove_surplus(staging: &Path, output: &Path, manifest: &Manifest) -> io::Result<()> {
     let Ok(earlier) = Manifest::read(&staging.join(BEFORE).join(MANIFEST_NAME)) else {
         return Ok(());
     };
     let is_new = |name: &str| manifest.layers.iter().any(|layer| layer.file == name);
-    for name in earlier.layers.iter().map(|layer| &layer.file) {
-        if is_layer_name(name) && !is_new(name) {
-            remove_if_there(&output.join(name))?;
+    for layer in earlier.layers.iter().filter(|layer| !is_new(&layer.file)) {
+        let path = output.join(&layer.file);
+        if is_layer_file(&layer.file) && file_hash(&path).is_ok_and(|(_, hash)| layer.has_hash(&hash)) {
+            remove_if_there(&path)?;
         }
     }
     sync(output)
@@ -262,7 +264,7 @@ fn own_manifest(path: &Path) -> Option<Manifest> {
     manifest
         .layers
         .iter()
-        .all(|layer| is_layer_name(&layer.file))
+        .all(|layer| is_layer_file(&layer.file))
         .then_some(manifest)
 }
 
@@ -296,7 +298,7 @@ fn remove_own(left: &Path) -> io::Result<()> {
             let is_own = entry
                 .file_name()
                 .to_str()
-                .is_some_and(|name| is_layer_name(name) || [MANIFEST_NAME, UNFINISHED_MANIFEST].contains(&name));
+                .is_some_and(|name| is_layer_file(name) || [MANIFEST_NAME, UNFINISHED_MANIFEST].contains(&name));
             if is_own && !entry.file_type()?.is_dir() {
                 fs_err::remove_file(entry.path())?;
             }

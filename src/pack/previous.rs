@@ -39,7 +39,7 @@ impl Previous {
     }
 }
 
-/// The layers of an earlier packing, and which entry was in which.
+/// The layers of an earlier packing, and which entry was in which of those without a name.
 #[derive(Debug, Default)]
 pub(super) struct History {
     layers: Vec<EarlierLayer>,
@@ -97,14 +97,18 @@ impl History {
             recompressed: manifest.recompressed,
             ..Self::default()
         };
-        for (number, layer) in manifest.layers.into_iter().enumerate() {
+        let mut number = 0;
+        for layer in manifest.layers {
             history.layers.push(EarlierLayer {
                 file: layer.file,
                 bytes: layer.zipped_bytes,
                 sha256: layer.sha256,
             });
-            let contents = layer.contents.into_iter();
-            history.layer_of.extend(contents.map(|entry| (entry.path, number)));
+            if layer.name.is_none() {
+                let contents = layer.contents.into_iter();
+                history.layer_of.extend(contents.map(|entry| (entry.path, number)));
+                number += 1;
+            }
         }
         history
     }
@@ -115,7 +119,7 @@ impl History {
         layers.map(|layer| (layer.file.as_str(), layer.sha256.as_str()))
     }
 
-    /// The layer that each entry was in.
+    /// The layer that each entry was in, of those without a name.
     pub(super) fn layers_of(&self, ready: &[Ready]) -> Vec<Option<usize>> {
         ready
             .iter()

@@ -13,8 +13,8 @@ use super::{Options, PackError};
 use crate::check::{self, Layer};
 use crate::finding::Finding;
 use crate::languages::components::Components;
-use crate::manifest::directory::layer_name;
-use crate::manifest::{LayerSummary, PackedEntry};
+use crate::manifest::directory::numbered_file;
+use crate::manifest::{LayerName, LayerSummary, PackedEntry};
 use crate::open;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::runtime::Runtime;
@@ -47,8 +47,12 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes one zip for each list of entries.
-    pub(super) fn write<'r>(&'r self, layers: Vec<Vec<&'r Ready>>) -> Result<Written<'r>, PackError> {
+    /// Writes one zip for each list of entries: the first ones have names, the others numbers.
+    pub(super) fn write<'r>(
+        &'r self,
+        names: &[LayerName],
+        layers: Vec<Vec<&'r Ready>>,
+    ) -> Result<Written<'r>, PackError> {
         let total = layers.iter().flatten().map(|ready| u64::from(ready.entry.compressed));
         let work = self.progress.start(Stage::Write, total.sum());
         let advance = |bytes| {
@@ -58,7 +62,11 @@ impl Writer<'_> {
         let layers = layers
             .into_par_iter()
             .enumerate()
-            .map(|(number, entries)| self.layer(layer_name(number + 1), entries, &advance))
+            .map(|(number, entries)| {
+                let name = names.get(number);
+                let file = name.map_or_else(|| numbered_file(number + 1 - names.len()), LayerName::file);
+                self.layer(name.cloned(), file, entries, &advance)
+            })
             .collect::<Result<_, PackError>>()?;
         Ok(Written {
             staging: self.staging,
@@ -68,6 +76,7 @@ impl Writer<'_> {
 
     fn layer<'r>(
         &self,
+        name: Option<LayerName>,
         file: String,
         entries: Vec<&'r Ready>,
         advance: &dyn Fn(u64) -> Result<(), Interrupted>,
@@ -94,7 +103,7 @@ impl Writer<'_> {
             })
             .collect();
         Ok(WrittenLayer {
-            summary: LayerSummary::new(file, Bytes(length), &hash, contents),
+            summary: LayerSummary::new(name, file, Bytes(length), &hash, contents),
             entries,
             is_earlier,
         })

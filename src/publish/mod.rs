@@ -162,9 +162,9 @@ impl LayerToPublish {
 impl Publishing {
     /// Takes the decisions, as they are right on a day. The zips are read, so that what is published is what was packed.
     pub fn new(directory: &Path, packed: &Manifest, options: PublishOptions, day: Day) -> Result<Self, PublishError> {
-        options.check(packed.layers.len())?;
+        let names = names(packed, &options)?;
         let mut layers = Vec::new();
-        for (number, layer) in packed.layers.iter().enumerate() {
+        for (name, layer) in names.into_iter().zip(&packed.layers) {
             let path = directory.join(&layer.file);
             let (length, hash) = file_hash(&path)?;
             let (bytes, sha256) = (Bytes(length), base16ct::lower::encode_string(&hash));
@@ -173,7 +173,7 @@ impl Publishing {
                 return Err(PublishError::Changed(path));
             }
             layers.push(LayerToPublish {
-                name: options.layer(number + 1),
+                name,
                 path: path_for_aws(&path).ok_or(PublishError::Path(path))?,
                 upload: upload(bytes, &sha256, &options).ok_or_else(|| PublishError::TooLarge {
                     file: layer.file.clone(),
@@ -209,6 +209,34 @@ impl Publishing {
             ..Publication::new(self, layers.collect(), End::Complete)
         }
     }
+}
+
+/// The name of each layer on AWS: its own, or the one that was given with its number.
+fn names(packed: &Manifest, options: &PublishOptions) -> Result<Vec<String>, FieldError> {
+    options.check(unnamed(packed))?;
+    let mut number = 0;
+    let mut names: Vec<String> = Vec::new();
+    for layer in &packed.layers {
+        let name = if let Some(name) = &layer.name {
+            name.to_string()
+        } else {
+            number += 1;
+            options.layer(number)
+        };
+        if names.contains(&name) {
+            return Err(FieldError {
+                option: "--name",
+                reason: format!("two layers would be called {name}; use another name"),
+            });
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// How many layers have no name of their own.
+pub fn unnamed(packed: &Manifest) -> usize {
+    packed.layers.iter().filter(|layer| layer.name.is_none()).count()
 }
 
 /// A zip goes in the request where it fits, and through S3 where there is a bucket; `None` if there is no way for it. Every zip
@@ -385,8 +413,8 @@ pub struct Publication {
     pub ok: bool,
     /// Whether nothing was run.
     pub dry_run: bool,
-    /// What the layers are called, without their numbers.
-    pub name: String,
+    /// What the layers without a name of their own are called, without their numbers.
+    pub name: Option<String>,
     /// The runtime that they were packed for.
     pub runtime: String,
     /// The architecture that they were packed for.
@@ -527,7 +555,7 @@ pub fn publish(publishing: &Publishing, aws: &dyn Aws, progress: &dyn Progress) 
             Err(error) => return Err(error.into()),
         }
         work.advance(layer.bytes.0);
-        if let Err(error) = record.write(&publishing.options.name, &layers) {
+        if let Err(error) = record.write(publishing.options.name.as_deref(), &layers) {
             end = End::Unrecorded(error.to_string());
         }
         if end != End::Complete {

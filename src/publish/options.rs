@@ -3,8 +3,8 @@
 /// The names and fields as they stand on the command line.
 #[derive(Debug, Clone, Default)]
 pub struct PublishOptions {
-    /// The layers are called this, with `-1`, `-2`, … behind it.
-    pub name: String,
+    /// The layers without a name of their own are called this, with `-1`, `-2`, … behind it.
+    pub name: Option<String>,
     /// The region, if it is not to be the aws tool's own choice.
     pub region: Option<String>,
     /// The aws tool's profile, likewise.
@@ -43,13 +43,17 @@ const REGION: usize = 63;
 const SHA256: usize = 64;
 
 impl PublishOptions {
-    /// Whether AWS can take these names and fields for so many layers.
+    /// Whether AWS can take these names and fields for so many layers without a name of their own.
     pub fn check(&self, layers: usize) -> Result<(), FieldError> {
         let error = |option, reason: Option<String>| match reason {
             Some(reason) => Err(FieldError { option, reason }),
             None => Ok(()),
         };
-        error("--name", name_fault(&self.name, layers))?;
+        let name_fault = match &self.name {
+            Some(name) => name_fault(name, layers),
+            None => (layers > 0).then(|| "give the layers a name".to_owned()),
+        };
+        error("--name", name_fault)?;
         error("--region", self.region.as_deref().and_then(region_fault))?;
         error("--profile", self.profile.as_deref().and_then(profile_fault))?;
         error("--bucket", self.bucket.as_deref().and_then(bucket_fault))?;
@@ -57,9 +61,9 @@ impl PublishOptions {
         error("--license", self.license.as_deref().and_then(license_fault))
     }
 
-    /// The name of the layer of this number; numbers begin with 1.
+    /// The name of the layer of this number, among those without a name of their own; numbers begin with 1.
     pub fn layer(&self, number: usize) -> String {
-        format!("{}-{number}", self.name)
+        format!("{}-{number}", self.name.as_deref().unwrap_or_default())
     }
 
     /// The key of a zip in the bucket. It names the content, so that the same zip is never sent twice.
@@ -268,7 +272,7 @@ mod tests {
     #[test]
     fn the_option_at_fault_is_named() {
         let options = PublishOptions {
-            name: "r".to_owned(),
+            name: Some("r".to_owned()),
             region: Some("nowhere at all".to_owned()),
             ..PublishOptions::default()
         };

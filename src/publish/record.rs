@@ -19,8 +19,8 @@ const SCHEMA_VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     schema_version: u32,
-    /// What the layers are called, without their numbers.
-    name: String,
+    /// What the layers without a name of their own are called, without their numbers.
+    name: Option<String>,
     /// The layers, in the order in which they are to be attached.
     layers: Vec<RecordedLayer>,
 }
@@ -38,7 +38,7 @@ struct RecordedLayer {
 impl Record {
     /// The record of a run. What an earlier run has recorded stays where this one has not come yet, unless it was for
     /// another account or region, or for other content.
-    fn new(name: &str, layers: &[PublishedLayer], earlier: Option<&Self>) -> Self {
+    fn new(name: Option<&str>, layers: &[PublishedLayer], earlier: Option<&Self>) -> Self {
         let here = layers.iter().find_map(|layer| layer.arn.as_deref()).map(place);
         let layers = layers.iter().map(|layer| {
             let now = RecordedLayer {
@@ -68,7 +68,7 @@ impl Record {
         });
         Self {
             schema_version: SCHEMA_VERSION,
-            name: name.to_owned(),
+            name: name.map(ToOwned::to_owned),
             layers: layers.collect(),
         }
     }
@@ -101,7 +101,7 @@ impl RecordFile {
     }
 
     /// Writes the record anew; at every moment there is a whole one.
-    pub(super) fn write(&self, name: &str, layers: &[PublishedLayer]) -> std::io::Result<()> {
+    pub(super) fn write(&self, name: Option<&str>, layers: &[PublishedLayer]) -> std::io::Result<()> {
         let record = Record::new(name, layers, self.earlier.as_ref());
         let mut text = serde_json::to_string_pretty(&record)?;
         text.push('\n');
@@ -149,23 +149,23 @@ mod tests {
     fn what_an_earlier_run_recorded_stays_until_this_one_comes_there() {
         let done = |region| [1, 2, 3].map(|number| layer(number, State::Published, Some(region)));
         let statuses = |record: &Record| record.layers.iter().map(|layer| layer.status).collect::<Vec<_>>();
-        let earlier = Record::new("r", &done("eu-west-1"), None);
+        let earlier = Record::new(Some("r"), &done("eu-west-1"), None);
         let mut now = [
             layer(1, State::Unchanged, Some("eu-west-1")),
             layer(2, State::Failed, None),
             layer(3, State::Pending, None),
         ];
-        let record = Record::new("r", &now, Some(&earlier));
+        let record = Record::new(Some("r"), &now, Some(&earlier));
         assert_eq!(statuses(&record), [State::Unchanged, State::Failed, State::Published]);
         assert_eq!(record.layers[1].arn, None);
         assert_eq!(record.layers[2], earlier.layers[2]);
 
-        let elsewhere = Record::new("r", &done("us-east-1"), None);
-        let record = Record::new("r", &now, Some(&elsewhere));
+        let elsewhere = Record::new(Some("r"), &done("us-east-1"), None);
+        let record = Record::new(Some("r"), &now, Some(&elsewhere));
         assert_eq!(statuses(&record), [State::Unchanged, State::Failed, State::Pending]);
 
         now[2].code_sha256 = "other".to_owned();
-        let record = Record::new("r", &now, Some(&earlier));
+        let record = Record::new(Some("r"), &now, Some(&earlier));
         assert_eq!(statuses(&record), [State::Unchanged, State::Failed, State::Pending]);
     }
 
@@ -174,7 +174,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = RecordFile::open(directory.path()).unwrap();
         assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 0);
-        file.write("r", &[layer(1, State::Published, Some("eu-west-1"))])
+        file.write(Some("r"), &[layer(1, State::Published, Some("eu-west-1"))])
             .unwrap();
         let again = RecordFile::open(directory.path()).unwrap();
         assert_eq!(again.earlier.unwrap().layers[0].status, State::Published);

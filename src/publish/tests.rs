@@ -27,7 +27,7 @@ pub(super) fn publishing(contents: &[&str]) -> Publishing {
     });
     Publishing {
         options: PublishOptions {
-            name: "r".to_owned(),
+            name: Some("r".to_owned()),
             ..PublishOptions::default()
         },
         directory: PathBuf::from("layers"),

@@ -65,7 +65,9 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
     text += &layers(&packed.manifest, render);
     text += &render.folded("", &sum(packed, output));
     if !any_error(&packed.findings) {
-        text += &render.folded("", &format!("Next: lambdar-prune publish {output} --name NAME"));
+        let all_have_names = packed.manifest.layers.iter().all(|layer| layer.name.is_some());
+        let name = if all_have_names { "" } else { " --name NAME" };
+        text += &render.folded("", &format!("Next: lambdar-prune publish {output}{name}"));
     }
     text.trim_start_matches('\n').to_owned()
 }

@@ -161,7 +161,7 @@ mod tests {
             schema_version: 1,
             ok: complete,
             dry_run: false,
-            name: "r".to_owned(),
+            name: Some("r".to_owned()),
             runtime: "provided.al2023".to_owned(),
             arch: crate::runtime::Arch::X86_64,
             attach: complete.then(|| format!("aws … --layers {}", arns.join(" "))),

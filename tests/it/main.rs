@@ -26,6 +26,7 @@ mod invoke;
 mod layout;
 mod lifecycle;
 mod loader;
+mod named_layers;
 mod pack;
 mod prune;
 mod publish;

@@ -278,6 +278,7 @@ fn publish_works_with_a_real_server_and_the_real_tool() {
     a_dry_run_runs_nothing_and_shows_what_would_work(&world);
     layers_are_published_directly_and_only_once(&world);
     a_changed_layer_alone_is_published(&world);
+    named_layers_are_published_under_their_names(&world);
     a_run_goes_on_where_the_server_has_failed(&world);
     large_layers_go_through_s3_and_only_once(&world);
     runtimes_that_aws_does_not_accept_are_left_out(&world);
@@ -389,6 +390,32 @@ fn a_changed_layer_alone_is_published(world: &World) {
     assert!(publication["arns"][changed].as_str().unwrap().ends_with(":2"));
     found.remove(changed);
     assert_eq!(found, ["unchanged"; 2]);
+}
+
+fn named_layers_are_published_under_their_names(world: &World) {
+    let recipe =
+        "[[layer]]\nname = 'R'\npaths = ['share/part0']\n[[layer]]\nname = 'subsystem'\npaths = ['share/part1']\n";
+    world.folder.file("lambdar-prune.toml", recipe);
+    world.pack("named", &[1, 2, 3], FILE, SMALL);
+    fs_err::remove_file(world.path("lambdar-prune.toml")).unwrap();
+    let run = world.expect(2, &["publish", "named"]);
+    assert!(run.stderr.contains("--name: give the layers a name"), "{}", run.stderr);
+    let publication = world.publish(0, &["named", "--name", "rest"]);
+    assert_eq!(statuses(&publication), ["published"; 3]);
+    assert_eq!(world.uploads(), [post("R"), post("subsystem"), post("rest-1")]);
+    assert_eq!(record(world, "named").len(), 3);
+
+    // If all have names, none has to be given.
+    world
+        .folder
+        .file("lambdar-prune.toml", &recipe.replace("share/part1", "share"));
+    world.run(&["pack", "named-tree", "--max", "8kB", "-o", "named"]);
+    fs_err::remove_file(world.path("lambdar-prune.toml")).unwrap();
+    let publication = world.publish(0, &["named"]);
+    assert_eq!(statuses(&publication), ["unchanged", "published"]);
+    assert_eq!(publication["layers"][1]["layer"], "subsystem");
+    assert_eq!(publication["layers"][1]["version"], 2);
+    assert_eq!(world.uploads(), [post("subsystem")]);
 }
 
 fn a_run_goes_on_where_the_server_has_failed(world: &World) {

@@ -27,7 +27,11 @@ fn singles(weights: impl IntoIterator<Item = u64>) -> Vec<Item> {
     let groups = (0..).map(GroupId);
     groups
         .zip(weights)
-        .map(|(group, weight)| Item { group, weight })
+        .map(|(group, weight)| Item {
+            group,
+            weight,
+            reserved: None,
+        })
         .collect()
 }
 

@@ -18,6 +18,7 @@ fn items(pairs: &[(u32, u64)]) -> Vec<Item> {
         .map(|&(group, weight)| Item {
             group: GroupId(group),
             weight,
+            reserved: None,
         })
         .collect()
 }
@@ -29,6 +30,7 @@ fn single_items(weights: &[u64]) -> Vec<Item> {
         .map(|(group, &weight)| Item {
             group: GroupId(group),
             weight,
+            reserved: None,
         })
         .collect()
 }
@@ -375,7 +377,7 @@ fn too_large_items_are_named() {
     let error = pack(&single_items(&[3, 11, 12]), capacity, &[]);
     assert_eq!(
         error,
-        Err(ItemTooLarge {
+        Err(TooLarge::Item {
             index: 1,
             weight: 11,
             capacity
@@ -387,7 +389,7 @@ fn too_large_items_are_named() {
     let error = pack(&single_items(&[3]), none, &[]);
     assert_eq!(
         error,
-        Err(ItemTooLarge {
+        Err(TooLarge::Item {
             index: 0,
             weight: 3,
             capacity: none
@@ -549,6 +551,25 @@ fn history_with_too_many_bins_is_given_up() {
     let items = single_items(&[5, 6, 7, 2]);
     let packing = packed(&items, capacity(10, AMPLE), &[Some(0), Some(1), Some(2), Some(3)]);
     assert_eq!(packing.bins, [vec![0], vec![1], vec![2, 3]]);
+}
+
+#[test]
+fn reserved_bins_hold_their_items_alone() {
+    let mut items = single_items(&[4, 3, 4, 6, 2]);
+    items[1].reserved = Some(7);
+    items[4].reserved = Some(2);
+    // What was in a bin of the others before stays there.
+    for previous in [&[][..], &[Some(0), Some(0), Some(0), Some(1), Some(0)]] {
+        let packing = packed(&items, capacity(10, AMPLE), previous);
+        assert_eq!(packing.reserved, [2, 7]);
+        assert_eq!(packing.bins[..2], [[4], [1]]);
+        assert_eq!((packing.bins.len(), packing.lower_bound), (4, 4));
+        assert!(packing.bins[2..].iter().flatten().all(|item| [0, 2, 3].contains(item)));
+    }
+    items[0].reserved = Some(7);
+    items[2].reserved = Some(7);
+    assert_eq!(pack(&items, capacity(10, AMPLE), &[]), Err(TooLarge::Reserved(7)));
+    assert_eq!(pack(&items, capacity(11, 2), &[]), Err(TooLarge::Reserved(7)));
 }
 
 #[test]
