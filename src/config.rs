@@ -304,7 +304,7 @@ mod tests {
             ),
             (
                 "[[layer]]\nname = 'R'\npath = ['R']\n",
-                "c.toml:3:1: unknown key 'path'; did you mean 'paths'? (known in [[layer]]: name, paths)",
+                "c.toml:3:1: unknown key 'path' in layer; did you mean 'paths'? (known here: name, paths)",
             ),
             ("library-dir = 1\n", "c.toml:1:15: expected a path or a list of paths"),
             (

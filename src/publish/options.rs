@@ -51,7 +51,7 @@ impl PublishOptions {
         };
         let name_fault = match &self.name {
             Some(name) => name_fault(name, layers),
-            None => (layers > 0).then(|| "give the layers a name".to_owned()),
+            None => (layers > 0).then(|| "give the layers a name, such as --name my-runtime".to_owned()),
         };
         error("--name", name_fault)?;
         error("--region", self.region.as_deref().and_then(region_fault))?;
