@@ -64,5 +64,6 @@ mod report;
 mod sbom;
 mod shell;
 mod source;
+mod timings;
 mod toml_file;
 mod uses;

@@ -36,6 +36,7 @@ use crate::root::Root;
 use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
+use crate::timings::phase;
 use crate::tree::{Entry, File, Tree, TreePath};
 use crate::uses::{
     Asked, Companion, Contents, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
@@ -295,6 +296,7 @@ pub fn kept_with_each(
     options: &Options,
     each: &[Matcher],
 ) -> Vec<Option<BTreeSet<TreePath>>> {
+    let _phase = phase("compare plans");
     let tree = loaded.root().tree;
     let all: Vec<(&Matcher, Matches)> = each
         .iter()
@@ -338,6 +340,7 @@ fn matches(tree: &Tree, context: &Context<'_>) -> (Matches, bool) {
 
 /// Decides what becomes of a tree.
 pub fn plan(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> Result<Plan, PlanError> {
+    let _phase = phase("plan");
     let tree = loaded.root().tree;
     let Decided {
         is_shadowed_layer,
@@ -376,6 +379,7 @@ pub fn plan(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -
 
 /// The paths that rules and options match, each with the one that decides.
 fn match_rules(tree: &Tree, rules: &Matcher) -> Matches {
+    let _phase = phase("match rules");
     let paths: Vec<&TreePath> = tree.iter().map(|(path, _)| path).collect();
     paths
         .into_par_iter()
@@ -443,6 +447,7 @@ fn replaced_by_bootstrap(tree: &Tree, options: &Options) -> BTreeSet<TreePath> {
 
 /// Follows uses from everything that no rule matches and from what the user chose. What is replaced is not retained.
 fn find_uses(loaded: &LoadedTree<'_>, context: &Context<'_>, matches: &Matches, replaced: &BTreeSet<TreePath>) -> Uses {
+    let _phase = phase("find uses");
     let (tree, rules) = (loaded.root().tree, context.rules);
     let packages = InstalledPackages::of(tree);
     let chosen = chosen(rules, &packages);

@@ -37,6 +37,7 @@ use crate::root::{Location, Root, link_target};
 use crate::runtime::{Arch, Runtime};
 use crate::scan::{Problem, ProblemKind, ScanError, scan};
 use crate::size::{Bytes, exact};
+use crate::timings::phase;
 use crate::tree::path::escaped;
 use crate::tree::{Entry, Mode, Tree, TreePath};
 
@@ -259,6 +260,7 @@ fn as_packed(tree: Tree) -> Tree {
 
 /// Judges layers that are attached in this order. `reserve` is what is to be left of Lambda's limit for the function's code.
 pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
+    let _phase = phase("judge");
     let Merged {
         sizes,
         unzipped,

@@ -25,6 +25,9 @@ pub(super) struct Global {
     /// Show complete lists
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
+    /// Print to stderr where the time went: phases with wall and processor time, and bytes per second
+    #[arg(long, global = true, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "table", value_name = "FORMAT")]
+    pub(super) timings: Option<Format>,
     /// Number of threads; the result does not depend on it [default: the number of processors]
     #[arg(short = 'j', long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,

@@ -33,8 +33,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::env::CompleteEnv;
 
 use arguments::{Format, Global};
-use output::{Failure, Output, Status, error, print};
+use output::{Failure, Output, Status, error, print, tell};
 use progress::Terminal;
+
+use crate::{report, timings};
 
 /// Prune a runtime built under /opt, pack it into the fewest AWS Lambda layers, and check that they will run.
 #[derive(Debug, Parser)]
@@ -114,6 +116,9 @@ pub fn run() -> ExitCode {
             .num_threads(threads.into())
             .build_global();
     }
+    if arguments.global.timings.is_some() {
+        timings::record();
+    }
     let result = arguments.validate().and_then(|()| arguments.run());
     let status = match result {
         Ok(output) => match print(&output.text) {
@@ -128,7 +133,20 @@ pub fn run() -> ExitCode {
             failure.status()
         }
     };
+    tell_timings(&arguments.global);
     status.into()
+}
+
+/// With `--timings`, where the time of the run went.
+fn tell_timings(global: &Global) {
+    let Some((format, timings)) = global.timings.zip(timings::take()) else {
+        return;
+    };
+    let text = match format {
+        Format::Table => report::timings(&timings, global.plain_options()),
+        Format::Json => report::json(&timings),
+    };
+    tell(text.trim_end());
 }
 
 impl Arguments {

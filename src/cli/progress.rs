@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::progress::{Interrupted, Progress, Stage, Work};
+use crate::timings::{Phase, phase};
 
 use super::output::{Failure, Status, error};
 
 /// How a stage is drawn that is counted in bytes.
 const BYTES: &str = "{prefix:>12} {wide_bar} {decimal_bytes}/{decimal_total_bytes}";
+
+/// The same for one that is counted in files.
+const FILES: &str = "{prefix:>12} {wide_bar} {pos}/{len}";
 
 /// The progress of this run.
 pub(super) struct Terminal {
@@ -82,22 +86,26 @@ impl Progress for Terminal {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target((total > 0).then_some(total), target);
-        let (name, template) = match stage {
-            Stage::Scan => ("Scanning", "{prefix:>12} {pos} entries"),
-            Stage::Compress => ("Compressing", BYTES),
-            Stage::SaveLayer => ("To save a layer, compressing harder", BYTES),
-            Stage::Write => ("Writing", BYTES),
-            Stage::Check => ("Checking", BYTES),
-            Stage::Publish => ("Publishing", BYTES),
-            Stage::Unpack => ("Unpacking", "{prefix:>12} {wide_bar} {pos}/{len}"),
-            Stage::Move => ("Moving", "{prefix:>12} {wide_bar} {pos}/{len}"),
-            Stage::Copy => ("Copying", BYTES),
+        let (name, template, timed) = match stage {
+            Stage::Scan => ("Scanning", "{prefix:>12} {pos} entries", "scan"),
+            Stage::Compress => ("Compressing", BYTES, "compress"),
+            Stage::SaveLayer => ("To save a layer, compressing harder", BYTES, "compress harder"),
+            Stage::Write => ("Writing", BYTES, "write zips"),
+            Stage::Check => ("Checking", BYTES, "read zips"),
+            Stage::Publish => ("Publishing", BYTES, "publish"),
+            Stage::Unpack => ("Unpacking", FILES, "unpack"),
+            Stage::Move => ("Moving", FILES, "move"),
+            Stage::Copy => ("Copying", BYTES, "copy"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar.set_prefix(name);
-        Box::new(Bar(bar))
+        Box::new(Bar {
+            bar,
+            counts_bytes: template == BYTES,
+            phase: phase(timed),
+        })
     }
 
     fn check(&self) -> Result<(), Interrupted> {
@@ -109,17 +117,25 @@ impl Progress for Terminal {
     }
 }
 
-struct Bar(ProgressBar);
+/// A bar that is drawn, and the phase that it stands for.
+struct Bar {
+    bar: ProgressBar,
+    counts_bytes: bool,
+    phase: Phase,
+}
 
 impl Work for Bar {
     fn advance(&self, units: u64) {
-        self.0.inc(units);
+        self.bar.inc(units);
+        if self.counts_bytes {
+            self.phase.add_bytes(units);
+        }
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 

@@ -17,6 +17,7 @@ use super::wire::{Exit, Instruction, Notification, Process};
 use super::{ACCOUNT, Event, FUNCTION, Invocation, InvokeError, InvokeOptions, Listener, Prepared};
 use crate::progress::Progress;
 use crate::size::Bytes;
+use crate::timings::phase;
 
 /// Why a runtime or an extension did not come to ask for an event.
 enum NotReady {
@@ -40,6 +41,7 @@ pub(super) fn run(
     listener: &dyn Listener,
     progress: &dyn Progress,
 ) -> Result<Vec<Invocation>, InvokeError> {
+    let _phase = phase("invoke");
     thread::scope(|scope| {
         let mut session = Session {
             prepared,

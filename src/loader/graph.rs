@@ -8,6 +8,7 @@ use crate::tree::TreePath;
 
 use super::search::{Finder, Loaded, Provided, Resolution, Resolved};
 use crate::languages::process::{Process, Processes};
+use crate::timings::phase;
 
 /// What the loader does with a tree.
 #[derive(Debug, Clone, Default)]
@@ -337,6 +338,7 @@ impl Follower<'_, '_> {
 
 /// Merges what all processes find.
 fn merged(processes: &Processes<'_>, followed: &[Followed<'_>]) -> Graph {
+    let _phase = phase("loader");
     let plugins = processes.native_modules();
     let mut graph = Graph::default();
     for Followed { process, loaded, start } in followed {

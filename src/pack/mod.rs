@@ -52,6 +52,7 @@ use crate::rules::RuleError;
 use crate::runtime::Runtime;
 use crate::scan::{Problem, ProblemKind, Scan};
 use crate::size::Bytes;
+use crate::timings::phase;
 use crate::tree::path::escaped;
 use crate::tree::{Tree, TreePath};
 
@@ -427,6 +428,7 @@ fn distribute(
     options: &Options,
     history: &History,
 ) -> Result<Distribution, PackError> {
+    let _phase = phase("distribute");
     let limits = &options.limits;
     let capacity = limits.capacity();
     let mut recompressed = history.recompressed(ready);

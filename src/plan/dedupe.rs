@@ -28,6 +28,7 @@ use crate::languages;
 use crate::loader::{Graph, LoadedTree, Resolution};
 use crate::root::{Location, Root};
 use crate::size::Bytes;
+use crate::timings::phase;
 use crate::tree::{Content, Entry, File, Tree, TreePath};
 use crate::uses::differences;
 
@@ -103,6 +104,7 @@ pub(super) fn dedupe(
     context: &Context<'_>,
     options: &Options,
 ) -> Deduped {
+    let _phase = phase("dedupe");
     if !options.dedupe || options.symlinks == Symlinks::Follow {
         return Deduped {
             changed: None,

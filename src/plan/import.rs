@@ -14,6 +14,7 @@ use crate::loader::{Finder, Graph, LoadedTree, MissingCause, MissingLibrary, Res
 use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::size::Bytes;
+use crate::timings::phase;
 use crate::tree::{Content, Entry, File, GeneratedFile, Mode, TreePath};
 
 /// Where libraries are put if all who need them look there: `/opt/lib` is on every runtime's `LD_LIBRARY_PATH`.
@@ -88,6 +89,7 @@ pub(super) fn import(
     fixes: &Fixes,
     privates: &PrivateCopies,
 ) -> Imported {
+    let _phase = phase("import");
     let (runtime, libraries) = (context.runtime, context.libraries);
     let mut imported = layout.clone();
     let mut variables = Vec::new();

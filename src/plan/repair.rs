@@ -9,6 +9,7 @@ use super::{Context, Layout, Options, PlanError};
 use crate::bootstrap;
 use crate::languages;
 use crate::root::Root;
+use crate::timings::phase;
 
 use newer::NEWER_LIBRARIES;
 use variables::set_variables;
@@ -26,6 +27,7 @@ pub fn fix_names() -> Vec<&'static str> {
 
 /// The layout with what the options ask for. What nothing can be done about is left as it is, for `check` to report.
 pub(super) fn repair(imported: &Imported, context: &Context<'_>, options: &Options) -> Result<Layout, PlanError> {
+    let _phase = phase("repair");
     let mut repaired = imported.layout.clone();
     let root = Root {
         tree: &imported.layout.tree,

@@ -26,6 +26,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod timings;
 mod why;
 
 pub use analysis::{RuleEffect, analyze};
@@ -47,6 +48,7 @@ pub use runtimes::{RuntimeList, RuntimeReport, runtime, runtimes};
 pub use sarif::sarif;
 pub use table::RenderOptions;
 pub use text::{checked, finding_lines};
+pub use timings::timings;
 pub use why::{explained, inside_tree, why};
 
 use serde::Serialize;

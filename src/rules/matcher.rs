@@ -11,6 +11,7 @@ use super::{Anchor, Rule, RuleError, RuleSelection, RuleSet};
 use crate::languages::{Language, r};
 use crate::loader::{LoadedTree, ShadowedLibrary, shadowed_libraries};
 use crate::root::Root;
+use crate::timings::phase;
 use crate::tree::{Tree, TreePath};
 
 /// Rules and choices made ready for one tree.
@@ -59,6 +60,7 @@ struct ReadyRule {
 impl Matcher {
     /// Makes rules and choices ready for a tree. Of the choices, those that come later beat those before.
     pub fn new(rules: &RuleSet, choices: &[RuleSelection], loaded: &LoadedTree<'_>) -> Result<Self, RuleError> {
+        let _phase = phase("compile rules");
         let root = loaded.root();
         let (all, on): (Vec<&Rule>, Vec<bool>) = rules.iter().unzip();
         let rules = all.iter().zip(on);

@@ -192,3 +192,50 @@ fn every_command_has_a_manual_page() {
         assert!(sandbox.path("man").join(page).exists(), "{page}");
     }
 }
+
+/// The phases of a run are on stderr, whatever is on stdout.
+#[test]
+fn timings_are_told_of_every_command() {
+    let sandbox = Sandbox::new();
+    sandbox.file("opt/share/data", "x".repeat(5_000));
+    for (arguments, phases) in [
+        (
+            &["pack", "opt"][..],
+            &["scan", "plan", "compress", "distribute", "write zips", "judge"][..],
+        ),
+        (&["check"], &["read zips", "judge"]),
+        (&["analyze", "opt"], &["scan", "plan"]),
+        (&["rules"], &[]),
+        (&["check", "nowhere"], &[]),
+    ] {
+        let plain = sandbox.run(arguments);
+        let timed = sandbox.run([arguments, &["--timings=json"]].concat());
+        assert_eq!(
+            (timed.status, &timed.stdout),
+            (plain.status, &plain.stdout),
+            "{arguments:?}"
+        );
+        let start = timed.stderr.find("{\n").unwrap();
+        let document: serde_json::Value = serde_json::from_str(&timed.stderr[start..]).unwrap();
+        let listed = document["phases"].as_array().unwrap();
+        for phase in phases {
+            assert!(
+                listed.iter().any(|row| row["phase"] == *phase),
+                "{arguments:?}: {document}"
+            );
+        }
+        let outer = listed.iter().filter(|row| row["depth"] == 0);
+        let sum: u64 = outer.map(|row| row["wall_microseconds"].as_u64().unwrap()).sum();
+        assert!(sum <= document["wall_microseconds"].as_u64().unwrap(), "{document}");
+        let table = sandbox.run([arguments, &["--timings"]].concat()).stderr;
+        assert!(table.contains("Per second") && table.contains("total"), "{table}");
+    }
+    let timed = sandbox.run(["pack", "opt", "--timings=json", "--no-cache", "-o", "other"]);
+    let start = timed.stderr.find("{\n").unwrap();
+    let document: serde_json::Value = serde_json::from_str(&timed.stderr[start..]).unwrap();
+    let phases = document["phases"].as_array().unwrap().iter();
+    let compress: Vec<_> = phases
+        .filter(|row| row["phase"] == "compress" && row["depth"] == 0)
+        .collect();
+    assert_eq!(compress[0]["bytes"], 5_000);
+}
