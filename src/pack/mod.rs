@@ -318,15 +318,7 @@ fn carry_out(
     let components = Components::of(&scan.tree);
     fits_unzipped(preparation, what_if, &components, runtime, &options.limits)?;
     let mut ready = preparation.all()?;
-    let mut distribution = distribute(
-        preparation,
-        what_if,
-        &components,
-        runtime,
-        &mut ready,
-        options,
-        history,
-    )?;
+    let mut distribution = distribute(preparation, what_if, &components, runtime, &mut ready, options, history)?;
     let layer_notes = std::mem::take(&mut distribution.layer_notes);
     let packing = &distribution.packing;
     every_entry_once(&ready, packing)?;
