@@ -218,7 +218,7 @@ struct Group {
     users: BTreeMap<String, BTreeSet<TreePath>>,
     /// What each library of the runtime is known to need, by its path; `None` where that is not recorded.
     provided: BTreeMap<String, Option<BTreeSet<String>>>,
-    /// Whether the program is one of the runtime's.
+    /// Whether the program is, or may be, one of the runtime's.
     is_of_runtime: bool,
 }
 
@@ -234,7 +234,8 @@ impl<'a> ProvidedUses<'a> {
             let group = groups.entry(program).or_default();
             let in_tree = process.process.program.as_deref();
             let in_tree = in_tree.is_some_and(|program| matches!(root.resolve(program), Ok(Location::Tree(_))));
-            group.is_of_runtime |= !in_tree;
+            // A library that no program of the tree reaches is opened by the language of the runtime, if it has one.
+            group.is_of_runtime |= !in_tree || process.start == Start::Alone && root.runtime.has_language();
             for object in &process.loaded {
                 let got = object.needs.iter().filter_map(|(soname, provided)| match provided {
                     Provided::ByObject(number) => Some((*soname, &process.loaded[*number].found.place)),
