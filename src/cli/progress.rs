@@ -102,7 +102,7 @@ impl Progress for Terminal {
         }
         bar.set_prefix(name);
         Box::new(Bar {
-            bar,
+            drawn: bar,
             counts_bytes: template == BYTES,
             phase: phase(timed),
         })
@@ -119,14 +119,14 @@ impl Progress for Terminal {
 
 /// A bar that is drawn, and the phase that it stands for.
 struct Bar {
-    bar: ProgressBar,
+    drawn: ProgressBar,
     counts_bytes: bool,
     phase: Phase,
 }
 
 impl Work for Bar {
     fn advance(&self, units: u64) {
-        self.bar.inc(units);
+        self.drawn.inc(units);
         if self.counts_bytes {
             self.phase.add_bytes(units);
         }
@@ -135,7 +135,7 @@ impl Work for Bar {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }
 

@@ -95,7 +95,7 @@ fn pages_load_nothing_and_names_are_text_in_them() {
     for name in HOSTILE {
         sandbox.file(&format!("opt/share/{name}"), name);
         // A finding names it, too.
-        sandbox.link(&format!("opt/bin/{name}"), &format!("nowhere/{name}"));
+        sandbox.link(&format!("opt/bin/{name}"), format!("nowhere/{name}"));
     }
     let on_stdout = |arguments: &[&str]| {
         let ran = sandbox.run(arguments);

@@ -1,6 +1,7 @@
 //! Trees in container images: what `docker save` writes, OCI archives and OCI layouts give the same answers as the directory
 //! that they stand for.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 
@@ -140,10 +141,10 @@ fn saved(layers: &[Vec<u8>]) -> Vec<u8> {
 fn oci(layers: &[Vec<u8>]) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut blob = |content: Vec<u8>| {
-        let hash: String = Sha256::digest(&content)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut hash = String::new();
+        for byte in Sha256::digest(&content) {
+            write!(hash, "{byte:02x}").unwrap();
+        }
         let descriptor =
             json!({ "digest": format!("sha256:{hash}"), "size": content.len(), "mediaType": "application/x" });
         files.push((format!("blobs/sha256/{hash}"), content));

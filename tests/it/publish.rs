@@ -408,7 +408,7 @@ fn named_layers_are_published_under_their_names(world: &World) {
     // If all have names, none has to be given.
     world
         .folder
-        .file("lambdar-prune.toml", &recipe.replace("share/part1", "share"));
+        .file("lambdar-prune.toml", recipe.replace("share/part1", "share"));
     world.run(&["pack", "named-tree", "--max", "8kB", "-o", "named"]);
     fs_err::remove_file(world.path("lambdar-prune.toml")).unwrap();
     let publication = world.publish(0, &["named"]);
