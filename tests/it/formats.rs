@@ -185,7 +185,7 @@ fn every_command_has_a_manual_page() {
         "{manual:.200}"
     );
     assert!(manual.contains("\\-\\-baseline"));
-    assert!(!manual.contains("inside"), "hidden commands are nowhere");
+    assert!(!manual.contains("prune\\-inside"), "hidden commands are nowhere");
     sandbox.folder("man");
     sandbox.run(["man", "-o", "man"]).expect_status(0);
     for page in ["lambdar-prune.1", "lambdar-prune-pack.1", "lambdar-prune-rules-show.1"] {
@@ -208,10 +208,13 @@ fn timings_are_told_of_every_command() {
         (&["rules"], &[]),
         (&["check", "nowhere"], &[]),
     ] {
-        let plain = sandbox.run(arguments);
         let timed = sandbox.run([arguments, &["--timings=json"]].concat());
+        // Every run but the first finds the layers as they are to be.
+        sandbox.run(arguments);
+        let timed_again = sandbox.run([arguments, &["--timings=json"]].concat());
+        let plain = sandbox.run(arguments);
         assert_eq!(
-            (timed.status, &timed.stdout),
+            (timed_again.status, &timed_again.stdout),
             (plain.status, &plain.stdout),
             "{arguments:?}"
         );

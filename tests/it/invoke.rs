@@ -494,7 +494,7 @@ fn what_cannot_be_done_is_said() {
         .run(["invoke", "opt", "--handler", "a.b", "--event", "none.json"])
         .expect_status(2);
     assert!(ran.stderr.contains("cannot read the event none.json"), "{}", ran.stderr);
-    for wrong in [["--timeout", "901"], ["--memory", "64"], ["--env", "=x"]] {
+    for wrong in [["--timeout", "1801"], ["--memory", "64"], ["--env", "=x"]] {
         let arguments = [&["invoke", "opt", "--handler", "a.b"], &wrong[..]].concat();
         sandbox.run(arguments).expect_status(2);
     }
