@@ -59,7 +59,7 @@ impl Arguments {
             loaded: &loaded,
         };
         let (plan, matcher) = self.planning.plan(source, &selected, &options, &project)?;
-        let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &options);
+        let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &options, progress);
         let mut analysis = report::analyze(
             &scan,
             &copies(directory, &scan.tree, |_, file| file.content.object().is_some()),

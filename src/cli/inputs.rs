@@ -14,6 +14,7 @@ use crate::languages::place::Placed;
 use crate::loader::LoadedTree;
 use crate::pack::{Estimate, EstimatedEntry, Limits, PackError, estimate};
 use crate::plan::{self, Fixes, Plan, PlanError};
+use crate::progress::Progress;
 use crate::report::{self, RenderOptions};
 use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
 use crate::runtime::{self, Arch, Runtime, RuntimeError};
@@ -294,16 +295,21 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The paths that would stay with each of several sets of rules, which differ from those of a plan.
+    /// The paths that would stay with each of several sets of rules, which differ from those of a plan. Once the user has
+    /// interrupted, no file is read any more, and the answer means nothing.
     pub(super) fn kept_with_each(
         self,
         rules: &Matcher,
         each: &[Matcher],
         options: &plan::Options,
+        progress: &Terminal,
     ) -> Vec<Option<BTreeSet<TreePath>>> {
         let read = reader(self.directory);
         let context = plan::Context {
-            contents: &|path, buffer| read(self.placed.origin(path), buffer),
+            contents: &|path, buffer| {
+                progress.check().ok()?;
+                read(self.placed.origin(path), buffer)
+            },
             ..plan::Context::scanned(self.loaded.root().runtime, rules)
         };
         plan::kept_with_each(self.loaded, &context, options, each)

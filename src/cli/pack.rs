@@ -11,6 +11,7 @@ use crate::loader::LoadedTree;
 use crate::manifest::{Effort, Manifest, UploadRoute};
 use crate::pack::{CacheDirectory, CapacityReport, Limits, Options, PackError, Packed, Previous, Timestamp, pack};
 use crate::plan::{self, AddBootstrap, Plan, Symlinks, WhatIf};
+use crate::progress::Progress;
 use crate::report::{self, html};
 use crate::root::Root;
 use crate::rules::Matcher;
@@ -23,7 +24,7 @@ use crate::tree::{Tree, TreePath};
 use super::arguments::{Global, PlanOptions};
 use super::clock::{source_date_epoch, today};
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
-use super::inputs::Source;
+use super::inputs::{Source, TreeDirectory};
 use super::layers::license_findings;
 use super::output::{Failure, Output, Status, error, tell};
 use super::progress::Terminal;
@@ -189,21 +190,8 @@ impl Arguments {
         let formats = on_stdout(self.format.given(), &self.report, DocumentFormat::Table)?;
         let project = global.project()?;
         let opened = global.open_tree(self.tree.as_deref(), progress)?;
+        self.can_pack(&opened)?;
         let directory = opened.path();
-        if directory
-            .canonicalize()
-            .is_ok_and(|directory| directory.parent().is_none())
-        {
-            return Err(Failure::Error(
-                "/ is the whole system: did you mean /opt? Name the directory in which the runtime was built"
-                    .to_owned(),
-            ));
-        }
-        if opened.is_image() && matches!(self.symlinks, Links::FollowAll) {
-            return Err(Failure::Error(
-                "--symlinks follow-all would follow links of the image to files of this machine; use follow".to_owned(),
-            ));
-        }
         let options = self.options(&project)?;
         for warning in beyond_lambda(&options.limits, self.max_unzipped) {
             global.warn(&warning);
@@ -228,11 +216,12 @@ impl Arguments {
             loaded: &loaded,
         };
         let (plan, matcher) = self.planning.plan(source, &selected, &planning, &project)?;
-        let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &planning);
+        let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &planning, progress);
         let what_if = WhatIf::new(&scan.tree, &matcher, &plan.kept, &kept_with);
         drop(reading);
         let mut packed = match pack(directory, &scan, &plan, &what_if, &runtime, &options, progress) {
             Err(PackError::OverCapacity(over_capacity)) => {
+                progress.check()?;
                 let planned = (&scan.tree, &plan);
                 return self.over_capacity(&over_capacity, &formats, planned, &opened.name(), global);
             }
@@ -250,6 +239,19 @@ impl Arguments {
         packed.findings.extend(licenses);
         self.write_bills(&packed.manifest, directory, &placed, &scan, &options, progress)?;
         self.output(packed, &options, &formats, (&scan.tree, &plan), global)
+    }
+
+    /// Refuses trees that nobody means to pack, or not in this way.
+    fn can_pack(&self, opened: &TreeDirectory) -> Result<(), Failure> {
+        let directory = opened.path().canonicalize();
+        let refusal = if directory.is_ok_and(|directory| directory.parent().is_none()) {
+            "/ is the whole system: did you mean /opt? Name the directory in which the runtime was built"
+        } else if opened.is_image() && matches!(self.symlinks, Links::FollowAll) {
+            "--symlinks follow-all would follow links of the image to files of this machine; use follow"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::Error(refusal.to_owned()))
     }
 
     /// Writes the bills of materials that are asked for. The digests are those of what is in the zips; what describes packages
