@@ -99,6 +99,7 @@ pub enum Code {
     TwoCLibraries,
     MissingDlopenLibrary,
     MissingOptionalLibrary,
+    OpenedLibraryMissing,
     CompanionMissing,
     VariableToSet,
     MissingInterpreter,

@@ -56,6 +56,10 @@ pub trait Libraries: Sync {
         })
     }
 
+    /// The best library that the linker's option `-l` would find by this name, and its own name: the one with the shortest
+    /// version.
+    fn linked(&self, name: &str, arch: Arch) -> Option<(String, HostLibrary)>;
+
     /// Libraries that lie beside one and that it may open at run time: it names them, and they are not needed.
     fn opened_by(&self, library: &Path, arch: Arch) -> Vec<(String, HostLibrary)>;
 
@@ -82,6 +86,10 @@ pub struct NoLibraries;
 
 impl Libraries for NoLibraries {
     fn choose(&self, _: Wanted<'_>) -> Option<HostLibrary> {
+        None
+    }
+
+    fn linked(&self, _: &str, _: Arch) -> Option<(String, HostLibrary)> {
         None
     }
 
@@ -164,6 +172,24 @@ impl Libraries for HostDirectories {
         .or(first)
     }
 
+    fn linked(&self, name: &str, arch: Arch) -> Option<(String, HostLibrary)> {
+        let begin = format!("lib{name}.so");
+        let is_it = |file: &str| {
+            let version = file.strip_prefix(&begin);
+            version.is_some_and(|version| version.is_empty() || version.starts_with('.'))
+        };
+        self.directories.iter().find_map(|directory| {
+            let entries = fs_err::read_dir(directory).ok()?;
+            let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+            let mut names: Vec<String> = names.filter(|name| is_it(name)).collect();
+            names.sort_by_key(|name| (name.len(), name.clone()));
+            names.iter().find_map(|name| {
+                let library = read(&directory.join(name), arch)?;
+                Some((library.object.soname.clone().unwrap_or_else(|| name.clone()), library))
+            })
+        })
+    }
+
     fn opened_by(&self, library: &Path, arch: Arch) -> Vec<(String, HostLibrary)> {
         let Ok(bytes) = fs_err::read(library) else {
             return Vec::new();
@@ -179,7 +205,7 @@ impl Libraries for HostDirectories {
             .map(String::as_str)
             .chain(own);
         let known: BTreeSet<&str> = known.collect();
-        let named = named_libraries(&bytes);
+        let named = elf::names_in(&bytes);
         let noted = object.dlopen_notes.iter().flat_map(|note| &note.soname);
         let named: BTreeSet<&str> = named.into_iter().chain(noted.map(String::as_str)).collect();
         named
@@ -208,22 +234,6 @@ impl Libraries for HostDirectories {
     }
 }
 
-/// The texts of a file that are the whole name of a library, such as `libsoftokn3.so`.
-fn named_libraries(bytes: &[u8]) -> BTreeSet<&str> {
-    const LONGEST: usize = 128;
-    let starts = memchr::memmem::find_iter(bytes, b"\0lib");
-    starts
-        .filter_map(|at| {
-            let rest = &bytes[at + 1..bytes.len().min(at + LONGEST)];
-            let name = std::str::from_utf8(&rest[..memchr::memchr(0, rest)?]).ok()?;
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
-            let (_, version) = name.split_once(".so")?;
-            let is_name = name.chars().all(is_plain) && (version.is_empty() || version.starts_with('.'));
-            is_name.then_some(name)
-        })
-        .collect()
-}
-
 /// A library of this machine, if it is one for that architecture.
 fn read(path: &Path, arch: Arch) -> Option<HostLibrary> {
     let bytes = fs_err::read(path).ok()?;
@@ -234,18 +244,4 @@ fn read(path: &Path, arch: Arch) -> Option<HostLibrary> {
         object,
         bytes: Bytes(bytes.len() as u64),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whole_names_of_libraries_are_found() {
-        let bytes = b"\0libsoftokn3.so\0x libno.so\0libx.so.1.2\0libsource.c\0lib/y.so\0libz.sorry\0";
-        assert_eq!(
-            named_libraries(bytes),
-            BTreeSet::from(["libsoftokn3.so", "libx.so.1.2"])
-        );
-    }
 }

@@ -58,6 +58,7 @@ mod lint;
 mod lock;
 mod nearest;
 mod open;
+mod opened;
 mod prune;
 mod publish;
 mod report;

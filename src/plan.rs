@@ -39,9 +39,9 @@ use crate::size::Bytes;
 use crate::timings::phase;
 use crate::tree::{Entry, File, Tree, TreePath};
 use crate::uses::{
-    Asked, Companion, Contents, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
-    ShadowedLibraries, Sought, SoughtKind, SourceCode, Use, UseKind, User, Uses, WrittenNames, WrittenPaths,
-    whole_package,
+    Asked, CalledCommands, Companion, Contents, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets,
+    NeededLibraries, ShadowedLibraries, Sought, SoughtKind, SourceCode, Use, UseKind, User, Uses, WrittenNames,
+    WrittenPaths, whole_package,
 };
 
 use dedupe::{Deduped, dedupe};
@@ -494,6 +494,7 @@ fn finders<'a>(
     }
     if !at_stake.is_empty() {
         finders.push(Box::new(SourceCode::of(root.tree, at_stake)));
+        finders.push(Box::new(CalledCommands::of(root, at_stake)));
     }
     finders
 }

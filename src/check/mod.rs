@@ -8,6 +8,7 @@ mod lifecycle;
 mod links;
 mod names;
 mod native;
+mod opened;
 mod programs;
 mod read;
 mod set;
@@ -532,6 +533,7 @@ fn names_differ_in_case(tree: &Tree) -> Option<Finding> {
 pub fn loader_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let mut findings = libraries::library_findings(loaded);
     findings.extend(program_findings(loaded));
+    findings.extend(opened::opened_findings(loaded.root()));
     findings.extend(companion_findings(loaded.root(), loaded.graph()));
     findings
 }

@@ -145,23 +145,12 @@ fn script_interpreter<'a>(root: Root<'_>, text: &'a str) -> Option<&'a str> {
     (!root.has_command(name, &root.runtime.command_path())).then_some(name)
 }
 
-/// Whether a script is one for a shell, whose commands can be read off.
-fn is_for_shell(script: &str) -> bool {
-    let line = script.lines().next().unwrap_or_default().trim_start_matches("#!");
-    let mut names = line.split_whitespace().filter_map(|word| word.rsplit('/').next());
-    let program = match names.next() {
-        Some("env") => names.find(|name| !name.starts_with('-') && !name.contains('=')),
-        program => program,
-    };
-    program.is_none_or(|program| program.ends_with("sh") || program == "busybox")
-}
-
 /// Commands that the scripts on the start path call and nobody has.
 fn commands(root: Root<'_>) -> Vec<Finding> {
     let path = root.runtime.command_path();
     let mut missing: BTreeMap<String, Vec<&TreePath>> = BTreeMap::new();
     for (script, file) in root.tree.files().filter(|(path, _)| is_on_start_path(path)) {
-        let Some(text) = file.content.text().filter(|text| is_for_shell(text)) else {
+        let Some(text) = file.content.text().filter(|text| shell::is_for_shell(text)) else {
             continue;
         };
         for name in shell::commands(text) {

@@ -2,6 +2,7 @@
 //! section headers, which a stripped file may lack.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use goblin::container::{Container, Ctx};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD};
@@ -10,6 +11,7 @@ use goblin::elf::{Dynamic, Elf, Header, ProgramHeader, dynamic, header};
 use super::directories;
 use super::image::{ElfError, Image, value};
 use super::notes::{self, DlopenNote};
+use super::opened::opened;
 use super::source::Source;
 use super::symbols::{self, Symbols};
 use super::versions::{self, VersionNeed};
@@ -130,6 +132,8 @@ pub struct Object {
     pub system_directories: Vec<String>,
     /// What it may open at run time, as it says itself.
     pub dlopen_notes: Vec<DlopenNote>,
+    /// Names of libraries that are written in it, if it calls dlopen(3).
+    pub opened: BTreeSet<String>,
 }
 
 impl Object {
@@ -155,6 +159,7 @@ impl Object {
             symbols: None,
             system_directories: Vec::new(),
             dlopen_notes: Vec::new(),
+            opened: BTreeSet::new(),
         }
     }
 
@@ -170,6 +175,7 @@ impl Object {
         for note in &self.dlopen_notes {
             bytes += note.feature.len() + note.soname.iter().map(String::len).sum::<usize>();
         }
+        bytes += self.opened.iter().map(String::len).sum::<usize>();
         bytes += self.symbols.as_ref().map_or(0, Symbols::bytes);
         bytes += self
             .filters
@@ -246,6 +252,14 @@ pub fn parse_with_symbols(
     if let Some(dynamic) = dynamic_section(&image)? {
         read_dynamic(&mut object, &image, &dynamic, tell)?;
     }
+    let versions = object.version_needs.iter().map(|need| need.library.as_str());
+    let needed = object.needed.iter().chain(&object.soname).map(String::as_str);
+    let read = needed.chain(versions).collect();
+    object.opened = object
+        .symbols
+        .as_ref()
+        .map(|symbols| opened(&image, symbols, &read))
+        .unwrap_or_default();
     object.system_directories = directories::of_loader(object.soname.as_deref(), source);
     Ok(Some(object))
 }

@@ -86,6 +86,9 @@ impl<S: Source + ?Sized> Source for &S {
 /// What is read at once: small pieces of one table lie side by side.
 const BLOCK: u64 = 16 << 10;
 
+/// The most that is kept of one read, in bytes: what is longer is read once.
+const LONGEST_KEPT: u64 = 1 << 20;
+
 /// An open file, read in blocks that are kept.
 pub struct FileSource<'a> {
     file: &'a File,
@@ -126,8 +129,14 @@ impl Source for FileSource<'_> {
         let mut blocks = self.blocks.borrow_mut();
         let end = offset.checked_add(length)?;
         let mut at = offset;
+        if length > LONGEST_KEPT {
+            blocks.clear();
+        }
         while at < end {
             let number = at / BLOCK;
+            if length > LONGEST_KEPT && blocks.len() > 1 {
+                blocks.remove(0);
+            }
             match blocks.iter().rposition(|(known, _)| *known == number) {
                 Some(place) if place + 1 == blocks.len() => {}
                 Some(place) => {

@@ -15,6 +15,7 @@ pub mod r;
 mod ruby;
 pub(crate) mod started;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,8 +26,9 @@ use crate::finding::Finding;
 use crate::licenses::License;
 use crate::root::Root;
 use crate::shell;
-use crate::tree::content::{Inspector, KeptFile};
-use crate::tree::{File, GeneratedFile, Tree, TreePath};
+use crate::source::Opening;
+use crate::tree::content::{CodeKind, Inspector, KeptFile};
+use crate::tree::{Content, File, GeneratedFile, Tree, TreePath};
 
 /// Every language that is known.
 pub const BUILT_IN: &[&dyn Language] = &[&r::R, &python::Python, &node::Node, &ruby::Ruby, &java::Java];
@@ -81,6 +83,11 @@ pub trait Language: Sync {
     /// use of the package by themselves.
     fn commands(&self, _root: Root<'_>) -> Vec<(TreePath, TreePath)> {
         Vec::new()
+    }
+
+    /// How its source code is told, and what a scan reads in it.
+    fn code(&self) -> Option<CodeKind> {
+        None
     }
 
     /// A reader of source code in this language that lies in a tree.
@@ -501,7 +508,22 @@ pub fn inspector() -> &'static Inspector {
 
 /// An inspector that keeps of files what these languages ask for.
 pub fn inspector_for(languages: &[&dyn Language]) -> Inspector {
-    Inspector::new(languages.iter().flat_map(|language| language.kept_files()).copied())
+    let kept = languages.iter().flat_map(|language| language.kept_files()).copied();
+    Inspector::new(kept).with_code(languages.iter().filter_map(|language| language.code()))
+}
+
+/// The libraries that a file opens by name, if it is source code.
+pub fn openings<'f>(path: &TreePath, file: &'f File) -> Cow<'f, [Opening]> {
+    match &file.content {
+        Content::Code(openings) => Cow::Borrowed(openings),
+        Content::Text(text) => {
+            let mut kinds = BUILT_IN.iter().filter_map(|language| language.code());
+            let is_of =
+                |kind: &CodeKind| kind.runs(text) || kind.endings.iter().any(|end| path.as_str().ends_with(end));
+            Cow::Owned(kinds.find(is_of).map(|kind| (kind.opens)(text)).unwrap_or_default())
+        }
+        _ => Cow::Borrowed(&[]),
+    }
 }
 
 /// The anchors of all built-in languages.

@@ -8,7 +8,7 @@ use super::layout::ModuleRoot;
 use super::{Language, LanguageAnchor, ManagedRuntime, Metadata, Package, PackageSource, SourceReader};
 use crate::licenses::License;
 use crate::root::{Location, Root, link_target};
-use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
+use crate::tree::content::{CodeKind, Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Entry, Tree, TreePath};
 
 use code::Modules;
@@ -34,6 +34,14 @@ pub struct Node;
 impl Language for Node {
     fn name(&self) -> &'static str {
         "node"
+    }
+
+    fn code(&self) -> Option<CodeKind> {
+        Some(CodeKind {
+            endings: &[".js", ".cjs", ".mjs"],
+            interpreter: "node",
+            opens: crate::source::javascript::opens,
+        })
     }
 
     fn kept_files(&self) -> &'static [KeptFile] {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::layout::{ModuleRoot, of_runtime};
 use super::{ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, ReadSource, SourceReader};
 use crate::root::Root;
-use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
+use crate::tree::content::{CodeKind, Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
 
 use code::Modules;
@@ -65,6 +65,14 @@ impl Language for Python {
 
     fn name(&self) -> &'static str {
         "python"
+    }
+
+    fn code(&self) -> Option<CodeKind> {
+        Some(CodeKind {
+            endings: &[".py"],
+            interpreter: "python",
+            opens: crate::source::python::opens,
+        })
     }
 
     fn kept_files(&self) -> &'static [KeptFile] {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::layout::ModuleRoot;
 use super::{ForeignModule, Language, Metadata, Package, PackageSource};
 use crate::licenses::License;
-use crate::tree::content::is_library_name;
+use crate::tree::content::{CodeKind, is_library_name};
 use crate::tree::{Entry, Tree, TreePath};
 
 /// In a gem directory, the descriptions of the gems that are installed in it (RubyGems, Gem::Specification).
@@ -27,6 +27,14 @@ pub struct Ruby;
 impl Language for Ruby {
     fn name(&self) -> &'static str {
         "ruby"
+    }
+
+    fn code(&self) -> Option<CodeKind> {
+        Some(CodeKind {
+            endings: &[".rb"],
+            interpreter: "ruby",
+            opens: crate::source::ruby::opens,
+        })
     }
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {

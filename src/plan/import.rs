@@ -11,9 +11,11 @@ use crate::elf::Patch;
 use crate::finding::{Code, Finding};
 use crate::host::{DataFile, HostLibrary, HostPackage, Libraries, LicenseFile, Wanted};
 use crate::loader::{Finder, Graph, LoadedTree, MissingCause, MissingLibrary, Resolution, missing_libraries};
+use crate::opened::missing_opened;
 use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::size::Bytes;
+use crate::source::LibraryName;
 use crate::timings::phase;
 use crate::tree::{Content, Entry, File, GeneratedFile, Mode, TreePath};
 
@@ -102,6 +104,9 @@ pub(super) fn import(
         let mut found = missing(&imported, &loaded, libraries, privates, &mut tried);
         if found.is_empty() {
             found = opened(&imported, &loaded, libraries, &mut tried);
+        }
+        if found.is_empty() {
+            found = opened_by_name(loaded.root(), libraries, &mut tried);
         }
         let graph = loaded.into_graph();
         if found.is_empty() {
@@ -449,4 +454,26 @@ fn opened(
         }
     }
     found
+}
+
+/// What code opens by its name and does not go on without; of several names the first that this machine has.
+fn opened_by_name(root: Root<'_>, libraries: &dyn Libraries, tried: &mut BTreeSet<TreePath>) -> Vec<(Entry, Added)> {
+    let mut found: BTreeMap<String, (HostLibrary, BTreeSet<TreePath>)> = BTreeMap::new();
+    for missing in missing_opened(root).into_iter().filter(|missing| missing.is_required) {
+        let on_host = missing.names.iter().find_map(|name| match name {
+            LibraryName::File(name) if is_c_library(name) => None,
+            LibraryName::File(name) => Some((name.clone(), libraries.find(name, root.runtime.arch)?)),
+            LibraryName::Link(name) => libraries.linked(name, root.runtime.arch),
+        });
+        if let Some((name, library)) = on_host {
+            let (_, needed_by) = found.entry(name).or_insert_with(|| (library, BTreeSet::new()));
+            needed_by.insert(missing.by.clone());
+        }
+    }
+    let place = |name: &str| TreePath::new(ADDED_TO)?.join(name);
+    let arrivals = found.into_iter().filter_map(|(name, (library, needed_by))| {
+        let path = place(&name).filter(|path| !root.tree.contains(path) && tried.insert(path.clone()))?;
+        Some(file(library).needed(path, name, needed_by.into_iter().collect()))
+    });
+    arrivals.collect()
 }

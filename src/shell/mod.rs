@@ -241,6 +241,17 @@ pub fn command(script: &str) -> Option<&str> {
     words.find(|word| !word.starts_with('-') && !word.contains('='))
 }
 
+/// Whether a script is one for a shell, whose commands can be read off.
+pub fn is_for_shell(script: &str) -> bool {
+    let line = script.lines().next().unwrap_or_default().trim_start_matches("#!");
+    let mut names = line.split_whitespace().filter_map(|word| word.rsplit('/').next());
+    let program = match names.next() {
+        Some("env") => names.find(|name| !name.starts_with('-') && !name.contains('=')),
+        program => program,
+    };
+    program.is_none_or(|program| program.ends_with("sh") || program == "busybox")
+}
+
 /// The commands of the system that a script calls by a plain name or path, sorted; those that depend on a variable are left
 /// out, and so is what the script defines itself.
 ///

@@ -1,8 +1,11 @@
 //! What JavaScript code refers to.
 
+use std::sync::LazyLock;
+
 use tree_sitter::{Language, Node};
 
-use super::{Literal, line_of, parse, text_of, walk};
+use super::opens::Opens;
+use super::{Literal, Opening, line_of, parse, text_of, walk};
 
 /// What a module refers to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +43,19 @@ pub fn references(text: &str) -> References {
         true
     });
     found
+}
+
+/// The libraries that a module opens by name.
+pub fn opens(text: &str) -> Vec<Opening> {
+    static OPENS: LazyLock<Option<Opens>> = LazyLock::new(|| {
+        let query = include_str!("../../rules/source/opens-javascript.scm");
+        Opens::new(
+            Language::from(tree_sitter_javascript::LANGUAGE),
+            query,
+            &["koffi", "dlopen", "Library"],
+        )
+    });
+    OPENS.as_ref().map(|opens| opens.read(text)).unwrap_or_default()
 }
 
 impl References {

@@ -3,12 +3,17 @@
 //! Pure functions from a text to plain data. What the references mean in a tree, the languages know.
 
 pub mod javascript;
+mod opens;
 pub mod python;
+pub mod r;
+pub mod ruby;
 
 use tree_sitter::{Language, Node, Parser, Tree};
 
+pub use opens::{LibraryName, Opening};
+
 /// Longer source is not read: what is written by people is shorter, and generated code refers to little, in bytes.
-const LONGEST: usize = 4 << 20;
+pub const LONGEST: usize = 4 << 20;
 
 /// A text in source code that may be a path or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,11 @@
 //! What Python code refers to.
 
+use std::sync::LazyLock;
+
 use tree_sitter::{Language, Node};
 
-use super::{Literal, line_of, parse, text_of, walk};
+use super::opens::Opens;
+use super::{Literal, Opening, line_of, parse, text_of, walk};
 
 /// One import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +65,19 @@ pub fn references(text: &str) -> References {
         true
     });
     found
+}
+
+/// The libraries that a module opens by name.
+pub fn opens(text: &str) -> Vec<Opening> {
+    static OPENS: LazyLock<Option<Opens>> = LazyLock::new(|| {
+        let query = include_str!("../../rules/source/opens-python.scm");
+        Opens::new(
+            Language::from(tree_sitter_python::LANGUAGE),
+            query,
+            &["DLL", "dll", "LoadLibrary", "dlopen", "find_library"],
+        )
+    });
+    OPENS.as_ref().map(|opens| opens.read(text)).unwrap_or_default()
 }
 
 impl References {

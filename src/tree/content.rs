@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::elf::{self, Object, Source};
+use crate::source::{LONGEST, Opening};
 
 /// How much of a text known by name is read: no start script or package description comes near it.
 pub const TEXT_LIMIT: usize = 1 << 20;
@@ -49,6 +50,25 @@ pub enum Keep {
     ObjectFact(fn(&dyn Source) -> Option<String>),
 }
 
+/// Source code in one language, as far as a scan looks at it.
+#[derive(Debug, Clone, Copy)]
+pub struct CodeKind {
+    /// How its files end.
+    pub endings: &'static [&'static str],
+    /// A part of the name of the program that runs its scripts.
+    pub interpreter: &'static str,
+    /// Reads the libraries that code opens by name.
+    pub opens: fn(&str) -> Vec<Opening>,
+}
+
+impl CodeKind {
+    /// Whether a script is in this language, by its first line.
+    pub fn runs(&self, script: &str) -> bool {
+        let first = script.lines().next().unwrap_or_default();
+        first.starts_with("#!") && first.contains(self.interpreter)
+    }
+}
+
 /// A format of programs and libraries that Linux does not load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -71,6 +91,8 @@ pub enum Content {
     Fact(String),
     /// An ELF object of which a fact is kept beside what every object has.
     ObjectFact(Arc<Object>, String),
+    /// Source code that opens libraries by name.
+    Code(Box<[Opening]>),
     /// A program or library of another system, by its format.
     Foreign(Format),
     /// The target of a link, as a text where a library or program should be: some programs unpack and copy links so.
@@ -113,6 +135,7 @@ impl Content {
 #[derive(Debug, Clone, Default)]
 pub struct Inspector {
     kept: Vec<KeptFile>,
+    code: Vec<CodeKind>,
 }
 
 impl Inspector {
@@ -120,7 +143,19 @@ impl Inspector {
     pub fn new(kept: impl IntoIterator<Item = KeptFile>) -> Self {
         Self {
             kept: kept.into_iter().collect(),
+            code: Vec::new(),
         }
+    }
+
+    /// The same inspector, which also looks into source code of these kinds.
+    pub fn with_code(mut self, code: impl IntoIterator<Item = CodeKind>) -> Self {
+        self.code.extend(code);
+        self
+    }
+
+    fn code(&self, file_name: &str) -> Option<&CodeKind> {
+        let is_of = |kind: &&CodeKind| kind.endings.iter().any(|ending| file_name.ends_with(ending));
+        self.code.iter().find(is_of)
     }
 
     fn kept(&self, file_name: &str) -> impl Iterator<Item = &KeptFile> {
@@ -155,6 +190,7 @@ impl Inspector {
             None if may_hold_key(file_name, head) => TEXT_LIMIT,
             None if head.starts_with(b"#!") || may_be_sourced(file_name) => SCRIPT_LIMIT,
             None if may_be_link(file_name) => LINK_LIMIT,
+            None if self.code(file_name).is_some() => LONGEST,
             None => HEAD,
         })
     }
@@ -182,6 +218,14 @@ impl Inspector {
             || bytes.starts_with(b"#!")
             || (may_be_sourced(file_name) && assigns(bytes));
         if !is_read {
+            if let Some(code) = self.code(file_name) {
+                let opened = (code.opens)(&String::from_utf8_lossy(bytes));
+                return if opened.is_empty() {
+                    Content::Data
+                } else {
+                    Content::Code(opened.into())
+                };
+            }
             let link = Some(bytes).filter(|bytes| may_be_link(file_name) && bytes.len() < LINK_LIMIT);
             return link.and_then(link_text).map_or(Content::Data, Content::LinkText);
         }

@@ -8,6 +8,7 @@
 //! uses is never looked into.
 
 mod code;
+mod commands;
 mod graph;
 mod libraries;
 mod packages;
@@ -18,6 +19,7 @@ mod written;
 use std::fmt;
 
 pub use code::SourceCode;
+pub use commands::CalledCommands;
 pub use graph::{Asked, Contents, Uses};
 pub(crate) use libraries::differences;
 pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};

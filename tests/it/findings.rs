@@ -616,6 +616,16 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             noting(s, "good/lib/libn.so", priority, "libz.so.1")?;
             Case::trees(s)
         }
+        Code::OpenedLibraryMissing => {
+            let opening = |name| {
+                [member(
+                    "python/m.py",
+                    FILE,
+                    format!("import ctypes\nz = ctypes.CDLL('{name}')\n"),
+                )]
+            };
+            Case::zips(s, &opening("libgone.so.1"), &opening("libz.so.1"))
+        }
         Code::MissingInterpreter => {
             let by = |program| [member("extensions/x", PROGRAM, format!("#!{program}\n"))];
             Case::zips(s, &by("/usr/bin/perl"), &by("/bin/sh"))

@@ -27,6 +27,7 @@ mod layout;
 mod lifecycle;
 mod loader;
 mod named_layers;
+mod opened;
 mod pack;
 mod prune;
 mod publish;

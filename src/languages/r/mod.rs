@@ -1,6 +1,7 @@
 //! R: where it lies in a tree, how it sets the library path, which packages need which, and what it lacks on Lambda.
 
 mod bootstrap;
+mod code;
 mod description;
 mod findings;
 mod index;
@@ -16,13 +17,13 @@ use std::collections::BTreeSet;
 pub use needs::{SelectionError, select};
 
 use super::{
-    Bootstrap, Interpreter, Language, LanguageAnchor, Metadata, NoInterpreter, Package, Repair, Thoroughness,
-    VariableFile,
+    Bootstrap, Interpreter, Language, LanguageAnchor, Metadata, NoInterpreter, Package, Repair, SourceReader,
+    Thoroughness, VariableFile,
 };
 use crate::finding::Finding;
 use crate::licenses::License;
 use crate::root::Root;
-use crate::tree::content::{Keep, KeptFile, TEXT_LIMIT};
+use crate::tree::content::{CodeKind, Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
 
 /// The database of package base has less than a fifth of this, in bytes.
@@ -68,6 +69,14 @@ pub struct R;
 impl Language for R {
     fn name(&self) -> &'static str {
         "r"
+    }
+
+    fn code(&self) -> Option<CodeKind> {
+        Some(CodeKind {
+            endings: code::ENDINGS,
+            interpreter: code::INTERPRETER,
+            opens: crate::source::r::opens,
+        })
     }
 
     fn kept_files(&self) -> &'static [KeptFile] {
@@ -124,6 +133,10 @@ impl Language for R {
         let description = base.and_then(|base| text(&base.join(DESCRIPTION)?));
         let version = description.and_then(|text| description::field(&text, "Version"));
         (version, License::declared(metadata::OF_R))
+    }
+
+    fn source_reader<'a>(&self, tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
+        Some(Box::new(code::Scripts::of(tree)))
     }
 
     fn anchors(&self) -> &'static [LanguageAnchor] {

@@ -1,0 +1,72 @@
+//! The names of libraries in an object that calls dlopen(3): it may open them.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use goblin::elf::program_header::PT_LOAD;
+
+use super::image::Image;
+use super::symbols::Symbols;
+
+/// The functions that open libraries (dlopen(3)).
+const OPENERS: [&str; 2] = ["dlopen", "dlmopen"];
+/// Names are shorter (limits.h(0p), NAME_MAX), in bytes.
+const LONGEST_NAME: usize = 255;
+/// No program that people write names more.
+const MOST_NAMES: usize = 64;
+
+/// The strings of an object that are names of libraries as a whole, such as `libidn2.so.0`, but for those that the loader has
+/// read of it; empty if it takes no function from others that opens libraries.
+pub(super) fn opened(image: &Image<'_>, symbols: &Symbols, read: &BTreeSet<&str>) -> BTreeSet<String> {
+    let mut undefined = symbols.undefined.iter();
+    if !undefined.any(|symbol| OPENERS.contains(&&*symbol.name)) {
+        return BTreeSet::new();
+    }
+    let mut names = BTreeSet::new();
+    for segment in image.segments.iter().filter(|segment| segment.p_type == PT_LOAD) {
+        // What is left of the piece before, for a name that goes over the end of one.
+        let mut held: Vec<u8> = vec![0];
+        let seen = image.source.visit(segment.p_offset, segment.p_filesz, &mut |piece| {
+            held.extend_from_slice(piece);
+            names.extend(names_in(&held).into_iter().map(ToOwned::to_owned));
+            let last = memchr::memrchr(0, &held).unwrap_or(0);
+            held.drain(..last.max(held.len().saturating_sub(LONGEST_NAME)));
+            if names.len() > MOST_NAMES {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        if seen.is_none() {
+            break;
+        }
+    }
+    names.retain(|name| !read.contains(name.as_str()));
+    names
+}
+
+/// The texts that are the whole name of a library, such as `libsoftokn3.so`.
+pub fn names_in(bytes: &[u8]) -> BTreeSet<&str> {
+    let starts = memchr::memmem::find_iter(bytes, b"\0lib");
+    starts
+        .filter_map(|at| {
+            let rest = &bytes[at + 1..bytes.len().min(at + LONGEST_NAME)];
+            let name = std::str::from_utf8(&rest[..memchr::memchr(0, rest)?]).ok()?;
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+            let (_, version) = name.split_once(".so")?;
+            let is_name = name.chars().all(is_plain) && (version.is_empty() || version.starts_with('.'));
+            is_name.then_some(name)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_names_of_libraries_are_found() {
+        let bytes = b"\0libsoftokn3.so\0x libno.so\0libx.so.1.2\0libsource.c\0lib/y.so\0libz.sorry\0";
+        assert_eq!(names_in(bytes), BTreeSet::from(["libsoftokn3.so", "libx.so.1.2"]));
+    }
+}
