@@ -163,7 +163,10 @@ mod tests {
             assert_eq!(found, expected, "{text}");
         };
         check("system.file('doc', \"a.csv\", package = 'x')", &["x:doc/a.csv"]);
-        check("base::system.file(\"doc\", name, 'b', package = \"x\")", &["x:doc"]);
+        check(
+            "base::system.file(\"doc\", name, 'b', package = \"x\")",
+            &["base:", "x:doc"],
+        );
         check("system.file('a')\nsystem.file('a', package = p)", &[]);
         check("R.home('share')", &["R:share"]);
         check(
