@@ -42,12 +42,12 @@ fn with(module: &str) -> Sandbox {
 }
 
 fn added(document: &Value) -> Vec<&str> {
-    let added = document["added"].as_array().unwrap().iter();
+    let added = document["added"].as_array().into_iter().flatten();
     added.map(|added| added["path"].as_str().unwrap()).collect()
 }
 
 fn severities(document: &Value) -> Vec<&str> {
-    let findings = document["findings"].as_array().unwrap().iter();
+    let findings = document["findings"].as_array().into_iter().flatten();
     let opened = findings.filter(|finding| finding["code"] == "opened-library-missing");
     opened.map(|finding| finding["severity"].as_str().unwrap()).collect()
 }
