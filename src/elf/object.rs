@@ -236,11 +236,7 @@ pub fn parse_with_symbols(
         Kind::SharedLibrary
     };
     let mut object = Object {
-        system: match header.e_ident[header::EI_OSABI] {
-            header::ELFOSABI_NONE | header::ELFOSABI_LINUX => System::Linux,
-            header::ELFOSABI_FREEBSD => System::FreeBsd,
-            other => System::Other(other),
-        },
+        system: system(&header),
         interpreter,
         is_ident_valid: context.le.is_little() && ABIS.contains(&start[EI_OSABI]),
         is_mappable: header.e_type == header::ET_DYN,
@@ -252,16 +248,27 @@ pub fn parse_with_symbols(
     if let Some(dynamic) = dynamic_section(&image)? {
         read_dynamic(&mut object, &image, &dynamic, tell)?;
     }
+    object.opened = opened_by(&object, &image);
+    object.system_directories = directories::of_loader(object.soname.as_deref(), source);
+    Ok(Some(object))
+}
+
+/// The system that the header names. glibc takes 0, which is System V, as its own.
+fn system(header: &Header) -> System {
+    match header.e_ident[header::EI_OSABI] {
+        header::ELFOSABI_NONE | header::ELFOSABI_LINUX => System::Linux,
+        header::ELFOSABI_FREEBSD => System::FreeBsd,
+        other => System::Other(other),
+    }
+}
+
+/// The names of libraries that it may open at run time, which are those that no other part of it names.
+fn opened_by(object: &Object, image: &Image<'_>) -> BTreeSet<String> {
     let versions = object.version_needs.iter().map(|need| need.library.as_str());
     let needed = object.needed.iter().chain(&object.soname).map(String::as_str);
     let read = needed.chain(versions).collect();
-    object.opened = object
-        .symbols
-        .as_ref()
-        .map(|symbols| opened(&image, symbols, &read))
-        .unwrap_or_default();
-    object.system_directories = directories::of_loader(object.soname.as_deref(), source);
-    Ok(Some(object))
+    let symbols = object.symbols.as_ref();
+    symbols.map(|symbols| opened(image, symbols, &read)).unwrap_or_default()
 }
 
 fn segments(source: &dyn Source, header: &Header, context: Ctx) -> Result<Vec<ProgramHeader>, ElfError> {
