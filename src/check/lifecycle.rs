@@ -48,7 +48,7 @@ mod tests {
         let found = on("nodejs20.x", "2026-11-27").unwrap();
         assert_eq!(
             found.message,
-            "nodejs20.x gets no updates since 2026-04-30; functions cannot be created from 2027-02-01; functions cannot be \
+            "nodejs20.x has had no updates since 2026-04-30; functions cannot be created from 2027-02-01; functions cannot be \
              updated from 2027-03-03"
         );
         assert!(found.help.contains("nodejs24.x"), "{}", found.help);
