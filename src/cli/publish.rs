@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     /// Directory with layers.json
     #[arg(default_value = "layers", value_name = "DIR")]
     folder: PathBuf,
-    /// Name of the layers: NAME-1, NAME-2, …; layers that [[layer]] names keep their own
+    /// Name of the layers: NAME-1, NAME-2, …; layers with a name in the configuration keep it
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// AWS region [default: that of the aws tool]

@@ -1,7 +1,7 @@
 //! Bills of materials: what is in layers, with versions, package URLs, digests, licenses, where it came from and what was
 //! changed in it.
 //!
-//! [`collect`] finds the components of a tree, by what languages, package managers and bills in wheels say. [`Bill::cyclonedx`]
+//! [`collect()`] finds the components of a tree, by what languages, package managers and bills in wheels say. [`Bill::cyclonedx`]
 //! and [`Bill::spdx`] write them in forms that scanners read. The same contents give the same bytes.
 
 mod bundled;

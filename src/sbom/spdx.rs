@@ -1,5 +1,5 @@
 //! A bill of materials as SPDX 2.3 in JSON. The crates for it are no longer kept, so that the form is written down here
-//! (https://spdx.github.io/spdx-spec/v2.3).
+//! (<https://spdx.github.io/spdx-spec/v2.3>).
 
 use std::collections::BTreeMap;
 

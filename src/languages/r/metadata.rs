@@ -46,7 +46,7 @@ fn source(name: &str, text: &str) -> PackageSource {
     of(kind, None, name)
 }
 
-/// The license of R itself, and so of the packages that are a part of it (https://www.r-project.org/Licenses).
+/// The license of R itself, and so of the packages that are a part of it (<https://www.r-project.org/Licenses>).
 pub(super) const OF_R: &str = "GPL-2.0-only OR GPL-3.0-only";
 
 /// A license field as an SPDX expression (Writing R Extensions, section 1.1.2): alternatives are separated by `|`, and what a
