@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         effort: Effort::Best,
         previous: Previous::Afresh,
         cache: None,
+        rest: None,
     };
     let packed = pack(&directory, &scan, &plan, &what_if, &runtime, &options, &Silent)?;
     for layer in &packed.manifest.layers {

@@ -168,6 +168,7 @@ impl Config {
                 keep: checked_globs(&file, keys.keep)?,
                 drop: checked_globs(&file, keys.drop)?,
                 r_packages: keys.r_packages,
+                evidence: None,
             },
             environment: keys.env,
             policy: Policy {

@@ -61,6 +61,8 @@ mod open;
 mod opened;
 mod prune;
 mod publish;
+mod recording;
+mod replay;
 mod report;
 mod sbom;
 mod shell;

@@ -16,6 +16,7 @@ mod layout;
 mod links;
 mod notes;
 mod repair;
+mod rest;
 mod retain;
 mod what_if;
 
@@ -40,7 +41,7 @@ use crate::timings::phase;
 use crate::tree::{Entry, File, Tree, TreePath};
 use crate::uses::{
     Asked, CalledCommands, Companion, Contents, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets,
-    NeededLibraries, ShadowedLibraries, Sought, SoughtKind, SourceCode, Use, UseKind, User, Uses, WrittenNames,
+    NeededLibraries, ShadowedLibraries, Sought, SoughtKind, SourceCode, Use, UseKind, Used, User, Uses, WrittenNames,
     WrittenPaths, whole_package,
 };
 
@@ -450,7 +451,8 @@ fn find_uses(loaded: &LoadedTree<'_>, context: &Context<'_>, matches: &Matches, 
     let _phase = phase("find uses");
     let (tree, rules) = (loaded.root().tree, context.rules);
     let packages = InstalledPackages::of(tree);
-    let chosen = chosen(rules, &packages);
+    let mut chosen = chosen(rules, &packages);
+    chosen.extend(recorded(tree, rules, matches));
     let companions = companions(rules, matches);
     let at_stake = matches.keys().cloned().collect();
     let finders = finders(loaded, rules, matches, &at_stake, packages, &companions);
@@ -531,6 +533,20 @@ fn chosen(rules: &Matcher, packages: &InstalledPackages) -> Vec<Use> {
         })
     });
     selected.collect()
+}
+
+/// What recorded runs used although a rule matches it. A directory is among it that was asked for and holds nothing else
+/// that is used.
+fn recorded(tree: &Tree, rules: &Matcher, matches: &Matches) -> Vec<Use> {
+    let recorded = matches.iter().filter_map(|(path, rule)| {
+        Some(Use {
+            from: User::Choice("--used".to_owned()),
+            to: Used::Path(path.clone()),
+            kind: UseKind::Recorded,
+            evidence: Evidence::of(rules.recorded(path, tree.get(path)?, rule)?),
+        })
+    });
+    recorded.collect()
 }
 
 /// What rules remove together with shadowed libraries, sorted by path. It may go with several.

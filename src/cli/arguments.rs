@@ -79,9 +79,24 @@ pub(super) struct RuleOptions {
     /// Keep only these R packages, the packages that they need, and those that R itself needs
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub(super) r_packages: Option<Vec<String>>,
+    /// Remove what no recording of `invoke --record` used, and nothing used needs; can be given again
+    #[arg(long, value_name = "FILE")]
+    pub(super) used: Vec<PathBuf>,
+    /// How much is used if a package is used in part
+    #[arg(long, value_enum, default_value_t = UsedDepth::Component, value_name = "DEPTH")]
+    pub(super) used_depth: UsedDepth,
     /// Add the rules of a file
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Vec<PathBuf>,
+}
+
+/// How much is used if a package is used in part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum UsedDepth {
+    /// The whole package, and those that it requires
+    Component,
+    /// Single files
+    File,
 }
 
 /// The option that says which environment the function has.

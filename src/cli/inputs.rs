@@ -16,16 +16,19 @@ use crate::pack::{Estimate, EstimatedEntry, Limits, PackError, estimate};
 use crate::plan::{self, Fixes, Plan, PlanError};
 use crate::progress::Progress;
 use crate::report::{self, RenderOptions};
+use crate::rules::unused::{Depth, Evidence};
 use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
 use crate::runtime::{self, Arch, Runtime, RuntimeError};
 use crate::scan::{Scan, copies_of_moved, reader};
 use crate::size::Bytes;
 use crate::tree::{Tree, TreePath};
 
+use super::arguments::UsedDepth;
 use super::arguments::{ALL_FIXES, ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions};
 use super::complete::DEFAULT_TREE;
 use super::output::{Failure, note, warn};
 use super::progress::{self, OnlyReading, Terminal};
+use super::replay::read_recordings;
 
 impl Global {
     /// How text for stdout is rendered.
@@ -236,8 +239,24 @@ impl RuleOptions {
             keep: self.keep.clone(),
             drop: self.drop.clone(),
             r_packages: self.r_packages.clone(),
+            evidence: self.evidence()?,
         };
         SelectedRules::new(vec![global.config()?.selection, command_line])
+    }
+
+    /// What the recordings used; `None` if there is none.
+    fn evidence(&self) -> Result<Option<Evidence>, Failure> {
+        let mut evidence = Evidence {
+            depth: match self.used_depth {
+                UsedDepth::Component => Depth::Component,
+                UsedDepth::File => Depth::File,
+            },
+            ..Evidence::default()
+        };
+        for (name, recording) in read_recordings(&self.used)? {
+            evidence.add(&name, &recording);
+        }
+        Ok((!self.used.is_empty()).then_some(evidence))
     }
 }
 
@@ -248,6 +267,24 @@ impl SelectedRules {
             rules: RuleSet::chosen(&selections)?,
             selections,
         })
+    }
+
+    /// The same rules, as if there were no recordings.
+    pub(super) fn without_recordings(&self) -> Self {
+        let mut without = Self {
+            rules: self.rules.clone(),
+            selections: self.selections.clone(),
+        };
+        for selection in &mut without.selections {
+            selection.evidence = None;
+        }
+        without
+    }
+
+    /// The evidence of recordings, if there is any.
+    pub(super) fn evidence(&mut self) -> impl Iterator<Item = &mut Evidence> {
+        let selections = self.selections.iter_mut();
+        selections.filter_map(|selection| selection.evidence.as_mut())
     }
 
     /// The plan for a tree as it is: nothing is added.

@@ -7,7 +7,7 @@ use crate::finding::Finding;
 use crate::gate::{BaselineFile, Gate, LicensePolicy, Policy};
 use crate::inventory::{Inventory, read_inventory};
 use crate::loader::Graph;
-use crate::manifest::{MANIFEST_NAME, UploadRoute};
+use crate::manifest::{MANIFEST_NAME, Manifest, UploadRoute};
 use crate::report::Checked;
 use crate::runtime::{Arch, Runtime, RuntimeError};
 use crate::sbom::{SbomError, contents};
@@ -79,7 +79,7 @@ pub(super) fn checked(
         .collect::<Result<_, _>>()?;
     let directories: Vec<PathBuf> = opened.iter().map(|opened| opened.path().to_owned()).collect();
     let layers = read(&inputs(&directories)?, bounds.max_unzipped, progress)?;
-    let runtime = runtime_of(paths, global, &layers)?.with_environment(global.environment(&bounds.environment)?);
+    let runtime = runtime_of(paths, global, &layers, None)?.with_environment(global.environment(&bounds.environment)?);
     let inventory = if gate.asks_for_sizes() || bounds.with_files {
         Inventory::of_layers(&layers)
     } else {
@@ -141,9 +141,14 @@ fn baseline(
     Ok(Some((path.display().to_string(), inventory)))
 }
 
-/// The runtime of the command line, else the one that the layers were packed for, else that of the configuration, else the
-/// default.
-pub(super) fn runtime_of(paths: &[PathBuf], global: &Global, layers: &[Layer]) -> Result<Runtime, Failure> {
+/// The runtime of the command line, else the one that the layers were packed for, else that of a recording, else that of the
+/// configuration, else the default.
+pub(super) fn runtime_of(
+    paths: &[PathBuf],
+    global: &Global,
+    layers: &[Layer],
+    recorded: Option<&str>,
+) -> Result<Runtime, Failure> {
     let packed_for = paths.iter().find_map(|path| packed_for(path));
     let of_objects = Arch::of_most(
         layers
@@ -156,7 +161,8 @@ pub(super) fn runtime_of(paths: &[PathBuf], global: &Global, layers: &[Layer]) -
         let trees: Vec<&Tree> = layers.iter().map(|layer| &layer.tree).collect();
         global.recognized(&trees)
     };
-    let name = global.runtime.as_deref().or(name).or(project.runtime.as_deref());
+    let name = global.runtime.as_deref().or(name).or(recorded);
+    let name = name.or(project.runtime.as_deref());
     let name = name.map_or_else(recognized, ToOwned::to_owned);
     let arch = packed_for.as_ref().map(|packed| packed.arch).or(project.arch);
     let arch = global.arch.or(arch).or(of_objects).unwrap_or(Arch::X86_64);
@@ -166,4 +172,21 @@ pub(super) fn runtime_of(paths: &[PathBuf], global: &Global, layers: &[Layer]) -
         )),
         error => error.into(),
     })
+}
+
+/// The manifests of layers: those in the directories that are named, and those next to zips.
+pub(super) fn manifests(layers: &[PathBuf]) -> Vec<Manifest> {
+    let mut places: Vec<PathBuf> = layers
+        .iter()
+        .filter_map(|path| {
+            let directory = if path.is_dir() {
+                Some(path.as_path())
+            } else {
+                path.parent()
+            };
+            Some(directory?.join(MANIFEST_NAME))
+        })
+        .collect();
+    places.dedup();
+    places.iter().filter_map(|path| Manifest::read(path).ok()).collect()
 }

@@ -19,6 +19,7 @@ use crate::plan::PlanError;
 use crate::progress::Interrupted;
 use crate::prune::PruneError;
 use crate::publish::PublishError;
+use crate::recording::RecordingError;
 use crate::rules::RuleError;
 use crate::runtime::RuntimeError;
 use crate::sbom::SbomError;
@@ -150,6 +151,7 @@ failures! {
         PruneError::Unfinished { .. } => Self::Stopped,
     }
     PublishError { PublishError::TooLarge { .. } => Self::No }
+    RecordingError {}
     RuleError {}
     RuntimeError {}
     SbomError { SbomError::Check(CheckError::Interrupted(_)) => interrupted }

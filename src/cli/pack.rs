@@ -9,12 +9,10 @@ use crate::languages::place::{Placed, place};
 use crate::limits;
 use crate::loader::LoadedTree;
 use crate::manifest::{Effort, Manifest, UploadRoute};
-use crate::pack::{CacheDirectory, CapacityReport, Limits, Options, PackError, Packed, Previous, Timestamp, pack};
-use crate::plan::{self, AddBootstrap, Plan, Symlinks, WhatIf};
-use crate::progress::Progress;
+use crate::pack::{CacheDirectory, CapacityReport, Limits, Options, Packed, Previous, Timestamp};
+use crate::plan::{self, AddBootstrap, Plan, Symlinks};
 use crate::report::{self, html};
 use crate::root::Root;
-use crate::rules::Matcher;
 use crate::runtime::Runtime;
 use crate::sbom::{Bill, Described, collect, contents, text_at};
 use crate::scan::{Scan, scan, scan_following_links};
@@ -24,10 +22,12 @@ use crate::tree::{Tree, TreePath};
 use super::arguments::{Global, PlanOptions};
 use super::clock::{source_date_epoch, today};
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
-use super::inputs::{Source, TreeDirectory};
+use super::inputs::TreeDirectory;
 use super::layers::license_findings;
 use super::output::{Failure, Output, Status, error, tell};
+use super::pack_job::{PackFailure, PackJob};
 use super::progress::Terminal;
+use super::prove::{UsedOptions, prove};
 use super::sbom::{Standard, subject};
 
 /// The directory for the layers if neither the command line nor the configuration names one.
@@ -45,6 +45,7 @@ Examples:
   lambdar-prune pack /opt --with-bootstrap --r-packages jsonlite,mgcv
   lambdar-prune pack python --runtime python3.13 -o layers --report json=pack.json
   lambdar-prune pack /opt --via s3 --reserve 20MB
+  lambdar-prune pack /opt --used recording.json --rest rest --prove
 
 Environment variables:
   SOURCE_DATE_EPOCH  date of the entries, in seconds since 1970 [default: 1980-01-01]
@@ -107,6 +108,8 @@ pub(super) struct Arguments {
     /// Home directory of the R to start if the tree has several, such as R/lib/R or /opt/R/lib/R
     #[arg(long, value_name = "DIR", requires = "with_bootstrap")]
     r_home: Option<String>,
+    #[command(flatten)]
+    used: UsedOptions,
     #[command(flatten)]
     cache: CacheOptions,
     #[command(flatten)]
@@ -205,40 +208,43 @@ impl Arguments {
         };
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
         let placed = self.placed(&mut scan, &runtime, global)?;
-        let planning = self.plan_options();
         let loaded = LoadedTree::of(Root {
             tree: &scan.tree,
             runtime: &runtime,
         });
-        let source = Source {
+        let mut job = PackJob {
             directory,
+            options,
+            scan: &scan,
             placed: &placed,
             loaded: &loaded,
+            planning: &self.planning,
+            planning_options: self.plan_options(),
+            selected,
+            project,
+            rest: self.used.rest.as_deref(),
+            global,
+            progress,
         };
-        let (plan, matcher) = self.planning.plan(source, &selected, &planning, &project)?;
-        let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &planning, progress);
-        let what_if = WhatIf::new(&scan.tree, &matcher, &plan.kept, &kept_with);
         drop(reading);
-        let mut packed = match pack(directory, &scan, &plan, &what_if, &runtime, &options, progress) {
-            Err(PackError::OverCapacity(over_capacity)) => {
-                progress.check()?;
-                let planned = (&scan.tree, &plan);
+        let packed = if self.used.prove {
+            prove(&mut job, &self.used)
+        } else {
+            job.pack()
+        };
+        let (plan, mut packed) = match packed {
+            Err(PackFailure::OverCapacity(over_capacity, plan)) => {
+                let planned = (&scan.tree, &*plan);
                 return self.over_capacity(&over_capacity, &formats, planned, &opened.name(), global);
             }
-            Err(too_large @ PackError::NamedLayer { .. }) => {
-                error(&too_large.to_string());
-                return Ok(Output {
-                    text: String::new(),
-                    status: Status::No,
-                });
-            }
-            packed => packed?,
+            Err(PackFailure::Other(failure)) => return Err(failure),
+            Ok(packed) => packed,
         };
         let denied = &global.config()?.policy.licenses;
-        let licenses = license_findings(denied, std::slice::from_ref(&options.output), progress)?;
+        let licenses = license_findings(denied, std::slice::from_ref(&job.options.output), progress)?;
         packed.findings.extend(licenses);
-        self.write_bills(&packed.manifest, directory, &placed, &scan, &options, progress)?;
-        self.output(packed, &options, &formats, (&scan.tree, &plan), global)
+        self.write_bills(&packed.manifest, directory, &placed, &scan, &job.options, progress)?;
+        self.output(packed, &job.options, &formats, (&scan.tree, &plan), global)
     }
 
     /// Refuses trees that nobody means to pack, or not in this way.
@@ -382,9 +388,10 @@ impl Arguments {
             // The document is for programs: people are told why it is not well.
             tell(report::finding_lines(&packed.findings, global.plain_options()).trim_end());
         }
+        let is_proven = packed.manifest.proof.as_ref().is_none_or(|proof| proof.ok);
         Ok(Output {
             text,
-            status: Status::yes_or_no(!any_error(&packed.findings)),
+            status: Status::yes_or_no(is_proven && !any_error(&packed.findings)),
         })
     }
 
@@ -404,6 +411,7 @@ impl Arguments {
                 Some(path) => Previous::File(path.clone()),
             },
             cache: self.cache.directory(),
+            rest: None,
         })
     }
 

@@ -12,6 +12,8 @@ use super::sandbox_error::SandboxError;
 
 /// The program that makes the sandbox.
 pub(super) const BWRAP: &str = "bwrap";
+/// The program that traces what runs in it.
+pub(super) const STRACE: &str = "strace";
 
 /// Who the sandbox is made by, and how what runs in it comes to be an unprivileged user of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,11 +71,22 @@ fn maps(map: &str, inner: u32) -> bool {
     outer(map, inner).is_some()
 }
 
-/// Becomes bubblewrap with these arguments; returns only if that fails. This process must not have opened anything.
-pub fn launch(groups: &[PathBuf], as_nobody: bool, arguments: &[std::ffi::OsString]) -> io::Error {
-    match prepare(groups, as_nobody) {
-        Ok(()) => bwrap().args(arguments).exec(),
-        Err(error) => error,
+/// Becomes bubblewrap with these arguments, or strace with its own ones, which then starts bubblewrap; returns only if that
+/// fails. This process must not have opened anything.
+pub fn launch(
+    groups: &[PathBuf],
+    as_nobody: bool,
+    trace: Option<&[std::ffi::OsString]>,
+    arguments: &[std::ffi::OsString],
+) -> io::Error {
+    match (prepare(groups, as_nobody), trace) {
+        (Ok(()), None) => without_environment(BWRAP).args(arguments).exec(),
+        (Ok(()), Some(trace)) => without_environment(STRACE)
+            .args(trace)
+            .arg(BWRAP)
+            .args(arguments)
+            .exec(),
+        (Err(error), _) => error,
     }
 }
 
@@ -107,8 +120,8 @@ fn close_inherited() -> io::Result<()> {
     Ok(())
 }
 
-/// This program as the step before bubblewrap.
-pub(super) fn command(groups: &[PathBuf], identity: Identity) -> io::Result<Command> {
+/// This program as the step before bubblewrap, with the arguments of strace if it is to trace.
+pub(super) fn command(groups: &[PathBuf], identity: Identity, trace: &[std::ffi::OsString]) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     // Nothing of the caller's environment but where bubblewrap is.
     command
@@ -121,13 +134,18 @@ pub(super) fn command(groups: &[PathBuf], identity: Identity) -> io::Result<Comm
     if identity == Identity::Nobody {
         command.arg("--as-nobody");
     }
+    for argument in trace {
+        let mut option = std::ffi::OsString::from("--trace=");
+        option.push(argument);
+        command.arg(option);
+    }
     command.arg("--");
     Ok(command)
 }
 
-/// bwrap with nothing of this process's environment.
-pub(super) fn bwrap() -> Command {
-    let mut command = Command::new(BWRAP);
+/// A program with nothing of this process's environment.
+fn without_environment(program: &str) -> Command {
+    let mut command = Command::new(program);
     let path = std::env::var_os("PATH");
     command.env_clear();
     // It is looked for on the PATH of the command, where that has one.

@@ -35,6 +35,7 @@ mod sandbox;
 mod sandbox_error;
 mod server;
 mod session;
+mod trace;
 mod wire;
 
 use std::time::Duration;
@@ -44,10 +45,11 @@ pub use inside::{inside, shell};
 pub use launch::launch;
 pub use options::InvokeOptions;
 pub use overlay::OverlayError;
-pub use prepare::{InvokeError, Prepared, StandIn, prepare};
+pub use prepare::{InvokeError, Prepared, StandIn, can_trace, prepare};
 
 use crate::finding::{Code, Finding};
 use crate::limits;
+use crate::recording::{Payload, RecordedError, RecordedEvent};
 use crate::size::{Bytes, exact};
 
 /// The name that the function has.
@@ -62,6 +64,8 @@ pub struct Event {
     pub name: String,
     /// What is sent.
     pub payload: Vec<u8>,
+    /// The number under which the runtime gets it; a random one if it is `None`.
+    pub request_id: Option<String>,
 }
 
 /// Result of one event.
@@ -83,6 +87,33 @@ pub struct Invocation {
     pub peak_memory: Bytes,
     /// The end of what was written while it lasted.
     pub log_tail: Vec<u8>,
+}
+
+impl Invocation {
+    /// The event with what became of it, for a recording.
+    pub fn recorded(&self, event: &Event) -> RecordedEvent {
+        RecordedEvent {
+            name: event.name.clone(),
+            request_id: self.request_id.clone(),
+            payload: Payload::of(&event.payload),
+            response: self.response.as_deref().map(Payload::of),
+            error: self.failure.as_ref().map(|failure| RecordedError {
+                error_type: failure.error_type.clone(),
+                error_message: failure.error_message.clone(),
+                stack_trace: failure.stack_trace.clone(),
+            }),
+        }
+    }
+}
+
+impl Invocation {
+    /// What was said of a failure and written meanwhile.
+    pub fn words(&self) -> String {
+        let message = self.failure.as_ref().map(|failure| failure.error_message.as_str());
+        let response = self.response.as_deref().map(String::from_utf8_lossy);
+        let log = String::from_utf8_lossy(&self.log_tail);
+        [message.unwrap_or_default(), &response.unwrap_or_default(), &log].join("\n")
+    }
 }
 
 /// Hears what happens while it happens.

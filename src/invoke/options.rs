@@ -29,6 +29,8 @@ pub struct InvokeOptions<'a> {
     pub timeout: Duration,
     /// How much memory the function has, in Lambda's MB, which are 1,048,576 bytes.
     pub memory_mb: u64,
+    /// Whether it is noted which files the function uses.
+    pub traced: bool,
 }
 
 impl InvokeOptions<'_> {

@@ -19,10 +19,12 @@ use super::overlay::{OverlayError, overlay};
 use super::root::{self, ThisMachine};
 use super::sandbox::{self, Bwrap, Mount, Mounts};
 use super::sandbox_error::SandboxError;
+use super::trace::{Pipe, Strace, Trace};
 use super::{Event, Invocation, Listener, session};
 use crate::host::Libraries;
 use crate::languages::{ManagedRuntime, managed_runtime};
 use crate::progress::{Interrupted, Progress};
+use crate::recording::RecordedPath;
 use crate::runtime::{Arch, Runtime};
 
 /// Processes and threads of the sandbox itself: bubblewrap's, and those of this program in it.
@@ -76,6 +78,12 @@ pub enum InvokeError {
          give its directory with --rootfs"
     )]
     NoClient(String),
+    /// A function that asks for ever new names.
+    #[error(
+        "the function asked for more than {} paths, which no recording holds",
+        crate::recording::MOST_PATHS
+    )]
+    TooManyPaths,
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -92,13 +100,16 @@ pub struct Prepared {
     pub(super) cgroup: Option<Arc<Cgroup>>,
     /// The file names of the extensions.
     pub(super) extensions: Vec<String>,
+    /// What the function uses, if that is noted.
+    pub(super) trace: Option<Trace>,
+    strace: Option<Strace>,
     /// What the runtime has and the root has not.
     pub missing: Vec<String>,
     /// The version of glibc in a root that is made from this machine's files, as far as it is known.
     pub glibc: Option<String>,
     /// The interpreter of this machine that stands in for the runtime's own.
     pub stand_in: Option<StandIn>,
-    _area: Area,
+    area: Area,
 }
 
 /// A private directory.
@@ -154,6 +165,11 @@ pub struct StandIn {
     pub lacks: Option<&'static str>,
 }
 
+/// Whether it can be noted here which files a function uses.
+pub fn can_trace() -> bool {
+    Strace::ask().is_ok()
+}
+
 /// Lays out the layers, the task and the root.
 pub fn prepare(
     options: &InvokeOptions<'_>,
@@ -161,6 +177,7 @@ pub fn prepare(
     progress: &dyn Progress,
 ) -> Result<Prepared, InvokeError> {
     let bwrap = Bwrap::ask()?;
+    let strace = options.traced.then(Strace::ask).transpose()?;
     let identity = Identity::detect()?;
     let machine = std::env::consts::ARCH;
     if options.runtime.arch.machine().to_string() != machine {
@@ -172,7 +189,7 @@ pub fn prepare(
     let mut area = Area::create(identity)?;
     let root = match &options.rootfs {
         Some(root) => given_root(root, options.runtime)?,
-        None => made_root(options.runtime, libraries, &area.path("root"))?,
+        None => made_root(options, libraries, &area.path("root"))?,
     };
     progress.check()?;
     let (opt, task) = (area.path("opt"), area.path("task"));
@@ -185,14 +202,17 @@ pub fn prepare(
     }
     let memory = options.memory_bytes().saturating_add(DATA.process.tmp_bytes);
     let processes = DATA.process.processes.saturating_add(OWN_TASKS);
+    let mounts = Mounts {
+        root: root.mounts,
+        opt,
+        task,
+        own,
+        shared_proc: sandbox::shared_proc()?,
+    };
     Ok(Prepared {
-        mounts: Mounts {
-            root: root.mounts,
-            opt,
-            task,
-            own,
-            shared_proc: sandbox::shared_proc()?,
-        },
+        trace: strace.map(|strace| Trace::of(&mounts, strace)),
+        strace,
+        mounts,
         bwrap,
         identity,
         cgroup: Cgroup::create(memory, processes).map(Arc::new),
@@ -200,7 +220,7 @@ pub fn prepare(
         missing: root.missing,
         glibc: root.glibc,
         stand_in: root.stand_in,
-        _area: area,
+        area,
     })
 }
 
@@ -244,8 +264,12 @@ fn interpreter_of(runtime: &Runtime) -> Result<Option<(ManagedRuntime, Interpret
 }
 
 /// A root with what the runtime has, from this machine's files.
-fn made_root(runtime: &Runtime, libraries: &dyn Libraries, to: &Path) -> Result<RootFileSystem, InvokeError> {
-    let language = interpreter_of(runtime)?;
+fn made_root(options: &InvokeOptions<'_>, libraries: &dyn Libraries, to: &Path) -> Result<RootFileSystem, InvokeError> {
+    let runtime = options.runtime;
+    let mut language = interpreter_of(runtime)?;
+    if let Some((managed, _)) = language.as_mut().filter(|_| !options.traced) {
+        managed.before_client_if_traced = "";
+    }
     let stand_in = language.as_ref().map(|(managed, interpreter)| StandIn {
         name: runtime.name.clone(),
         program: interpreter.program.clone(),
@@ -311,7 +335,7 @@ impl Prepared {
         arguments.extend(self.own_command("shell"));
         arguments.push("/bin/sh".into());
         let status = self
-            .launcher()
+            .launcher(None)
             .and_then(|mut launcher| launcher.args(arguments).status());
         Ok(status.map_err(SandboxError::Io)?)
     }
@@ -321,14 +345,33 @@ impl Prepared {
         self.cgroup.as_ref().map(|cgroup| cgroup.name())
     }
 
+    /// What the function has used so far below /opt and /var/task, sorted by path.
+    pub fn used_paths(&self) -> Result<Vec<RecordedPath>, InvokeError> {
+        let Some(trace) = &self.trace else {
+            return Ok(Vec::new());
+        };
+        trace.paths().ok_or(InvokeError::TooManyPaths)
+    }
+
+    /// A pipe for what the tracer of one sandbox prints, if there is one.
+    pub(super) fn pipe(&self) -> std::io::Result<Option<Pipe>> {
+        self.strace
+            .map(|_| Pipe::create(self.area.path(&super::ids::uuid())))
+            .transpose()
+    }
+
     /// What starts the sandbox; the arguments of bubblewrap are to follow.
-    pub(super) fn launcher(&self) -> std::io::Result<Command> {
+    pub(super) fn launcher(&self, pipe: Option<&Pipe>) -> std::io::Result<Command> {
         let groups = self
             .cgroup
             .as_ref()
             .map(|cgroup| cgroup.directories())
             .unwrap_or_default();
-        launch::command(&groups, self.identity)
+        let trace = self.strace.zip(pipe);
+        let trace = trace
+            .map(|(strace, pipe)| strace.arguments(pipe.path()))
+            .unwrap_or_default();
+        launch::command(&groups, self.identity, &trace)
     }
 
     /// This program as the first process of the sandbox.

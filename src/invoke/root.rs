@@ -192,7 +192,10 @@ impl Planning<'_> {
         let start = format!("#!/bin/sh\nexec /var/lang/bin/{program} /var/runtime/{client} \"$@\"\n");
         let entries = [
             ("/var/runtime/bootstrap".to_owned(), RootEntry::Script(start)),
-            (format!("/var/runtime/{client}"), RootEntry::Text(text.to_owned())),
+            (
+                format!("/var/runtime/{client}"),
+                RootEntry::Text(managed.before_client_if_traced.to_owned() + text),
+            ),
         ];
         self.plan.entries.extend(entries);
     }

@@ -59,6 +59,8 @@ pub(super) struct RunningSandbox {
     log_pipe: Arc<OwnedFd>,
     watch: Arc<MemoryWatch>,
     pub(super) gone: bool,
+    /// Whether the processes have ended, a tracer included.
+    ended: Arc<AtomicBool>,
 }
 
 /// Looks at the memory of a sandbox again and again, and has everything in it ended if it is too much.
@@ -146,7 +148,7 @@ fn io(error: std::io::Error) -> InvokeError {
 impl RunningSandbox {
     /// Makes the sandbox, and waits until the Runtime API's socket is there.
     pub(super) fn start<'scope>(
-        prepared: &Prepared,
+        prepared: &'scope Prepared,
         options: &InvokeOptions<'_>,
         listener: &'scope dyn Listener,
         progress: &dyn Progress,
@@ -154,8 +156,9 @@ impl RunningSandbox {
     ) -> Result<Self, InvokeError> {
         let (socket, theirs) = pair().map_err(io)?;
         let (log_pipe, log_end) = std::io::pipe().map_err(io)?;
+        let trace_pipe = prepared.pipe().map_err(io)?;
         let child = prepared
-            .launcher()
+            .launcher(trace_pipe.as_ref())
             .map_err(io)?
             .args(sandbox::arguments(&prepared.mounts, prepared.bwrap, prepared.identity))
             .arg("--new-session")
@@ -180,7 +183,12 @@ impl RunningSandbox {
             log_pipe: Arc::new(log_pipe.into()),
             watch: Arc::new(MemoryWatch::new(options.memory_bytes())),
             gone: false,
+            ended: Arc::new(AtomicBool::new(false)),
         };
+        if let Some((trace, pipe)) = prepared.trace.as_ref().zip(trace_pipe) {
+            let ended = Arc::clone(&running.ended);
+            scope.spawn(move || pipe.read_to(trace, &ended));
+        }
         let (log, pipe) = (Arc::clone(&running.log), Arc::clone(&running.log_pipe));
         scope.spawn(move || log.read(&pipe, &|bytes| listener.log(bytes)));
         let reception = Reception {
@@ -353,9 +361,10 @@ impl Drop for RunningSandbox {
             if begun.elapsed() > ENDING {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
-                return;
+                break;
             }
             thread::sleep(Duration::from_millis(1));
         }
+        self.ended.store(true, Ordering::Release);
     }
 }

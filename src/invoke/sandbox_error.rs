@@ -16,6 +16,12 @@ pub enum SandboxError {
          newer, allow bwrap to use them in AppArmor (`sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows all)"
     )]
     Refused(String),
+    /// The program that traces is not there.
+    #[error(
+        "there is no `strace` on PATH, and which files a function uses is seen with it: install strace \
+         (`apt install strace`, `dnf install strace`, `apk add strace`)"
+    )]
+    NoStrace,
     /// The function would be root of the machine.
     #[error(
         "this is root of the machine, and there is no other user here that the function could be: run this as an ordinary \

@@ -19,6 +19,9 @@ use crate::progress::Progress;
 use crate::size::Bytes;
 use crate::timings::phase;
 
+/// How many times as long the init phase may last where system calls are traced.
+const SLOWER_IF_TRACED: u32 = 5;
+
 /// Why a runtime or an extension did not come to ask for an event.
 enum NotReady {
     NoBootstrap,
@@ -82,7 +85,7 @@ struct Session<'scope, 'env> {
 impl Session<'_, '_> {
     fn invoke(&mut self, event: &Event) -> Result<Invocation, InvokeError> {
         let mut invocation = Invocation {
-            request_id: uuid(),
+            request_id: event.request_id.clone().unwrap_or_else(uuid),
             event: event.name.clone(),
             duration: Duration::ZERO,
             init: None,
@@ -127,7 +130,8 @@ impl Session<'_, '_> {
         if self.running {
             return Ok(None);
         }
-        let limit = Duration::from_secs(DATA.process.init_seconds);
+        let slower = if self.options.traced { SLOWER_IF_TRACED } else { 1 };
+        let limit = Duration::from_secs(DATA.process.init_seconds) * slower;
         let mut started = self.start(limit)?;
         if let Err(NotReady::TimedOut) = started {
             self.stop(ShutdownReason::Timeout)?;
@@ -199,6 +203,9 @@ impl Session<'_, '_> {
         });
         sandbox.number = sandbox.server()?.renew(extensions, &function);
         sandbox.forget_memory();
+        if let Some(trace) = &self.prepared.trace {
+            trace.started_outside(extensions);
+        }
         sandbox.alive = extensions.iter().cloned().map(Process::Extension).collect();
         sandbox.instruct(&Instruction::StartExtensions {
             names: extensions.clone(),

@@ -87,6 +87,21 @@ impl Components {
         distribution.or_else(|| path.splits().find_map(|(directory, _)| self.directories.get(directory)))
     }
 
+    /// The package or interpreter that a path is a part of, by its directory; for a package whose files are in shared
+    /// directories, that of its metadata.
+    pub fn unit(&self, path: &TreePath) -> Option<&TreePath> {
+        let listed = self
+            .files
+            .get(path)
+            .and_then(|metadata| self.directories.get_key_value(metadata));
+        let innermost = || {
+            path.splits()
+                .find_map(|(directory, _)| self.directories.get_key_value(directory))
+        };
+        let (directory, component) = listed.or_else(innermost)?;
+        Some(component.group.as_ref().unwrap_or(directory))
+    }
+
     /// Whether a path is a part of something that a package manager installed.
     pub fn is_in_package(&self, path: &TreePath) -> bool {
         self.of_path(path).is_some_and(|component| component.group.is_some())

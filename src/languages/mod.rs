@@ -233,6 +233,9 @@ pub struct ManagedRuntime {
     pub library: Option<String>,
     /// The client of the Runtime API: its file name in /var/runtime, and its text.
     pub client: (&'static str, &'static str),
+    /// What comes before the client where it is noted which files a function uses: the language may look for something without
+    /// asking for it. Nothing if it does not.
+    pub before_client_if_traced: &'static str,
     /// Variables that the runtime's own start script sets.
     pub variables: Vec<(&'static str, String)>,
     /// How to get such an interpreter.
@@ -368,6 +371,8 @@ pub struct Package {
     pub requires: Vec<String>,
     /// Its own files without which it does not load.
     pub loaded: Vec<TreePath>,
+    /// Files and directories that say what it is and who may use it: they stay with whatever stays of it.
+    pub metadata: Vec<TreePath>,
 }
 
 impl Package {
@@ -377,6 +382,7 @@ impl Package {
             language,
             name,
             directory,
+            metadata: vec![manifest.clone()],
             manifest,
             owned: Vec::new(),
             listed: Vec::new(),

@@ -55,6 +55,7 @@ impl Language for Python {
             left_out: &["site-packages", "dist-packages", "test"],
             library: Some(format!("lib/python{version}")),
             client: ("client.py", include_str!("../../rules/clients/client.py")),
+            before_client_if_traced: include_str!("../../rules/clients/asking.py"),
             variables: Vec::new(),
             how_to_get: format!(
                 "install it, for instance with `pyenv install {version}` or `uv python install {version}`"
@@ -359,7 +360,8 @@ fn distributions(tree: &Tree) -> Vec<Package> {
             continue;
         };
         let name = stem.split_once('-').map_or(stem, |(name, _)| name).to_owned();
-        let mut package = Package::new("python", name, metadata, record.clone());
+        let mut package = Package::new("python", name, metadata.clone(), record.clone());
+        package.metadata = vec![metadata];
         for listed in listed_paths(text) {
             let Some(file) = site.join(&listed).filter(|file| tree.contains(file)) else {
                 continue;

@@ -51,6 +51,9 @@ pub struct Manifest {
     /// What each rule took, the largest first.
     #[serde(default)]
     pub dropped: Vec<Dropped>,
+    /// Further layers, with what no recording used; `null` if it was not written.
+    #[serde(default)]
+    pub rest: Option<Rest>,
     /// Libraries that were left out because `runtime` has its own in front of them.
     #[serde(default)]
     pub shadowed: Vec<ShadowedFile>,
@@ -76,6 +79,10 @@ pub struct Manifest {
     /// in the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed_layers: Vec<String>,
+    /// Whether replays of the recordings on these layers are answered as recorded; `null` without a replay. Only in the report
+    /// of `pack`, not in the file.
+    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
     /// What there is to say about the plan that one may not expect. Only in the report of `pack`, not in the file.
     #[serde(default, skip_deserializing, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -199,6 +206,31 @@ pub struct Dropped {
     pub files: usize,
     /// Their size, unzipped.
     pub bytes: Bytes,
+    /// Their paths in the tree, and those of directories that went with all that was in them, which end with `/`; sorted.
+    #[serde(default)]
+    pub paths: Vec<String>,
+}
+
+/// Result of replaying recordings on layers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Proof {
+    /// Whether every event is answered as recorded.
+    pub ok: bool,
+    /// How often the layers were packed and replayed.
+    pub rounds: usize,
+    /// Paths that no recording used and that are in the layers because a replay missed them, sorted.
+    pub taken_back: Vec<String>,
+}
+
+/// Further layers, with what no recording used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Rest {
+    /// The directory in which they are, as the user wrote it.
+    pub directory: String,
+    /// The layers.
+    pub layers: Vec<LayerSummary>,
 }
 
 /// A library that was removed because it is shadowed.

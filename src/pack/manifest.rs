@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::runtime::Runtime;
 use crate::scan::Scan;
 use crate::size::Bytes;
+use crate::tree::Entry;
 
 pub(super) fn manifest(
     scan: &Scan,
@@ -40,8 +41,14 @@ pub(super) fn manifest(
         dropped: plan
             .dropped_by_rule(&scan.tree)
             .into_iter()
-            .map(|(rule, files, bytes)| Dropped { rule, files, bytes })
+            .map(|(rule, files, bytes)| Dropped {
+                paths: dropped_paths(plan, scan, &rule),
+                rule,
+                files,
+                bytes,
+            })
             .collect(),
+        rest: options.rest.clone(),
         shadowed: plan
             .shadowed
             .iter()
@@ -59,8 +66,20 @@ pub(super) fn manifest(
         not_linked: not_linked(plan),
         recompressed: distribution.recompressed,
         removed_layers: Vec::new(),
+        proof: None,
         findings: Vec::new(),
     }
+}
+
+/// The paths that a rule removed, as the manifest has them.
+fn dropped_paths(plan: &Plan, scan: &Scan, rule: &str) -> Vec<String> {
+    let removed = plan.dropped.iter().filter(|(_, by)| *by == rule);
+    removed
+        .map(|(path, _)| match scan.tree.get(path) {
+            Some(Entry::Directory(_)) => format!("{path}/"),
+            _ => path.to_string(),
+        })
+        .collect()
 }
 
 /// What the plan changed, and what was stripped or recompressed, sorted by path.

@@ -45,7 +45,7 @@ use crate::check::plain_name;
 use crate::finding::Finding;
 use crate::languages::components::Components;
 use crate::limits;
-use crate::manifest::{Effort, LayerName, Manifest, ManifestError, Recompressed, UploadRoute};
+use crate::manifest::{Effort, LayerName, Manifest, ManifestError, Recompressed, Rest, UploadRoute};
 use crate::plan::{Plan, WhatIf};
 use crate::progress::{Interrupted, Progress};
 use crate::rules::RuleError;
@@ -78,6 +78,8 @@ pub struct Options {
     pub previous: Previous,
     /// Where compressed contents are kept from run to run, if they are. It changes no byte of the layers.
     pub cache: Option<CacheDirectory>,
+    /// The further layers that were written with what is left out, for the manifest.
+    pub rest: Option<Rest>,
 }
 
 impl Options {

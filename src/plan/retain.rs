@@ -86,6 +86,7 @@ pub(super) fn retained_by(tree: &Tree, rules: &Matcher, matches: &Matches, edge:
             left.map(|(path, _)| path.clone()).collect()
         }
     };
+    paths.retain(|path| rules.outweighs_recordings(path, edge));
     if edge.kind == UseKind::Import {
         paths.retain(|path| !matches.get(path).is_some_and(|rule| rules.is_provided(rule)));
     }

@@ -8,6 +8,7 @@ use super::table::RenderOptions;
 use super::text::finding_lines;
 use crate::finding::{Finding, Severity};
 use crate::invoke::{Failure, Invocation, StandIn, explaining};
+use crate::replay::LeftOut;
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
 use crate::tree::path::escaped;
@@ -47,6 +48,9 @@ pub struct Invoked {
     pub glibc: Option<String>,
     /// Every finding of `check` of severity error, whether or not it showed here.
     pub findings: Vec<Finding>,
+    /// What the function looked for in vain and the manifest of the layers says was left out, sorted by path. It is known with
+    /// `--record`, and where something was left out because no recording used it.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// One event.
@@ -90,6 +94,7 @@ impl Invoked {
         (missing, glibc): (&[String], Option<&str>),
         invocations: &[Invocation],
         findings: &[Finding],
+        left_out: Vec<LeftOut>,
     ) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -109,6 +114,7 @@ impl Invoked {
             missing_on_this_machine: missing.to_vec(),
             glibc: glibc.map(ToOwned::to_owned),
             findings: errors(findings).cloned().collect(),
+            left_out,
         }
     }
 }
@@ -309,6 +315,7 @@ mod tests {
             (&[], Some("2.36")),
             &invocations,
             &[error.clone(), warning],
+            Vec::new(),
         );
         let value = serde_json::to_value(&invoked).unwrap();
         assert_eq!(value["ok"], true);

@@ -64,7 +64,8 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
     text += &render.heading("Layers");
     text += &layers(&packed.manifest, render);
     text += &render.folded("", &sum(packed, output));
-    if !any_error(&packed.findings) {
+    text += &proof(&packed.manifest, render);
+    if !any_error(&packed.findings) && packed.manifest.proof.as_ref().is_none_or(|proof| proof.ok) {
         let all_have_names = packed.manifest.layers.iter().all(|layer| layer.name.is_some());
         let name = if all_have_names { "" } else { " --name NAME" };
         text += &render.folded("", &format!("Next: lambdar-prune publish {output}{name}"));
@@ -107,6 +108,39 @@ fn not_linked(files: &[NotLinked], render: RenderOptions) -> String {
         Column::Left("No links, because"),
     ];
     render.heading("There more than once") + &long_table(render, &columns, rows.collect())
+}
+
+/// Where what no recording used is, and what replaying the recordings on the layers showed.
+fn proof(manifest: &Manifest, render: RenderOptions) -> String {
+    let mut text = String::new();
+    if let Some(rest) = &manifest.rest {
+        let unzipped: Bytes = rest.layers.iter().map(|layer| layer.unzipped_bytes).sum();
+        let zipped: Bytes = rest.layers.iter().map(|layer| layer.zipped_bytes).sum();
+        let line = format!(
+            "What no recording used is in {} in {}, {zipped} zipped, {unzipped} unzipped: attach them if it is missed.",
+            counted(rest.layers.len(), "layer"),
+            rest.directory
+        );
+        text += &render.folded("", &line);
+    }
+    let Some(proof) = &manifest.proof else { return text };
+    let rounds = counted(proof.rounds, "round");
+    let line = if proof.ok {
+        format!("Proven: every recorded event is answered as recorded, after {rounds}.")
+    } else {
+        format!(
+            "Not proven: after {rounds} an event is still answered differently, and nothing that was left out is looked for."
+        )
+    };
+    text += &render.folded("", &line);
+    if !proof.taken_back.is_empty() {
+        let paths: Vec<String> = proof.taken_back.iter().map(|path| escaped(path.as_bytes())).collect();
+        text += &render.folded(
+            "",
+            &format!("Taken back because a replay missed it: {}.", paths.join(", ")),
+        );
+    }
+    text
 }
 
 /// What changed files on their way into the layers, with sums.

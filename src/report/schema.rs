@@ -8,13 +8,14 @@ use serde_json::Value;
 use super::analysis::Analysis;
 use super::why::Why;
 use super::{
-    Bootstrapped, Checked, Explanations, Invoked, Linted, Materials, Pruned, RuleList, RuntimeList, RuntimeReport,
-    ShownRules,
+    Bootstrapped, Checked, Explanations, Invoked, Linted, Materials, Pruned, Replayed, RuleList, RuntimeList,
+    RuntimeReport, ShownRules,
 };
 use crate::diff::Diff;
 use crate::manifest::Manifest;
 use crate::pack::CapacityReport;
 use crate::publish::Publication;
+use crate::recording::Recording;
 
 /// The schema of every document by its name: that of the command, or of the file.
 fn schemas() -> Vec<(&'static str, Value)> {
@@ -29,6 +30,8 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("capacity", schema::<CapacityReport>()),
         ("prune", schema::<Pruned>()),
         ("publish", schema::<Publication>()),
+        ("recording", schema::<Recording>()),
+        ("replay", schema::<Replayed>()),
         ("rules", schema::<RuleList>()),
         ("rules-show", schema::<ShownRules>()),
         ("rules-test", schema::<Linted>()),

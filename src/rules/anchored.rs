@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::globs::{built, glob_of, set_of};
 use super::{Anchor, Rule, RuleError};
-use crate::loader::{Graph, LoadedTree, ShadowedLibrary};
+use crate::loader::{LoadedTree, ShadowedLibrary};
 use crate::root::{Location, Root, link_target};
 use crate::tree::{Entry, Tree, TreePath};
 
@@ -58,10 +58,12 @@ struct Hit {
 }
 
 impl AnchoredRules {
-    /// Compiles the globs of rules and matches them against every path of the tree.
+    /// Compiles the globs of rules and matches them against every path of the tree. `unused` is what no recording used, if
+    /// there are recordings.
     pub(super) fn new(
         rules: &[&Rule],
         shadowed: &[ShadowedLibrary],
+        unused: Option<&BTreeSet<TreePath>>,
         loaded: &LoadedTree<'_>,
     ) -> Result<Self, RuleError> {
         let tree = loaded.root().tree;
@@ -80,7 +82,7 @@ impl AnchoredRules {
         }
         let groups = by_condition
             .into_par_iter()
-            .map(|(condition, numbers)| Group::of(condition, rules, &numbers, shadowed, loaded));
+            .map(|(condition, numbers)| Group::of(condition, rules, &numbers, (shadowed, unused), loaded));
         let mut anchored = Self {
             groups: groups.collect::<Result<_, RuleError>>()?,
             group_of,
@@ -160,7 +162,7 @@ impl Group {
         (anchor, when_shadowed, contains): Condition<'_>,
         rules: &[&Rule],
         numbers: &[usize],
-        shadowed: &[ShadowedLibrary],
+        (shadowed, unused): (&[ShadowedLibrary], Option<&BTreeSet<TreePath>>),
         loaded: &LoadedTree<'_>,
     ) -> Result<Self, RuleError> {
         let root = loaded.root();
@@ -169,7 +171,7 @@ impl Group {
             Some(text) => all_are_shadowed(&set_of(&[text.to_owned()], pack)?, root.tree, shadowed),
             None => true,
         };
-        let among = among(anchor, root, shadowed, loaded.graph()).or_else(|| scripts_with(contains, root));
+        let among = among(anchor, loaded, shadowed, unused).or_else(|| scripts_with(contains, root));
         Ok(Self {
             directories: if holds {
                 directories(anchor, root.tree)
@@ -244,7 +246,7 @@ fn all_are_shadowed(names: &GlobSet, tree: &Tree, shadowed: &[ShadowedLibrary]) 
 /// Where in the tree the paths of rules begin.
 fn directories(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
     match anchor {
-        Anchor::Tree | Anchor::Shadowed | Anchor::ShadowedCommand | Anchor::OtherPlatforms => {
+        Anchor::Tree | Anchor::Shadowed | Anchor::ShadowedCommand | Anchor::OtherPlatforms | Anchor::Unused => {
             BTreeSet::from([TreePath::root()])
         }
         Anchor::Language(anchor) => (anchor.directories)(tree),
@@ -252,15 +254,25 @@ fn directories(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
 }
 
 /// The only paths that the rules of an anchor can take; `None` for no such limit.
-fn among(anchor: Anchor, root: Root<'_>, shadowed: &[ShadowedLibrary], graph: &Graph) -> Option<BTreeSet<TreePath>> {
+fn among(
+    anchor: Anchor,
+    loaded: &LoadedTree<'_>,
+    shadowed: &[ShadowedLibrary],
+    unused: Option<&BTreeSet<TreePath>>,
+) -> Option<BTreeSet<TreePath>> {
     match anchor {
+        Anchor::Unused => Some(unused.cloned().unwrap_or_default()),
         Anchor::Shadowed => Some(shadowed.iter().flat_map(ShadowedLibrary::paths).cloned().collect()),
         Anchor::ShadowedCommand => Some(shadowed.iter().flat_map(|library| &library.commands).cloned().collect()),
         Anchor::OtherPlatforms => {
-            let foreign = graph.foreign.iter().filter(|(_, foreign)| foreign.is_alternative);
+            let foreign = loaded
+                .graph()
+                .foreign
+                .iter()
+                .filter(|(_, foreign)| foreign.is_alternative);
             Some(foreign.map(|(path, _)| path.clone()).collect())
         }
-        Anchor::Language(anchor) => anchor.files.map(|files| files(root)),
+        Anchor::Language(anchor) => anchor.files.map(|files| files(loaded.root())),
         Anchor::Tree => None,
     }
 }

@@ -7,18 +7,21 @@ use globset::GlobSet;
 
 use super::anchored::AnchoredRules;
 use super::globs::{GLOBS_OF_TEXT, set_of};
+use super::unused::{self, Depth, Evidence};
 use super::{Anchor, Rule, RuleError, RuleSelection, RuleSet};
 use crate::languages::{Language, r};
 use crate::loader::{LoadedTree, ShadowedLibrary, shadowed_libraries};
 use crate::root::Root;
 use crate::timings::phase;
-use crate::tree::{Tree, TreePath};
+use crate::tree::{Entry, Tree, TreePath};
+use crate::uses::{Use, UseKind};
 
 /// Rules and choices made ready for one tree.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     levels: Vec<Level>,
     packages: Option<Packages>,
+    unused: Option<Unused>,
     rules: Vec<ReadyRule>,
     anchored: Arc<AnchoredRules>,
     shadowed: Arc<Vec<ShadowedLibrary>>,
@@ -45,6 +48,13 @@ struct Packages {
     others: BTreeSet<TreePath>,
 }
 
+/// What recorded runs used, and what they did not.
+#[derive(Debug, Clone)]
+struct Unused {
+    evidence: Evidence,
+    paths: BTreeSet<TreePath>,
+}
+
 /// A rule made ready for one tree.
 #[derive(Debug, Clone)]
 struct ReadyRule {
@@ -62,17 +72,20 @@ impl Matcher {
     pub fn new(rules: &RuleSet, choices: &[RuleSelection], loaded: &LoadedTree<'_>) -> Result<Self, RuleError> {
         let _phase = phase("compile rules");
         let root = loaded.root();
+        let unused = unused(rules, choices, root)?;
         let (all, on): (Vec<&Rule>, Vec<bool>) = rules.iter().unzip();
         let rules = all.iter().zip(on);
         let rules: Vec<ReadyRule> = rules
             .map(|(rule, on)| ReadyRule::new(rule, on, root))
             .collect::<Result<_, RuleError>>()?;
         let shadowed = shadowed_libraries(loaded);
+        let unused_paths = unused.as_ref().map(|unused| &unused.paths);
         let levels = choices.iter().rev().map(Level::of);
         Ok(Self {
             levels: levels.collect::<Result<_, RuleError>>()?,
             packages: packages(choices, root.tree)?,
-            anchored: Arc::new(AnchoredRules::new(&all, &shadowed, loaded)?),
+            anchored: Arc::new(AnchoredRules::new(&all, &shadowed, unused_paths, loaded)?),
+            unused,
             rules,
             shadowed: Arc::new(shadowed),
         })
@@ -100,6 +113,24 @@ impl Matcher {
             return Some(&packages.name);
         }
         Some(&self.matching(path).rfind(|rule| rule.on)?.id)
+    }
+
+    /// Whether a use keeps a path although no recording used it. At the depth of files only one does without which what uses
+    /// it cannot work, and a link to a directory does not keep what is in it: that was recorded by itself.
+    pub fn outweighs_recordings(&self, path: &TreePath, edge: &Use) -> bool {
+        let Some(unused) = self.unused.as_ref().filter(|unused| unused.paths.contains(path)) else {
+            return true;
+        };
+        let is_behind_link = edge.kind == UseKind::LinkTarget && edge.to.path() != path;
+        !is_behind_link && (edge.kind.is_certain() || unused.evidence.depth == Depth::Component)
+    }
+
+    /// What recorded runs used although a rule would remove it, each path with how it was used.
+    pub fn recorded(&self, path: &TreePath, entry: &Entry, rule: &str) -> Option<String> {
+        // What the user himself has chosen to remove stays removed.
+        self.rule(rule)?;
+        let evidence = &self.unused.as_ref()?.evidence;
+        evidence.counts(path, entry).then(|| evidence.describe(path)).flatten()
     }
 
     /// Whether a glob of the user's keeps a path.
@@ -267,6 +298,22 @@ impl ReadyRule {
     fn is_about_shadowed(&self) -> bool {
         self.when_shadowed.is_some() || matches!(self.anchor, Anchor::Shadowed | Anchor::ShadowedCommand)
     }
+}
+
+/// What the recordings of the last choice that has some used, and what of the tree they did not.
+fn unused(rules: &RuleSet, choices: &[RuleSelection], root: Root<'_>) -> Result<Option<Unused>, RuleError> {
+    let Some(evidence) = choices.iter().rev().find_map(|choice| choice.evidence.clone()) else {
+        return Ok(None);
+    };
+    if !evidence
+        .used
+        .keys()
+        .any(|path| !path.is_root() && root.tree.contains(path))
+    {
+        return Err(RuleError::NothingUsed);
+    }
+    let paths = unused::unused(root, rules, &evidence)?;
+    Ok(Some(Unused { evidence, paths }))
 }
 
 fn packages(choices: &[RuleSelection], tree: &Tree) -> Result<Option<Packages>, RuleError> {

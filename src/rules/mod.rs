@@ -4,6 +4,7 @@ mod anchored;
 pub(crate) mod file;
 mod globs;
 mod matcher;
+pub mod unused;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +16,11 @@ use crate::languages::r::SelectionError;
 use crate::languages::{self, LanguageAnchor};
 use crate::nearest::suggestion;
 use crate::toml_file::TomlError;
+use unused::Evidence;
 
 /// The rule files that are built in, by name, in the order in which they apply.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
+    ("rules/unused.toml", include_str!("../../rules/unused.toml")),
     ("rules/unix.toml", include_str!("../../rules/unix.toml")),
     ("rules/r.toml", include_str!("../../rules/r.toml")),
     ("rules/python.toml", include_str!("../../rules/python.toml")),
@@ -41,6 +44,8 @@ pub enum Anchor {
     ShadowedCommand,
     /// Native files for other systems, beside one that fits the runtime. Paths begin at the root of the tree.
     OtherPlatforms,
+    /// What no recording used. Paths begin at the root of the tree.
+    Unused,
     /// Each directory of a kind that a language knows.
     Language(&'static LanguageAnchor),
 }
@@ -48,9 +53,15 @@ pub enum Anchor {
 impl Anchor {
     /// Every anchor that a rule may have.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Self::Tree, Self::Shadowed, Self::ShadowedCommand, Self::OtherPlatforms]
-            .into_iter()
-            .chain(languages::anchors().map(Self::Language))
+        [
+            Self::Tree,
+            Self::Shadowed,
+            Self::ShadowedCommand,
+            Self::OtherPlatforms,
+            Self::Unused,
+        ]
+        .into_iter()
+        .chain(languages::anchors().map(Self::Language))
     }
 
     /// Its name in rule files.
@@ -60,6 +71,7 @@ impl Anchor {
             Self::Shadowed => "shadowed",
             Self::ShadowedCommand => "shadowed-command",
             Self::OtherPlatforms => "other-platforms",
+            Self::Unused => "unused",
             Self::Language(anchor) => anchor.name,
         }
     }
@@ -69,6 +81,7 @@ impl Anchor {
         match self {
             Self::Tree => "the root of the tree",
             Self::OtherPlatforms => "the root of the tree, among the native files for other systems",
+            Self::Unused => "the root of the tree, among what no recording used",
             Self::Language(anchor) => anchor.title,
             Self::Shadowed => "the root of the tree, among the libraries that the runtime has in front of them",
             Self::ShadowedCommand => {
@@ -180,6 +193,11 @@ pub enum RuleError {
         /// The name that was most likely meant, as part of a sentence.
         near: String,
     },
+    /// Recordings of something else.
+    #[error(
+        "the recordings used nothing of the tree: record the function on layers or a tree that have the same paths below /opt"
+    )]
+    NothingUsed,
     /// R packages that cannot be selected.
     #[error("{from}: {reason}")]
     Packages {
@@ -207,6 +225,8 @@ pub struct RuleSelection {
     pub drop: Vec<String>,
     /// The R packages that stay, with all that they need; every other one goes. `None` for no such choice.
     pub r_packages: Option<Vec<String>>,
+    /// What recorded runs used, if there are recordings.
+    pub evidence: Option<Evidence>,
 }
 
 impl RuleSelection {

@@ -108,9 +108,24 @@ pub enum UseKind {
     Companion,
     /// The user asked for it.
     Choice,
+    /// A recorded run used it.
+    Recorded,
 }
 
 impl UseKind {
+    /// Whether the one does not work without the other, whatever a run does: the kernel and the loader look for it.
+    pub fn is_certain(self) -> bool {
+        match self {
+            Self::LinkTarget
+            | Self::Interpreter
+            | Self::Needed
+            | Self::SymbolVersion
+            | Self::Choice
+            | Self::Recorded => true,
+            Self::Opened | Self::Import | Self::Path | Self::Command | Self::Companion => false,
+        }
+    }
+
     /// The name of this kind in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -124,6 +139,7 @@ impl UseKind {
             Self::Command => "command",
             Self::Companion => "companion",
             Self::Choice => "choice",
+            Self::Recorded => "recorded",
         }
     }
 }

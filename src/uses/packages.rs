@@ -48,6 +48,17 @@ impl InstalledPackages {
         self.packages.iter().find(|package| package.directory == *directory)
     }
 
+    /// Every package.
+    pub fn all(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter()
+    }
+
+    /// The packages that one requires, as far as they are installed.
+    pub fn requirements(&self, package: &Package) -> Vec<&Package> {
+        let names = package.requires.iter();
+        names.filter_map(|name| self.required(name, package)).collect()
+    }
+
     /// The scripts that interpreters source when they start.
     pub fn settings(&self) -> impl Iterator<Item = &TreePath> {
         self.interpreters

@@ -44,7 +44,7 @@ done
 "#;
 
 /// Whether a sandbox can be made here at all.
-fn possible() -> bool {
+pub(crate) fn possible() -> bool {
     let made = Command::new("bwrap")
         .args([
             "--unshare-all",

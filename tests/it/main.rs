@@ -31,6 +31,7 @@ mod opened;
 mod pack;
 mod prune;
 mod publish;
+mod record;
 mod repack;
 mod repair;
 mod robust;

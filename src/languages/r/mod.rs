@@ -31,6 +31,8 @@ const DATABASE_LIMIT: usize = 8 << 20;
 
 /// The file that says what a package is and needs (Writing R Extensions, section 1.1.1).
 const DESCRIPTION: &str = "DESCRIPTION";
+/// What describes a package besides: its exports, and what R has computed of both (R Internals, section 1.4).
+const METADATA: [&str; 2] = ["NAMESPACE", "Meta"];
 
 const fn text(name: &'static str) -> KeptFile {
     KeptFile {
@@ -114,6 +116,9 @@ impl Language for R {
                 let mut package = Package::new("r", directory.file_name().to_owned(), directory, manifest.clone());
                 package.requires = description::needs(tree.text(manifest)?);
                 package.loaded = needs::loaded_by_package(&package.directory, tree);
+                package
+                    .metadata
+                    .extend(METADATA.iter().filter_map(|name| package.directory.join(name)));
                 Some(package)
             })
             .collect()

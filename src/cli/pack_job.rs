@@ -1,0 +1,134 @@
+//! What `pack` packs: one plan and its layers, and with `--rest` those of what is left out.
+
+use std::path::Path;
+
+use crate::config::Project;
+use crate::languages::place::Placed;
+use crate::loader::LoadedTree;
+use crate::manifest::Rest;
+use crate::pack::{CapacityReport, Limits, Options, PackError, Packed, Previous, pack};
+use crate::plan::{self, Plan, WhatIf};
+use crate::progress::Progress;
+use crate::rules::Matcher;
+use crate::scan::Scan;
+use crate::size::Bytes;
+
+use super::arguments::{Global, PlanOptions};
+use super::inputs::{SelectedRules, Source};
+use super::output::Failure;
+use super::progress::Terminal;
+
+/// What is packed and how, before it is decided what goes.
+pub(super) struct PackJob<'a> {
+    /// Where the tree is.
+    pub(super) directory: &'a Path,
+    pub(super) options: Options,
+    pub(super) scan: &'a Scan,
+    pub(super) placed: &'a Placed,
+    pub(super) loaded: &'a LoadedTree<'a>,
+    pub(super) planning: &'a PlanOptions,
+    pub(super) planning_options: plan::Options,
+    pub(super) selected: SelectedRules,
+    pub(super) project: Project,
+    /// The directory for further layers with what no recording used.
+    pub(super) rest: Option<&'a Path>,
+    pub(super) global: &'a Global,
+    pub(super) progress: &'a Terminal,
+}
+
+/// Why nothing was packed.
+pub(super) enum PackFailure {
+    /// It does not keep to the limits.
+    OverCapacity(Box<CapacityReport>, Box<Plan>),
+    /// Anything else.
+    Other(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for PackFailure {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl PackJob<'_> {
+    /// Packs the layers, after those with what no recording used, if they are asked for.
+    pub(super) fn pack(&self) -> Result<(Plan, Packed), PackFailure> {
+        let (plan, matcher) = self.plan(&self.selected, &self.planning_options)?;
+        let rest = match self.rest {
+            Some(directory) => self.pack_rest(&plan, directory)?,
+            None => None,
+        };
+        let options = Options {
+            rest,
+            ..self.options.clone()
+        };
+        let packed = self.pack_plan(&plan, &matcher, &self.planning_options, &options)?;
+        Ok((plan, packed))
+    }
+
+    fn plan(&self, selected: &SelectedRules, options: &plan::Options) -> Result<(Plan, Matcher), Failure> {
+        Ok(self.planning.plan(self.source(), selected, options, &self.project)?)
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source {
+            directory: self.directory,
+            placed: self.placed,
+            loaded: self.loaded,
+        }
+    }
+
+    fn pack_plan(
+        &self,
+        plan: &Plan,
+        matcher: &Matcher,
+        planned: &plan::Options,
+        options: &Options,
+    ) -> Result<Packed, PackFailure> {
+        let (directory, scan, runtime) = (self.directory, self.scan, self.loaded.root().runtime);
+        let kept_with = |each: &[Matcher]| self.source().kept_with_each(matcher, each, planned, self.progress);
+        let what_if = WhatIf::new(&scan.tree, matcher, &plan.kept, &kept_with);
+        match pack(directory, scan, plan, &what_if, runtime, options, self.progress) {
+            Err(PackError::OverCapacity(report)) => {
+                self.progress.check()?;
+                Err(PackFailure::OverCapacity(report, Box::new(plan.clone())))
+            }
+            Err(too_large @ PackError::NamedLayer { .. }) => Err(Failure::No(too_large.to_string()).into()),
+            packed => Ok(packed?),
+        }
+    }
+
+    /// Packs what would be in the layers without recordings and is not in them now.
+    fn pack_rest(&self, plan: &Plan, directory: &Path) -> Result<Option<Rest>, PackFailure> {
+        // A link to a file in another layer would lead nowhere without it.
+        let planning = plan::Options {
+            dedupe: false,
+            ..self.planning_options.clone()
+        };
+        let (whole, matcher) = self.plan(&self.selected.without_recordings(), &planning)?;
+        let rest = whole.without(plan);
+        if rest.kept.is_empty() {
+            self.global
+                .note("everything is used: there is nothing to write as further layers");
+            return Ok(None);
+        }
+        let options = Options {
+            // Nobody has to attach all of them.
+            limits: Limits {
+                layers: usize::MAX,
+                unzipped: Bytes(u64::MAX),
+                ..self.options.limits
+            },
+            output: directory.to_owned(),
+            // A layer's name is that of its part with what is used.
+            layers: Vec::new(),
+            previous: Previous::InOutput,
+            ..self.options.clone()
+        };
+        let packed = self.pack_plan(&rest, &matcher, &planning, &options)?;
+        Ok(Some(Rest {
+            directory: directory.display().to_string(),
+            layers: packed.manifest.layers,
+        }))
+    }
+}

@@ -1,0 +1,405 @@
+//! Whether a function still answers as it did in a recording; and if it does not, which of the files that were left out of its
+//! layers it looked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use serde_json_path::JsonPath;
+use similar::TextDiff;
+
+use crate::languages::components::Components;
+use crate::manifest::Manifest;
+use crate::recording::{PathUse, Payload, RecordedEvent, RecordedPath};
+use crate::tree::path::escaped;
+use crate::tree::{Tree, TreePath};
+
+/// How long a diff may be refined; after that it is coarser.
+const REFINED: Duration = Duration::from_secs(2);
+
+/// After so many rounds of single files, everything of the packages that they belong to is taken back.
+const ROUNDS_OF_FILES: usize = 3;
+
+/// Compares an event of a recording with the same event sent again: `None` if both have the same response, to the byte, or
+/// the same error. What `ignored` selects of a JSON document does not count. The difference is a unified diff.
+pub fn difference(recorded: &RecordedEvent, replayed: &RecordedEvent, ignored: &[JsonPath]) -> Option<String> {
+    let (before, after) = (Outcome::of(recorded), Outcome::of(replayed));
+    if before == after
+        || !ignored.is_empty()
+            && before.document(ignored).is_some_and(|before_document| {
+                before.status() == after.status() && after.document(ignored).as_ref() == Some(&before_document)
+            })
+    {
+        return None;
+    }
+    let (mut old, mut new) = (before.text(ignored), after.text(ignored));
+    if old == new {
+        // The documents are the same, and only their spelling differs.
+        (old, new) = (before.spelling(), after.spelling());
+    }
+    let diff = TextDiff::configure().timeout(REFINED).diff_lines(&old, &new);
+    let text = diff.unified_diff().header("recorded", "replayed").to_string();
+    let lines: Vec<String> = text.lines().map(|line| escaped(line.as_bytes())).collect();
+    Some(lines.join("\n") + "\n")
+}
+
+/// What became of an event.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Response(Vec<u8>),
+    Error(Value),
+}
+
+impl Outcome {
+    fn of(event: &RecordedEvent) -> Self {
+        match (&event.error, &event.response) {
+            (None, response) => Self::Response(response.as_ref().and_then(Payload::bytes).unwrap_or_default()),
+            (Some(error), _) => Self::Error(json!({
+                "errorType": error.error_type,
+                "errorMessage": error.error_message,
+                "stackTrace": error.stack_trace,
+            })),
+        }
+    }
+
+    fn status(&self) -> &'static str {
+        match self {
+            Self::Response(_) => "success",
+            Self::Error(_) => "error",
+        }
+    }
+
+    /// The JSON document without what is ignored; `None` for a response that is not JSON.
+    fn document(&self, ignored: &[JsonPath]) -> Option<Value> {
+        let mut document = match self {
+            Self::Response(bytes) => serde_json::from_slice(bytes).ok()?,
+            Self::Error(error) => error.clone(),
+        };
+        for path in ignored {
+            let found = path.query_located(&document);
+            let pointers: Vec<String> = found.iter().map(|node| node.location().to_json_pointer()).collect();
+            for pointer in pointers {
+                remove(&mut document, &pointer);
+            }
+        }
+        Some(document)
+    }
+
+    fn text(&self, ignored: &[JsonPath]) -> String {
+        match self.document(ignored) {
+            Some(document) => {
+                let pretty = serde_json::to_string_pretty(&document).unwrap_or_default();
+                format!("{}\n{pretty}\n", self.status())
+            }
+            None => self.spelling(),
+        }
+    }
+
+    fn spelling(&self) -> String {
+        match self {
+            Self::Response(bytes) => {
+                let lines: Vec<String> = bytes.split(|byte| *byte == b'\n').map(escaped).collect();
+                format!("success\n{}\n", lines.join("\n"))
+            }
+            Self::Error(error) => format!("error\n{error}\n"),
+        }
+    }
+}
+
+/// Removes what a JSON pointer (RFC 6901) leads to. In an array `null` takes its place, so that the others stay where they
+/// are.
+fn remove(document: &mut Value, pointer: &str) {
+    let Some((above, name)) = pointer.rsplit_once('/') else {
+        *document = Value::Null;
+        return;
+    };
+    match document.pointer_mut(above) {
+        Some(Value::Object(fields)) => {
+            fields.remove(&name.replace("~1", "/").replace("~0", "~"));
+        }
+        Some(Value::Array(values)) => {
+            if let Some(value) = name.parse().ok().and_then(|index: usize| values.get_mut(index)) {
+                *value = Value::Null;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A file that was left out of layers and that a function looked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LeftOut {
+    /// Its path on Lambda.
+    pub path: String,
+    /// The rule that left it out.
+    pub rule: String,
+    /// The layer in which it is, if what was left out was written as further layers.
+    pub layer: Option<String>,
+}
+
+/// What the manifests of layers say was left out.
+#[derive(Debug, Default)]
+pub struct LeftOutFiles {
+    /// By the paths in the tree; a directory has a `/` at its end.
+    rules: BTreeMap<String, String>,
+    layers: BTreeMap<String, String>,
+}
+
+impl LeftOutFiles {
+    /// Collects what these manifests say.
+    pub fn of(manifests: &[Manifest]) -> Self {
+        let mut all = Self::default();
+        for manifest in manifests {
+            for dropped in &manifest.dropped {
+                let paths = dropped.paths.iter().map(|path| (path.clone(), dropped.rule.clone()));
+                all.rules.extend(paths);
+            }
+            let rest = manifest
+                .rest
+                .iter()
+                .flat_map(|rest| rest.layers.iter().map(move |layer| (rest, layer)));
+            for (rest, layer) in rest {
+                let name = format!("{}/{}", rest.directory, layer.file);
+                let contents = layer.contents.iter().map(|entry| (entry.path.clone(), name.clone()));
+                all.layers.extend(contents);
+            }
+        }
+        all
+    }
+
+    /// Whether anything was left out because no recording used it.
+    pub fn has_guesses(&self) -> bool {
+        self.rules.values().any(|rule| rule == crate::rules::unused::RULE)
+    }
+
+    /// Of what was used, that which was left out and looked for in vain, sorted by path: files, and directories of which no
+    /// file was looked for.
+    ///
+    /// A language that looks only into lists of directories asks for nothing that is not there. Where `words` are those of an
+    /// error, what is missing in a listed directory counts if it is named in them.
+    pub fn looked_for(&self, used: &[RecordedPath], words: &str) -> Vec<LeftOut> {
+        let mut paths: BTreeSet<String> = BTreeSet::new();
+        for asked in used.iter().filter(|asked| !asked.found) {
+            let Some(path) = TreePath::from_lambda(&asked.path) else {
+                continue;
+            };
+            let links = path.ancestors().map(|above| above.as_str().to_owned());
+            let candidates = [path.to_string(), format!("{path}/")].into_iter().chain(links);
+            paths.extend(
+                candidates
+                    .into_iter()
+                    .find(|candidate| self.rules.contains_key(candidate)),
+            );
+        }
+        let names: BTreeSet<&str> = words
+            .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
+            .collect();
+        for path in self.missing_entries(used) {
+            let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            if name.split('.').next().is_some_and(|stem| names.contains(stem)) {
+                paths.insert(path);
+            }
+        }
+        let has_more = |directory: &String| {
+            let mut below = paths.range(directory.clone()..).skip(1);
+            below.next().is_some_and(|next| next.starts_with(directory.as_str()))
+        };
+        let shown = paths.iter().filter(|path| !(path.ends_with('/') && has_more(path)));
+        shown.filter_map(|path| self.left_out(path)).collect()
+    }
+
+    /// What was left out of directories that were listed, by the paths in the tree.
+    fn missing_entries(&self, used: &[RecordedPath]) -> BTreeSet<String> {
+        let listed = used
+            .iter()
+            .filter(|path| path.found && path.uses.contains(&PathUse::Listed));
+        let listed = listed.filter_map(|path| TreePath::from_lambda(&path.path));
+        listed
+            .flat_map(|directory| {
+                let start = if directory.is_root() {
+                    String::new()
+                } else {
+                    format!("{directory}/")
+                };
+                let below = self.rules.range(start.clone()..).map(|(path, _)| path);
+                let below = below.take_while(|path| path.starts_with(&start)).cloned();
+                let entries = below.filter(|path| !path[start.len()..].trim_end_matches('/').contains('/'));
+                entries.collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    fn left_out(&self, path: &str) -> Option<LeftOut> {
+        let rule = self.rules.get(path)?;
+        let file = path.trim_end_matches('/');
+        let below = format!("{file}/");
+        let inside = self
+            .layers
+            .range(below.clone()..)
+            .next()
+            .filter(|(path, _)| path.starts_with(&below));
+        let layer = self.layers.get(file).or(inside.map(|(_, layer)| layer));
+        Some(LeftOut {
+            path: TreePath::new(file)?.on_lambda(),
+            rule: rule.clone(),
+            layer: layer.cloned(),
+        })
+    }
+
+    /// What to pack again so that a function that answered differently may answer as before, after so many rounds: what it
+    /// looked for in vain; if there is nothing of the kind, what is missing in directories that it listed.
+    pub fn to_take_back(&self, used: &[RecordedPath], words: &str, tree: &Tree, round: usize) -> BTreeSet<TreePath> {
+        let looked_for = self.looked_for(used, words);
+        let mut paths: BTreeSet<TreePath> = looked_for
+            .iter()
+            .filter_map(|left_out| TreePath::from_lambda(&left_out.path))
+            .collect();
+        if paths.is_empty() {
+            let entries = self.missing_entries(used);
+            paths.extend(
+                entries
+                    .iter()
+                    .filter_map(|path| TreePath::new(path.trim_end_matches('/'))),
+            );
+        }
+        if round > ROUNDS_OF_FILES {
+            let components = Components::of(tree);
+            let units: BTreeSet<&TreePath> = paths.iter().filter_map(|path| components.unit(path)).collect();
+            let left_out = self
+                .rules
+                .keys()
+                .filter_map(|path| TreePath::new(path.trim_end_matches('/')));
+            let of_units: Vec<TreePath> = left_out
+                .filter(|path| components.unit(path).is_some_and(|unit| units.contains(unit)))
+                .collect();
+            paths.extend(of_units);
+        }
+        paths
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::RecordedError;
+
+    fn event(response: Option<&str>) -> RecordedEvent {
+        RecordedEvent {
+            name: "e".to_owned(),
+            request_id: "1".to_owned(),
+            payload: Payload::of(b"{}"),
+            response: response.map(|text| Payload::of(text.as_bytes())),
+            error: response.is_none().then(|| RecordedError {
+                error_type: "E".to_owned(),
+                error_message: "m".to_owned(),
+                stack_trace: Vec::new(),
+            }),
+        }
+    }
+
+    fn compared(before: Option<&str>, after: Option<&str>, ignored: &[&str]) -> Option<String> {
+        let ignored: Vec<JsonPath> = ignored.iter().map(|path| JsonPath::parse(path).unwrap()).collect();
+        difference(&event(before), &event(after), &ignored)
+    }
+
+    #[test]
+    fn responses_are_the_same_to_the_byte_or_but_for_what_is_ignored() {
+        for (before, after, ignored, same) in [
+            ("{\"a\":1}", "{\"a\":1}", &[][..], true),
+            ("{\"a\":1}", "{\"a\": 1}", &[], false),
+            ("{\"a\":1,\"t\":5}", "{\"a\":1,\"t\":6}", &[], false),
+            ("{\"a\":1,\"t\":5}", "{\"a\":1,\"t\":6}", &["$.t"], true),
+            ("{\"a\":1,\"t\":5}", "{\"a\":2,\"t\":6}", &["$.t"], false),
+            (
+                "[{\"id\":1,\"x\":1},{\"id\":2}]",
+                "[{\"id\":3,\"x\":1},{\"id\":4}]",
+                &["$[*].id"],
+                true,
+            ),
+            ("[1,2,3]", "[1,9,3]", &["$[1]"], true),
+            ("[1,2,3]", "[1,9,4]", &["$[1]"], false),
+            ("text", "text", &["$.t"], true),
+            ("text", "other", &["$"], false),
+        ] {
+            let difference = compared(Some(before), Some(after), ignored);
+            assert_eq!(
+                difference.is_none(),
+                same,
+                "{before} {after} {ignored:?}: {difference:?}"
+            );
+        }
+        assert!(compared(None, None, &[]).is_none());
+        assert!(compared(Some("1"), None, &["$"]).is_some());
+    }
+
+    #[test]
+    fn a_difference_is_a_diff_of_lines() {
+        let text = compared(Some("{\"a\":1,\"b\":2}"), Some("{\"a\":1,\"b\":3}"), &[]).unwrap();
+        assert!(text.contains("-  \"b\": 2\n+  \"b\": 3\n"), "{text}");
+        let spelling = compared(Some("{\"a\":1}"), Some("{\"a\": 1}"), &[]).unwrap();
+        assert!(spelling.contains("-{\"a\":1}\n+{\"a\": 1}\n"), "{spelling}");
+        let hostile = compared(Some("a"), Some("\u{1b}[2J"), &[]).unwrap();
+        assert!(!hostile.contains('\u{1b}'), "{hostile}");
+    }
+
+    fn left_out() -> LeftOutFiles {
+        let rules = [
+            ("lib/a/", "unused"),
+            ("lib/a/x.py", "unused"),
+            ("lib/b.so", "tests"),
+            ("old", "unused"),
+        ];
+        LeftOutFiles {
+            rules: rules.map(|(path, rule)| (path.to_owned(), rule.to_owned())).into(),
+            layers: BTreeMap::from([("lib/a/x.py".to_owned(), "rest/layer-1.zip".to_owned())]),
+        }
+    }
+
+    fn path(path: &str, found: bool, how: PathUse) -> RecordedPath {
+        RecordedPath {
+            path: path.to_owned(),
+            found,
+            uses: BTreeSet::from([how]),
+        }
+    }
+
+    #[test]
+    fn what_was_looked_for_in_vain_is_named_with_its_rule_and_layer() {
+        let used = [
+            path("/opt/lib/a", false, PathUse::Asked),
+            path("/opt/lib/a/x.py", false, PathUse::Opened),
+            path("/opt/lib/b.so", true, PathUse::Opened),
+            path("/opt/lib/never", false, PathUse::Asked),
+            path("/opt/old/below", false, PathUse::Asked),
+        ];
+        let found = left_out().looked_for(&used, "");
+        let shown: Vec<String> = found
+            .iter()
+            .map(|left| format!("{} {} {:?}", left.path, left.rule, left.layer))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "/opt/lib/a/x.py unused Some(\"rest/layer-1.zip\")",
+                "/opt/old unused None"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_an_error_names_is_looked_for_in_listed_directories() {
+        let used = [path("/opt/lib", true, PathUse::Listed)];
+        let found = left_out().looked_for(&used, "No module named 'a'");
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].path.as_str(), found[0].layer.as_deref()),
+            ("/opt/lib/a", Some("rest/layer-1.zip"))
+        );
+        assert!(left_out().looked_for(&used, "No module named 'other'").is_empty());
+        let back = left_out().to_take_back(&used, "", &Tree::default(), 1);
+        let back: Vec<String> = back.iter().map(ToString::to_string).collect();
+        assert_eq!(back, ["lib/a", "lib/b.so"]);
+    }
+}
