@@ -182,6 +182,12 @@ impl Recording {
         })
     }
 
+    /// Reads several recordings, each with the name of its file.
+    pub fn read_all(files: &[PathBuf]) -> Result<Vec<(String, Self)>, RecordingError> {
+        let named = |file: &PathBuf| Ok((file.display().to_string(), Self::read(file)?));
+        files.iter().map(named).collect()
+    }
+
     /// The recording that a file of these bytes is, or what is wrong with it.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]

@@ -15,6 +15,7 @@ use crate::loader::LoadedTree;
 use crate::pack::{Estimate, EstimatedEntry, Limits, PackError, estimate};
 use crate::plan::{self, Fixes, Plan, PlanError};
 use crate::progress::Progress;
+use crate::recording::Recording;
 use crate::report::{self, RenderOptions};
 use crate::rules::unused::{Depth, Evidence};
 use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
@@ -23,12 +24,12 @@ use crate::scan::{Scan, copies_of_moved, reader};
 use crate::size::Bytes;
 use crate::tree::{Tree, TreePath};
 
-use super::arguments::UsedDepth;
-use super::arguments::{ALL_FIXES, ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions};
+use super::arguments::{
+    ALL_FIXES, ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions, UsedDepth,
+};
 use super::complete::DEFAULT_TREE;
 use super::output::{Failure, note, warn};
 use super::progress::{self, OnlyReading, Terminal};
-use super::replay::read_recordings;
 
 impl Global {
     /// How text for stdout is rendered.
@@ -253,7 +254,7 @@ impl RuleOptions {
             },
             ..Evidence::default()
         };
-        for (name, recording) in read_recordings(&self.used)? {
+        for (name, recording) in Recording::read_all(&self.used)? {
             evidence.add(&name, &recording);
         }
         Ok((!self.used.is_empty()).then_some(evidence))

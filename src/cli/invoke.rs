@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::invoke::{Event, can_trace, inside, launch, shell};
-use crate::recording;
+use crate::recording::{self, Recording};
 use crate::replay::LeftOutFiles;
 use crate::report;
 
@@ -15,7 +15,7 @@ use super::function::{FunctionRun, Printing};
 use super::layers::manifests;
 use super::output::{Failure, Output, Status, warn};
 use super::progress::Terminal;
-use super::replay::{ReplayOptions, read_recordings};
+use super::replay::ReplayOptions;
 
 /// Run a handler on layers as Lambda would: in a sandbox that has what the runtime has, with your events
 ///
@@ -201,7 +201,7 @@ impl Arguments {
 
     /// Sends the events of recordings again.
     fn replayed(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
-        let recordings = read_recordings(&self.replay)?;
+        let recordings = Recording::read_all(&self.replay)?;
         let environment = global.environment(&EnvironmentOption { env: self.env.clone() })?;
         let options = ReplayOptions {
             layers: &self.layers,

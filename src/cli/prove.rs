@@ -10,6 +10,7 @@ use crate::manifest::{MANIFEST_NAME, Proof};
 use crate::open;
 use crate::pack::{Packed, Previous};
 use crate::plan::Plan;
+use crate::recording::Recording;
 use crate::replay::LeftOutFiles;
 use crate::report;
 use crate::rules::unused::Depth;
@@ -18,7 +19,7 @@ use super::function::Printing;
 use super::invoke::json_path;
 use super::output::{Failure, tell};
 use super::pack_job::{PackFailure, PackJob};
-use super::replay::{ReplayOptions, read_recordings};
+use super::replay::ReplayOptions;
 
 /// The options of packing what recordings used.
 #[derive(Debug, Clone, Args)]
@@ -41,7 +42,7 @@ pub(super) struct UsedOptions {
 
 /// Packs until the recordings hold.
 pub(super) fn prove(job: &mut PackJob<'_>, used: &UsedOptions) -> Result<(Plan, Packed), PackFailure> {
-    let recordings = read_recordings(&job.planning.rules.used)?;
+    let recordings = Recording::read_all(&job.planning.rules.used)?;
     let _manifest = keep_previous(job)?;
     let environment = job.global.environment(&job.planning.environment)?;
     // What is missed comes back.

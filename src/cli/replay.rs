@@ -143,11 +143,3 @@ fn events_of(recording: &Recording) -> Vec<Event> {
     });
     events.collect()
 }
-
-/// Reads recordings, each with its name.
-pub(super) fn read_recordings(files: &[PathBuf]) -> Result<Vec<(String, Recording)>, Failure> {
-    let recordings = files
-        .iter()
-        .map(|file| Ok((file.display().to_string(), Recording::read(file)?)));
-    recordings.collect()
-}

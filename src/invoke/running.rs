@@ -199,14 +199,19 @@ impl RunningSandbox {
             cgroup: prepared.cgroup.clone(),
         };
         thread::spawn(move || reception.run());
-        let (socket, watch) = (Arc::clone(&running.socket), Arc::clone(&running.watch));
+        running.watch_memory();
+        running.listening(progress)
+    }
+
+    /// Looks how much memory is used, again and again until the sandbox has ended.
+    fn watch_memory(&self) {
+        let (socket, watch) = (Arc::clone(&self.socket), Arc::clone(&self.watch));
         thread::spawn(move || {
             while !watch.ended.load(Ordering::Relaxed) {
                 watch.look(&socket);
                 thread::sleep(WATCH);
             }
         });
-        running.listening(progress)
     }
 
     /// Waits until the sandbox says that it is there.
