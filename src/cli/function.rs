@@ -280,8 +280,8 @@ fn memory_note(counted_by: Option<&str>, verbose: bool) -> Option<String> {
     }
 }
 
-fn is_empty(folder: &Path) -> bool {
-    fs_err::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+fn is_empty(directory: &Path) -> bool {
+    fs_err::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// How what goes to stderr looks.

@@ -120,7 +120,7 @@ impl PackJob<'_> {
                 ..self.options.limits
             },
             output: directory.to_owned(),
-            // A layer's name is that of its part with what is used.
+            // A layer that has a name of its own is that with what is used.
             layers: Vec::new(),
             previous: Previous::InOutput,
             ..self.options.clone()
