@@ -134,7 +134,7 @@ cp "$here"/r/*.R task
 # Layers with all that a tree has, byte for byte but for what R needs where there is no `which`, laid out as on Lambda.
 lay_out() {
     local tree=$1 zip
-    "$program" pack "$tree" -o "$tree-layers" --keep '**' --no-strip --no-dedupe --no-fix=symbol-versions,companions -q >/dev/null || [[ $? -eq 1 ]]
+    "$program" pack "$tree" -o "$tree-layers" --keep '**' --no-strip --no-dedupe --no-recompress --no-fix=symbol-versions,newer-libraries,companions,licenses -q >/dev/null || [[ $? -eq 1 ]]
     for zip in "$tree-layers"/layer-*.zip; do unzip -qo "$zip" -d "$tree-opt"; done
     diff -rq --no-dereference "$tree" "$tree-opt" >differences || true
     [[ $(cat differences) == "Files $tree/R/lib/R/library/base/R/Rprofile and $tree-opt/R/lib/R/library/base/R/Rprofile differ
