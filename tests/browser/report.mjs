@@ -117,7 +117,9 @@ async function walk(page, path) {
   await page.keyboard.press("Enter");
   await page.keyboard.press("Enter");
   assert.equal(await page.$eval("#search", ({ value }) => value), "");
-  assert.ok((await text("#about")).toLowerCase().includes(name.toLowerCase()), `${path}: the match is not shown`);
+  const isShown = (name) => document.getElementById("about").textContent.toLowerCase().includes(name);
+  const shown = page.waitForFunction(isShown, { timeout: 5000 }, name.toLowerCase());
+  await shown.catch(async () => assert.fail(`${path}: ${name} is not shown, but ${await text("#about")}`));
   await page.type("#search", "no file has this name");
   assert.match(await text("#found"), /^0 matches/);
   await page.keyboard.press("Escape");
