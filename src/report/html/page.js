@@ -272,7 +272,8 @@
       if (isDirectory(node)) { zoom(node); map.querySelector("button")?.focus(); }
       else { chosen = node; map.querySelector(".chosen")?.classList.remove("chosen"); target.classList.add("chosen"); tell(node); }
     });
-    map.addEventListener("mouseover", ({ target }) => tell(target === map ? chosen : Number(target.dataset.node)));
+    // Only a mouse that moves: after each drawing a browser says that it is over the tile that has come to be below it.
+    map.addEventListener("mousemove", ({ target }) => tell(target === map ? chosen : Number(target.dataset.node)));
     map.addEventListener("mouseleave", () => tell(chosen));
     map.addEventListener("focusin", ({ target }) => {
       for (const button of map.querySelectorAll("button[tabindex='0']")) button.tabIndex = -1;
