@@ -236,7 +236,7 @@ int main(void) {
     // Processes and signals
     struct rlimit limit = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
     out("higher limits", setrlimit(RLIMIT_NPROC, &limit) == 0 || setrlimit(RLIMIT_NOFILE, &limit) == 0 ||
-            setpriority(PRIO_PROCESS, 0, -10) == 0);
+            setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) - 1) == 0);
     int children = forks();
     printf("forked %d\n", children);
     out("more than 1,024 processes", children >= 1024);
