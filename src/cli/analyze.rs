@@ -19,7 +19,7 @@ use super::progress::Terminal;
 
 /// Show what is large in a tree, what can be removed, and which libraries are missing on Lambda
 ///
-/// Exit status: 0 if nothing is wrong, 1 if there are errors, 2 if something went wrong.
+/// Exit status: 0 if nothing is wrong, 1 if there are errors or the layers would not fit, 2 if something went wrong.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -74,6 +74,7 @@ impl Arguments {
             .estimate(directory, &scan, &loaded, &selected, &project, progress)?;
         let (estimate, entries) = estimate.unzip();
         analysis.estimate = estimate;
+        let fits = analysis.estimate.is_none_or(|estimate| estimate.fits());
         let name = opened.name();
         let render = |format: &DocumentFormat, options| {
             format.render(
@@ -88,7 +89,7 @@ impl Arguments {
                 .iter()
                 .map(|format| render(format, global.render_options()))
                 .collect(),
-            status: Status::yes_or_no(!any_error(&analysis.findings)),
+            status: Status::yes_or_no(fits && !any_error(&analysis.findings)),
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::analysis::{Analysis, MissingLibrary, Resolution, RuleEffect};
 use super::table::{Column, RenderOptions, counted, long_table, some_of};
 use super::text::{finding_lines, state};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, any_error};
 use crate::pack::Estimate;
 use crate::size::Bytes;
 use crate::tree::path::escaped;
@@ -47,17 +47,35 @@ fn verdict(analysis: &Analysis, tree: &str) -> String {
 
 /// The same without the name of the tree.
 pub(super) fn state_and_sizes(analysis: &Analysis) -> String {
-    let state = state(&analysis.findings, "the layers would not run", &analysis.runtime);
+    let mut state = state(&analysis.findings, "the layers would not run", &analysis.runtime);
+    if let Some(excess) = analysis.estimate.as_ref().and_then(excess) {
+        state = if any_error(&analysis.findings) {
+            format!("Does not fit: {excess}. {state}")
+        } else {
+            format!("Does not fit: {excess}")
+        };
+    }
     let size = analysis.estimate.as_ref().map_or_else(String::new, |estimate| {
-        let fits = if estimate.fits() { "" } else { ", which do not fit" };
         format!(
-            "about {} zipped in {}{fits}, {} unzipped, ",
+            "about {} zipped in {}, {} unzipped, ",
             estimate.zipped_bytes,
             counted(estimate.layers, "layer"),
             estimate.unzipped_bytes,
         )
     });
     format!("{size}for {} on {}. {state}.", analysis.runtime, analysis.arch)
+}
+
+/// By how much layers exceed the limits; `None` if they keep to them.
+fn excess(estimate: &Estimate) -> Option<String> {
+    let layers = (estimate.layers > estimate.max_layers).then(|| {
+        let layers = counted(estimate.layers, "layer");
+        format!("{layers} where {} are allowed", estimate.max_layers)
+    });
+    let (unzipped, allowed) = (estimate.unzipped_bytes, estimate.max_unzipped_bytes);
+    let unzipped = (unzipped > allowed).then(|| format!("{unzipped} unzipped where {allowed} are allowed"));
+    let all: Vec<String> = layers.into_iter().chain(unzipped).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// How much of Lambda's limits is used.
@@ -216,13 +234,16 @@ fn next(analysis: &Analysis, tree: &str, render: RenderOptions) -> String {
 
 fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
     let libraries = &analysis.libraries;
-    let mut text = format!(
-        "{} are needed: {} bundled, {} provided by {}, {} missing.\n",
-        libraries.needed,
-        libraries.bundled,
-        libraries.provided,
-        analysis.runtime,
-        libraries.missing.len(),
+    let mut text = render.folded(
+        "",
+        &format!(
+            "{} are needed: {} bundled, {} provided by {}, {} missing.",
+            libraries.needed,
+            libraries.bundled,
+            libraries.provided,
+            analysis.runtime,
+            libraries.missing.len(),
+        ),
     );
     if !libraries.missing.is_empty() {
         text += &missing_table(&libraries.missing, render);

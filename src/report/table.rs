@@ -67,10 +67,9 @@ impl RenderOptions {
     /// words and numbers whole, each row becomes a paragraph.
     pub(super) fn table(self, columns: &[Column], rows: Vec<Vec<String>>) -> String {
         let least = least_widths(columns, &rows);
-        if self
-            .width
-            .is_some_and(|width| least.iter().sum::<usize>() > usize::from(width))
-        {
+        // Between two columns stands a space.
+        let whole = least.iter().sum::<usize>() + columns.len().saturating_sub(1);
+        if self.width.is_some_and(|width| whole > usize::from(width)) {
             return self.paragraphs(columns, &rows);
         }
         let mut table = Table::new();
@@ -208,4 +207,49 @@ pub(super) fn some_of(names: &[String]) -> String {
 pub(super) fn counted(number: usize, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {what}{plural}", exact(number as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_and_no_word_is_cut() {
+        let columns = [
+            Column::Left("Rule"),
+            Column::Left("State"),
+            Column::Right("Size"),
+            Column::Left("Lost without it"),
+        ];
+        let rows: Vec<Vec<String>> = [
+            [
+                "unix-static-libraries",
+                "on",
+                "15.6 MB",
+                "linking programs, for which Lambda has no linker",
+            ],
+            [
+                "node-aws-sdk",
+                "off",
+                "3.35 MB",
+                "require(\"@aws-sdk/...\") where the runtime has none",
+            ],
+        ]
+        .iter()
+        .map(|row| row.iter().map(ToString::to_string).collect())
+        .collect();
+        for width in 40..=120 {
+            let render = RenderOptions {
+                width: Some(width),
+                ..RenderOptions::default()
+            };
+            let text = render.table(&columns, rows.clone());
+            for line in text.lines() {
+                assert!(measure_text_width(line) <= usize::from(width), "{width}: {text}");
+            }
+            for word in rows.iter().flatten().flat_map(|cell| cell.split(' ')) {
+                assert!(text.contains(word), "{width}: {word} is cut: {text}");
+            }
+        }
+    }
 }

@@ -222,3 +222,20 @@ fn tables_are_plain_in_a_pipe() {
         "no blanks at the ends of lines"
     );
 }
+
+#[test]
+fn what_does_not_fit_is_the_verdict() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .file("tree/share/data", &"x".repeat(3000))
+        .file("lambdar-prune.toml", "reserve = \"262142000B\"\n");
+    let ran = sandbox.run(["analyze", "tree"]);
+    assert_eq!(ran.status, 1, "{ran:#?}");
+    let verdict = ran.stdout.lines().next().unwrap();
+    assert!(
+        verdict.contains("Does not fit: 3.00 kB unzipped where 1.99 kB are allowed"),
+        "{verdict}"
+    );
+    assert!(!verdict.contains("OK"), "{verdict}");
+    assert!(ran.stdout.contains("what would make it fit"), "{ran:#?}");
+}
