@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::check::lifecycle_finding;
 use crate::finding::any_error;
 use crate::languages::place::Placed;
 use crate::loader::LoadedTree;
@@ -12,6 +13,7 @@ use crate::rules::Matcher;
 use crate::scan::{copies, scan};
 
 use super::arguments::{Global, PlanOptions};
+use super::clock::today;
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
 use super::inputs::Source;
 use super::output::{Failure, Output, Status};
@@ -74,6 +76,8 @@ impl Arguments {
             .estimate(directory, &scan, &loaded, &selected, &project, progress)?;
         let (estimate, entries) = estimate.unzip();
         analysis.estimate = estimate;
+        analysis.findings.extend(lifecycle_finding(&runtime.name, today()?));
+        analysis.findings.sort();
         let fits = analysis.estimate.is_none_or(|estimate| estimate.fits());
         let name = opened.name();
         let render = |format: &DocumentFormat, options| {

@@ -200,5 +200,38 @@ fn say(kind: &str, style: Style, message: &str) {
         .force_styling(COLOR.get().copied().unwrap_or_default())
         .apply_to(format!("{kind}:"));
     // If even stderr is closed, there is nobody left to tell.
-    let _ = writeln!(std::io::stderr(), "{kind} {message}");
+    let _ = writeln!(std::io::stderr(), "{kind} {}", without_error_numbers(message));
+}
+
+/// A message without the numbers that Rust puts behind the system's words: "No such file or directory (os error 2)".
+fn without_error_numbers(message: &str) -> String {
+    let mut parts = message.split(" (os error ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => text += rest,
+            _ => text += &format!(" (os error {part}"),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_errors_are_left_out() {
+        for (message, expected) in [
+            (
+                "cannot open x: No such file (os error 2); give y",
+                "cannot open x: No such file; give y",
+            ),
+            ("a: b (os error 2): c (os error 13)", "a: b: c"),
+            ("a (os error x) b (os error", "a (os error x) b (os error"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(without_error_numbers(message), expected);
+        }
+    }
 }

@@ -38,6 +38,8 @@ fn a_deprecated_runtime_is_a_warning_once_per_command() {
     assert_eq!(found(&check, "1777507199"), [""; 0], "the second before");
     assert_eq!(found(&check, DEPRECATED), ["warning"]);
     assert_eq!(found(&check, BLOCKED), ["warning"], "never an error here");
+    let analyze = ["analyze", "tree", "--runtime", "nodejs20.x"];
+    assert_eq!(found(&analyze, DEPRECATED), ["warning"]);
     let pack = ["pack", "tree", "--runtime", "nodejs20.x", "--no-cache"];
     assert_eq!(found(&pack, BLOCKED), ["warning"]);
     let manifest = fs_err::read_to_string(sandbox.path("layers/layers.json")).unwrap();
