@@ -238,7 +238,7 @@ mod tests {
         .iter()
         .map(|row| row.iter().map(ToString::to_string).collect())
         .collect();
-        for width in 40..=120 {
+        for width in 50..=120 {
             let render = RenderOptions {
                 width: Some(width),
                 ..RenderOptions::default()
