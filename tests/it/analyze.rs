@@ -227,7 +227,7 @@ fn tables_are_plain_in_a_pipe() {
 fn what_does_not_fit_is_the_verdict() {
     let sandbox = Sandbox::new();
     sandbox
-        .file("tree/share/data", &"x".repeat(3000))
+        .file("tree/share/data", "x".repeat(3000))
         .file("lambdar-prune.toml", "reserve = \"262142000B\"\n");
     let ran = sandbox.run(["analyze", "tree"]);
     assert_eq!(ran.status, 1, "{ran:#?}");
