@@ -1,28 +1,27 @@
 //! Checks packed entries against Lambda's limits on layers, and finds options that keep to them. No I/O.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+mod report;
+#[cfg(test)]
+mod tests;
 
-use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use report::{
+    Alternative, CapacityReport, CapacityTotals, Combination, Effect, PackageSaving, Saving, SizeEntry, TooLarge,
+};
+use report::{SCHEMA_VERSION, THROUGH_S3};
 
 use super::bins::{self, Capacity, Item, Packing};
 use super::zip::END_SIZE;
 use crate::limits;
 use crate::manifest::UploadRoute;
 use crate::plan::{Change, Gain};
-use crate::runtime::{Arch, Runtime};
+use crate::runtime::Runtime;
 use crate::size::{Bytes, exact};
 use crate::tree::TreePath;
-use crate::tree::path::escaped;
-
-/// Version of the schema of [`CapacityReport`].
-const SCHEMA_VERSION: u32 = 1;
 
 /// How many files the report lists, the largest first.
 const FILES: usize = 20;
-
-/// The option with which only the unzipped size is limited.
-const THROUGH_S3: &str = "--via s3";
 
 /// Limits on the layers: Lambda's own, or stricter ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,173 +94,8 @@ pub(super) enum Known {
     AtLeast,
 }
 
-/// Report on layers that exceed the limits, with options that would make them fit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct CapacityReport {
-    /// Version of this document's schema.
-    pub schema_version: u32,
-    /// Always false: nothing was written.
-    pub ok: bool,
-    /// The runtime that the layers were to be for.
-    pub runtime: String,
-    /// The architecture that they were to be for.
-    pub arch: Arch,
-    /// The largest zip that was allowed.
-    pub max_bytes: Bytes,
-    /// How many layers were allowed.
-    pub max_layers: usize,
-    /// What was allowed unzipped.
-    pub max_unzipped_bytes: Bytes,
-    /// How the layers were to get to AWS.
-    pub via: UploadRoute,
-    /// What it comes to.
-    pub totals: CapacityTotals,
-    /// Each limit that is exceeded, in words.
-    pub reasons: Vec<String>,
-    /// Files that do not fit into a zip even alone.
-    pub too_large: Vec<TooLarge>,
-    /// What would make it fit, the least first.
-    pub ways: Vec<Alternative>,
-    /// Rules that are off and would take something of it, the one that saves most first.
-    pub rules_off: Vec<Saving>,
-    /// Packages without which it would be less, the one that saves most first. Only those that nothing else needs.
-    pub drops: Vec<PackageSaving>,
-    /// Several of these together that make it fit, if one alone does not.
-    pub combination: Option<Combination>,
-    /// What there is, the largest first.
-    pub components: Vec<SizeEntry>,
-    /// The largest files.
-    pub files: Vec<SizeEntry>,
-}
-
-impl std::error::Error for CapacityReport {}
-
-impl fmt::Display for CapacityReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it does not fit: {}.", escaped(self.reasons.join("; ").as_bytes()))?;
-        if !self.ways.is_empty() {
-            let ways: Vec<&str> = self.ways.iter().map(|way| way.option.as_str()).collect();
-            write!(f, " It would with {}", ways.join(" or "))?;
-            let bucket = self.ways.iter().any(|way| way.option == THROUGH_S3);
-            f.write_str(if bucket { ", as S3 has no limit on a zip." } else { "." })?;
-        }
-        f.write_str(" Nothing was written")
-    }
-}
-
-/// Sizes of everything that was to be packed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct CapacityTotals {
-    /// The fewest layers that were found; `None` where a file is too large for any.
-    pub layers: Option<usize>,
-    /// Fewer layers than this are impossible.
-    pub lower_bound: Option<usize>,
-    /// All entries, compressed, with their headers; `None` where nothing was compressed, because it is too much unzipped.
-    pub zipped_bytes: Option<Bytes>,
-    /// All entries, unzipped; if nothing was compressed, they may be more.
-    pub unzipped_bytes: Bytes,
-}
-
-/// A file that does not fit into a zip of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct TooLarge {
-    /// The file.
-    pub path: String,
-    /// How long a zip with nothing else would be.
-    pub zipped_bytes: Bytes,
-    /// How long it would be if the file were stripped, where it was not and that would help.
-    pub stripped_bytes: Option<Bytes>,
-    /// Rules that are off and would take it.
-    pub rules: Vec<String>,
-}
-
-/// A command-line option with which all limits are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Alternative {
-    /// The option, as it is to be added to the command line.
-    pub option: String,
-    /// How many layers it comes to.
-    pub layers: usize,
-}
-
-/// What a disabled rule would save.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Saving {
-    /// Its id.
-    pub id: String,
-    /// The kind of files.
-    pub category: String,
-    /// What would be left.
-    #[serde(flatten)]
-    pub effect: Effect,
-    /// What stops working without them.
-    pub breaks: String,
-}
-
-/// What leaving a package out would save.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct PackageSaving {
-    /// Its name.
-    pub component: String,
-    /// The options, as they are to be added to the command line.
-    pub options: Vec<String>,
-    /// What would be left.
-    #[serde(flatten)]
-    pub effect: Effect,
-}
-
-/// Options that make it fit together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Combination {
-    /// The options, as they are to be added to the command line.
-    pub options: Vec<String>,
-    /// What would be left.
-    #[serde(flatten)]
-    pub effect: Effect,
-}
-
-/// What goes with a change, after all that something kept needs has stayed, and what is left then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Effect {
-    /// Files and links that go.
-    pub files: usize,
-    /// What they add to the zips; `None` where nothing was compressed.
-    pub zipped_bytes: Option<Bytes>,
-    /// What they are unzipped.
-    pub unzipped_bytes: Bytes,
-    /// Whether all limits would be kept without them; `None` where that depends on how small the rest can be compressed.
-    pub fits: Option<bool>,
-    /// How many bytes unzipped would still be too much.
-    pub too_much_unzipped_bytes: Bytes,
-    /// How many layers there would be; `None` where a file is too large for any, and where nothing was compressed.
-    pub layers: Option<usize>,
-}
-
-/// The sizes of a component or of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct SizeEntry {
-    /// Its name or path.
-    pub name: String,
-    /// Files and links.
-    pub files: usize,
-    /// What it adds to the zips; `None` where nothing was compressed.
-    pub zipped_bytes: Option<Bytes>,
-    /// What it is unzipped.
-    pub unzipped_bytes: Bytes,
-}
-
-/// Why `packing`, which is `None` where a file is too large or nothing was compressed, does not keep to the limits; `None` if it
-/// does.
-// Long: the document is put together field by field.
+/// Report on layers that exceed the limits; `None` if `packing` keeps to them. A packing is `None` if a file is too large for any
+/// zip, or if nothing was compressed.
 pub(super) fn over_capacity(
     candidates: &[Candidate<'_>],
     known: Known,
@@ -270,24 +104,18 @@ pub(super) fn over_capacity(
     proposals: &Proposals<'_>,
     runtime: &Runtime,
 ) -> Option<CapacityReport> {
-    let all: Vec<&Candidate<'_>> = candidates.iter().collect();
-    let unzipped: Bytes = unzipped(&all);
-    let over = |candidate: &&Candidate<'_>| known == Known::Exact && candidate.item.weight > limits.capacity().weight;
-    let over: Vec<&Candidate<'_>> = candidates.iter().filter(over).collect();
-    let reasons = reasons(&over, packing, unzipped, known, limits);
-    if reasons.is_empty() {
-        return None;
-    }
     let judge = Judge {
         candidates,
         known,
         limits,
     };
+    let too_large = judge.too_large_alone();
+    let totals = judge.totals(packing);
+    let reasons = reasons(&too_large, packing, totals.unzipped_bytes, known, limits);
+    if reasons.is_empty() {
+        return None;
+    }
     let (rules, packages) = ((proposals.rules)(), (proposals.packages)());
-    let taking = |path: &TreePath| -> Vec<String> {
-        let taking = rules.iter().filter(|gain| gain.paths.contains(path));
-        taking.filter_map(rule_of).map(|(id, ..)| id).collect()
-    };
     Some(CapacityReport {
         schema_version: SCHEMA_VERSION,
         ok: false,
@@ -297,33 +125,30 @@ pub(super) fn over_capacity(
         max_layers: limits.layers,
         max_unzipped_bytes: limits.unzipped,
         via: limits.via,
-        totals: CapacityTotals {
-            layers: packing.map(|packing| packing.bins.len()),
-            lower_bound: packing.map(|packing| packing.lower_bound),
-            zipped_bytes: judge.zipped(&all),
-            unzipped_bytes: unzipped,
-        },
+        totals,
         reasons,
-        too_large: over
+        too_large: too_large
             .into_iter()
-            .map(|candidate| TooLarge {
-                path: candidate.path.to_string(),
-                zipped_bytes: Bytes(candidate.item.weight + END_SIZE),
-                stripped_bytes: candidate.stripped.map(|stripped| Bytes(stripped.0 + END_SIZE)),
-                rules: taking(candidate.path),
-            })
+            .map(|candidate| too_large_with(candidate, &rules))
             .collect(),
-        ways: if known == Known::Exact {
-            ways(&all, limits)
-        } else {
-            Vec::new()
-        },
+        ways: judge.alternatives(),
         rules_off: judge.savings(&rules),
         drops: judge.drops(&packages),
         combination: judge.combination(&rules, &packages, proposals.combination),
         components: judge.parts(|candidate| candidate.component, usize::MAX),
         files: judge.parts(|candidate| candidate.path.as_str(), FILES),
     })
+}
+
+/// A file that does not fit into a zip alone, with the rules that would remove it.
+fn too_large_with(candidate: &Candidate<'_>, rules: &[Gain]) -> TooLarge {
+    let removing = rules.iter().filter(|gain| gain.paths.contains(candidate.path));
+    TooLarge {
+        path: candidate.path.to_string(),
+        zipped_bytes: Bytes(candidate.item.weight + END_SIZE),
+        stripped_bytes: candidate.stripped.map(|stripped| Bytes(stripped.0 + END_SIZE)),
+        rules: removing.filter_map(rule_of).map(|(id, ..)| id).collect(),
+    }
 }
 
 /// Id, category and what breaks of a rule that is proposed.
@@ -334,14 +159,54 @@ fn rule_of(gain: &Gain) -> Option<(String, String, String)> {
     }
 }
 
-/// Says what is left without some of the entries.
+/// Compares entries, all or some of them, with the limits.
 struct Judge<'a> {
     candidates: &'a [Candidate<'a>],
     known: Known,
     limits: &'a Limits,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    fn all(&self) -> Vec<&'a Candidate<'a>> {
+        self.candidates.iter().collect()
+    }
+
+    /// The files that do not fit into a zip even alone.
+    fn too_large_alone(&self) -> Vec<&'a Candidate<'a>> {
+        let capacity = self.limits.capacity().weight;
+        let mut too_large = self.all();
+        too_large.retain(|candidate| self.known == Known::Exact && candidate.item.weight > capacity);
+        too_large
+    }
+
+    fn totals(&self, packing: Option<&Packing>) -> CapacityTotals {
+        CapacityTotals {
+            layers: packing.map(|packing| packing.bins.len()),
+            lower_bound: packing.map(|packing| packing.lower_bound),
+            zipped_bytes: self.zipped(&self.all()),
+            unzipped_bytes: unzipped(&self.all()),
+        }
+    }
+
+    /// Larger zips that keep to all limits: as large as a request can carry, and as large as they can be in a bucket.
+    fn alternatives(&self) -> Vec<Alternative> {
+        if self.known != Known::Exact || self.limits.via == UploadRoute::S3 {
+            return Vec::new();
+        }
+        let larger = [
+            (limits::ZIPPED_BYTES, format!("--max {}", limits::ZIPPED_BYTES)),
+            (limits::ZIP_BYTES, THROUGH_S3.to_owned()),
+        ];
+        larger
+            .into_iter()
+            .filter(|(max, _)| *max > self.limits.max.0)
+            .filter_map(|(max, option)| {
+                let layers = fitting(&self.all(), self.limits, Bytes(max))?;
+                Some(Alternative { option, layers })
+            })
+            .collect()
+    }
+
     fn zipped(&self, candidates: &[&Candidate<'_>]) -> Option<Bytes> {
         let zipped = candidates.iter().map(|candidate| Bytes(candidate.item.weight)).sum();
         (self.known == Known::Exact).then_some(zipped)
@@ -369,9 +234,8 @@ impl Judge<'_> {
 
     /// What counts: what a change takes of that of which there is too much.
     fn gain(&self, effect: &Effect) -> u64 {
-        let all: Vec<&Candidate<'_>> = self.candidates.iter().collect();
         match effect.zipped_bytes {
-            Some(zipped) if unzipped(&all) <= self.limits.unzipped => zipped.0,
+            Some(zipped) if unzipped(&self.all()) <= self.limits.unzipped => zipped.0,
             _ => effect.unzipped_bytes.0,
         }
     }
@@ -528,213 +392,4 @@ fn unzipped(candidates: &[&Candidate<'_>]) -> Bytes {
 fn fitting(candidates: &[&Candidate<'_>], limits: &Limits, max: Bytes) -> Option<usize> {
     let fits = unzipped(candidates) <= limits.unzipped;
     needed(candidates, max).filter(|layers| fits && *layers <= limits.layers)
-}
-
-/// Larger zips: as large as a request can carry, and as large as they can be in a bucket.
-fn ways(candidates: &[&Candidate<'_>], limits: &Limits) -> Vec<Alternative> {
-    if limits.via == UploadRoute::S3 {
-        return Vec::new();
-    }
-    let larger = [
-        (limits::ZIPPED_BYTES, format!("--max {}", limits::ZIPPED_BYTES)),
-        (limits::ZIP_BYTES, THROUGH_S3.to_owned()),
-    ];
-    larger
-        .into_iter()
-        .filter(|(max, _)| *max > limits.max.0)
-        .filter_map(|(max, option)| {
-            let layers = fitting(candidates, limits, Bytes(max))?;
-            Some(Alternative { option, layers })
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::bins::GroupId;
-    use super::*;
-    use crate::runtime::DEFAULT;
-
-    fn answer(sizes: &[(&str, u64, u64, &'static str)], limits: Limits) -> (Option<CapacityReport>, Option<usize>) {
-        let paths: Vec<TreePath> = sizes.iter().map(|(path, ..)| TreePath::new(path).unwrap()).collect();
-        let candidates: Vec<Candidate<'_>> = sizes
-            .iter()
-            .zip(&paths)
-            .map(|((_, zipped, unzipped, _), path)| Candidate {
-                path,
-                component: path.names().next().unwrap_or_default(),
-                item: Item {
-                    group: GroupId(0),
-                    weight: *zipped,
-                    reserved: None,
-                },
-                unzipped: Bytes(*unzipped),
-                stripped: None,
-            })
-            .collect();
-        let items: Vec<Item> = candidates.iter().map(|candidate| candidate.item).collect();
-        let packing = bins::pack(&items, limits.capacity(), &[]).ok();
-        let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
-        let layers = packing.as_ref().map_or(0, |packing| packing.bins.len());
-        let rules = || {
-            let mut taken: BTreeMap<&str, BTreeSet<TreePath>> = BTreeMap::new();
-            for ((.., rules), path) in sizes.iter().zip(&paths) {
-                for rule in rules.split_whitespace() {
-                    taken.entry(rule).or_default().insert(path.clone());
-                }
-            }
-            let gain = |(id, paths): (&str, BTreeSet<TreePath>)| Gain {
-                change: Change::Enable {
-                    id: id.to_owned(),
-                    category: String::new(),
-                    breaks: id.to_owned(),
-                },
-                paths,
-            };
-            taken.into_iter().map(gain).collect::<Vec<_>>()
-        };
-        let packages = || {
-            let gain = |path: &TreePath| Gain {
-                change: Change::Drop {
-                    component: path.to_string(),
-                    globs: vec![path.to_string()],
-                },
-                paths: BTreeSet::from([path.clone()]),
-            };
-            paths.iter().map(gain).collect::<Vec<_>>()
-        };
-        let combination = |changes: &[&Change], suffices: &dyn Fn(&BTreeSet<TreePath>) -> bool| {
-            (2..=changes.len()).find_map(|count| {
-                let gains: Vec<Gain> = rules().into_iter().chain(packages()).collect();
-                let is_in = |gain: &&Gain| changes[..count].contains(&&gain.change);
-                let going = gains.iter().filter(is_in).flat_map(|gain| gain.paths.clone()).collect();
-                suffices(&going).then_some((count, going))
-            })
-        };
-        let proposals = Proposals {
-            rules: &rules,
-            packages: &packages,
-            combination: &combination,
-        };
-        (
-            over_capacity(
-                &candidates,
-                Known::Exact,
-                packing.as_ref(),
-                &limits,
-                &proposals,
-                &runtime,
-            ),
-            layers_at_limit(&candidates, layers, &limits),
-        )
-    }
-
-    #[test]
-    fn what_keeps_to_the_limits_is_not_reported() {
-        let limits = Limits::DEFAULT;
-        assert_eq!(answer(&[("a/x", 40_000_000, 262_143_999, "")], limits).0, None);
-        let (over_capacity, _) = answer(&[("a/x", 40_000_000, 262_144_000, "unix-man")], limits);
-        let over_capacity = over_capacity.unwrap();
-        assert_eq!(
-            over_capacity.reasons,
-            ["262,144,000 bytes unzipped are more than the 262,143,999 allowed"]
-        );
-        // Larger zips are no help; leaving it out is.
-        assert_eq!(over_capacity.ways, []);
-        assert!(over_capacity.rules_off[0].effect.fits == Some(true) && over_capacity.rules_off[0].id == "unix-man");
-    }
-
-    #[test]
-    fn too_many_layers_and_what_would_help() {
-        let forty = |name| (name, 40_000_000, 40_000_000, "");
-        let large: Vec<_> = ["a/1", "a/2", "b/1", "b/2", "c/1"].map(forty).to_vec();
-        assert_eq!(answer(&large, Limits::DEFAULT).0, None);
-        let limits = Limits {
-            layers: 4,
-            ..Limits::DEFAULT
-        };
-        let over_capacity = answer(&large, limits).0.unwrap();
-        assert_eq!(over_capacity.reasons, ["5 layers are needed, more than the 4 allowed"]);
-        let ways: Vec<_> = over_capacity
-            .ways
-            .iter()
-            .map(|way| (way.option.as_str(), way.layers))
-            .collect();
-        assert_eq!(ways, [("--via s3", 1)]);
-        assert_eq!(over_capacity.components[0].name, "a");
-        assert_eq!(over_capacity.components[0].zipped_bytes, Some(Bytes(80_000_000)));
-        let mut with_rules = large;
-        with_rules[4].3 = "r-recommended unix-man";
-        with_rules.push(("c/2", 10, 10, "unix-licenses"));
-        let over_capacity = answer(&with_rules, limits).0.unwrap();
-        let disabled: Vec<_> = over_capacity
-            .rules_off
-            .iter()
-            .map(|rule| (rule.id.as_str(), rule.effect.fits == Some(true)))
-            .collect();
-        assert_eq!(
-            disabled,
-            [("r-recommended", true), ("unix-man", true), ("unix-licenses", false)]
-        );
-    }
-
-    #[test]
-    fn what_saves_most_comes_first_with_how_much_is_still_too_much() {
-        let limits = Limits {
-            unzipped: Bytes(100),
-            ..Limits::DEFAULT
-        };
-        let sizes = [
-            ("a", 10, 40, "small"),
-            ("b", 5, 60, "large"),
-            ("c", 1, 150, ""),
-            ("d", 90, 10, "small"),
-        ];
-        let report = answer(&sizes, limits).0.unwrap();
-        let rules = report.rules_off.iter();
-        let rules: Vec<_> = rules
-            .map(|rule| {
-                (
-                    rule.id.as_str(),
-                    rule.effect.fits,
-                    rule.effect.too_much_unzipped_bytes.0,
-                )
-            })
-            .collect();
-        assert_eq!(rules, [("large", Some(false), 100), ("small", Some(false), 110)]);
-        let drops: Vec<_> = report.drops.iter().map(|drop| drop.component.as_str()).collect();
-        assert_eq!(drops, ["c", "b", "a", "d"]);
-        let combination = report.combination.unwrap();
-        assert_eq!(combination.options, ["--enable large", "--enable small", "--drop 'c'"]);
-        assert_eq!(combination.effect.fits, Some(true));
-    }
-
-    #[test]
-    fn a_file_that_is_too_large_alone() {
-        let over_capacity = answer(
-            &[("large", 51_000_000, 60_000_000, ""), ("small", 7, 7, "")],
-            Limits::DEFAULT,
-        );
-        let over_capacity = over_capacity.0.unwrap();
-        assert_eq!(
-            over_capacity.reasons,
-            ["large alone makes a zip of 51,000,022 bytes, more than the 50,000,000 allowed"]
-        );
-        let ways: Vec<_> = over_capacity.ways.iter().map(|way| way.option.as_str()).collect();
-        assert_eq!(ways, ["--max 52428799", "--via s3"]);
-        assert_eq!(over_capacity.totals.layers, None);
-    }
-
-    #[test]
-    fn mebibytes_are_proposed_where_they_save_a_layer() {
-        let candidates = |zipped| [("a", zipped, 1, ""), ("b", 26_000_000, 1, "")];
-        assert_eq!(answer(&candidates(26_000_000), Limits::DEFAULT).1, Some(1));
-        assert_eq!(answer(&candidates(24_000_000 - 22), Limits::DEFAULT).1, None);
-        assert_eq!(answer(&candidates(27_000_000), Limits::DEFAULT).1, None);
-        let s3 = Limits {
-            via: UploadRoute::S3,
-            ..Limits::DEFAULT
-        };
-        assert_eq!(answer(&candidates(26_000_000), s3).1, None);
-    }
 }

@@ -1,8 +1,9 @@
 //! Makes the manifest of what was packed.
 
+use super::Options;
 use super::cache::Change;
+use super::distribute::Distribution;
 use super::prepare::Ready;
-use super::{Distribution, Options};
 use crate::manifest::{
     AddedFile, ChangedFile, Dropped, LayerSummary, Manifest, NotLinked, SCHEMA_VERSION, ShadowedFile, Totals,
     UntouchedFile,

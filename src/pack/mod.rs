@@ -5,6 +5,7 @@ pub mod bins;
 mod cache;
 mod capacity;
 mod compress;
+mod distribute;
 mod estimate;
 mod last_bytes;
 mod leave;
@@ -17,7 +18,7 @@ mod spool;
 mod write;
 mod zip;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub use cache::Directory as CacheDirectory;
@@ -31,12 +32,10 @@ pub use named::NamedLayer;
 pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
 
-use bins::{Capacity, GroupId, Item, Packing};
 use cache::Cache;
-use capacity::{Candidate, Known, Proposals};
-use named::Assignment;
+use distribute::Distributor;
 use output::{Output, outside};
-use prepare::{Preparation, Ready};
+use prepare::Preparation;
 use previous::History;
 use spool::Spool;
 use write::Writer;
@@ -52,7 +51,6 @@ use crate::rules::RuleError;
 use crate::runtime::Runtime;
 use crate::scan::{Problem, ProblemKind, Scan};
 use crate::size::Bytes;
-use crate::timings::phase;
 use crate::tree::path::escaped;
 use crate::tree::{Tree, TreePath};
 
@@ -318,12 +316,19 @@ fn carry_out(
     let Preparation { plan, progress, .. } = preparation;
     // What tells where a component ends may itself be left out, such as the list of a distribution's files.
     let components = Components::of(&scan.tree);
-    fits_unzipped(preparation, what_if, &components, runtime, &options.limits)?;
+    let distributor = Distributor {
+        preparation,
+        what_if,
+        components: &components,
+        runtime,
+        options,
+        history,
+    };
+    distributor.fits_unzipped()?;
     let mut ready = preparation.all()?;
-    let mut distribution = distribute(preparation, what_if, &components, runtime, &mut ready, options, history)?;
+    let mut distribution = distributor.distribute(&mut ready)?;
     let layer_notes = std::mem::take(&mut distribution.layer_notes);
     let packing = &distribution.packing;
-    every_entry_once(&ready, packing)?;
     let layer = |bin: &Vec<usize>| bin.iter().map(|index| &ready[*index]).collect();
     let writer = Writer {
         staging: output.staging(),
@@ -382,206 +387,4 @@ fn mode_notes(kept: &Tree) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// Fails where a packing leaves an entry out or has it twice.
-fn every_entry_once(ready: &[Ready], packing: &Packing) -> Result<(), PackError> {
-    let mut times = vec![0_usize; ready.len()];
-    for index in packing.bins.iter().flatten() {
-        times[*index] += 1;
-    }
-    match times.iter().zip(ready).find(|(times, _)| **times != 1) {
-        None => Ok(()),
-        Some((times, Ready { path, .. })) => Err(PackError::Verification {
-            file: "the packing".to_owned(),
-            reason: format!("it has {path} {times} times"),
-        }),
-    }
-}
-
-/// Which entry goes into which zip.
-struct Distribution {
-    packing: Packing,
-    /// What was compressed once more for it, sorted by path.
-    recompressed: Vec<Recompressed>,
-    /// What of the named layers the user may not expect.
-    layer_notes: Vec<String>,
-    /// How many zips there would be at the largest size that a request can carry, where that is fewer.
-    layers_at_limit: Option<usize>,
-}
-
-/// Decides which entry goes into which zip, if they keep to the limits; and tells how many zips there would be at the
-/// largest size that a request can carry, where that is fewer.
-// Long: each step changes what is ready for the next one, and the report needs what all of them found.
-fn distribute(
-    preparation: &Preparation<'_>,
-    what_if: &WhatIf<'_>,
-    components: &Components,
-    runtime: &Runtime,
-    ready: &mut Vec<Ready>,
-    options: &Options,
-    history: &History,
-) -> Result<Distribution, PackError> {
-    let _phase = phase("distribute");
-    let limits = &options.limits;
-    let capacity = limits.capacity();
-    let mut recompressed = history.recompressed(ready);
-    if preparation.effort == Effort::Best {
-        recompressed.extend(last_bytes::fit_alone(preparation, ready, capacity.weight)?);
-    }
-    let groups = groups_of(ready, components);
-    let assignment = Assignment::new(ready, &options.layers)?;
-    let previous = history.layers_of(ready);
-    let pack = |weights: &[u64]| {
-        // No item is too large, and no named layer, so that this cannot fail.
-        bins::pack(&items(&groups, weights, &assignment), capacity, &previous).map_err(|error| {
-            PackError::Verification {
-                file: "the packing".to_owned(),
-                reason: error.to_string(),
-            }
-        })
-    };
-    let weights: Vec<u64> = ready.iter().map(Ready::weight).collect();
-    let mut packing = None;
-    if weights.iter().all(|weight| *weight <= capacity.weight) {
-        assignment.check(ready, &options.layers, capacity, limits.max)?;
-        let found = pack(&weights)?;
-        let (found, more) = match preparation.effort {
-            Effort::Best => last_bytes::save_a_layer(preparation, ready, found, &pack)?,
-            Effort::Fast | Effort::Max => (found, Vec::new()),
-        };
-        packing = Some(found);
-        recompressed.extend(more);
-    }
-    recompressed.sort_by(|a, b| a.path.cmp(&b.path));
-    let candidates = candidates(preparation, components, ready, &groups, &assignment, capacity);
-    let size = |path: &TreePath| {
-        let ready = ready
-            .binary_search_by(|ready| ready.path.cmp(path))
-            .ok()
-            .and_then(|at| ready.get(at));
-        ready.map_or(0, Ready::weight)
-    };
-    let packing_found = packing.as_ref();
-    let report = with_proposals(what_if, components, &size, |proposals| {
-        capacity::over_capacity(&candidates, Known::Exact, packing_found, limits, proposals, runtime)
-    });
-    match (report, packing) {
-        (Some(report), _) => Err(PackError::OverCapacity(Box::new(report))),
-        (None, Some(packing)) => Ok(Distribution {
-            layers_at_limit: capacity::layers_at_limit(&candidates, packing.bins.len(), limits),
-            packing,
-            recompressed,
-            layer_notes: assignment.notes,
-        }),
-        // What is too large for any zip is over capacity.
-        (None, None) => Err(PackError::Verification {
-            file: "the packing".to_owned(),
-            reason: "it has no zips".to_owned(),
-        }),
-    }
-}
-
-/// Fails where the layers would be too large unzipped whatever the contents can be compressed to: before they are.
-fn fits_unzipped(
-    preparation: &Preparation<'_>,
-    what_if: &WhatIf<'_>,
-    components: &Components,
-    runtime: &Runtime,
-    limits: &Limits,
-) -> Result<(), PackError> {
-    let Some((lengths, known)) = preparation.lengths_beyond(limits.unzipped)? else {
-        return Ok(());
-    };
-    let candidates: Vec<Candidate<'_>> = lengths
-        .iter()
-        .map(|(path, bytes)| Candidate {
-            path,
-            component: components.name(path),
-            item: Item {
-                group: GroupId(0),
-                weight: entry_size(path.as_str(), bytes.0),
-                reserved: None,
-            },
-            unzipped: *bytes,
-            stripped: None,
-        })
-        .collect();
-    let size = |path: &TreePath| lengths.get(path).map_or(0, |bytes| bytes.0);
-    let report = with_proposals(what_if, components, &size, |proposals| {
-        capacity::over_capacity(&candidates, known, None, limits, proposals, runtime)
-    });
-    report.map_or(Ok(()), |report| Err(PackError::OverCapacity(Box::new(report))))
-}
-
-/// Calls a function with what could be left out in addition. `size` says what a path counts.
-fn with_proposals<T>(
-    what_if: &WhatIf<'_>,
-    components: &Components,
-    size: &dyn Fn(&TreePath) -> u64,
-    use_them: impl FnOnce(&Proposals<'_>) -> T,
-) -> T {
-    use_them(&Proposals {
-        rules: &|| what_if.rules(),
-        packages: &|| what_if.packages(components, size),
-        combination: &|changes, suffices| what_if.combination(changes, suffices),
-    })
-}
-
-/// The entries as items of these weights.
-fn items(groups: &[GroupId], weights: &[u64], assignment: &Assignment) -> Vec<Item> {
-    let reserved = assignment.layer_of.iter();
-    let both = groups.iter().zip(weights).zip(reserved);
-    both.map(|((&group, &weight), &reserved)| Item {
-        group,
-        weight,
-        reserved,
-    })
-    .collect()
-}
-
-/// The group of each entry: what belongs together should share a zip.
-fn groups_of(ready: &[Ready], components: &Components) -> Vec<GroupId> {
-    let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
-    ready
-        .iter()
-        .map(|ready| {
-            let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
-            *groups.entry(components.group(&ready.path)).or_insert(next)
-        })
-        .collect()
-}
-
-/// The entries with what their distribution over zips depends on.
-fn candidates<'a>(
-    preparation: &Preparation<'_>,
-    components: &'a Components,
-    ready: &'a [Ready],
-    groups: &[GroupId],
-    assignment: &Assignment,
-    capacity: Capacity,
-) -> Vec<Candidate<'a>> {
-    ready
-        .iter()
-        .zip(groups)
-        .zip(&assignment.layer_of)
-        .map(|((ready, &group), &reserved)| {
-            let weight = ready.weight();
-            Candidate {
-                path: &ready.path,
-                component: components.name(&ready.path),
-                item: Item {
-                    group,
-                    weight,
-                    reserved,
-                },
-                unzipped: Bytes(u64::from(ready.entry.uncompressed)),
-                stripped: if weight > capacity.weight && !preparation.strip {
-                    preparation.stripped_size(&ready.path)
-                } else {
-                    None
-                },
-            }
-        })
-        .collect()
 }

@@ -217,7 +217,6 @@ impl<'a> Collector<'a> {
     }
 
     /// Native libraries in files of their own. What holds one requires it, and one that a bill describes takes its place.
-    // Long: each kind of origin gives a component of its own, one after the other.
     fn libraries(&self, installed: &mut Vec<Component>) -> Vec<Component> {
         let text = |path: &TreePath| self.text(path);
         let pkg_config = native::versions_of_pkg_config(self.described.source, &text);
@@ -226,51 +225,11 @@ impl<'a> Collector<'a> {
         let mut replaced = BTreeSet::new();
         let mut libraries = Vec::new();
         for (path, object) in native::libraries(self.described.tree) {
-            let added = self.described.added.iter().find(|added| added.path == path.as_str());
             let holder = self.owners.get(path).map(|owner| self.installed[*owner].directory());
-            // A copy under another name is what it is a copy of.
-            let copied = added.and_then(|added| TreePath::new(&added.from));
-            let file_name = copied.as_ref().unwrap_or(path).file_name();
-            let stem = native::stem(file_name);
-            let is_it = |component: &&Component| Some(&component.path) == holder && component.name == stem;
+            let file = LibraryFile::new(path, object.soname.as_deref(), self.described.added);
+            let is_it = |component: &&Component| Some(&component.path) == holder && component.name == file.stem();
             let described = bundled.iter().find(is_it);
-            let soname = match &copied {
-                Some(_) => file_name,
-                None => object.soname.as_deref().unwrap_or(file_name),
-            };
-            let mut library = Component {
-                kind: Kind::Library,
-                id: String::new(),
-                name: path.file_name().to_owned(),
-                version: None,
-                version_from: None,
-                license: License::default(),
-                purl: None,
-                path: path.clone(),
-                files: BTreeMap::from([(path.clone(), self.described.hashes.get(path).copied())]),
-                origin: Origin::Tree,
-                changed: self.changes(std::iter::once(path)),
-                requires: BTreeSet::new(),
-            };
-            if let Some(added) = added.filter(|_| copied.is_none()) {
-                of_host(&mut library, added);
-            } else if let Some(described) = described {
-                of_bill(&mut library, described);
-            }
-            if library.version.is_none() {
-                let known = pkg_config.get(stem).map(|version| (version.as_str(), "pkg-config"));
-                let named = || Some((native::version_in_name(file_name)?, "file name"));
-                if let Some((version, from)) = known.or_else(named) {
-                    library.version = Some(version.to_owned());
-                    library.version_from = Some(from);
-                    library.purl = url::generic(stem, version);
-                }
-            }
-            if library.license.expression.is_none() {
-                library.license.expression =
-                    licenses::of_library(&native::without_hashes(soname)).map(ToOwned::to_owned);
-            }
-            library.id = id(library.purl.as_deref(), &library.name, path);
+            let library = self.library(&file, described, &pkg_config);
             let holds = |component: &Component| {
                 matches!(component.kind, Kind::Package | Kind::Interpreter) && Some(&component.path) == holder
             };
@@ -286,9 +245,100 @@ impl<'a> Collector<'a> {
         }
         libraries
     }
+
+    /// The component of a library, with what is known of it from the machine that it came from or from a bill, and what is
+    /// missing from pkg-config, its name and its soname.
+    fn library(
+        &self,
+        file: &LibraryFile<'_>,
+        described: Option<&Component>,
+        pkg_config: &BTreeMap<String, String>,
+    ) -> Component {
+        let path = file.path;
+        let mut library = Component {
+            kind: Kind::Library,
+            id: String::new(),
+            name: path.file_name().to_owned(),
+            version: None,
+            version_from: None,
+            license: License::default(),
+            purl: None,
+            path: path.clone(),
+            files: BTreeMap::from([(path.clone(), self.described.hashes.get(path).copied())]),
+            origin: Origin::Tree,
+            changed: self.changes(std::iter::once(path)),
+            requires: BTreeSet::new(),
+        };
+        if let Some(added) = file.from_host() {
+            of_host(&mut library, added);
+        } else if let Some(described) = described {
+            of_bill(&mut library, described);
+        }
+        if library.version.is_none() {
+            let known = pkg_config
+                .get(file.stem())
+                .map(|version| (version.as_str(), "pkg-config"));
+            let named = || Some((native::version_in_name(file.original_name())?, "file name"));
+            if let Some((version, from)) = known.or_else(named) {
+                library.version = Some(version.to_owned());
+                library.version_from = Some(from);
+                library.purl = url::generic(file.stem(), version);
+            }
+        }
+        if library.license.expression.is_none() {
+            let expression = licenses::of_library(&native::without_hashes(file.soname()));
+            library.license.expression = expression.map(ToOwned::to_owned);
+        }
+        library.id = id(library.purl.as_deref(), &library.name, path);
+        library
+    }
 }
 
-/// What is known of a library that was brought in from a machine.
+/// A native library in a file of its own.
+struct LibraryFile<'a> {
+    path: &'a TreePath,
+    soname: Option<&'a str>,
+    /// How it was added, if it was.
+    added: Option<&'a AddedFile>,
+    /// The file of the tree that it is a copy of, if it was added under another name.
+    copied: Option<TreePath>,
+}
+
+impl<'a> LibraryFile<'a> {
+    fn new(path: &'a TreePath, soname: Option<&'a str>, added: &'a [AddedFile]) -> Self {
+        let added = added.iter().find(|added| added.path == path.as_str());
+        Self {
+            path,
+            soname,
+            added,
+            copied: added.and_then(|added| TreePath::new(&added.from)),
+        }
+    }
+
+    /// The name that says what it is: a copy is what it is a copy of.
+    fn original_name(&self) -> &str {
+        self.copied.as_ref().unwrap_or(self.path).file_name()
+    }
+
+    fn stem(&self) -> &str {
+        native::stem(self.original_name())
+    }
+
+    /// The soname of the original.
+    fn soname(&self) -> &str {
+        match &self.copied {
+            Some(_) => self.original_name(),
+            None => self.soname.unwrap_or(self.original_name()),
+        }
+    }
+
+    /// How it was added from the machine that builds, if it was.
+    fn from_host(&self) -> Option<&'a AddedFile> {
+        self.added.filter(|_| self.copied.is_none())
+    }
+}
+
+/// What is known of a library that was added from a machine.
 fn of_host(library: &mut Component, added: &AddedFile) {
     if let Some(package) = &added.package {
         library.version = Some(package.version.clone());
