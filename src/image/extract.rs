@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -26,11 +27,17 @@ pub(super) struct ExtractError {
     pub(super) error: io::Error,
 }
 
+impl ExtractError {
+    /// An error that is not about one layer: the first stands for all.
+    fn of_all(error: io::Error) -> Self {
+        Self { layer: 0, error }
+    }
+}
+
 /// Writes the nodes into an empty directory.
 ///
 /// Each path consists of plain names, and each directory on the way is made here before anything is put into it; links are made
 /// last. So nothing is written through a link.
-// Long: directories, files and links in this order are what keeps a link from being written through.
 pub(super) fn extract(
     blobs: &Blobs,
     layers: &[String],
@@ -38,56 +45,77 @@ pub(super) fn extract(
     into: &Path,
     progress: &dyn Progress,
 ) -> Result<(), ExtractError> {
-    let here = |error| ExtractError { layer: 0, error };
-    let at = |path: &[u8]| into.join(OsStr::from_bytes(path));
-    let mut files: BTreeMap<usize, BTreeMap<usize, Vec<PathBuf>>> = BTreeMap::new();
-    let mut modes: BTreeMap<PathBuf, u32> = BTreeMap::new();
+    let files = make_directories(nodes, into).map_err(ExtractError::of_all)?;
+    for (layer, mut wanted) in files {
+        let written = blobs.read_contents(&layers[layer], progress, |entry, _, content| {
+            wanted.remove(&entry).map_or(Ok(()), |file| file.write(content))
+        });
+        written.map_err(|error| ExtractError { layer, error })?;
+    }
+    make_links(nodes, into).map_err(ExtractError::of_all)
+}
+
+/// The files of an image, by the layer and the entry of its archive that has their contents.
+type Files = BTreeMap<usize, BTreeMap<usize, ExtractedFile>>;
+
+/// A file that is written, with its hard links.
+#[derive(Default)]
+struct ExtractedFile {
+    mode: u32,
+    paths: Vec<PathBuf>,
+}
+
+impl ExtractedFile {
+    fn write(self, content: &mut dyn io::Read) -> io::Result<()> {
+        let mut paths = self.paths.into_iter();
+        let Some(first) = paths.next() else { return Ok(()) };
+        let mut file = fs_err::File::create_new(&first)?;
+        io::copy(content, &mut file)?;
+        file.file().set_permissions(Permissions::from_mode(self.mode))?;
+        // Hard links of the image are hard links here.
+        paths.try_for_each(|path| fs_err::hard_link(&first, path))
+    }
+}
+
+fn place(into: &Path, path: &[u8]) -> PathBuf {
+    into.join(OsStr::from_bytes(path))
+}
+
+/// Makes all directories, and gives the files that are to be written into them. Fails if these are too much.
+fn make_directories(nodes: &BTreeMap<Vec<u8>, Node>, into: &Path) -> io::Result<Files> {
+    let mut files = Files::default();
     let mut left = BYTES;
     for (path, node) in nodes {
         match &node.kind {
-            NodeKind::Directory => fs_err::create_dir(at(path)).map_err(here)?,
+            NodeKind::Directory => fs_err::create_dir(place(into, path))?,
             NodeKind::File { layer, entry, length } => {
-                let paths = files.entry(*layer).or_default().entry(*entry).or_default();
-                if paths.is_empty() {
+                let file = files.entry(*layer).or_default().entry(*entry).or_default();
+                if file.paths.is_empty() {
+                    file.mode = node.mode | OWNER_OF_FILE;
                     left = left
                         .checked_sub(*length)
-                        .ok_or_else(|| here(io::Error::other("it has more than 16 GiB of files")))?;
+                        .ok_or_else(|| io::Error::other("it has more than 16 GiB of files"))?;
                 }
-                paths.push(at(path));
-                modes.insert(at(path), node.mode | OWNER_OF_FILE);
+                file.paths.push(place(into, path));
             }
             NodeKind::Symlink(_) | NodeKind::Fifo => {}
         }
     }
-    for (layer, mut wanted) in files {
-        let written = blobs.read_contents(&layers[layer], progress, |entry, _, content| {
-            let Some(paths) = wanted.remove(&entry) else {
-                return Ok(());
-            };
-            let mut paths = paths.into_iter();
-            let Some(first) = paths.next() else { return Ok(()) };
-            let mut file = fs_err::File::create_new(&first)?;
-            io::copy(content, &mut file)?;
-            if let Some(mode) = modes.get(&first) {
-                file.file().set_permissions(std::fs::Permissions::from_mode(*mode))?;
-            }
-            // Hard links of the image are hard links here.
-            paths.try_for_each(|path| fs_err::hard_link(&first, path))
-        });
-        written.map_err(|error| ExtractError { layer, error })?;
-    }
+    Ok(files)
+}
+
+/// Makes links and named pipes, and gives directories their modes: what is in a directory before the directory itself.
+fn make_links(nodes: &BTreeMap<Vec<u8>, Node>, into: &Path) -> io::Result<()> {
     for (path, node) in nodes.iter().rev() {
+        let path = place(into, path);
         match &node.kind {
-            NodeKind::Symlink(target) => {
-                fs_err::os::unix::fs::symlink(OsStr::from_bytes(target), at(path)).map_err(here)?;
-            }
+            NodeKind::Symlink(target) => fs_err::os::unix::fs::symlink(OsStr::from_bytes(target), path)?,
             NodeKind::Fifo => {
                 let mode = Mode::from_raw_mode(node.mode & 0o777);
-                rustix::fs::mknodat(CWD, at(path), FileType::Fifo, mode, 0).map_err(|error| here(error.into()))?;
+                rustix::fs::mknodat(CWD, path, FileType::Fifo, mode, 0)?;
             }
             NodeKind::Directory => {
-                let mode = std::fs::Permissions::from_mode(node.mode | OWNER_OF_DIRECTORY);
-                fs_err::set_permissions(at(path), mode).map_err(here)?;
+                fs_err::set_permissions(path, Permissions::from_mode(node.mode | OWNER_OF_DIRECTORY))?;
             }
             NodeKind::File { .. } => {}
         }

@@ -131,24 +131,8 @@ pub(super) fn import(
 }
 
 /// Notes which packages of this machine the added files come from, and adds the license texts of those packages.
-// Long: the texts are known only once every added file has its package.
 pub(super) fn add_packages(layout: &mut Layout, host: &dyn Libraries, fixes: &Fixes) {
-    let on_host = |added: &Added| match &added.from {
-        Origin::Host(path) => Some(path.clone()),
-        _ => None,
-    };
-    let on_machine: Vec<PathBuf> = layout.added.iter().filter_map(on_host).collect();
-    if on_machine.is_empty() {
-        return;
-    }
-    let owners = host.packages(&on_machine);
-    let mut packages: BTreeMap<HostPackage, Vec<TreePath>> = BTreeMap::new();
-    for added in &mut layout.added {
-        added.package = on_host(added).and_then(|path| owners.get(&path).cloned());
-        if let Some(package) = &added.package {
-            packages.entry(package.clone()).or_default().push(added.path.clone());
-        }
-    }
+    let packages = note_packages(&mut layout.added, host);
     if !fixes.has(LICENSES) {
         return;
     }
@@ -156,42 +140,71 @@ pub(super) fn add_packages(layout: &mut Layout, host: &dyn Libraries, fixes: &Fi
     for (package, files) in packages {
         let of_package = host.license_files(&package);
         if let (true, Some(file)) = (of_package.is_empty(), files.first()) {
-            let said = format!(
-                "comes from {} {}, which has no license text here",
-                package.name, package.version
-            );
-            let words = [("what", file.file_name()), ("said", said.as_str())];
-            layout
-                .findings
-                .push(Finding::new(Code::LicenseMissing, &words).at(file.shown()));
+            layout.findings.push(license_missing(&package, file));
         }
         for text in of_package {
             texts.entry(text).or_default().extend(files.iter().cloned());
         }
     }
     for (text, needed_by) in texts {
-        let Some(path) = TreePath::new(&text.place).filter(|path| !layout.tree.contains(path)) else {
-            continue;
-        };
-        let Some(content) = host.read(&text.path) else {
-            continue;
-        };
-        let bytes = Bytes(content.len() as u64);
-        let entry = Entry::File(File {
-            bytes,
-            mode: Mode::FILE,
-            content: Content::Data,
-        });
-        let added = Added {
-            path,
-            from: Origin::Host(text.path),
-            soname: None,
-            needed_by,
-            bytes,
-            package: None,
-        };
-        layout.add(entry, added);
+        add_license(layout, text, needed_by, host);
     }
+}
+
+/// Gives each added file its package, and tells which files are of each.
+fn note_packages(added: &mut [Added], host: &dyn Libraries) -> BTreeMap<HostPackage, Vec<TreePath>> {
+    let on_host = |added: &Added| match &added.from {
+        Origin::Host(path) => Some(path.clone()),
+        _ => None,
+    };
+    let paths: Vec<PathBuf> = added.iter().filter_map(on_host).collect();
+    let mut packages: BTreeMap<HostPackage, Vec<TreePath>> = BTreeMap::new();
+    if paths.is_empty() {
+        return packages;
+    }
+    let owners = host.packages(&paths);
+    for added in added {
+        added.package = on_host(added).and_then(|path| owners.get(&path).cloned());
+        if let Some(package) = &added.package {
+            packages.entry(package.clone()).or_default().push(added.path.clone());
+        }
+    }
+    packages
+}
+
+fn license_missing(package: &HostPackage, file: &TreePath) -> Finding {
+    let said = format!(
+        "comes from {} {}, which has no license text here",
+        package.name, package.version
+    );
+    Finding::new(
+        Code::LicenseMissing,
+        &[("what", file.file_name()), ("said", said.as_str())],
+    )
+    .at(file.shown())
+}
+
+/// Adds a license text, if the tree does not have it.
+fn add_license(layout: &mut Layout, text: LicenseFile, needed_by: Vec<TreePath>, host: &dyn Libraries) {
+    let path = TreePath::new(&text.place).filter(|path| !layout.tree.contains(path));
+    let (Some(path), Some(content)) = (path, host.read(&text.path)) else {
+        return;
+    };
+    let bytes = Bytes(content.len() as u64);
+    let entry = Entry::File(File {
+        bytes,
+        mode: Mode::FILE,
+        content: Content::Data,
+    });
+    let added = Added {
+        path,
+        from: Origin::Host(text.path),
+        soname: None,
+        needed_by,
+        bytes,
+        package: None,
+    };
+    layout.add(entry, added);
 }
 
 /// The libraries that are needed and missing, as far as there is a private copy or the tree or this machine has them.
