@@ -3,6 +3,8 @@
 mod directories;
 mod image;
 mod lower;
+#[cfg(test)]
+mod mutation;
 mod notes;
 mod object;
 mod opened;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::api::ErrorBody;
 use super::data::DATA;
-use super::wire::{Exit, Process};
+use super::wire::{Exit, Process, StartFailure};
 use crate::finding::{Code, Finding};
 
 /// An error as a caller of the function gets it.
@@ -123,8 +123,13 @@ impl Failure {
     }
 
     /// A program cannot be started, for the reason with this number.
-    pub(super) fn not_started(id: &str, process: &Process, program: &str, errno: i32) -> Self {
-        let reason = rustix::io::Errno::from_raw_os_error(errno);
+    pub(super) fn not_started(id: &str, failure: &StartFailure) -> Self {
+        let StartFailure {
+            process,
+            program,
+            errno,
+        } = failure;
+        let reason = rustix::io::Errno::from_raw_os_error(*errno);
         let (reason, help) = match reason {
             rustix::io::Errno::ACCESS => (
                 "permission denied".to_owned(),
@@ -252,6 +257,15 @@ fn is_version(word: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// A bootstrap that was not started for this reason (errno(3)).
+    fn bootstrap_with(errno: i32) -> StartFailure {
+        StartFailure {
+            process: Process::Runtime,
+            program: "/opt/bootstrap".to_owned(),
+            errno,
+        }
+    }
+
     #[test]
     fn ends_are_told_in_lambdas_words() {
         let check = |status, signal, expected: &str| {
@@ -275,7 +289,7 @@ mod tests {
             (40, "too many levels of symbolic links"),
         ] {
             assert_eq!(
-                Failure::not_started("7", &Process::Runtime, "/opt/bootstrap", errno).error_message,
+                Failure::not_started("7", &bootstrap_with(errno)).error_message,
                 format!("RequestId: 7 Error: fork/exec /opt/bootstrap: {expected}")
             );
         }
@@ -356,7 +370,7 @@ mod tests {
         let failure = Failure::exited("7", &Process::Runtime, exit, None);
         let log = "unable to load shared object: libgfortran.so.5: cannot open shared object file";
         assert_eq!(explaining(&findings, &failure, log), [&missing]);
-        let failure = Failure::not_started("7", &Process::Runtime, "/opt/bootstrap", 2);
+        let failure = Failure::not_started("7", &bootstrap_with(2));
         assert_eq!(explaining(&findings, &failure, ""), [&interpreter]);
     }
 }

@@ -17,7 +17,7 @@ use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, wait
 
 use super::confine::confine;
 use super::data::DATA;
-use super::wire::{Exit, Instruction, Notification, Process, receive, send};
+use super::wire::{Exit, Instruction, Notification, Process, StartFailure, receive, send};
 
 /// Where extensions lie; each file is one.
 pub(super) const EXTENSIONS: &str = "/opt/extensions";
@@ -157,11 +157,11 @@ impl Inside {
                 .spawn()
         });
         match child {
-            Err(error) => self.tell(&Notification::NotStarted {
+            Err(error) => self.tell(&Notification::NotStarted(StartFailure {
                 process,
                 program: program.to_owned(),
                 errno: error.raw_os_error().unwrap_or(0),
-            }),
+            })),
             Ok(child) => {
                 processes.insert(child.id().cast_signed(), process);
             }

@@ -13,7 +13,7 @@ use super::extensions::ShutdownReason;
 use super::failure::Failure;
 use super::ids::{trace_id, uuid};
 use super::running::{Message, RunningSandbox};
-use super::wire::{Exit, Instruction, Notification, Process};
+use super::wire::{Exit, Instruction, Notification, Process, StartFailure};
 use super::{ACCOUNT, Event, FUNCTION, Invocation, InvokeError, InvokeOptions, Listener, Prepared};
 use crate::progress::Progress;
 use crate::size::Bytes;
@@ -25,11 +25,7 @@ const SLOWER_IF_TRACED: u32 = 5;
 /// Why a runtime or an extension did not come to ask for an event.
 enum NotReady {
     NoBootstrap,
-    NotStarted {
-        process: Process,
-        program: String,
-        errno: i32,
-    },
+    NotStarted(StartFailure),
     Exited(Process, Exit),
     InitError(ErrorBody),
     ExtensionError(&'static str, String),
@@ -157,11 +153,7 @@ impl Session<'_, '_> {
     fn failure(&mut self, id: &str, not_ready: NotReady) -> Result<Failure, InvokeError> {
         Ok(match not_ready {
             NotReady::NoBootstrap => Failure::no_bootstrap(id, &self.options.bootstrap_advice),
-            NotReady::NotStarted {
-                process,
-                program,
-                errno,
-            } => Failure::not_started(id, &process, &program, errno),
+            NotReady::NotStarted(failure) => Failure::not_started(id, &failure),
             NotReady::Exited(process, exit) => Failure::exited(id, &process, exit, self.over_memory()),
             NotReady::InitError(error) => {
                 self.stop(ShutdownReason::Failure)?;
@@ -365,15 +357,7 @@ fn await_event(
             Message::Api(_, ApiEvent::InitError(error)) => Err(NotReady::InitError(error)),
             Message::Api(_, ApiEvent::ExtensionError(kind, message)) => Err(NotReady::ExtensionError(kind, message)),
             Message::Inside(Notification::NoBootstrap) => Err(NotReady::NoBootstrap),
-            Message::Inside(Notification::NotStarted {
-                process,
-                program,
-                errno,
-            }) => Err(NotReady::NotStarted {
-                process,
-                program,
-                errno,
-            }),
+            Message::Inside(Notification::NotStarted(failure)) => Err(NotReady::NotStarted(failure)),
             Message::Inside(Notification::Exited(process, exit)) => Err(NotReady::Exited(process, exit)),
             Message::Gone => Err(NotReady::Gone),
             Message::Api(..) | Message::Inside(_) => continue,

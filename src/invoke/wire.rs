@@ -44,6 +44,17 @@ pub(super) enum Instruction {
     Stop,
 }
 
+/// A file that could not be started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StartFailure {
+    /// What it would have been.
+    pub(super) process: Process,
+    /// The file.
+    pub(super) program: String,
+    /// The number of the error (errno(3)), 0 if it has none.
+    pub(super) errno: i32,
+}
+
 /// What has happened inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Notification {
@@ -52,15 +63,8 @@ pub(super) enum Notification {
     Listening,
     /// No file to start was found.
     NoBootstrap,
-    /// A file was found and could not be started, for this reason (errno(3)).
-    NotStarted {
-        /// What it would have been.
-        process: Process,
-        /// The file.
-        program: String,
-        /// The number of the error, 0 if it has none.
-        errno: i32,
-    },
+    /// A file was found and could not be started.
+    NotStarted(StartFailure),
     /// A process has ended.
     Exited(Process, Exit),
     /// No process is left.

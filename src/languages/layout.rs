@@ -1,7 +1,7 @@
 //! Where the runtimes of each language look for modules, and for which runtime a tree is. The data lies in
 //! `rules/layout.toml`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -87,6 +87,24 @@ pub struct ModuleRoot {
     pub is_certain: bool,
     /// Something that lies in it.
     pub example: TreePath,
+}
+
+impl ModuleRoot {
+    /// Directories that are certain to be meant, sorted, each with the first example that is given for it.
+    pub fn certain(found: impl IntoIterator<Item = (TreePath, TreePath)>) -> Vec<Self> {
+        let mut roots: BTreeMap<TreePath, TreePath> = BTreeMap::new();
+        for (directory, example) in found {
+            roots.entry(directory).or_insert(example);
+        }
+        roots
+            .into_iter()
+            .map(|(directory, example)| Self {
+                directory,
+                is_certain: true,
+                example,
+            })
+            .collect()
+    }
 }
 
 /// Whether a runtime finds anything of its language, and the directories of modules in which it does not look.

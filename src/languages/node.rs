@@ -73,24 +73,13 @@ impl Language for Node {
     }
 
     fn module_roots(&self, tree: &Tree) -> Vec<ModuleRoot> {
-        let mut roots: BTreeMap<TreePath, TreePath> = BTreeMap::new();
-        for package in self.packages(tree) {
+        let packages = self.packages(tree).into_iter();
+        ModuleRoot::certain(packages.filter_map(|package| {
             let mut above = package.directory.ancestors().filter(|path| path.file_name() == MODULES);
+            let root = above.next()?;
             // Of nested directories only the outermost is one that a runtime looks into.
-            if let Some(root) = above.next()
-                && above.next().is_none()
-            {
-                roots.entry(root).or_insert(package.manifest);
-            }
-        }
-        roots
-            .into_iter()
-            .map(|(directory, example)| ModuleRoot {
-                directory,
-                is_certain: true,
-                example,
-            })
-            .collect()
+            above.next().is_none().then_some((root, package.manifest))
+        }))
     }
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {

@@ -1,6 +1,6 @@
 //! Ruby: gems as RubyGems installs them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::layout::ModuleRoot;
 use super::{ForeignModule, Language, Metadata, Package, PackageSource};
@@ -92,24 +92,15 @@ impl Language for Ruby {
     }
 
     fn module_roots(&self, tree: &Tree) -> Vec<ModuleRoot> {
-        let mut roots: BTreeMap<TreePath, TreePath> = BTreeMap::new();
-        for (home, path) in gem_specifications(tree) {
-            roots.entry(home).or_insert_with(|| path.clone());
-        }
-        let sources = tree.files().map(|(path, _)| path);
-        for path in sources.filter(|path| path.file_name().ends_with(SOURCE)) {
-            if let Some(lib) = TreePath::new("ruby/lib").filter(|lib| path.below(lib).is_some()) {
-                roots.entry(lib).or_insert_with(|| path.clone());
-            }
-        }
-        roots
-            .into_iter()
-            .map(|(directory, example)| ModuleRoot {
-                directory,
-                is_certain: true,
-                example,
-            })
-            .collect()
+        let gems = gem_specifications(tree).map(|(home, path)| (home, path.clone()));
+        let files = tree.files().map(|(path, _)| path);
+        let sources = files
+            .filter(|path| path.file_name().ends_with(SOURCE))
+            .filter_map(|path| {
+                let lib = TreePath::new("ruby/lib").filter(|lib| path.below(lib).is_some())?;
+                Some((lib, path.clone()))
+            });
+        ModuleRoot::certain(gems.chain(sources))
     }
 
     fn versions(&self, tree: &Tree) -> BTreeSet<String> {

@@ -431,24 +431,20 @@ impl Shell<'_> {
         let value = self.subject(&parameter, indirect).unwrap_or_default();
         let text: Vec<char> = value.complete()?.chars().collect();
         let known = |text: String| Some(Value::known(text));
+        let without_suffix = |shell: &mut Self, pattern, is_longest| {
+            let pattern = shell.affordable(pattern, &text)?;
+            Some(pattern::without_suffix(&pattern, &text, is_longest))
+        };
+        let without_prefix = |shell: &mut Self, pattern, is_longest| {
+            let pattern = shell.affordable(pattern, &text)?;
+            Some(pattern::without_prefix(&pattern, &text, is_longest))
+        };
         match expression {
             ParameterExpr::ParameterLength { .. } => known(text.len().to_string()),
-            ParameterExpr::RemoveSmallestSuffixPattern { pattern, .. } => {
-                let pattern = self.affordable(pattern, &text)?;
-                known(pattern::without_suffix(&pattern, &text, false))
-            }
-            ParameterExpr::RemoveLargestSuffixPattern { pattern, .. } => {
-                let pattern = self.affordable(pattern, &text)?;
-                known(pattern::without_suffix(&pattern, &text, true))
-            }
-            ParameterExpr::RemoveSmallestPrefixPattern { pattern, .. } => {
-                let pattern = self.affordable(pattern, &text)?;
-                known(pattern::without_prefix(&pattern, &text, false))
-            }
-            ParameterExpr::RemoveLargestPrefixPattern { pattern, .. } => {
-                let pattern = self.affordable(pattern, &text)?;
-                known(pattern::without_prefix(&pattern, &text, true))
-            }
+            ParameterExpr::RemoveSmallestSuffixPattern { pattern, .. } => known(without_suffix(self, pattern, false)?),
+            ParameterExpr::RemoveLargestSuffixPattern { pattern, .. } => known(without_suffix(self, pattern, true)?),
+            ParameterExpr::RemoveSmallestPrefixPattern { pattern, .. } => known(without_prefix(self, pattern, false)?),
+            ParameterExpr::RemoveLargestPrefixPattern { pattern, .. } => known(without_prefix(self, pattern, true)?),
             ParameterExpr::ReplaceSubstring {
                 pattern,
                 replacement,

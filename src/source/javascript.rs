@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use tree_sitter::{Language, Node};
 
 use super::opens::Opens;
-use super::{Literal, Opening, line_of, parse, text_of, walk};
+use super::{Literal, Opening, children, line_of, parse, text_of, walk};
 
 /// What a module refers to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,10 +87,6 @@ impl References {
             }));
         }
     }
-}
-
-fn children(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    (0..node.named_child_count()).filter_map(move |number| node.named_child(u32::try_from(number).ok()?))
 }
 
 /// The text of a string in which nothing is computed.

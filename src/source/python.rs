@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use tree_sitter::{Language, Node};
 
 use super::opens::Opens;
-use super::{Literal, Opening, line_of, parse, text_of, walk};
+use super::{Literal, Opening, children, line_of, parse, text_of, walk};
 
 /// One import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,10 +121,6 @@ impl References {
             }
         }
     }
-}
-
-fn children(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    (0..node.named_child_count()).filter_map(move |number| node.named_child(u32::try_from(number).ok()?))
 }
 
 /// The imports of one statement.

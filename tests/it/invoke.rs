@@ -76,6 +76,11 @@ fn with_bootstrap(bootstrap: &str) -> Sandbox {
     sandbox
 }
 
+/// A sandbox with this bootstrap, if it can be run here.
+fn runnable(bootstrap: &str) -> Option<Sandbox> {
+    possible().then(|| with_bootstrap(bootstrap))
+}
+
 /// Sends events to the bootstrap in opt.
 fn invoke(sandbox: &Sandbox, events: &[&[u8]], more: &[&str]) -> Ran {
     let mut arguments: Vec<String> = ["invoke", "opt", "--handler", "test.handler"]
@@ -109,10 +114,7 @@ fn error(invocation: &Value) -> String {
 
 #[test]
 fn events_are_answered_by_one_process_with_lambdas_environment() {
-    if !possible() {
-        return;
-    }
-    let sandbox = with_bootstrap(BOOTSTRAP);
+    let Some(sandbox) = runnable(BOOTSTRAP) else { return };
     let ran = invoke(
         &sandbox,
         &[b"\"count\"", b"\"count\"", b"\"bare\""],
@@ -130,10 +132,7 @@ fn events_are_answered_by_one_process_with_lambdas_environment() {
 
 #[test]
 fn a_failed_event_is_told_in_lambdas_words_and_the_next_one_is_served() {
-    if !possible() {
-        return;
-    }
-    let sandbox = with_bootstrap(BOOTSTRAP);
+    let Some(sandbox) = runnable(BOOTSTRAP) else { return };
     let events: [&[u8]; 9] = [
         b"\"exit\"",
         b"\"count\"",
@@ -174,10 +173,7 @@ fn a_failed_event_is_told_in_lambdas_words_and_the_next_one_is_served() {
 
 #[test]
 fn a_function_that_uses_too_much_memory_is_ended() {
-    if !possible() {
-        return;
-    }
-    let sandbox = with_bootstrap(BOOTSTRAP);
+    let Some(sandbox) = runnable(BOOTSTRAP) else { return };
     let invocations = invocations(
         &sandbox,
         &[b"\"eat\"", b"{}"],
@@ -197,10 +193,7 @@ fn a_function_that_uses_too_much_memory_is_ended() {
 
 #[test]
 fn payloads_come_through_byte_by_byte() {
-    if !possible() {
-        return;
-    }
-    let sandbox = with_bootstrap(BOOTSTRAP);
+    let Some(sandbox) = runnable(BOOTSTRAP) else { return };
     let every: Vec<u8> = (0..=255).collect();
     let large = format!("\"{}\"", "x".repeat(6_291_456 - 2)).into_bytes();
     let too_large = format!("\"{}\"", "x".repeat(6_291_456 - 1)).into_bytes();
@@ -224,10 +217,7 @@ fn payloads_come_through_byte_by_byte() {
 
 #[test]
 fn a_megabyte_of_log_goes_to_stderr() {
-    if !possible() {
-        return;
-    }
-    let sandbox = with_bootstrap(BOOTSTRAP);
+    let Some(sandbox) = runnable(BOOTSTRAP) else { return };
     let ran = invoke(&sandbox, &[b"\"log\"", b"{}"], &[]).expect_status(0);
     assert_eq!(ran.stdout, "\"log\"\n{}\n");
     assert!(ran.stderr.contains(&"l".repeat(1 << 20)));
@@ -374,10 +364,7 @@ fn shell(sandbox: &Sandbox, commands: &str) -> Ran {
 
 #[test]
 fn nothing_of_the_host_is_there_but_what_the_runtime_has() {
-    if !possible() {
-        return;
-    }
-    let sandbox = with_bootstrap(BOOTSTRAP);
+    let Some(sandbox) = runnable(BOOTSTRAP) else { return };
     let here = sandbox.path("");
     let commands = format!(
         "ls -d {} /home /root /var/log /etc/shadow 2>/dev/null\n\
@@ -401,10 +388,7 @@ fn nothing_of_the_host_is_there_but_what_the_runtime_has() {
 /// What this machine's own builds need beyond the runtime is there for them, and for nothing else.
 #[test]
 fn what_only_this_machine_needs_is_hidden_from_layers() {
-    if !possible() {
-        return;
-    }
-    let sandbox = with_bootstrap(BOOTSTRAP);
+    let Some(sandbox) = runnable(BOOTSTRAP) else { return };
     let ran = shell(
         &sandbox,
         "curl --version >/dev/null && echo curl runs\n\
@@ -472,10 +456,7 @@ fn no_process_survives_and_no_folder_is_left() {
 
 #[test]
 fn an_ordinary_user_can_do_it_too() {
-    if !possible() {
-        return;
-    }
-    let sandbox = with_bootstrap(BOOTSTRAP);
+    let Some(sandbox) = runnable(BOOTSTRAP) else { return };
     sandbox.folder("opt/closed").file("opt/closed/x", "x");
     sandbox.folder("tmp").mode("tmp", 0o777);
     if let Some(ran) = sandbox.run_as_nobody(&["invoke", "opt", "--handler", "test.handler"]) {
@@ -558,10 +539,7 @@ ulimit -u
 
 #[test]
 fn a_function_cannot_leave_its_sandbox() {
-    if !possible() {
-        return;
-    }
-    let sandbox = with_bootstrap(ESCAPES);
+    let Some(sandbox) = runnable(ESCAPES) else { return };
     sandbox.file("secret", "secret").link("opt/link", "../secret");
     let secret = sandbox.path("secret");
     // What the caller has open is not the function's: a directory to read, a file to write.

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::elf::Machine;
+use crate::elf::mutation::mutations;
 use crate::elf::{Object, VersionNeed, parse};
 
 fn newer(name: &str) -> Vec<u8> {
@@ -205,17 +206,9 @@ proptest! {
     #[test]
     fn no_mutation_panics_or_passes_unverified(
         which in 0..OBJECTS.len(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-        length in prop::option::weighted(0.1, any::<prop::sample::Index>()),
+        mutation in mutations(),
     ) {
-        let mut bytes = newer(OBJECTS[which]);
-        for (place, byte) in changes {
-            let place = place.index(bytes.len());
-            bytes[place] = byte;
-        }
-        if let Some(length) = length {
-            bytes.truncate(length.index(bytes.len()));
-        }
+        let bytes = mutation.of(newer(OBJECTS[which]));
         assert_sound(&bytes);
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::elf::mutation::mutations;
 use crate::elf::{Object, parse};
 
 fn testdata(path: &str) -> Vec<u8> {
@@ -158,17 +159,9 @@ proptest! {
     #[test]
     fn no_mutation_panics_or_passes_unverified(
         which in 0..OBJECTS.len(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-        length in prop::option::weighted(0.1, any::<prop::sample::Index>()),
+        mutation in mutations(),
     ) {
-        let mut bytes = testdata(OBJECTS[which]);
-        for (place, byte) in changes {
-            let place = place.index(bytes.len());
-            bytes[place] = byte;
-        }
-        if let Some(length) = length {
-            bytes.truncate(length.index(bytes.len()));
-        }
+        let bytes = mutation.of(testdata(OBJECTS[which]));
         let asked = asked(&[("libc.so.6", "ibc.so.6"), ("libm.so.6", "ibm.so.6"), ("libfarther.so.1", "far.so.1")]);
         for own in [None, Some(".1")] {
             let names = Names { asked: &asked, own };
