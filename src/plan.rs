@@ -167,6 +167,8 @@ pub struct Options {
     pub bootstrap: Option<AddBootstrap>,
     /// Whether files with the same content become links; links that are followed stay copies.
     pub dedupe: bool,
+    /// Paths whose uses are found as well although no rule matches them, to be shown.
+    pub explained: BTreeSet<TreePath>,
 }
 
 /// Which repairs are made, by the names that the manifest has for them ([`fix_names`]).
@@ -276,7 +278,7 @@ fn decide(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> 
     let tree = loaded.root().tree;
     let (matches, is_shadowed_layer) = matches(tree, context);
     let replaced = replaced_by_bootstrap(tree, options);
-    let uses = find_uses(loaded, context, &matches, &replaced);
+    let uses = find_uses(loaded, context, &matches, &replaced, &options.explained);
     let retention = retain(tree, context.rules, &matches, &uses);
     let layout = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
     Ok(Decided {
@@ -447,14 +449,20 @@ fn replaced_by_bootstrap(tree: &Tree, options: &Options) -> BTreeSet<TreePath> {
 }
 
 /// Follows uses from everything that no rule matches and from what the user chose. What is replaced is not retained.
-fn find_uses(loaded: &LoadedTree<'_>, context: &Context<'_>, matches: &Matches, replaced: &BTreeSet<TreePath>) -> Uses {
+fn find_uses(
+    loaded: &LoadedTree<'_>,
+    context: &Context<'_>,
+    matches: &Matches,
+    replaced: &BTreeSet<TreePath>,
+    explained: &BTreeSet<TreePath>,
+) -> Uses {
     let _phase = phase("find uses");
     let (tree, rules) = (loaded.root().tree, context.rules);
     let packages = InstalledPackages::of(tree);
     let mut chosen = chosen(rules, &packages);
     chosen.extend(recorded(tree, rules, matches));
     let companions = companions(rules, matches);
-    let at_stake = matches.keys().cloned().collect();
+    let at_stake = matches.keys().chain(explained).cloned().collect();
     let finders = finders(loaded, rules, matches, &at_stake, packages, &companions);
     let kept = tree.iter().map(|(path, _)| path);
     let kept = kept.filter(|path| !matches.contains_key(*path)).cloned().collect();

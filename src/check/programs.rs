@@ -9,9 +9,10 @@ use crate::languages::BUILT_IN;
 use crate::loader::{Finder, LoadedTree};
 use crate::platform::{foreign_system, is_musl};
 use crate::root::Root;
-use crate::shell;
+use crate::shell::{self, Shebang};
 use crate::tree::path::escaped;
-use crate::tree::{Content, TreePath};
+use crate::tree::{Content, File, TreePath};
+use crate::uses::{FindUses, Interpreters, NamedCommands, Uses, WrittenPaths};
 
 /// What programs of a root lack to be started, besides libraries.
 pub fn program_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
@@ -66,7 +67,7 @@ fn interpreters(root: Root<'_>) -> Vec<Finding> {
             } else {
                 Code::ScriptCannotRun
             };
-            let is_started = needed_at_start || paths.iter().any(|path| started.contains(path));
+            let is_started = needed_at_start || paths.iter().any(|path| started.contains(*path));
             let finding = Finding::new(
                 code,
                 &[
@@ -90,59 +91,40 @@ fn is_of_musl(interpreter: &str) -> bool {
     interpreter.rsplit('/').next().is_some_and(is_musl)
 }
 
-/// Scripts that a start of the function comes through, and those that such a script names, by path or as commands in
-/// /opt/bin, and so on.
-fn started_scripts(root: Root<'_>) -> BTreeSet<&TreePath> {
-    let scripts: Vec<(&TreePath, &str)> = root
-        .tree
-        .files()
-        .filter_map(|(path, file)| Some((path, file.content.text()?)))
-        .filter(|(_, text)| text.starts_with("#!"))
-        .collect();
-    let mut started: BTreeSet<&TreePath> = BTreeSet::new();
-    let mut pending: Vec<(&TreePath, &str)> = scripts
-        .iter()
-        .copied()
-        .filter(|(path, _)| is_on_start_path(path))
-        .collect();
-    while let Some((path, text)) = pending.pop() {
-        if !started.insert(path) {
-            continue;
-        }
-        let is_named = |other: &TreePath| {
-            let is_command = other.parent().is_some_and(|above| above.as_str() == "bin");
-            text.contains(&other.on_lambda()) || is_command && has_word(text, other.file_name())
-        };
-        pending.extend(
-            scripts
-                .iter()
-                .copied()
-                .filter(|(other, _)| !started.contains(other) && is_named(other)),
-        );
+/// Scripts that a start of the function comes through, and those that such a script may start, and so on.
+fn started_scripts(root: Root<'_>) -> BTreeSet<TreePath> {
+    let is_script = |file: &File| file.content.text().is_some_and(|text| text.starts_with("#!"));
+    let scripts = root.tree.files().filter(|(_, file)| is_script(file));
+    let scripts: BTreeSet<TreePath> = scripts.map(|(path, _)| path.clone()).collect();
+    let started: BTreeSet<TreePath> = scripts.iter().filter(|path| is_on_start_path(path)).cloned().collect();
+    let mut finders: Vec<Box<dyn FindUses + '_>> = vec![
+        Box::new(Interpreters(root)),
+        Box::new(NamedCommands::of(root.runtime, &scripts)),
+    ];
+    if let Some(written) = WrittenPaths::of(root, &scripts) {
+        finders.push(Box::new(written));
     }
-    started
+    // What a scan keeps of a text is all that there is to read.
+    let uses = Uses::follow(
+        root.tree,
+        started.clone(),
+        Vec::new(),
+        &finders,
+        &|_, _| None,
+        &|edge| vec![edge.to.path().clone()],
+    );
+    let used = uses.reached().map(|(path, _)| path.clone());
+    started.into_iter().chain(used).collect()
 }
 
-/// Whether a word stands in a text with nothing around it that could be a part of it.
-fn has_word(text: &str, word: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    text.match_indices(word)
-        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
-}
-
-/// The program that a script is run by; for `/usr/bin/env NAME` the path on which env would look for it.
+/// The program that a script is run by; for `/usr/bin/env NAME` the name, if env does not find it.
 fn script_interpreter<'a>(root: Root<'_>, text: &'a str) -> Option<&'a str> {
-    let interpreter = shell::interpreter(text)?;
-    if interpreter.rsplit('/').next() != Some("env") || root.resolve(interpreter).is_err() {
-        return Some(interpreter);
+    let Shebang { program, command } = Shebang::of(text)?;
+    match command.filter(|_| root.resolve(program).is_ok()) {
+        // A bare name leads nowhere, as it does for env.
+        Some(name) => (!root.has_command(name, &root.runtime.command_path())).then_some(name),
+        None => Some(program),
     }
-    let name = text
-        .lines()
-        .next()?
-        .split_whitespace()
-        .find(|word| !word.starts_with("#!") && *word != "env" && !word.starts_with('-') && !word.contains('='))?;
-    // Where env finds it, there is nothing to report; else the bare name leads nowhere, as it does for env.
-    (!root.has_command(name, &root.runtime.command_path())).then_some(name)
 }
 
 /// Commands that the scripts on the start path call and nobody has.

@@ -54,7 +54,11 @@ impl Arguments {
             tree: &scan.tree,
             runtime: &runtime,
         });
-        let (placed, options) = (Placed::default(), plan::Options::default());
+        let placed = Placed::default();
+        let options = plan::Options {
+            explained: loaded.graph().unneeded.iter().cloned().collect(),
+            ..plan::Options::default()
+        };
         let source = Source {
             directory,
             placed: &placed,

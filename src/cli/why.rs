@@ -55,11 +55,15 @@ impl Arguments {
             placed: &placed,
             loaded: &loaded,
         };
-        let options = plan::Options::default();
-        let (plan, _) = self.planning.plan(source, &selected, &options, &project)?;
         let what = report::inside_tree(&self.what, &directory.to_string_lossy());
+        let asked = report::Asked::of(&what, &loaded);
+        let options = plan::Options {
+            explained: asked.paths(),
+            ..plan::Options::default()
+        };
+        let (plan, _) = self.planning.plan(source, &selected, &options, &project)?;
         let host = self.planning.host(&project);
-        let Some(why) = report::why(&what, &loaded, &plan, &host) else {
+        let Some(why) = report::why(&what, asked, &loaded, &plan, &host) else {
             return Err(Failure::No(format!(
                 "{} is not in {}, and nothing there needs it",
                 self.what,

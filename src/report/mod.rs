@@ -51,7 +51,7 @@ pub use sarif::sarif;
 pub use table::RenderOptions;
 pub use text::{checked, finding_lines};
 pub use timings::timings;
-pub use why::{explained, inside_tree, why};
+pub use why::{Asked, explained, inside_tree, why};
 
 use serde::Serialize;
 

@@ -269,7 +269,7 @@ fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
     let copies: Vec<String> = libraries.duplicates.iter().map(|copy| copy.paths.join(" = ")).collect();
     for (what, paths) in [
         (
-            "Needed by no other object (but a program may open them with dlopen)",
+            "Used by nothing else (but a program may open them with dlopen)",
             &libraries.unneeded,
         ),
         ("The same content more than once", &copies),

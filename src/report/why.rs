@@ -1,4 +1,4 @@
-//! What `why` answers: who needs a file or library, how the loader gets there, or where it looked in vain.
+//! The document of `why`: who uses a file or library and how that is known, how the loader finds it, or where it searches in vain.
 
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::SCHEMA_VERSION;
-use super::table::{ROWS, RenderOptions};
+use super::table::{Column, ROWS, RenderOptions, long_table};
 use crate::elf::Kind;
 use crate::host::Libraries;
 use crate::loader::{
@@ -17,8 +17,12 @@ use crate::plan::Plan;
 use crate::root::{Location, Root, link_target};
 use crate::tree::path::{LAYER_ROOT, escaped};
 use crate::tree::{Entry, TreePath};
+use crate::uses::{Use, Used};
 
-/// The whole report.
+/// How many uses the document lists at most: of a directory that a whole language stands on there are thousands.
+const USES: usize = 1000;
+
+/// Result of `why`.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Why {
@@ -30,10 +34,14 @@ pub struct Why {
     pub runtime: String,
     /// The file in the tree that it is, links followed; `None` for a name that is not in the tree.
     pub path: Option<String>,
-    /// The rule that takes it.
+    /// The rule that removes it.
     pub dropped_by: Option<String>,
-    /// The rule that would take it if nothing needed it, and what needs it.
+    /// The rule that would remove it if nothing used it, and the first use that retains it.
     pub spared: Option<SparedReport>,
+    /// Who uses it, or the directory that it is part of, of what is kept: 1,000 uses at most. Each of them retains it.
+    pub uses: Vec<UseReport>,
+    /// How many uses there are.
+    pub uses_count: usize,
     /// Links of the tree that lead to it.
     pub linked_from: Vec<String>,
     /// The runtime's library that is loaded instead of it.
@@ -62,13 +70,29 @@ pub struct SymbolReport {
     pub defined_by: Vec<String>,
 }
 
-/// Why a rule does not take something.
+/// Use of a file, and how it is known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct UseReport {
+    /// The file, link or package that uses it, or the option by which the user chose it.
+    pub from: String,
+    /// How it is used.
+    pub kind: &'static str,
+    /// What is used: the file itself, a link to it, or a directory that it is part of.
+    pub to: String,
+    /// What is written where it is used.
+    pub evidence: String,
+    /// The line in which that is, counted from 1, if it is in a text.
+    pub line: Option<usize>,
+}
+
+/// Why a rule does not remove something.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SparedReport {
     /// The rule.
     pub rule: String,
-    /// What needs it.
+    /// What uses it.
     pub needed_by: String,
 }
 
@@ -114,17 +138,43 @@ pub struct SearchedReport {
     pub outcome: &'static str,
 }
 
-/// Explains a path or a soname in a tree as it lies. `None` if it is neither in the tree nor asked for by anything.
-pub fn why(what: &str, loaded: &LoadedTree<'_>, plan: &Plan, libraries: &dyn Libraries) -> Option<Why> {
+/// The paths of a tree that a path, soname or symbol stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The path itself, if it is one.
+    path: Option<TreePath>,
+    /// The file that it leads to, or that provides a soname.
+    target: Option<TreePath>,
+}
+
+impl Asked {
+    /// Looks for what is meant in a tree.
+    pub fn of(what: &str, loaded: &LoadedTree<'_>) -> Self {
+        let root = loaded.root();
+        let inside = TreePath::from_lambda(what).or_else(|| TreePath::new(what));
+        let path = inside.filter(|path| root.tree.contains(path));
+        let target = path.as_ref().map(|path| match root.resolve(&path.on_lambda()) {
+            Ok(Location::Tree(place)) => place,
+            _ => path.clone(),
+        });
+        Self {
+            target: target.or_else(|| bundled_as(loaded.graph(), what)),
+            path,
+        }
+    }
+
+    /// The path and what it leads to. A plan knows who uses them if it is asked to explain them.
+    pub fn paths(&self) -> BTreeSet<TreePath> {
+        self.path.iter().chain(&self.target).cloned().collect()
+    }
+}
+
+/// Explains a path, soname or symbol in a tree. `None` if it is neither in the tree nor asked for by anything.
+pub fn why(what: &str, asked: Asked, loaded: &LoadedTree<'_>, plan: &Plan, libraries: &dyn Libraries) -> Option<Why> {
     let (root, whole) = (loaded.root(), loaded.graph());
     let Root { tree, runtime } = root;
-    let inside = TreePath::from_lambda(what).or_else(|| TreePath::new(what));
-    let asked = inside.filter(|path| tree.contains(path));
-    let target = asked.as_ref().map(|path| match root.resolve(&path.on_lambda()) {
-        Ok(Location::Tree(place)) => place,
-        _ => path.clone(),
-    });
-    let target = target.or_else(|| bundled_as(whole, what));
+    let uses = uses(plan, &asked);
+    let Asked { path: asked, target } = asked;
     let (chains, misses) = chains(loaded, what, target.as_ref());
     let symbol = if target.is_none() && chains.is_empty() && misses.is_empty() {
         Some(symbol(root, what)?)
@@ -144,6 +194,8 @@ pub fn why(what: &str, loaded: &LoadedTree<'_>, plan: &Plan, libraries: &dyn Lib
                 needed_by: retained.because.from.to_string(),
             })
         }),
+        uses_count: uses.len(),
+        uses: uses.into_iter().take(USES).collect(),
         linked_from: target
             .as_ref()
             .map(|target| linked_from(root, target))
@@ -167,6 +219,22 @@ pub fn why(what: &str, loaded: &LoadedTree<'_>, plan: &Plan, libraries: &dyn Lib
         chains,
         misses,
     })
+}
+
+/// Who uses what is asked for or, as a whole, a directory that it is part of, each use once.
+fn uses(plan: &Plan, asked: &Asked) -> Vec<UseReport> {
+    let mut found: BTreeSet<UseReport> = BTreeSet::new();
+    for path in asked.paths() {
+        found.extend(plan.uses.of(&path).map(UseReport::of));
+        for directory in path.ancestors() {
+            let as_a_whole = plan
+                .uses
+                .of(&directory)
+                .filter(|edge| matches!(edge.to, Used::Directory { .. }));
+            found.extend(as_a_whole.map(UseReport::of));
+        }
+    }
+    found.into_iter().collect()
 }
 
 /// Where the tree has a library that somebody needs under this name and does not get.
@@ -310,6 +378,18 @@ fn chain(loaded: &[Loaded<'_>], number: usize) -> Chain {
     Chain { steps }
 }
 
+impl UseReport {
+    fn of(edge: &Use) -> Self {
+        Self {
+            from: edge.from.to_string(),
+            kind: edge.kind.name(),
+            to: edge.to.path().to_string(),
+            evidence: edge.evidence.text.clone(),
+            line: edge.evidence.line,
+        }
+    }
+}
+
 impl SearchedReport {
     fn of(searched: &SearchStep) -> Self {
         Self {
@@ -345,11 +425,11 @@ pub fn explained(why: &Why, render: RenderOptions) -> String {
         None => format!("{what} is not in the tree.\n"),
     };
     if let Some(rule) = &why.dropped_by {
-        text += &format!("Rule {rule} takes it.\n");
+        text += &format!("Rule {rule} removes it.\n");
     }
     if let Some(spared) = &why.spared {
         text += &format!(
-            "Rule {} would take it, but {} needs it.\n",
+            "Rule {} would remove it, but {} uses it.\n",
             spared.rule,
             escaped(spared.needed_by.as_bytes())
         );
@@ -367,6 +447,7 @@ pub fn explained(why: &Why, render: RenderOptions) -> String {
     if let Some(by) = &why.shadowed_by {
         text += &format!("It is never loaded: {} of {} comes first.\n", by, why.runtime);
     }
+    text += &use_text(why, render);
     text += &chain_text(why, render);
     text += &miss_text(why, render);
     if !why.elsewhere.is_empty() {
@@ -376,12 +457,37 @@ pub fn explained(why: &Why, render: RenderOptions) -> String {
             places.join(", ")
         );
     } else if let Some(host) = &why.host_path {
-        text += &format!("pack brings it in from {host}.\n");
+        text += &format!("pack adds it from {host}.\n");
     }
     if why.is_program {
         text += "It is a program: it is started, not loaded.\n";
-    } else if why.chains.is_empty() && why.misses.is_empty() {
-        text += "No program of the tree loads it.\n";
+    } else if why.chains.is_empty() && why.misses.is_empty() && why.uses.is_empty() {
+        text += "Nothing that is kept uses it.\n";
+    }
+    text
+}
+
+/// Who uses it, how, and how that is known.
+fn use_text(why: &Why, render: RenderOptions) -> String {
+    if why.uses.is_empty() {
+        return String::new();
+    }
+    let row = |edge: &UseReport| {
+        let evidence = escaped(edge.evidence.as_bytes());
+        vec![
+            escaped(edge.from.as_bytes()),
+            edge.kind.to_owned(),
+            match edge.line {
+                Some(line) => format!("line {line}: {evidence}"),
+                None => evidence,
+            },
+        ]
+    };
+    let columns = [Column::Left("Used by"), Column::Left("Use"), Column::Left("Evidence")];
+    let mut text = String::from("\n");
+    text += &long_table(render, &columns, why.uses.iter().map(row).collect());
+    if why.uses_count > why.uses.len() {
+        text += &format!("{} uses in all\n", why.uses_count);
     }
     text
 }

@@ -130,9 +130,9 @@ pub struct Script<'a> {
 impl<'a> Script<'a> {
     /// A script that a shell runs, by its first line; a text without one is read by the shell that sources it.
     pub fn of(text: &'a str) -> Option<Self> {
-        let is_posix = match command(text) {
-            Some(command) => {
-                let name = command.rsplit('/').next().unwrap_or_default();
+        let is_posix = match Shebang::of(text) {
+            Some(Shebang { program, command }) => {
+                let name = command.unwrap_or(program).rsplit('/').next().unwrap_or_default();
                 SHELLS.iter().find(|(shell, _)| *shell == name)?.1
             }
             None => false,
@@ -224,21 +224,28 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The program in a script's first line.
-pub fn interpreter(script: &str) -> Option<&str> {
-    script.strip_prefix("#!")?.lines().next()?.split_whitespace().next()
+/// What the first line of a script asks the kernel to start (execve(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shebang<'a> {
+    /// The program.
+    pub program: &'a str,
+    /// The command that the program looks for and starts, if it is env(1).
+    pub command: Option<&'a str>,
 }
 
-/// The program that reads a script: the one in its first line or, where that is `env`, the one that `env` starts.
-pub fn command(script: &str) -> Option<&str> {
-    let program = interpreter(script)?;
-    if program.rsplit('/').next() != Some("env") {
-        return Some(program);
+impl<'a> Shebang<'a> {
+    /// Reads the first line of a script; `None` if it names no program.
+    pub fn of(script: &'a str) -> Option<Self> {
+        let mut words = script.strip_prefix("#!")?.lines().next()?.split_whitespace();
+        let program = words.next()?;
+        let is_env = program.rsplit('/').next() == Some("env");
+        // env takes the first word that is neither an option nor an assignment.
+        let mut command = words.filter(|word| is_env && !word.starts_with('-') && !word.contains('='));
+        Some(Self {
+            program,
+            command: command.next(),
+        })
     }
-    let line = script.lines().next()?;
-    let mut words = line.trim_start_matches("#!").split_whitespace().skip(1);
-    // env takes the first word that is neither an option nor an assignment.
-    words.find(|word| !word.starts_with('-') && !word.contains('='))
 }
 
 /// Whether a script is one for a shell, whose commands can be read off.
@@ -281,6 +288,18 @@ mod tests {
         ]);
         source(script, &mut environment);
         assert_eq!(environment["LD_LIBRARY_PATH"], expected, "{script}");
+    }
+
+    #[test]
+    fn the_first_line_names_the_interpreter() {
+        let check = |text, program, command| assert_eq!(Shebang::of(text), Some(Shebang { program, command }));
+        check("#!/opt/bin/python3 -I\nx", "/opt/bin/python3", None);
+        check("#! /bin/sh\n", "/bin/sh", None);
+        check("#!/usr/bin/env python3\n", "/usr/bin/env", Some("python3"));
+        check("#!/usr/bin/env -S A=b node --x\n", "/usr/bin/env", Some("node"));
+        check("#!/usr/bin/env\n", "/usr/bin/env", None);
+        assert_eq!(Shebang::of("#!\n"), None);
+        assert_eq!(Shebang::of("x\n"), None);
     }
 
     #[test]

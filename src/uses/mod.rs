@@ -19,7 +19,7 @@ mod written;
 use std::fmt;
 
 pub use code::SourceCode;
-pub use commands::CalledCommands;
+pub use commands::{CalledCommands, NamedCommands};
 pub use graph::{Asked, Contents, Uses};
 pub(crate) use libraries::differences;
 pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};

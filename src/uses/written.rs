@@ -133,23 +133,30 @@ impl<'a> WrittenNames<'a> {
         })
     }
 
-    /// What is meant, each with the name that is written.
-    fn meant(&self, written: Written) -> (Vec<&TreePath>, &str) {
-        let path = |number: &usize| &self.sought[*number].path;
+    /// What is meant, each with how it is used and the name that is written.
+    fn meant(&self, written: Written) -> Vec<(&TreePath, UseKind, &str)> {
+        let all = |is_meant: fn(SoughtKind) -> bool, kind, name| {
+            let meant = self.sought.iter().filter(|sought| is_meant(sought.kind));
+            meant.map(|sought| (&sought.path, kind, name)).collect()
+        };
         match written {
-            Written::One(number) => (vec![path(&number)], path(&number).file_name()),
+            Written::One(number) => {
+                let Sought { path, kind } = &self.sought[number];
+                let kind = match kind {
+                    SoughtKind::Command => UseKind::Command,
+                    SoughtKind::File | SoughtKind::Library { .. } => UseKind::Path,
+                };
+                vec![(path, kind, path.file_name())]
+            }
             Written::Folder(folder) => {
                 let (folder, inside) = &self.folders[folder];
-                (inside.iter().map(path).collect(), folder.file_name())
+                let paths = inside.iter().map(|number| &self.sought[*number].path);
+                paths.map(|path| (path, UseKind::Path, folder.file_name())).collect()
             }
-            Written::Commands => {
-                let commands = self.sought.iter().filter(|sought| sought.kind == SoughtKind::Command);
-                (commands.map(|sought| &sought.path).collect(), COMMAND_PATH)
-            }
+            Written::Commands => all(|kind| kind == SoughtKind::Command, UseKind::Command, COMMAND_PATH),
             Written::Libraries => {
-                let is_library = |sought: &&Sought| matches!(sought.kind, SoughtKind::Library { .. });
-                let libraries = self.sought.iter().filter(is_library);
-                (libraries.map(|sought| &sought.path).collect(), LIBRARY_PATH)
+                let is_library = |kind| matches!(kind, SoughtKind::Library { .. });
+                all(is_library, UseKind::Path, LIBRARY_PATH)
             }
         }
     }
@@ -332,12 +339,9 @@ impl FindUses for WrittenNames<'_> {
         let written = source
             .content()
             .map(|content| self.in_content(source.path, is_script, content));
-        let meant = written.into_iter().flatten().flat_map(|written| {
-            let (paths, name) = self.meant(written);
-            paths.into_iter().map(move |path| (path, name))
-        });
+        let meant = written.into_iter().flatten().flat_map(|written| self.meant(written));
         meant
-            .map(|(path, name)| source.uses(Used::Path(path.clone()), UseKind::Path, Evidence::of(name)))
+            .map(|(path, kind, name)| source.uses(Used::Path(path.clone()), kind, Evidence::of(name)))
             .collect()
     }
 }
