@@ -40,9 +40,8 @@ use crate::size::Bytes;
 use crate::timings::phase;
 use crate::tree::{Entry, File, Tree, TreePath};
 use crate::uses::{
-    Asked, CalledCommands, Companion, Contents, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets,
-    NeededLibraries, ShadowedLibraries, Sought, SoughtKind, SourceCode, Use, UseKind, Used, User, Uses, WrittenNames,
-    WrittenPaths, whole_package,
+    Asked, CalledCommands, Companion, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
+    ShadowedLibraries, Sought, SoughtKind, SourceCode, WrittenNames, WrittenPaths, whole_package,
 };
 
 use dedupe::{Deduped, dedupe};
@@ -52,6 +51,7 @@ use notes::{notes, shadowed_layer};
 use repair::{bring_newer, repair};
 use retain::{Matches, Retention, retain, retained_by};
 
+pub use crate::uses::{Contents, Evidence, Use, UseKind, Used, User, Uses};
 pub use dedupe::Unlinked;
 pub use repair::fix_names;
 pub use retain::Retained;
@@ -589,7 +589,7 @@ fn shadowed(graph: &Graph, rules: &Matcher, removed: &BTreeMap<TreePath, String>
 }
 
 impl Plan {
-    /// Says where the contents lie in a directory in which files are elsewhere than in the tree that was planned for.
+    /// Says where the contents are in a directory in which files are elsewhere than in the tree that was planned for.
     pub fn relocate(&mut self, placed: &Placed) {
         for (path, _) in self.kept.files() {
             let here = match self.origins.get(path) {
