@@ -14,7 +14,7 @@ pub enum BootstrapError {
     /// There is nothing for it to start, or it is not said what of several.
     #[error(transparent)]
     NoInterpreter(#[from] NoInterpreter),
-    /// Files that are not ours lie where the bootstrap is to be written.
+    /// Files that are not ours are where the bootstrap is to be written.
     #[error("{0} is there already and is another file; --force writes over it")]
     Exists(String),
     /// The tree that is packed has a bootstrap of its own.
@@ -31,7 +31,7 @@ pub enum BootstrapError {
 }
 
 /// The bootstrap for an interpreter in the tree: the only one, or the one in the directory that was asked for, which is
-/// relative to the tree or lies in `/opt`.
+/// relative to the tree or is in `/opt`.
 pub fn find(tree: &Tree, asked: Option<&str>) -> Result<Bootstrap, BootstrapError> {
     let mut found = BUILT_IN.iter().filter_map(|language| language.bootstrap(tree, asked));
     let none = || {
@@ -102,7 +102,7 @@ fn state(at: &Path, file: &GeneratedFile) -> Result<State, BootstrapError> {
     Ok(if same { State::Same } else { State::Other })
 }
 
-/// Writes beside the place and renames, so that nobody ever starts half a script and no link is written through.
+/// Writes next to the place and renames, so that nobody ever starts half a script and no link is written through.
 fn write_one(at: &Path, file: &GeneratedFile) -> Result<(), BootstrapError> {
     let folder = at.parent().unwrap_or(at);
     fs_err::create_dir_all(folder)?;

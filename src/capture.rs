@@ -17,7 +17,7 @@ const HARDWARE: &str = "glibc-hwcaps";
 /// What is not part of a runtime: what the function and its layers bring, and what the kernel does.
 const LEFT_OUT: [&str; 6] = ["opt", "proc", "sys", "dev", "tmp", "var/task"];
 
-/// Folders in which commands lie.
+/// Folders in which commands are.
 const COMMAND_FOLDERS: [&str; 7] = [
     "bin",
     "sbin",

@@ -54,9 +54,9 @@ pub struct Lonely<'a> {
     pub companion: &'static Companion,
 }
 
-/// Where a part of a companion lies.
+/// Where a part of a companion is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place<'a> {
+pub enum CompanionPath<'a> {
     /// Below the prefix of the library.
     Prefix(&'a str),
     /// Below the directory of the library itself.
@@ -65,10 +65,10 @@ pub enum Place<'a> {
 
 impl Companion {
     /// The files and directories that belong to it, as globs.
-    pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
+    pub fn places(&self) -> impl Iterator<Item = CompanionPath<'_>> {
         self.files.iter().map(|file| match file.strip_prefix(OWN_DIRECTORY) {
-            Some(below) => Place::OwnDirectory(below),
-            None => Place::Prefix(file),
+            Some(below) => CompanionPath::OwnDirectory(below),
+            None => CompanionPath::Prefix(file),
         })
     }
 
@@ -175,8 +175,8 @@ mod tests {
             // A variable names something that comes along.
             for value in companion.variables.values() {
                 let comes_along = companion.places().any(|place| match place {
-                    Place::Prefix(file) => value.starts_with(file) || file.starts_with(&format!("{value}/")),
-                    Place::OwnDirectory(file) => value.starts_with(&format!("lib/{file}")),
+                    CompanionPath::Prefix(file) => value.starts_with(file) || file.starts_with(&format!("{value}/")),
+                    CompanionPath::OwnDirectory(file) => value.starts_with(&format!("lib/{file}")),
                 });
                 assert!(
                     comes_along || companion.written.contains_key(value),

@@ -182,14 +182,14 @@ impl Config {
 impl Project {
     fn of(file: &TomlFile<'_>, path: &Path, keys: &mut Keys) -> Result<Self, TomlError> {
         let directory = path.parent().unwrap_or(Path::new(""));
-        let beside = |path: PathBuf| directory.join(path);
+        let from_here = |path: PathBuf| directory.join(path);
         let library_dir = match keys.library_dir.take() {
             None => Vec::new(),
             Some(OneOrMany::One(path)) => vec![path],
             Some(OneOrMany::Many(paths)) => paths,
         };
         Ok(Self {
-            tree: keys.tree.take().map(beside),
+            tree: keys.tree.take().map(from_here),
             runtime: keys.runtime.take().map(|runtime| match directory.join(&runtime) {
                 own if own.is_file() => own.display().to_string(),
                 _ => runtime,
@@ -197,8 +197,8 @@ impl Project {
             arch: parsed(file, keys.arch.take(), str::parse)?,
             max: parsed(file, keys.max.take(), str::parse)?,
             reserve: parsed(file, keys.reserve.take(), Bytes::parse_or_zero)?,
-            output: keys.output.take().map(beside),
-            library_dir: library_dir.into_iter().map(beside).collect(),
+            output: keys.output.take().map(from_here),
+            library_dir: library_dir.into_iter().map(from_here).collect(),
             fix: keys.fix,
             layers: named_layers(file, std::mem::take(&mut keys.layer))?,
         })

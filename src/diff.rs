@@ -42,7 +42,7 @@ pub struct Difference {
     pub change: Change,
     /// The size in the zip before; `null` for what lay in no zip.
     pub before_zipped_bytes: Option<Bytes>,
-    /// The size in the zip now; `null` for what lies in no zip.
+    /// The size in the zip now; `null` for what is in no zip.
     pub after_zipped_bytes: Option<Bytes>,
     /// The size unzipped before.
     pub before_unzipped_bytes: Bytes,

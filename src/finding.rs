@@ -1,4 +1,4 @@
-//! Findings: what is wrong with a tree or its layers, in words that lead on. The texts lie in `rules/findings.toml`.
+//! Findings: what is wrong with a tree or its layers, in words that lead on. The texts are in `rules/findings.toml`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -177,7 +177,7 @@ pub struct Page {
     pub severity: Severity,
     /// What a finding says, with words in braces.
     pub message: String,
-    /// What several findings of one cause say together, with words in braces beside `{count}` and `{files}`.
+    /// What several findings of one cause say together, with words in braces next to `{count}` and `{files}`.
     pub together: Option<String>,
     /// What to do, in a line, with words in braces.
     pub help: String,
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn every_code_has_its_page_and_every_page_its_code() {
-        // Keys that are no code fail to parse; a code without a page is found by its number here.
+        // Keys that are not a code fail to parse; a code without a page is found by its number here.
         PAGES.as_ref().unwrap();
         let numbers: Vec<usize> = Code::all().map(|code| code as usize).collect();
         assert_eq!(numbers, (0..=Code::MoreFindings as usize).collect::<Vec<_>>());

@@ -6,7 +6,7 @@ mod packages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::companions::Place;
+use crate::companions::CompanionPath;
 use crate::elf::{self, Class, Object};
 use crate::runtime::{Arch, configured_directories};
 use crate::size::Bytes;
@@ -60,14 +60,14 @@ pub trait Libraries: Sync {
     /// version.
     fn linked(&self, name: &str, arch: Arch) -> Option<(String, HostLibrary)>;
 
-    /// Libraries that lie beside one and that it may open at run time: it names them, and they are not needed.
+    /// Libraries that are next to one and that it may open at run time: it names them, and they are not needed.
     fn opened_by(&self, library: &Path, arch: Arch) -> Vec<(String, HostLibrary)>;
 
     /// The contents of a file that was found; `None` if it cannot be read any more.
     fn read(&self, path: &Path) -> Option<Vec<u8>>;
 
-    /// What lies at a place next to a library that was found, sorted; empty if nothing does.
-    fn data(&self, library: &Path, place: Place<'_>) -> Vec<DataFile>;
+    /// What is at a place next to a library that was found, sorted; empty if nothing does.
+    fn data(&self, library: &Path, place: CompanionPath<'_>) -> Vec<DataFile>;
 
     /// The packages that files which were found come from, by file; a file of no package is not among them.
     fn packages(&self, _files: &[PathBuf]) -> BTreeMap<PathBuf, HostPackage> {
@@ -101,7 +101,7 @@ impl Libraries for NoLibraries {
         None
     }
 
-    fn data(&self, _: &Path, _: Place<'_>) -> Vec<DataFile> {
+    fn data(&self, _: &Path, _: CompanionPath<'_>) -> Vec<DataFile> {
         Vec::new()
     }
 }
@@ -221,7 +221,7 @@ impl Libraries for HostDirectories {
         fs_err::read(path).ok()
     }
 
-    fn data(&self, library: &Path, place: Place<'_>) -> Vec<DataFile> {
+    fn data(&self, library: &Path, place: CompanionPath<'_>) -> Vec<DataFile> {
         data::files(library, place)
     }
 

@@ -35,7 +35,7 @@ pub struct Item {
 /// How large something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// In the zip; `None` for what lies in no zip.
+    /// In the zip; `None` for what is in no zip.
     pub zipped: Option<Bytes>,
     /// Unzipped.
     pub unzipped: Bytes,

@@ -20,7 +20,7 @@ pub enum Kind {
     Shadows,
     /// All that it takes is taken by rules behind it.
     Shadowed,
-    /// It would take files that something kept needs. They stay.
+    /// It would remove files that something kept needs. They stay.
     TakesNeeded,
 }
 
@@ -91,7 +91,7 @@ fn takes_nothing(rule: &Rule) -> Lint {
         files: 0,
         example: None,
         other: None,
-        message: "it takes nothing in this tree".to_owned(),
+        message: "it removes nothing in this tree".to_owned(),
         help: format!(
             "its paths begin at {}: is that what was meant, and is the tree the right one?",
             rule.anchor.describe()

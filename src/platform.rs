@@ -1,4 +1,4 @@
-//! Which system a native file is for: by what it is, and by what its path says. The words lie in `rules/platforms.toml`.
+//! Which system a native file is for: by what it is, and by what its path says. The words are in `rules/platforms.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -127,7 +127,7 @@ fn is_native_name(path: &TreePath) -> bool {
 pub struct Foreign {
     /// The system that it is for.
     pub system: String,
-    /// Whether its path names a platform and something beside it is for the right one, so that the package chooses.
+    /// Whether its path names a platform and something next to it is for the right one, so that the package chooses.
     pub is_alternative: bool,
 }
 

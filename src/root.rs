@@ -10,9 +10,9 @@ const MAX_LINKS: usize = 40;
 /// The tree laid over the runtime.
 #[derive(Debug, Clone, Copy)]
 pub struct Root<'a> {
-    /// What lies at /opt.
+    /// What is at /opt.
     pub tree: &'a Tree,
-    /// What lies everywhere else.
+    /// What is everywhere else.
     pub runtime: &'a Runtime,
 }
 

@@ -76,7 +76,7 @@ pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
     walk(root, false, progress)
 }
 
-/// As [`scan`], but with everything that links lead to in the place of the links, wherever that lies on this machine. A link
+/// As [`scan`], but with everything that links lead to in the place of the links, wherever that is on this machine. A link
 /// that leads nowhere stays a link; one into a directory above itself is a problem.
 pub fn scan_following_links(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
     walk(root, true, progress)
@@ -141,7 +141,7 @@ pub fn copies(root: &Path, tree: &Tree, wanted: impl Fn(&TreePath, &File) -> boo
     copies_of_moved(root, tree, |path| path, wanted)
 }
 
-/// As [`copies`], for a tree whose files lie elsewhere in the directory: `origin` says where.
+/// As [`copies`], for a tree whose files are elsewhere in the directory: `origin` says where.
 pub fn copies_of_moved<'a>(
     root: &Path,
     tree: &'a Tree,
@@ -160,7 +160,7 @@ pub fn copies_of_moved<'a>(
     let hashed: Vec<([u8; 32], &TreePath)> = candidates
         .into_par_iter()
         .filter_map(|path| {
-            // What cannot be read any more is no copy of anything.
+            // What cannot be read any more is not a copy of anything.
             let bytes = fs_err::read(root.join(origin(path).as_str())).ok()?;
             Some((Sha256::digest(&bytes).into(), path))
         })

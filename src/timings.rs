@@ -208,7 +208,7 @@ impl Recorder {
         }
     }
 
-    /// Lists the phases within one, each followed by those within it. A row lies after that which it is within.
+    /// Lists the phases within one, each followed by those within it. A row is after that which it is within.
     fn list(&self, within: Option<usize>, phases: &mut Vec<PhaseTiming>) {
         for (number, row) in self.rows.iter().enumerate().filter(|(_, row)| row.within == within) {
             phases.push(row.timing.clone());

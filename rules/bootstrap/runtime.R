@@ -10,7 +10,7 @@ longest <- 6 * 1024^2 + 100
 
 # ---- HTTP/1.1 (RFC 9112) over a socket: no process and no file for a call, and any bytes in a body.
 
-# The answer to a request: its status, its headers (names in lower case) and its body as raw bytes. Waits for as long as
+# The response to a request: its status, its headers (names in lower case) and its body as raw bytes. Waits for as long as
 # Lambda takes: between two events that may be hours, with the process frozen.
 request <- function(method, path, body = raw(), headers = character()) {
     colon <- regexpr(":[0-9]+$", api)
@@ -164,7 +164,7 @@ assigns <- function(code, name, depth = 0L) {
     does <- if (is.name(code[[1L]])) as.character(code[[1L]]) else ""
     if (does %in% c("function", "local", "quote", "bquote", "~")) return(FALSE)
     if (does %in% c("<-", "=", "<<-", "assign") && length(code) >= 3L) {
-        # A constant is no function.
+        # A constant is not a function.
         if (as.character(code[[2L]])[[1L]] == name) return(is.language(code[[3L]]))
         return(assigns(code[[3L]], name, depth))
     }

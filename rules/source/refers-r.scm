@@ -16,4 +16,4 @@
 ((namespace_operator lhs: (identifier) @package)
   (#set! kind "package"))
 ((string content: (string_content) @path)
-  (#set! kind "beside"))
+  (#set! kind "own-directory"))

@@ -1,5 +1,5 @@
 //! The zip format as others write it (PKWARE APPNOTE.TXT 6.3.10), read without trust: the directory first, then each
-//! entry where it lies. It shares nothing with the code that writes zips.
+//! entry where it is. It shares nothing with the code that writes zips.
 
 use std::fs::File;
 use std::ops::Range;
@@ -26,7 +26,7 @@ const END_LENGTH: usize = 22;
 const ZIP64_EXTRA: u16 = 1;
 /// The extra field with another name for the entry (4.6.9): its version, the CRC-32 of the name that it replaces, the name.
 const UNICODE_PATH_EXTRA: u16 = 0x7075;
-/// General purpose bits (4.4.4): the content is encrypted; lengths and checksum lie behind it; it is a patch; it is encrypted
+/// General purpose bits (4.4.4): the content is encrypted; lengths and checksum are behind it; it is a patch; it is encrypted
 /// strongly; names are UTF-8; the directory is encrypted.
 const ENCRYPTED: u16 = 1;
 const DESCRIPTOR: u16 = 1 << 3;
@@ -101,7 +101,7 @@ impl Header {
         }
     }
 
-    /// Whether the directory says that it lies in another part of a multi-part archive.
+    /// Whether the directory says that it is in another part of a multi-part archive.
     pub(super) fn is_on_other_disk(&self) -> bool {
         self.disk != 0 && !(self.zip64 && self.disk == u16::MAX)
     }
@@ -136,7 +136,7 @@ pub(super) struct Archive {
     pub(super) directory_start: u64,
     /// Its entries, in the directory's order.
     pub(super) entries: Vec<Header>,
-    /// How many bytes lie before and after the archive.
+    /// How many bytes are before and after the archive.
     pub(super) before: u64,
     pub(super) after: u64,
     /// The length of its comment.
@@ -147,7 +147,7 @@ pub(super) struct Archive {
     pub(super) ambiguous: Option<&'static str>,
 }
 
-/// Where an entry lies in the file.
+/// Where an entry is in the file.
 pub(super) struct Located {
     /// Its content.
     pub(super) content: Range<u64>,
@@ -193,7 +193,7 @@ impl Archive {
             return unreadable(format!("it announces {} entries, more than any layer has", end.entries));
         }
         let mut directory = vec![0; usize::try_from(end.size).unwrap_or_default()];
-        // The directory ends where the end record begins; in an archive that lies behind other bytes its offset is too small.
+        // The directory ends where the end record begins; in an archive that is behind other bytes its offset is too small.
         let start = end.at.checked_sub(end.size).filter(|start| *start >= end.offset);
         let Some(mut start) = start else {
             return unreadable("its central directory is not inside the file");
@@ -201,7 +201,7 @@ impl Archive {
         let mut before = start - end.offset;
         file.read_exact_at(&mut directory, start).map_err(failed)?;
         if before > 0 && !directory.starts_with(CENTRAL) && end.entries > 0 {
-            // Something else lies between the directory and the end record.
+            // Something else is between the directory and the end record.
             (start, before) = (end.offset, 0);
             file.read_exact_at(&mut directory, start).map_err(failed)?;
         }
@@ -263,7 +263,7 @@ impl Archive {
         }
     }
 
-    /// Where an entry lies in the file, and in what its own header differs from the directory.
+    /// Where an entry is in the file, and in what its own header differs from the directory.
     pub(super) fn locate(&self, header: &Header) -> Result<Located, String> {
         let outside = || "it is outside the zip".to_owned();
         let mut local = [0; LOCAL_LENGTH];
@@ -318,7 +318,7 @@ impl Archive {
         let name = self.name(header);
         let flags = u16_at(local, 6);
         let differing = flags ^ header.flags;
-        // Lengths and checksum that lie behind the content are zero here, and those of ZIP64 stand in its extra field.
+        // Lengths and checksum that are behind the content are zero here, and those of ZIP64 stand in its extra field.
         let mut large = field_of(extra, ZIP64_EXTRA).unwrap_or_default();
         let later = flags & DESCRIPTOR != 0;
         let mut length = |at: usize| {
@@ -389,7 +389,7 @@ impl Archive {
     }
 }
 
-/// Whether another end record, with a directory where it says, lies behind the directory.
+/// Whether another end record, with a directory where it says, is behind the directory.
 fn has_other_end(file: &File, from: u64, own: u64, length: u64) -> std::io::Result<bool> {
     let from = from.max(length.saturating_sub((END_LENGTH + usize::from(u16::MAX)) as u64));
     let mut tail = vec![0; usize::try_from(length.saturating_sub(from)).unwrap_or_default()];
@@ -473,7 +473,7 @@ fn end(file: &File, length: u64) -> Result<End, NoArchive> {
     Ok(result)
 }
 
-/// The ZIP64 end record, if its locator lies before the end record, and where it is.
+/// The ZIP64 end record, if its locator is before the end record, and where it is.
 fn zip64_end(file: &File, end: u64) -> Result<Option<(u64, [u8; ZIP64_END_LENGTH], u64)>, NoArchive> {
     let mut locator = [0; ZIP64_LOCATOR_LENGTH];
     let Some(locator_at) = end.checked_sub(ZIP64_LOCATOR_LENGTH as u64) else {
@@ -482,7 +482,7 @@ fn zip64_end(file: &File, end: u64) -> Result<Option<(u64, [u8; ZIP64_END_LENGTH
     if file.read_exact_at(&mut locator, locator_at).is_err() || !locator.starts_with(ZIP64_LOCATOR) {
         return Ok(None);
     }
-    // Behind other bytes the record does not lie where the locator says, but right before it.
+    // Behind other bytes the record is not where the locator says, but right before it.
     let places = [
         Some(u64_at(&locator, 8)),
         locator_at.checked_sub(ZIP64_END_LENGTH as u64),

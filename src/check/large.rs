@@ -1,5 +1,5 @@
 //! Objects in a zip that are too large to be held in memory: they are unpacked again and again, and each time the parts are
-//! kept that the loader's tables turn out to lie in.
+//! kept that the loader's tables turn out to be in.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +77,7 @@ impl Source for Sparse {
     }
 }
 
-/// Where a place lies in its block.
+/// Where a place is in its block.
 #[allow(clippy::cast_possible_truncation)] // A block is far smaller than the address space.
 fn inside(place: u64) -> usize {
     (place % BLOCK) as usize

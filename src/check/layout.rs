@@ -1,4 +1,4 @@
-//! Whether a runtime with a language finds the modules of the layers: they lie where it looks, and were built for its version.
+//! Whether a runtime with a language finds the modules of the layers: they are where it looks, and were built for its version.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ fn other_language(root: Root<'_>, language: &dyn Language, layout: &Layout) -> O
         })
         .collect();
     let [(other, example)] = &others[..] else { return None };
-    // With programs, extensions or libraries beside it, a layer may be for any language.
+    // With programs, extensions or libraries besides, a layer may be for any language.
     let top = example.names().next()?;
     if root.tree.iter().any(|(path, _)| path.names().next() != Some(top)) {
         return None;

@@ -92,7 +92,7 @@ fn what_is_at(root: Root<'_>, path: &str) -> &'static str {
             Content::BrokenObject(_) => "is a damaged object",
             _ => "is no ELF file",
         },
-        None => "is no file",
+        None => "is not a file",
     }
 }
 
@@ -258,7 +258,7 @@ impl<'a> Cures<'a> {
                 shown(path)
             ),
             None => format!(
-                "`lambdar-prune pack` repairs it where this machine or --library-dir has a {soname} with {}: it brings it in under the name {name}; else {}",
+                "`lambdar-prune pack` repairs it where this machine or --library-dir has a {soname} with {}: it adds it under the name {name}; else {}",
                 lacking.shown(),
                 self.rebuild()
             ),

@@ -37,7 +37,7 @@ pub fn link_findings(root: Root<'_>) -> Vec<Finding> {
 
 /// How bad it is that nothing can be reached through a link at this path.
 ///
-/// Lambda follows those through which it starts something or looks for modules, and what lies at the top of /opt is there to
+/// Lambda follows those through which it starts something or looks for modules, and what is at the top of /opt is there to
 /// be found by its path. A command on `PATH` or a library may be
 /// wanted: a library that an object needs is reported as missing besides. Nothing runs through any other link: licenses,
 /// documents, and the interpreter of a virtual environment, of which runtimes have their own.

@@ -71,11 +71,11 @@ pub enum Input {
     Zips(Vec<PathBuf>),
     /// A directory with layers, held against its manifest.
     Directory(PathBuf),
-    /// A tree as it lies on disk.
+    /// A tree on disk.
     Tree(PathBuf),
 }
 
-/// The answer.
+/// Result of `check`.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The layers in order, empty for a tree.

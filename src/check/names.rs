@@ -1,4 +1,4 @@
-//! What check finds by its name: leftovers, secrets, archives, directories that repeat /opt. The data lies in `rules/check.toml`.
+//! What check finds by its name: leftovers, secrets, archives, directories that repeat /opt. The data is in `rules/check.toml`.
 
 use std::sync::LazyLock;
 
@@ -188,7 +188,7 @@ fn found(path: &TreePath, entry: &Entry) -> Option<Finding> {
         .map(|pattern| Finding::new(pattern.code, &[("what", &pattern.what)]))
 }
 
-/// A layer in which everything lies in a directory that is meant to be /opt.
+/// A layer in which everything is in a directory that is meant to be /opt.
 fn top_directory(tree: &Tree) -> Option<Finding> {
     let mut names = tree.iter().filter_map(|(path, _)| path.names().next());
     let first = names.next()?;

@@ -414,7 +414,7 @@ struct ReadEntry {
     value: Option<(TreePath, Entry)>,
     sum: Option<(u32, u64)>,
     findings: Vec<Finding>,
-    /// Where it lies in the zip, its header included.
+    /// Where it is in the zip, its header included.
     place: Option<Range<u64>>,
     /// What it adds to the zip, headers included.
     zipped: Bytes,

@@ -12,7 +12,7 @@ use crate::tree::{Content, Entry, File, TreePath};
 
 /// What Lambda starts in the layers of a runtime without a language.
 const BOOTSTRAP: &str = "bootstrap";
-/// What Lambda starts beside it.
+/// What Lambda starts in addition to it.
 const EXTENSIONS: &str = "extensions";
 
 /// Everything of this kind that is wrong.
@@ -46,7 +46,7 @@ fn is_link(root: Root<'_>) -> bool {
     TreePath::new(BOOTSTRAP).is_some_and(|path| matches!(root.tree.get(&path), Some(Entry::Symlink(_))))
 }
 
-/// A bootstrap that lies one folder too deep, or none at all.
+/// A bootstrap that is one folder too deep, or none at all.
 fn no_bootstrap(root: Root<'_>) -> Vec<Finding> {
     let too_deep: Vec<_> = root
         .tree

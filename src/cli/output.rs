@@ -82,7 +82,7 @@ pub(super) enum Failure {
     Interrupted,
     /// Stopped by the user after something was changed.
     Stopped(String),
-    /// The answer is no, and nothing was made.
+    /// The check failed, and nothing was made.
     No(String),
     /// Something could not be read, written or understood.
     Error(String),

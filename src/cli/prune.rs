@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use crate::config::Project;
 use crate::loader::LoadedTree;
 use crate::pack::Estimate;
-use crate::prune::{self, How, Protected, PruneError, State, checked_tree};
+use crate::prune::{self, CopyMethod, Protected, PruneError, State, checked_tree};
 use crate::report::{self, Outcome, Pruned};
 use crate::root::Root;
 use crate::scan::{ProblemKind, Scan, scan};
@@ -157,7 +157,7 @@ fn output(global: &Global, pruned: &Pruned) -> Output {
     Output::ok(global.render(pruned, |options| report::pruned(pruned, options)))
 }
 
-impl From<Link> for How {
+impl From<Link> for CopyMethod {
     fn from(link: Link) -> Self {
         match link {
             Link::Copy => Self::Copy,

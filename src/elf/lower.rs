@@ -511,7 +511,7 @@ impl<'a> Edit<'a> {
     }
 
     fn put_offset(&mut self, at: usize, offset: usize) {
-        // Offsets come from 32-bit fields, or lie within what they span.
+        // Offsets come from 32-bit fields, or are within what they span.
         self.put(at, &u32::try_from(offset).unwrap_or(u32::MAX).to_le_bytes());
     }
 

@@ -18,7 +18,7 @@ pub trait Source {
     /// How many bytes there are.
     fn length(&self) -> u64;
 
-    /// Fills a buffer with the bytes from an offset on; `None` if they do not all lie in the file.
+    /// Fills a buffer with the bytes from an offset on; `None` if they are not all in the file.
     fn fill(&self, offset: u64, buffer: &mut [u8]) -> Option<()> {
         let mut left = &mut *buffer;
         self.visit(offset, left.len() as u64, &mut |piece| {
@@ -29,7 +29,7 @@ pub trait Source {
         })
     }
 
-    /// The bytes from an offset on; `None` if they do not all lie in the file, or are more than any table has.
+    /// The bytes from an offset on; `None` if they are not all in the file, or are more than any table has.
     fn read(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
         if length > LONGEST_READ || offset.checked_add(length as u64)? > self.length() {
             return None;
@@ -83,7 +83,7 @@ impl<S: Source + ?Sized> Source for &S {
     }
 }
 
-/// What is read at once: small pieces of one table lie side by side.
+/// What is read at once: small pieces of one table are side by side.
 const BLOCK: u64 = 16 << 10;
 
 /// The most that is kept of one read, in bytes: what is longer is read once.

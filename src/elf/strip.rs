@@ -18,9 +18,9 @@
 //!   `e_shnum` and `e_shstrndx`. They say where the section table is, which neither kernel nor dynamic
 //!   loader reads. Every other byte of every segment is the same, and [`verify()`] checks that it is.
 //! * **Section indices of loaded sections do not change**: symbols in `.dynsym` name their section by
-//!   index (`st_shndx`), debuggers and linkers use it, and it lies in loaded bytes. Where a removed
+//!   index (`st_shndx`), debuggers and linkers use it, and it is in loaded bytes. Where a removed
 //!   section comes before a loaded one, an empty `SHT_NULL` header takes its place.
-//! * **Removed bytes that lie before the end of the last segment** cannot be cut off (patchelf appends
+//! * **Removed bytes that are before the end of the last segment** cannot be cut off (patchelf appends
 //!   segments behind the debug information). They become zeros, which cost nothing in an archive.
 //! * **Pages**: a segment is mapped in whole pages, so the bytes behind its end in the file (now zeros,
 //!   other sections or, behind the end of the file, the zeros that `mmap` gives) can be seen in memory
@@ -112,7 +112,7 @@ const fn unsupported(what: &'static str) -> Reason {
 ///
 /// # Errors
 ///
-/// The [`Reason`] why the file has to stay as it is, which for most files in a tree is no fault: not
+/// The [`Reason`] why the file has to stay as it is, which for most files in a tree is not a fault: not
 /// ELF, or nothing to remove. The input may be anything: no input makes it panic, or take much more
 /// time and memory than its size calls for.
 pub fn strip(input: &[u8]) -> Result<Stripped, Reason> {
@@ -184,7 +184,7 @@ enum Fate {
     Expires,
 }
 
-/// An executable or shared object of which all tables lie within the file.
+/// An executable or shared object of which all tables are within the file.
 struct Object<'data> {
     bytes: &'data [u8],
     context: Ctx,
@@ -253,7 +253,7 @@ impl<'data> Object<'data> {
         })
     }
 
-    /// The headers, all segments, and the loaded sections, which lie in segments unless they are empty
+    /// The headers, all segments, and the loaded sections, which are in segments unless they are empty
     /// or the file is odd.
     fn image(&self) -> Result<Vec<Range<usize>>, Reason> {
         let mut ranges = vec![0..Header::size(self.context), self.segment_table.clone()];

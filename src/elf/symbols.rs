@@ -71,7 +71,7 @@ impl Symbols {
         });
     }
 
-    /// The symbols of a library of which only the definitions are known, one a line.
+    /// The symbols of a library of which only the definitions are known, one per line.
     pub fn from_lines(lines: &str) -> Self {
         let mut symbols = Self::default();
         for line in lines.lines() {

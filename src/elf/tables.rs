@@ -1,4 +1,4 @@
-//! The tables by which the loader binds symbols, with the places in the file where each of their fields lies.
+//! The tables by which the loader binds symbols, with the places in the file where each of their fields is.
 //!
 //! [`parse`](super::parse) reads values; whoever changes an object needs to know where they are, too. What is not laid out
 //! as linkers do it is refused here: a change has to be sure of everything that refers to the bytes it writes.
@@ -51,7 +51,7 @@ pub(super) struct Tables<'a> {
 
 /// What an object asks of one library.
 pub(super) struct Need {
-    /// Where the entry (`Elf64_Verneed`) lies in the file.
+    /// Where the entry (`Elf64_Verneed`) is in the file.
     at: usize,
     /// Offset of the library's name in the string table.
     pub(super) library: usize,
@@ -62,7 +62,7 @@ pub(super) struct Need {
 /// One needed version (`Elf64_Vernaux`).
 #[derive(Clone, Copy)]
 pub(super) struct Version {
-    /// Where the entry lies in the file.
+    /// Where the entry is in the file.
     pub(super) at: usize,
     /// `VER_FLG_WEAK` or nothing.
     pub(super) flags: u16,
@@ -83,7 +83,7 @@ pub(super) struct Symbol {
     pub(super) is_undefined: bool,
     /// The object works without it.
     pub(super) is_weak: bool,
-    /// It is no function.
+    /// It is not a function.
     pub(super) is_data: bool,
     /// `st_value`; an undefined function has one where other objects may take its address from here.
     pub(super) value: u64,
@@ -92,7 +92,7 @@ pub(super) struct Symbol {
 }
 
 impl Version {
-    /// Where its hash and its name's offset lie in the file.
+    /// Where its hash and its name's offset are in the file.
     pub(super) fn fields(&self) -> [usize; 2] {
         [self.at, self.at + 8]
     }
@@ -111,12 +111,12 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Where `st_name` of a symbol lies in the file.
+    /// Where `st_name` of a symbol is in the file.
     pub(super) fn name_field(&self, symbol: usize) -> usize {
         self.symbols + symbol * SYMBOL_SIZE
     }
 
-    /// Where the version of a symbol lies in the file.
+    /// Where the version of a symbol is in the file.
     pub(super) fn versym_field(&self, symbol: usize) -> usize {
         self.versym + symbol * 2
     }
@@ -143,7 +143,7 @@ impl<'a> Tables<'a> {
         self.bytes.get(self.strings.clone()).unwrap_or_default()
     }
 
-    /// Where a string's first byte lies in the file.
+    /// Where a string's first byte is in the file.
     pub(super) fn string_field(&self, offset: usize) -> usize {
         self.strings.start + offset
     }
@@ -173,14 +173,14 @@ impl<'a> Tables<'a> {
 /// The text at an offset in a string table.
 fn text_at(strings: &[u8], offset: usize) -> Result<&str, ElfError> {
     let rest = strings.get(offset..).unwrap_or_default();
-    let end = memchr::memchr(0, rest).ok_or_else(|| broken("a name lies outside its string table"))?;
+    let end = memchr::memchr(0, rest).ok_or_else(|| broken("a name is outside its string table"))?;
     std::str::from_utf8(&rest[..end]).map_err(|_| broken("a name is not text"))
 }
 
 /// A reference to the name of a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LibraryName<'a> {
-    /// Where the offset of the name lies in the file.
+    /// Where the offset of the name is in the file.
     pub(super) at: usize,
     /// How many bytes that field has.
     pub(super) width: usize,
@@ -266,7 +266,7 @@ impl<'a> Layout<'a> {
         }))
     }
 
-    /// Where the string table lies in the file.
+    /// Where the string table is in the file.
     fn strings(&self) -> Result<Range<usize>, ElfError> {
         let table = |tag, what| self.value(tag)?.ok_or_else(|| broken(what));
         let strings = self.at(table(dynamic::DT_STRTAB, "it has no dynamic string table")?)?;
@@ -294,7 +294,7 @@ impl<'a> Layout<'a> {
         let section = section.ok_or_else(|| broken("it has no dynamic section"))?;
         let start = self.at(section.p_vaddr)?.start;
         if start as u64 != section.p_offset {
-            return Err(broken("its dynamic section lies elsewhere than its segments say"));
+            return Err(broken("its dynamic section is elsewhere than its segments say"));
         }
         let mut names = Vec::new();
         for (number, entry) in self.dynamic.dyns.iter().enumerate() {
@@ -303,7 +303,7 @@ impl<'a> Layout<'a> {
                 dynamic::DT_SONAME => NameUse::Own,
                 _ => continue,
             };
-            let offset = usize::try_from(entry.d_val).map_err(|_| broken("a name lies outside its string table"))?;
+            let offset = usize::try_from(entry.d_val).map_err(|_| broken("a name is outside its string table"))?;
             names.push(name(start + number * DYNAMIC_SIZE + 8, 8, offset, usage)?);
         }
         if let Some(address) = self.value(dynamic::DT_VERNEED)? {

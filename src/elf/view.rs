@@ -53,7 +53,7 @@ pub(super) struct Reference<'data> {
     pub(super) tag: Option<elf::DynamicTag>,
     /// The name.
     pub(super) text: &'data [u8],
-    /// Where its offset lies in the file.
+    /// Where its offset is in the file.
     pub(super) field: Range<usize>,
 }
 
@@ -160,7 +160,7 @@ impl<'data> View<'data> {
         self.symbols.len()
     }
 
-    /// Shows every needed version with its library, and where it lies in the file.
+    /// Shows every needed version with its library, and where it is in the file.
     pub(super) fn each_needed_version(
         &self,
         look: &mut dyn FnMut(&'data [u8], &'data elf::Vernaux<LittleEndian>, usize) -> Result<(), VerifyError>,
@@ -177,7 +177,7 @@ impl<'data> View<'data> {
         Ok(())
     }
 
-    /// Where a part of the file that was read lies in it.
+    /// Where a part of the file that was read is in it.
     fn place_of<T>(&self, part: &T) -> Result<usize, VerifyError> {
         let place = std::ptr::from_ref(part).addr().checked_sub(self.data.as_ptr().addr());
         place.ok_or(VerifyError::Sections)

@@ -72,7 +72,7 @@ pub(crate) fn policy(
     check: CheckTable,
     budgets: Vec<Spanned<BudgetTable>>,
 ) -> Result<Policy, TomlError> {
-    // A path in the file is meant from where the file lies.
+    // A path in the file is meant from where the file is.
     let baseline = check.baseline.as_ref().map(|path| BaselineFile {
         path: Path::new(name).parent().unwrap_or(Path::new("")).join(path),
         may_be_absent: true,
@@ -193,7 +193,7 @@ fn bytes(file: &TomlFile<'_>, size: &Spanned<String>) -> Result<Bytes, TomlError
     bytes.map_err(|error: crate::size::SizeError| file.error(size.span(), error.to_string()))
 }
 
-/// A glob for names of layers or components, which are no paths.
+/// A glob for names of layers or components, which are not paths.
 fn name_glob(file: &TomlFile<'_>, name: &Spanned<String>) -> Result<GlobMatcher, TomlError> {
     match Glob::new(name.get_ref()) {
         Ok(glob) => Ok(glob.compile_matcher()),

@@ -33,7 +33,7 @@ pub struct Policy {
     pub licenses: LicensePolicy,
 }
 
-/// Where the baseline lies.
+/// Where the baseline is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaselineFile {
     /// Anything that an inventory can be made of.

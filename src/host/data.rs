@@ -1,24 +1,24 @@
-//! Files of this machine that lie next to a library: below its prefix, or below its own directory.
+//! Files of this machine that are next to a library: below its prefix, or below its own directory.
 
 use std::path::{Path, PathBuf};
 
 use globset::Glob;
 use walkdir::WalkDir;
 
-use crate::companions::Place;
+use crate::companions::CompanionPath;
 use crate::languages::inspector;
 use crate::size::Bytes;
 use crate::tree::{Entry, File, Mode};
 
 /// How deep directories of data are.
 const DEEPEST: usize = 16;
-/// More files than any library has beside it.
+/// More files than any library has next to it.
 const MOST: usize = 20_000;
 
-/// A file that lies next to a library.
+/// A file that is next to a library.
 #[derive(Debug)]
 pub struct DataFile {
-    /// Where it lies.
+    /// Where it is.
     pub path: PathBuf,
     /// Where it belongs in a layer: below the root, by names.
     pub place: String,
@@ -27,11 +27,11 @@ pub struct DataFile {
 }
 
 /// The files of a place of a library, sorted.
-pub(super) fn files(library: &Path, place: Place<'_>) -> Vec<DataFile> {
+pub(super) fn files(library: &Path, place: CompanionPath<'_>) -> Vec<DataFile> {
     let Some(own) = library.parent() else { return Vec::new() };
     let (bases, below, to) = match place {
-        Place::OwnDirectory(below) => (vec![own.to_owned()], below, "lib/"),
-        Place::Prefix(below) => (prefixes(own, below), below, ""),
+        CompanionPath::OwnDirectory(below) => (vec![own.to_owned()], below, "lib/"),
+        CompanionPath::Prefix(below) => (prefixes(own, below), below, ""),
     };
     for base in bases {
         let found = matching(&base, below);
@@ -56,7 +56,7 @@ pub(super) fn files(library: &Path, place: Place<'_>) -> Vec<DataFile> {
     Vec::new()
 }
 
-/// The directories below which the data of a library in this directory may lie: the prefix is what holds `lib`.
+/// The directories below which the data of a library in this directory may be: the prefix is what holds `lib`.
 fn prefixes(own: &Path, below: &str) -> Vec<PathBuf> {
     let is_lib = |directory: &&Path| {
         let name = directory.file_name().and_then(|name| name.to_str());
@@ -64,7 +64,7 @@ fn prefixes(own: &Path, below: &str) -> Vec<PathBuf> {
     };
     let prefix = own.ancestors().find(is_lib).and_then(Path::parent).unwrap_or(own);
     let mut prefixes = vec![prefix.to_owned()];
-    // On merged systems /lib is /usr/lib; and what configures /usr/lib lies in /etc.
+    // On merged systems /lib is /usr/lib; and what configures /usr/lib is in /etc.
     prefixes.push(prefix.join("usr"));
     if below.starts_with("etc/") && prefix.file_name().is_some_and(|name| name == "usr") {
         prefixes.extend(prefix.parent().map(Path::to_owned));
@@ -72,7 +72,7 @@ fn prefixes(own: &Path, below: &str) -> Vec<PathBuf> {
     prefixes
 }
 
-/// What lies below a directory by names that may be globs.
+/// What is below a directory by names that may be globs.
 fn matching(base: &Path, below: &str) -> Vec<PathBuf> {
     let mut found = vec![base.to_owned()];
     for name in below.split('/') {

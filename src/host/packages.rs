@@ -61,7 +61,7 @@ const COMMON_LICENSES: &str = "usr/share/common-licenses";
 /// No license text is longer, in bytes.
 const LONGEST: u64 = 4 << 20;
 
-/// The packages that own files, by file, as far as one of these systems knows. The files lie below the root of the first of
+/// The packages that own files, by file, as far as one of these systems knows. The files are below the root of the first of
 /// them that holds them.
 pub(super) fn owners(files: &[PathBuf], roots: &[PathBuf]) -> BTreeMap<PathBuf, HostPackage> {
     let mut owners = BTreeMap::new();
@@ -85,7 +85,7 @@ pub(super) fn owners(files: &[PathBuf], roots: &[PathBuf]) -> BTreeMap<PathBuf, 
     owners
 }
 
-/// The names that a package manager may have for a file: as it was found and as it lies there when links are followed, each
+/// The names that a package manager may have for a file: as it was found and as it is there when links are followed, each
 /// with and without `/usr`, which on merged systems are one. `None` if the file is not below the root.
 fn names(file: &Path, root: &Path) -> Option<Vec<String>> {
     let inside = |path: &Path| Some(format!("/{}", path.strip_prefix(root).ok()?.to_str()?));
@@ -332,7 +332,7 @@ fn common_licenses(text: &str, root: &Path) -> Vec<LicenseFile> {
     licenses
 }
 
-/// Where a text lies when links are followed, and the text; `None` for what cannot be read, or is too long for a license.
+/// Where a text is when links are followed, and the text; `None` for what cannot be read, or is too long for a license.
 fn short_text(path: &Path) -> Option<(PathBuf, String)> {
     let path = path.canonicalize().ok()?;
     let metadata = fs_err::metadata(&path).ok()?;

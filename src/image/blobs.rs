@@ -176,7 +176,7 @@ impl Blobs {
         if !document.layers.is_empty() {
             return document.layers.iter().map(blob).collect();
         }
-        // Attestations are beside the images, for a platform that does not exist.
+        // Attestations are next to the images, for a platform that does not exist.
         let images: Vec<&Descriptor> = document
             .manifests
             .iter()

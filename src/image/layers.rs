@@ -44,7 +44,7 @@ pub(super) struct Merged {
 
 impl Merged {
     /// Lays a layer over those before it.
-    pub(super) fn lay(&mut self, layer: usize, headers: Vec<Header>) -> Result<(), String> {
+    pub(super) fn apply(&mut self, layer: usize, headers: Vec<Header>) -> Result<(), String> {
         // Whiteouts hide what lower layers have, wherever they stand in their own.
         for header in &headers {
             let (directory, name) = split(&header.path);
@@ -250,7 +250,7 @@ mod tests {
     fn merged(layers: Vec<Vec<Header>>) -> Merged {
         let mut merged = Merged::default();
         for (number, layer) in layers.into_iter().enumerate() {
-            merged.lay(number, layer).unwrap();
+            merged.apply(number, layer).unwrap();
         }
         merged
     }
@@ -301,8 +301,8 @@ mod tests {
         assert_eq!(below, [b"b"]);
         assert!(all.subtree(b"/none").is_none() && all.subtree(b"/usr/c").is_none());
         let mut circle = Merged::default();
-        circle.lay(0, vec![link("a", "b"), link("b", "a")]).unwrap();
-        assert!(circle.lay(1, vec![file("a/x")]).is_err());
+        circle.apply(0, vec![link("a", "b"), link("b", "a")]).unwrap();
+        assert!(circle.apply(1, vec![file("a/x")]).is_err());
     }
 
     #[test]
@@ -314,6 +314,6 @@ mod tests {
         ]);
         assert_eq!(paths(&all), ["b", "c"]);
         assert_eq!(all.nodes.get(&b"b"[..]), all.nodes.get(&b"c"[..]));
-        assert!(Merged::default().lay(0, vec![hard("b", "nothing")]).is_err());
+        assert!(Merged::default().apply(0, vec![hard("b", "nothing")]).is_err());
     }
 }

@@ -113,7 +113,7 @@ impl Location {
                 .read_layer(layer, progress)
                 .map_err(|error| layer_error(&self.image, number, &error))?;
             merged
-                .lay(number, read)
+                .apply(number, read)
                 .map_err(|reason| unreadable(format!("layer {}: {reason}", number + 1)))?;
         }
         let subtree = self.subtree.as_deref().unwrap_or(default);

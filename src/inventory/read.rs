@@ -56,7 +56,7 @@ impl From<std::io::Error> for InventoryError {
     }
 }
 
-/// Reads what lies at a path. Zips and files of trees are read whole, so that a change of content shows.
+/// Reads what is at a path. Zips and files of trees are read whole, so that a change of content shows.
 pub fn read_inventory(path: &Path, progress: &dyn Progress) -> Result<Inventory, InventoryError> {
     let kind = path.metadata().map(|metadata| metadata.file_type());
     let is_pipe = kind.as_ref().is_ok_and(FileTypeExt::is_fifo);

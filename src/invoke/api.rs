@@ -15,7 +15,7 @@ use super::extensions::{Change, Extensions, ShutdownReason};
 const ROOT: &str = "/2018-06-01";
 /// The same of the Extensions API.
 const EXTENSIONS: &str = "/2020-01-01/extension/";
-/// The largest body that is no response and no error of a function.
+/// The largest body that is neither a response nor an error of a function.
 const LARGEST_MESSAGE: u64 = 64 << 10;
 
 /// What a runtime or an extension has done.

@@ -8,7 +8,7 @@ use crate::elf;
 use crate::languages::inspector;
 use crate::tree::Content;
 
-/// Where this program lies in the sandbox; on Lambda its counterpart lies there, too.
+/// Where this program is in the sandbox; on Lambda its counterpart is there, too.
 const DIRECTORY: &str = "/var/rapid";
 
 /// This program as it can be started in a root that has other libraries than this machine: with its own ones, by its own

@@ -19,7 +19,7 @@ use super::confine::confine;
 use super::data::DATA;
 use super::wire::{Exit, Instruction, Notification, Process, StartFailure, receive, send};
 
-/// Where extensions lie; each file is one.
+/// Where extensions are; each file is one.
 pub(super) const EXTENSIONS: &str = "/opt/extensions";
 /// Where the runtime is started.
 const TASK: &str = "/var/task";

@@ -174,7 +174,7 @@ fn put(layered: &mut BTreeMap<TreePath, Layered>, path: TreePath, here: Layered)
     }
 }
 
-/// What lies below a file or a link has no place. Check calls such layers conflicting.
+/// What is below a file or a link has no place. Check calls such layers conflicting.
 fn drop_below_no_directory(layered: &mut BTreeMap<TreePath, Layered>) {
     let lost: Vec<TreePath> = layered
         .keys()

@@ -18,7 +18,7 @@ use crate::languages::inspector;
 use crate::runtime::Runtime;
 use crate::tree::{Content, Entry};
 
-/// The directory of commands that a machine has beside those of `PATH`.
+/// The directory of commands that a machine has besides those of `PATH`.
 const COMMAND_DIRECTORIES: [&str; 6] = [
     "/usr/local/bin",
     "/usr/bin",
@@ -31,7 +31,7 @@ const COMMAND_DIRECTORIES: [&str; 6] = [
 /// The directory of a standard library that holds native modules.
 const NATIVE_MODULES: &str = "lib-dynload";
 
-/// What lies at one place of the root.
+/// What is at one place of the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RootEntry {
     /// A program or library of this machine, in which these libraries have their hidden names.
@@ -54,7 +54,7 @@ pub(super) enum RootEntry {
 /// A root to be, by absolute paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// What lies where.
+    /// What is where.
     pub(super) entries: BTreeMap<String, RootEntry>,
     /// What the runtime has and this machine could not supply: sonames, commands and other files, sorted.
     pub(super) missing: Vec<String>,
@@ -336,7 +336,7 @@ impl Planning<'_> {
         self.supply_character_sets(runtime, missing);
     }
 
-    /// The modules of iconv lie where this machine's libc looks for them.
+    /// The modules of iconv are where this machine's libc looks for them.
     fn supply_character_sets(&mut self, runtime: &Runtime, missing: &mut BTreeSet<String>) {
         let Some(RootEntry::Program { from, .. }) = self
             .libraries

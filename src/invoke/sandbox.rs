@@ -49,7 +49,7 @@ impl Bwrap {
     }
 }
 
-/// What lies where in the sandbox, all of it read-only.
+/// What is where in the sandbox, all of it read-only.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Mounts {
     /// The root: what of it is bound, by the path in the sandbox.

@@ -12,7 +12,7 @@ use crate::tree::{Entry, Tree, TreePath};
 /// Knows which component each path of a tree belongs to.
 #[derive(Debug, Clone, Default)]
 pub struct Components {
-    /// The innermost directory that a path lies in decides.
+    /// The innermost directory that a path is in decides.
     directories: BTreeMap<TreePath, Component>,
     /// Files of packages that share directories with others, each with the directory of its package's metadata.
     files: BTreeMap<TreePath, TreePath>,

@@ -1,4 +1,4 @@
-//! Where the runtimes of each language look for modules, and for which runtime a tree is. The data lies in
+//! Where the runtimes of each language look for modules, and for which runtime a tree is. The data is in
 //! `rules/layout.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,10 +82,10 @@ pub fn of_runtime(name: &str) -> Option<(&'static dyn Language, &'static Layout,
 pub struct ModuleRoot {
     /// The directory.
     pub directory: TreePath,
-    /// Whether its name, or what lies in it, says that it is meant to be searched. If not, it may be a part of a package that
+    /// Whether its name, or what is in it, says that it is meant to be searched. If not, it may be a part of a package that
     /// is found from a directory above.
     pub is_certain: bool,
-    /// Something that lies in it.
+    /// Something that is in it.
     pub example: TreePath,
 }
 
@@ -131,7 +131,7 @@ pub fn modules(language: &dyn Language, layout: &Layout, version: &str, tree: &T
 }
 
 /// Whether a script or a link of the tree names a directory or something in it: what sets up a search path of its own, or
-/// starts what lies there, knows where it is.
+/// starts what is there, knows where it is.
 fn is_named(directory: &TreePath, tree: &Tree) -> bool {
     if directory.is_root() {
         return false;

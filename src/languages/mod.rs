@@ -90,7 +90,7 @@ pub trait Language: Sync {
         None
     }
 
-    /// A reader of source code in this language that lies in a tree.
+    /// A reader of source code in this language that is in a tree.
     fn source_reader<'a>(&self, _tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
         None
     }
@@ -159,7 +159,7 @@ pub trait Language: Sync {
         None
     }
 
-    /// Whether a path lies in a package of this language, as far as that can be told without the lists of package managers,
+    /// Whether a path is in a package of this language, as far as that can be told without the lists of package managers,
     /// which are not in every layer.
     fn is_in_package(&self, _path: &TreePath, _tree: &Tree) -> bool {
         false
@@ -229,7 +229,7 @@ pub struct ManagedRuntime {
     pub report: &'static [&'static str],
     /// Directories of the standard library that are left out: what is installed there is not the runtime's.
     pub left_out: &'static [&'static str],
-    /// Where the standard library lies in /var/lang.
+    /// Where the standard library is in /var/lang.
     pub library: Option<String>,
     /// The client of the Runtime API: its file name in /var/runtime, and its text.
     pub client: (&'static str, &'static str),
@@ -359,7 +359,7 @@ pub struct Package {
     pub language: &'static str,
     /// Its name.
     pub name: String,
-    /// Its directory; if its files lie in shared directories, that of its metadata.
+    /// Its directory; if its files are in shared directories, that of its metadata.
     pub directory: TreePath,
     /// The file without which it is not installed.
     pub manifest: TreePath,

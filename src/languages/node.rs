@@ -2,7 +2,7 @@
 
 mod code;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::layout::ModuleRoot;
 use super::{Language, LanguageAnchor, ManagedRuntime, Metadata, Package, PackageSource, SourceReader};

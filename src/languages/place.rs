@@ -9,7 +9,7 @@ use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::{Content, Entry, Tree, TreePath};
 
-/// Entries of the root of a tree that are not modules, even if modules lie beside them: Lambda or other languages look into
+/// Entries of the root of a tree that are not modules, even if modules are next to them: Lambda or other languages look into
 /// these, and installers put other things there.
 const NOT_MODULES: [&str; 16] = [
     "bootstrap",
@@ -35,7 +35,7 @@ const NOT_MODULES: [&str; 16] = [
 pub struct Placed {
     /// The tree.
     pub tree: Tree,
-    /// Where the files lie that were moved, by their new paths.
+    /// Where the files are that were moved, by their new paths.
     pub origins: BTreeMap<TreePath, TreePath>,
     /// Lists of files with the new paths of what they list, by their own new paths.
     pub texts: BTreeMap<TreePath, String>,
@@ -44,7 +44,7 @@ pub struct Placed {
 }
 
 impl Placed {
-    /// Where a file lies on disk.
+    /// Where a file is on disk.
     pub fn origin<'p>(&'p self, path: &'p TreePath) -> &'p TreePath {
         self.origins.get(path).unwrap_or(path)
     }

@@ -133,12 +133,12 @@ impl Language for Python {
             .filter_map(|(path, (stem, tag))| {
                 let directory = path.parent()?;
                 let prefix = format!("{stem}.");
-                let beside = tree.below(&directory).filter_map(|(other, _)| {
+                let siblings = tree.below(&directory).filter_map(|(other, _)| {
                     let name = other.below(&directory)?;
                     name.strip_prefix(&prefix).filter(|rest| !rest.contains('/'))
                 });
                 let mut has_fallback = false;
-                for rest in beside {
+                for rest in siblings {
                     let other = rest.strip_prefix("cpython-").and_then(|rest| rest.split('-').next());
                     if other == Some(wanted.as_str()) || rest == "so" || rest == "abi3.so" {
                         return None;
@@ -204,7 +204,7 @@ impl Language for Python {
         &[
             LanguageAnchor {
                 name: "site-packages",
-                title: "each folder of installed Python modules",
+                title: "each directory of installed Python modules",
                 directories: module_directories,
                 files: None,
             },
@@ -303,7 +303,7 @@ const SOURCE: &str = ".py";
 /// Directories that are roots by their names.
 const ROOT_NAMES: [&str; 3] = ["site-packages", "dist-packages", "python"];
 
-/// Directories with packages, with distributions or, if they are roots by name, with single modules. What lies inside of a
+/// Directories with packages, with distributions or, if they are roots by name, with single modules. What is inside of a
 /// package is its own matter, and so is the standard library of an interpreter with what is installed in it.
 fn module_roots(tree: &Tree) -> Vec<ModuleRoot> {
     let has = |directory: &TreePath, name: &str| directory.join(name).is_some_and(|path| tree.contains(&path));

@@ -133,7 +133,7 @@ fn attribute(description: &str, name: &str) -> impl Iterator<Item = String> {
     quoted.map(ToOwned::to_owned).collect::<Vec<_>>().into_iter()
 }
 
-/// The descriptions of installed gems, each with the gem directory that it lies in; those that a gem brings within itself are
+/// The descriptions of installed gems, each with the gem directory that it is in; those that a gem brings within itself are
 /// not among them.
 fn gem_specifications(tree: &Tree) -> impl Iterator<Item = (TreePath, &TreePath)> {
     let files = tree.files().map(|(path, _)| path);

@@ -19,7 +19,7 @@ pub struct Graph {
     pub needs: BTreeMap<TreePath, Vec<Need>>,
     /// What objects need and do not find where a script sets the search path in a way that is not understood, with that script.
     pub unclear: BTreeMap<(TreePath, String), String>,
-    /// Libraries that no process loads, because the runtime has one of that name in front of them.
+    /// Libraries that no process loads, because one of that name of the runtime is found first.
     pub shadowed: Vec<Shadowed>,
     /// Native files for other systems: no process of the runtime loads them.
     pub foreign: BTreeMap<TreePath, Foreign>,
@@ -61,7 +61,7 @@ impl Graph {
         missing
     }
 
-    /// The objects that something can load: programs, native modules of languages, libraries that lie where the loader looks,
+    /// The objects that something can load: programs, native modules of languages, libraries that are where the loader looks,
     /// and what these need. Others may be opened by a name that nothing here knows: optional plugins, programs of tests.
     pub fn reachable(&self) -> BTreeSet<TreePath> {
         let is_searched = |path: &TreePath| path.parent().is_some_and(|above| above.as_str() == "lib");

@@ -1,4 +1,4 @@
-//! Why a needed library is not found: it is nowhere, it lies where nobody looks, or something else has its name.
+//! Why a needed library is not found: it is nowhere, it is where nobody looks, or something else has its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub enum MissingCause {
     Nowhere,
     /// The tree has it at these places, where the loader does not look.
     Elsewhere(Vec<TreePath>),
-    /// The loader finds this file first, which is no library, and gives up.
+    /// The loader finds this file first, which is not a library, and gives up.
     InTheWay(String),
     /// Where the loader looks is not clear.
     Unclear {

@@ -106,7 +106,7 @@ pub enum Provided {
     Missing(Vec<SearchStep>),
 }
 
-/// Looks for libraries in a root, and remembers what lies where: the same names are asked for in the same folders by one
+/// Looks for libraries in a root, and remembers what is where: the same names are asked for in the same folders by one
 /// process after the other.
 pub struct Finder<'a> {
     root: Root<'a>,
@@ -356,7 +356,7 @@ impl<'a> Finder<'a> {
             .unwrap_or_default()
     }
 
-    /// What lies in a folder under a name, links followed.
+    /// What is in a folder under a name, links followed.
     fn lookup(&self, folder: usize, name: &str) -> Option<(Location, Option<&'a Object>)> {
         let mut folders = self.folders.borrow_mut();
         let folder = folders.get_mut(folder)?;

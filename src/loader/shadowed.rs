@@ -1,4 +1,4 @@
-//! Libraries that lie on the search path and are never loaded, because the runtime's own copy is found first.
+//! Libraries that are on the search path and are never loaded, because the runtime's own copy is found first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::symbols::undefined_symbols;
 pub struct ShadowedLibrary {
     /// The library, and what is loaded in its place.
     pub library: Shadowed,
-    /// Links beside it, or elsewhere on the search path, that lead to it: `libz.so`, `libz.so.1`.
+    /// Links next to it, or elsewhere on the search path, that lead to it: `libz.so`, `libz.so.1`.
     pub links: Vec<TreePath>,
     /// Programs that need it, and links to these, if the runtime's own command of that name is found first on `PATH`.
     pub commands: Vec<TreePath>,
@@ -27,7 +27,7 @@ impl ShadowedLibrary {
     }
 }
 
-/// The shadowed libraries that lie on the runtime's search path, sorted by path.
+/// The shadowed libraries that are on the runtime's search path, sorted by path.
 ///
 /// One in a directory of its own is not among them: whoever put it there has a way to it that cannot be seen here, such as a
 /// path in a configuration. Nor does a link elsewhere count as one of its names.
@@ -84,7 +84,7 @@ pub fn shadowed_libraries(loaded: &LoadedTree<'_>) -> Vec<ShadowedLibrary> {
     shadowed
 }
 
-/// What lies in a folder of `PATH` and is not what its name starts, because the runtime has a command of that name in a
+/// What is in a folder of `PATH` and is not what its name starts, because the runtime has a command of that name in a
 /// folder before; with the file that it is or leads to.
 fn hidden_commands(root: Root<'_>) -> Vec<(TreePath, TreePath)> {
     let mut hidden = Vec::new();

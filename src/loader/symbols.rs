@@ -21,7 +21,7 @@ pub struct UndefinedSymbols {
 }
 
 /// Looks up every symbol of every object in its own process. Processes that are not known from their start, and symbols that a
-/// library might define of which only the name is known, are left out. Weak symbols are no problem.
+/// library might define of which only the name is known, are left out. Weak symbols are not a problem.
 pub fn undefined_symbols(root: Root<'_>, followed: &[Followed<'_>]) -> Vec<UndefinedSymbols> {
     let mut problems: BTreeMap<&TreePath, UndefinedSymbols> = BTreeMap::new();
     let mut judged: BTreeSet<(&TreePath, Vec<&Location>)> = BTreeSet::new();

@@ -45,7 +45,7 @@ pub struct VersionProblem {
     pub grade: Grade,
 }
 
-/// Compares what every object asks for with the library that the loader really takes for it. Weak needs are no problem.
+/// Compares what every object asks for with the library that the loader really takes for it. Weak needs are not a problem.
 pub fn version_problems(root: Root<'_>, graph: &Graph) -> Vec<VersionProblem> {
     let mut problems = Vec::new();
     for (path, needs) in graph.loaded_objects() {

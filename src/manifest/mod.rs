@@ -54,7 +54,7 @@ pub struct Manifest {
     /// Further layers, with what no recording used; `null` if it was not written.
     #[serde(default)]
     pub rest: Option<Rest>,
-    /// Libraries that were left out because `runtime` has its own in front of them.
+    /// Libraries that were removed because the copies of `runtime` are found first.
     #[serde(default)]
     pub shadowed: Vec<ShadowedFile>,
     /// What came in that the tree does not have.

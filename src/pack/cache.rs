@@ -29,7 +29,7 @@ use crate::manifest::Effort;
 use crate::open;
 use crate::size::Bytes;
 
-/// What the bytes of a compressed content depend on beside the content and the options. Whoever changes how contents are
+/// What the bytes of a compressed content depend on besides the content and the options. Whoever changes how contents are
 /// stripped or compressed without a new version of the program raises the number; a test compares the libraries' versions.
 const MADE_BY: &str = concat!(
     "2, lambdar-prune ",
@@ -68,7 +68,7 @@ pub struct Directory {
 pub(super) struct Key([u8; 32]);
 
 impl Key {
-    /// The keys of contents as they lie in the tree, which are treated together before they are compressed.
+    /// The keys of contents as they are in the tree, which are treated together before they are compressed.
     pub(super) fn of(contents: &[Vec<u8>], effort: Effort, treatment: &str) -> Vec<Self> {
         let mut hasher = blake3::Hasher::new();
         // Hashes, and nothing of any other length: no part can be taken for a piece of another.
@@ -101,7 +101,7 @@ pub(super) enum Change {
     NotStripped(String),
 }
 
-/// What is kept of a content beside its bytes.
+/// What is kept of a content besides its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) method: Method,

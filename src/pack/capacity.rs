@@ -71,7 +71,7 @@ pub(super) struct Candidate<'a> {
 
 /// What could be left out in addition, asked only if the limits are exceeded.
 pub(super) struct Proposals<'a> {
-    /// The rules that are off, each with what it would take.
+    /// The rules that are off, each with what it would remove.
     pub(super) rules: &'a dyn Fn() -> Vec<Gain>,
     /// The packages that could be dropped, each with what would go.
     pub(super) packages: &'a dyn Fn() -> Vec<Gain>,

@@ -28,7 +28,7 @@ pub struct Compressed {
     pub method: Method,
     /// CRC-32 of the content before compression.
     pub crc32: u32,
-    /// The bytes as they lie in the archive.
+    /// The bytes as they are in the archive.
     pub bytes: Vec<u8>,
 }
 
@@ -43,7 +43,7 @@ const PROBE: i32 = 5;
 const OBJECTS: i32 = 10;
 /// For all else that shrinks.
 const OTHERS: i32 = 11;
-/// Everything that `Effort::Max` tries beside the probe.
+/// Everything that `Effort::Max` tries besides the probe.
 const ALL: [i32; 3] = [10, 11, 12];
 
 /// Of contents up to this length zopfli goes over every block fifteen times, of longer ones five times, as its
@@ -116,7 +116,7 @@ impl Deflater {
             let level = CompressionLvl::new(level).unwrap_or_else(|_| CompressionLvl::best());
             Compressor::new(level)
         });
-        // It fails if the limit does not suffice: then this level is no better.
+        // It fails if the limit does not suffice: then this level is not better.
         if let Ok(length) = compressor.deflate_compress(content, &mut self.buffer[..limit]) {
             *best = Some(self.buffer[..length].to_vec());
         }

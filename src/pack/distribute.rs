@@ -191,7 +191,7 @@ fn every_entry_once(ready: &[Ready], packing: &Packing) -> Result<(), PackError>
 }
 
 /// The entries as items of these weights.
-fn items(groups: &[GroupId], weights: &[u64], assignment: &Assignment) -> Vec<Item> {
+pub(super) fn items(groups: &[GroupId], weights: &[u64], assignment: &Assignment) -> Vec<Item> {
     let reserved = assignment.layer_of.iter();
     let both = groups.iter().zip(weights).zip(reserved);
     both.map(|((&group, &weight), &reserved)| Item {
@@ -203,7 +203,7 @@ fn items(groups: &[GroupId], weights: &[u64], assignment: &Assignment) -> Vec<It
 }
 
 /// The group of each entry: what belongs together should share a zip.
-fn groups_of(ready: &[Ready], components: &Components) -> Vec<GroupId> {
+pub(super) fn groups_of(ready: &[Ready], components: &Components) -> Vec<GroupId> {
     let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
     ready
         .iter()

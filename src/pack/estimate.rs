@@ -6,11 +6,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::bins;
+use super::distribute::{groups_of, items};
 use super::named::{Assignment, NamedLayer};
 use super::prepare::{Preparation, Ready};
 use super::spool::Spool;
 use super::zip::END_SIZE;
-use super::{Limits, PackError, fail_on_problems, groups_of, items};
+use super::{Limits, PackError, fail_on_problems};
 use crate::languages::components::Components;
 use crate::manifest::Effort;
 use crate::plan::Plan;

@@ -44,7 +44,7 @@ use crate::check::plain_name;
 use crate::finding::Finding;
 use crate::languages::components::Components;
 use crate::limits;
-use crate::manifest::{Effort, LayerName, Manifest, ManifestError, Recompressed, Rest, UploadRoute};
+use crate::manifest::{Effort, LayerName, Manifest, ManifestError, Rest, UploadRoute};
 use crate::plan::{Plan, WhatIf};
 use crate::progress::{Interrupted, Progress};
 use crate::rules::RuleError;
@@ -207,7 +207,7 @@ fn describe_problems(problems: &[Problem]) -> String {
 /// Result of [`pack`].
 #[derive(Debug, Clone)]
 pub struct Packed {
-    /// What lies in the output directory now.
+    /// What is in the output directory now.
     pub manifest: Manifest,
     /// What [`check`](crate::check) says of the layers.
     pub findings: Vec<Finding>,
@@ -237,7 +237,7 @@ fn fail_on_problems(scan: &Scan) -> Result<(), PackError> {
 
 /// Packs a planned tree into zips of at most `options.max` bytes and writes them with their manifest.
 ///
-/// The zips are written to a directory of their own beside the target, read back by another reader, and moved into place
+/// The zips are written to a directory of their own next to the target, read back by another reader, and moved into place
 /// when all are right; a run that fails or is stopped leaves the output directory as it was.
 pub fn pack(
     tree: &Path,

@@ -163,7 +163,7 @@ fn nothing_in_the_way(
         }
         let is_own = name == MANIFEST_NAME || listed.contains(name);
         if !is_own && file_hash(&path).ok() != Some(file_hash(&staging.join(name))?) {
-            return in_the_way(path, "not listed in a layers.json beside it");
+            return in_the_way(path, "not listed in a layers.json next to it");
         }
     }
     Ok(())

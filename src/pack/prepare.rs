@@ -159,7 +159,7 @@ impl Preparation<'_> {
     }
 
     /// The largest first, so that no thread is left with a large one at the end. Small ones are taken in the order in which
-    /// they lie on disk and in the zips.
+    /// they are on disk and in the zips.
     fn prepare(&self, stage: Stage, mut units: Vec<Unit<'_>>) -> Result<Vec<Ready>, PackError> {
         let total = units.iter().map(Unit::bytes).sum::<Bytes>();
         units.sort_by_key(Unit::path);

@@ -75,7 +75,7 @@ impl Timestamp {
         time: 0,
     };
 
-    /// The time of so many seconds since 1970 in UTC, moved into zip's range where it lies outside.
+    /// The time of so many seconds since 1970 in UTC, moved into zip's range if it is outside.
     ///
     /// This is how `SOURCE_DATE_EPOCH` is to be read (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
     pub fn from_unix(seconds: i64) -> Self {
@@ -122,7 +122,7 @@ impl<W: Write> ZipWriter<W> {
         }
     }
 
-    /// Adds an entry. `content` gives the bytes as they are to lie in the archive, exactly `entry.compressed` of them.
+    /// Adds an entry. `content` gives the bytes as they are to be in the archive, exactly `entry.compressed` of them.
     pub fn add(&mut self, entry: &ZipEntry, content: &mut dyn Read) -> io::Result<()> {
         let offset = u32::try_from(self.offset).map_err(|_| too_large("the archive"))?;
         let mut common = Vec::with_capacity(26);

@@ -1,4 +1,4 @@
-//! Libraries that come in because no process finds them: those that lie elsewhere in the tree by a link, others from this
+//! Libraries that come in because no process finds them: those that are elsewhere in the tree by a link, others from this
 //! machine.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -242,7 +242,7 @@ fn missing(
     found
 }
 
-/// Adds what libraries open by path and what lies next to them on this machine. False if there is nothing to add.
+/// Adds what libraries open by path and what is next to them on this machine. False if there is nothing to add.
 fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, variables: &mut Vec<Variable>) -> bool {
     let mut is_changed = false;
     for (library, companion, data) in companions_on_host(layout, graph, context) {
@@ -431,8 +431,8 @@ impl Search {
     }
 }
 
-/// The directory of this machine that a directory of the search stands for: beside the library's own place there what is
-/// beside it in the tree, and any that is outside of the tree.
+/// The directory of this machine that a directory of the search stands for: next to the library's own place there what is
+/// next to it in the tree, and any that is outside of the tree.
 fn on_host(object: &TreePath, home: Option<&Path>, directory: &str) -> Option<PathBuf> {
     let Some(inside) = TreePath::from_lambda(directory) else {
         return directory.starts_with('/').then(|| PathBuf::from(directory));
@@ -442,7 +442,7 @@ fn on_host(object: &TreePath, home: Option<&Path>, directory: &str) -> Option<Pa
     Some(home?.join(below))
 }
 
-/// What lies beside an imported library on this machine, and what it opens by its name without finding it in the layers.
+/// What is next to an imported library on this machine, and what it opens by its name without finding it in the layers.
 fn opened(
     layout: &Layout,
     loaded: &LoadedTree<'_>,

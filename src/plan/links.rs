@@ -21,7 +21,7 @@ pub(super) fn follow_links(root: Root<'_>) -> Result<(Tree, BTreeMap<TreePath, O
     Ok((copied, origins))
 }
 
-/// Puts the entry at `from` to `to`: itself, or, for a link, what it leads to with all that lies below.
+/// Puts the entry at `from` to `to`: itself, or, for a link, what it leads to with all that is below.
 /// `open` are the directories that are being copied already: a link into one of them would never end.
 fn copy(
     root: Root<'_>,
@@ -44,7 +44,7 @@ fn copy(
         return Err(refuse("it is not in the tree"));
     };
     if open.iter().chain([from]).any(|inside| inside.below(&place).is_some()) {
-        return Err(refuse("the link lies inside it"));
+        return Err(refuse("the link is inside it"));
     }
     if let Some(entry) = root.tree.get(&place) {
         put(to, &place, entry);

@@ -12,7 +12,7 @@ use crate::tree::{Entry, Tree};
 
 /// How the content of a file gets into the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum How {
+pub enum CopyMethod {
     /// It is written again.
     #[default]
     Copy,
@@ -24,8 +24,8 @@ pub enum How {
 
 /// Copies what is kept of the tree at `root` to a new directory, with modes, times and links.
 ///
-/// The copy is made beside its place and gets its name when it is whole.
-pub fn copy(root: &Path, kept: &Tree, to: &Path, how: How, progress: &dyn Progress) -> Result<(), PruneError> {
+/// The copy is made next to its place and gets its name when it is whole.
+pub fn copy(root: &Path, kept: &Tree, to: &Path, how: CopyMethod, progress: &dyn Progress) -> Result<(), PruneError> {
     let (directory, to) = place(root, to)?;
     let staging = tempfile::Builder::new()
         .prefix(".lambdar-prune-")
@@ -114,19 +114,19 @@ fn place(root: &Path, to: &Path) -> Result<(PathBuf, PathBuf), PruneError> {
     Ok((directory, target))
 }
 
-fn copy_file(source: &Path, target: &Path, how: How) -> Result<(), PruneError> {
+fn copy_file(source: &Path, target: &Path, how: CopyMethod) -> Result<(), PruneError> {
     match how {
-        How::Copy => {
+        CopyMethod::Copy => {
             fs_err::copy(source, target)?;
         }
-        How::HardLink => {
+        CopyMethod::HardLink => {
             return std::fs::hard_link(source, target).map_err(|reason| PruneError::Link {
                 path: source.to_owned(),
                 how: "hard link",
                 reason,
             });
         }
-        How::Reflink => {
+        CopyMethod::Reflink => {
             let from = fs_err::File::open(source)?;
             let to = fs_err::File::create(target)?;
             rustix::fs::ioctl_ficlone(to.file(), from.file()).map_err(|error| PruneError::Link {

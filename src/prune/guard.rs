@@ -13,7 +13,7 @@ const SYSTEM: [&str; 19] = [
 /// The directories that belong to someone.
 #[derive(Debug, Clone, Default)]
 pub struct Protected {
-    /// The home of whoever runs this: it and whatever it lies in is left alone.
+    /// The home of whoever runs this: it and whatever it is in is left alone.
     pub own_home: Option<PathBuf>,
     /// All homes.
     pub homes: Vec<PathBuf>,

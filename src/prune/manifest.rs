@@ -1,4 +1,4 @@
-//! What a run has taken, as it lies in the trash.
+//! What a run has taken, as it is in the trash.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) struct Manifest {
     /// The directories in which something is moved, and those that are, as they were before.
     #[serde(rename = "folders")]
     pub(super) directories: Vec<Directory>,
-    /// Every file and link that goes, with the rule that takes it: for people.
+    /// Every file and link that goes, with the rule that removes it: for people.
     pub(super) files: Vec<Taken>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Directory {
     pub(super) nanoseconds: i64,
 }
 
-/// A file or link and the rule that takes it.
+/// A file or link and the rule that removes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Taken {
     pub(super) path: String,

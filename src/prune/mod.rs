@@ -1,4 +1,4 @@
-//! Carries a plan out on disk: moves what goes into a trash directory beside the tree, puts it back, or makes a pruned copy.
+//! Carries a plan out on disk: moves what goes into a trash directory next to the tree, puts it back, or makes a pruned copy.
 //!
 //! ```text
 //! /opt                         the tree
@@ -18,7 +18,7 @@ mod trash;
 
 use std::path::PathBuf;
 
-pub use copy::{How, copy};
+pub use copy::{CopyMethod, copy};
 pub use guard::{Protected, checked_tree};
 pub use moves::moves;
 pub use trash::{Done, State, apply, finish, hold, state, undo};
@@ -52,15 +52,15 @@ pub enum PruneError {
         /// The system's reason.
         reason: std::io::Error,
     },
-    /// Something cannot be renamed into the trash, because it lies elsewhere.
-    #[error("{path} lies on another file system than {trash}, so it cannot be moved there; make a pruned copy with --to. Nothing was touched", path = .path.display(), trash = .trash.display())]
+    /// Something cannot be renamed into the trash, because it is elsewhere.
+    #[error("{path} is on another file system than {trash}, so it cannot be moved there; make a pruned copy with --to. Nothing was touched", path = .path.display(), trash = .trash.display())]
     OtherFileSystem {
         /// What cannot be moved.
         path: PathBuf,
         /// The trash directory.
         trash: PathBuf,
     },
-    /// The file system has layers, and does not rename what lies in one of the lower ones (overlayfs: EXDEV).
+    /// The file system has layers, and does not rename what is in one of the lower ones (overlayfs: EXDEV).
     #[error("the file system does not let {path} be renamed, as is the case in an image that is being built, so nothing was moved; make a pruned copy with --to", path = .0.display())]
     Layered(PathBuf),
     /// Parts of the tree could not be read, so what they need is not known.

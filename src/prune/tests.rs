@@ -349,7 +349,7 @@ fn a_copy_has_modes_times_and_links() {
     let before = fixture.manifest();
     let (_, plan) = fixture.plan(&RuleSelection::default());
     let to = fixture.directory.path().join("copy");
-    for how in [How::Copy, How::HardLink] {
+    for how in [CopyMethod::Copy, CopyMethod::HardLink] {
         copy(&fixture.root(), &plan.kept, &to, how, &Silent).unwrap();
         let mut expected = before.clone();
         expected.retain(|path, _| {
@@ -365,7 +365,7 @@ fn a_copy_has_modes_times_and_links() {
         keep: vec!["**".to_owned()],
         ..RuleSelection::default()
     });
-    copy(&fixture.root(), &whole.1.kept, &to, How::Copy, &Silent).unwrap();
+    copy(&fixture.root(), &whole.1.kept, &to, CopyMethod::Copy, &Silent).unwrap();
     assert_eq!(manifest_of(&to), before);
     for (target, words) in [
         ("copy", "something in it"),
@@ -373,14 +373,14 @@ fn a_copy_has_modes_times_and_links() {
         ("no/copy", "create that directory first"),
     ] {
         let target = fixture.directory.path().join(target);
-        let error = copy(&fixture.root(), &plan.kept, &target, How::Copy, &Silent).unwrap_err();
+        let error = copy(&fixture.root(), &plan.kept, &target, CopyMethod::Copy, &Silent).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     }
     let stopped = copy(
         &fixture.root(),
         &plan.kept,
         &fixture.directory.path().join("other"),
-        How::Copy,
+        CopyMethod::Copy,
         &StopAt::new(5),
     );
     assert!(matches!(stopped, Err(PruneError::Interrupted(_))));

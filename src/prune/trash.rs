@@ -1,4 +1,4 @@
-//! The trash beside a tree: moving there, and back.
+//! The trash next to a tree: moving there, and back.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -48,7 +48,7 @@ pub struct Done {
     pub moved: usize,
 }
 
-/// What the trash beside a tree says; `root` has no links in it.
+/// What the trash next to a tree says; `root` has no links in it.
 pub fn state(root: &Path) -> Result<State, PruneError> {
     let path = trash_path(root);
     if !exists(&path)? {
@@ -74,9 +74,9 @@ pub fn hold(root: &Path) -> Result<Lock, PruneError> {
 /// Moves everything that is not kept into the trash. `root` has no links in it, and `tree` is what was scanned there.
 pub fn apply(root: &Path, tree: &Tree, plan: &Plan, progress: &dyn Progress) -> Result<Done, PruneError> {
     let path = trash_path(root);
-    let beside = path.parent().unwrap_or(root);
+    let parent = path.parent().unwrap_or(root);
     writable(root)?;
-    let device = fs_err::symlink_metadata(beside)?.dev();
+    let device = fs_err::symlink_metadata(parent)?.dev();
     let mut paths = Vec::new();
     for moved in moves(tree, &plan.kept) {
         let look = Survey { root, tree, device };
@@ -85,7 +85,7 @@ pub fn apply(root: &Path, tree: &Tree, plan: &Plan, progress: &dyn Progress) -> 
     if paths.is_empty() {
         return Ok(Done { trash: path, moved: 0 });
     }
-    writable(beside)?;
+    writable(parent)?;
     let directories = directories(root, &paths)?;
     let manifest = Manifest::new(
         paths.iter().map(|path| path.as_str().to_owned()).collect(),
@@ -137,7 +137,7 @@ pub fn finish(root: &Path, progress: &dyn Progress) -> Result<Done, PruneError> 
     })
 }
 
-/// Puts everything back that lies in the trash, what was taken last first, and removes the trash.
+/// Puts everything back that is in the trash, what was taken last first, and removes the trash.
 pub fn undo(root: &Path, progress: &dyn Progress) -> Result<Done, PruneError> {
     let trash = Trash::open(trash_path(root))?;
     trash.remove_unborn()?;
@@ -494,7 +494,7 @@ fn remove_file(path: &Path) -> Result<(), PruneError> {
     }
 }
 
-/// Whether something lies at a path, be it a link that leads nowhere.
+/// Whether something is at a path, be it a link that leads nowhere.
 fn exists(path: &Path) -> Result<bool, PruneError> {
     match fs_err::symlink_metadata(path) {
         Ok(_) => Ok(true),
@@ -525,7 +525,7 @@ enum Parents {
     AreThere,
 }
 
-/// Moves what lies at a path below one directory to the same path below another one, and never replaces anything.
+/// Moves what is at a path below one directory to the same path below another one, and never replaces anything.
 fn rename(from: &Path, to: &Path, path: &str, parents: Parents) -> Result<(), PruneError> {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     let (source, target) = (from.join(path), to.join(path));

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_aws_tool_never_opens_what_is_given_as_the_licence() {
+    fn the_aws_tool_never_opens_what_is_given_as_the_license() {
         for (text, option) in [
             ("MIT", "--license-info"),
             ("MIT OR Apache-2.0", "--license-info"),

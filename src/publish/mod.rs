@@ -101,7 +101,7 @@ pub enum PublishError {
 pub struct Publishing {
     /// What the user asks for.
     pub options: PublishOptions,
-    /// Where the layers lie.
+    /// Where the layers are.
     pub directory: PathBuf,
     /// The runtime that they were packed for.
     pub runtime: String,
@@ -153,7 +153,7 @@ pub enum Upload {
 }
 
 impl LayerToPublish {
-    /// What AWS shows beside the version.
+    /// What AWS shows next to the version.
     pub fn description(&self) -> String {
         response::description(&self.sha256)
     }

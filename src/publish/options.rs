@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_keys_and_licences_keep_to_the_limits() {
+    fn buckets_keys_and_licenses_keep_to_the_limits() {
         let longest = "b".repeat(63);
         for (bucket, fine) in [
             ("abc", true),

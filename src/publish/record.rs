@@ -10,7 +10,7 @@ use super::response::place;
 use super::{PublishedLayer, State};
 use crate::open;
 
-/// The record's name beside the manifest.
+/// The record's name next to the manifest.
 pub const RECORD_NAME: &str = "published.json";
 
 const SCHEMA_VERSION: u32 = 1;

@@ -25,7 +25,7 @@ pub(super) struct Version {
 #[serde(rename_all = "PascalCase")]
 struct Content {
     code_sha256: Option<String>,
-    /// The object in a bucket that the version stands for, if it is no copy.
+    /// The object in a bucket that the version stands for, if it is not a copy.
     resolved_s3_object: Option<ResolvedObject>,
     /// Why the object cannot be read any more.
     error: Option<LocationError>,
@@ -91,7 +91,7 @@ pub(super) fn description(sha256: &str) -> String {
     format!("{TOOL}{}, SHA-256 {sha256}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Whether two descriptions differ in nothing but the version of this tool: a newer one is no reason to send the same
+/// Whether two descriptions differ in nothing but the version of this tool: a newer one is not a reason to send the same
 /// layer again.
 fn same_description(a: &str, b: &str) -> bool {
     let without_version = |text: &str| {

@@ -231,7 +231,7 @@ fn a_changed_layer_alone_is_published() {
 }
 
 #[test]
-fn another_licence_is_another_version() {
+fn another_license_is_another_version() {
     let (_directory, mut publishing) = in_directory(&["one"]);
     let before = publishing.clone();
     let aws = Fake::new(&before);
@@ -302,7 +302,7 @@ fn through_s3_an_object_is_sent_once() {
     publish(&publishing, &aws, &Silent).unwrap();
     assert!(
         aws.calls().contains(&"cp".to_owned()),
-        "an object of another length is no such zip"
+        "an object of another length is not this zip"
     );
 }
 

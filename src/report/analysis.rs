@@ -39,7 +39,7 @@ pub struct Analysis {
     pub estimate: Option<Estimate>,
     /// Its components, the largest first.
     pub components: Vec<ComponentReport>,
-    /// What each rule takes; for a rule that is off, what it would take of the rest.
+    /// What each rule removes; for a rule that is off, what it would remove of the rest.
     pub rules: Vec<RuleEffect>,
     /// Every ELF object.
     pub objects: Vec<ObjectReport>,
@@ -90,7 +90,7 @@ pub struct ObjectReport {
     pub soname: Option<String>,
     /// The processor it is for.
     pub machine: String,
-    /// The rule that takes it, if one does.
+    /// The rule that removes it, if one does.
     pub dropped_by: Option<String>,
     /// What it needs, in the loader's order.
     pub needed: Vec<NeededReport>,
@@ -104,7 +104,7 @@ pub struct NeededReport {
     pub soname: String,
     /// Whether it is bundled, provided or missing.
     pub resolution: Resolution,
-    /// The file that the loader takes, as it lies on Lambda.
+    /// The file that the loader takes, as it is on Lambda.
     pub path: Option<String>,
     /// Where the loader found it.
     pub via: Option<&'static str>,
@@ -351,11 +351,11 @@ fn library_report(
         };
         names.insert(&need.soname, resolution);
     }
-    let brought_in = |soname: &str| plan.added.iter().any(|added| added.soname.as_deref() == Some(soname));
+    let is_added = |soname: &str| plan.added.iter().any(|added| added.soname.as_deref() == Some(soname));
     let count = |wanted| {
         names
             .iter()
-            .filter(|(soname, resolution)| **resolution == wanted && !brought_in(soname))
+            .filter(|(soname, resolution)| **resolution == wanted && !is_added(soname))
             .count()
     };
     LibraryReport {

@@ -40,7 +40,7 @@ pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> Strin
     text + &next(analysis, tree, render)
 }
 
-/// The answer in a line: how many layers of which size, and whether anything is wrong with them.
+/// The result in a line: how many layers of which size, and whether anything is wrong with them.
 fn verdict(analysis: &Analysis, tree: &str) -> String {
     format!("{}: {}", escaped(tree.as_bytes()), state_and_sizes(analysis))
 }

@@ -35,7 +35,7 @@ pub struct Pruned {
     /// What `pack` would make of it; `None` if nothing was planned, or if the tree cannot be packed.
     pub estimate: Option<Estimate>,
     /// What each rule takes, the largest first.
-    pub rules: Vec<TakenByRule>,
+    pub rules: Vec<RemovedByRule>,
     /// Every file and link that goes.
     pub files: Vec<TakenFile>,
     /// What stays although a rule matches it.
@@ -68,11 +68,11 @@ pub enum Outcome {
     },
 }
 
-/// What one rule takes.
+/// What one rule removes.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct TakenByRule {
-    /// Its id, or the option that takes in its place.
+pub struct RemovedByRule {
+    /// Its id, or the option that removes in its place.
     pub id: String,
     /// What it is about.
     pub title: String,
@@ -90,7 +90,7 @@ pub struct TakenByRule {
 pub struct TakenFile {
     /// Its path in the tree.
     pub path: String,
-    /// The rule that takes it.
+    /// The rule that removes it.
     pub rule: String,
     /// Its size.
     pub bytes: Bytes,
@@ -114,7 +114,7 @@ impl Pruned {
                 .into_iter()
                 .map(|(id, files, bytes)| {
                     let rule = rules.get(&id);
-                    TakenByRule {
+                    RemovedByRule {
                         files,
                         bytes,
                         title: rule.map_or(ASKED_FOR, |rule| &rule.title).to_owned(),
@@ -246,20 +246,25 @@ fn removed_table(pruned: &Pruned, render: RenderOptions) -> String {
 
 /// What stays although a rule matches: with `-v` each path, else those that one thing needs together.
 fn retained_table(pruned: &Pruned, render: RenderOptions) -> String {
-    let row =
-        |path: String, spared: &RetainedPath| vec![path, spared.rule.clone(), escaped(spared.needed_by.as_bytes())];
-    let shown = |spared: &RetainedPath| escaped(spared.path.as_bytes());
+    let row = |path: String, retained: &RetainedPath| {
+        vec![path, retained.rule.clone(), escaped(retained.needed_by.as_bytes())]
+    };
+    let shown = |retained: &RetainedPath| escaped(retained.path.as_bytes());
     let rows = if render.verbose {
-        pruned.spared.iter().map(|spared| row(shown(spared), spared)).collect()
+        pruned
+            .spared
+            .iter()
+            .map(|retained| row(shown(retained), retained))
+            .collect()
     } else {
         let mut groups: Vec<(&RetainedPath, usize)> = Vec::new();
-        for spared in &pruned.spared {
+        for retained in &pruned.spared {
             let same = |(first, _): &&mut (&RetainedPath, usize)| {
-                (&first.rule, &first.needed_by) == (&spared.rule, &spared.needed_by)
+                (&first.rule, &first.needed_by) == (&retained.rule, &retained.needed_by)
             };
             match groups.iter_mut().find(same) {
                 Some((_, more)) => *more += 1,
-                None => groups.push((spared, 0)),
+                None => groups.push((retained, 0)),
             }
         }
         groups

@@ -45,7 +45,7 @@ pub struct ListedRule {
     pub default: bool,
     /// Where its paths begin.
     pub anchor: Anchor,
-    /// A glob for sonames: it does nothing unless the tree has such libraries and the runtime has its own in front of each.
+    /// A glob for sonames: it does nothing unless the tree has such libraries and the copies of the runtime are found first.
     pub when_shadowed: Option<String>,
     /// Texts of which a script must have one: it removes nothing else.
     pub contains: Vec<String>,
@@ -227,7 +227,7 @@ fn rule_lines(rule: &ListedRule, effect: Option<&Effect>, tree: &str) -> Vec<(&'
     let state = if rule.enabled { "on" } else { "off" };
     let default = if rule.default { "on" } else { "off" };
     let mut lines = vec![
-        ("takes", rule.title.clone()),
+        ("removes", rule.title.clone()),
         (
             "state",
             format!(
@@ -244,7 +244,7 @@ fn rule_lines(rule: &ListedRule, effect: Option<&Effect>, tree: &str) -> Vec<(&'
     if let Some(library) = &rule.when_shadowed {
         lines.push((
             "only if",
-            format!("the tree has a {library}, and the runtime has its own in front of each of these"),
+            format!("the tree has a {library}, and the copies of the runtime are found first"),
         ));
     }
     if !rule.contains.is_empty() {
@@ -262,8 +262,8 @@ fn rule_lines(rule: &ListedRule, effect: Option<&Effect>, tree: &str) -> Vec<(&'
     lines.push(("source", rule.source.clone()));
     if let Some(effect) = effect {
         lines.push((
-            if rule.enabled { "takes" } else { "would take" },
-            format!("{} files, {} in {}", exact(effect.files as u64), effect.bytes, tree),
+            if rule.enabled { "removes" } else { "would remove" },
+            format!("{}, {} in {}", counted(effect.files, "file"), effect.bytes, tree),
         ));
         if effect.needed > 0 {
             lines.push((

@@ -57,7 +57,7 @@ impl Transform for Closed {
         if schema.get("properties").is_none() || schema.get("additionalProperties").is_some() {
             return;
         }
-        // The fields of a flattened enum stand in branches beside the others: only all together are closed (JSON Schema
+        // The fields of a flattened enum stand in branches next to the others: only all together are closed (JSON Schema
         // 2020-12, 11.3).
         let Some(branches) = schema.get_mut("oneOf").and_then(Value::as_array_mut) else {
             schema.insert("additionalProperties".to_owned(), Value::Bool(false));

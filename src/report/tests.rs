@@ -236,7 +236,7 @@ fn sarif_has_what_the_standard_demands() {
     let Some(path) = std::env::var_os("SARIF_SCHEMA") else {
         return;
     };
-    // Some versions of it have a pattern that is no regular expression: a bracket too many.
+    // Some versions of it have a pattern that is not a regular expression: a bracket too many.
     let text = fs_err::read_to_string(path).unwrap().replace("{2}]?$", "{2}$");
     let schema: Value = serde_json::from_str(&text).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -244,7 +244,7 @@ fn sarif_has_what_the_standard_demands() {
     assert!(errors.is_empty(), "{errors:#?}");
 }
 
-/// Text, cells and everything else that is no text of a Markdown document.
+/// Text, cells and everything else that is not text of a Markdown document.
 fn read_markdown(text: &str) -> (Vec<Vec<String>>, Vec<String>) {
     use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
     let (mut rows, mut others) = (Vec::new(), Vec::new());
@@ -295,7 +295,7 @@ fn check_markdown(names: &[&str]) {
 #[test]
 fn markdown_shows_names_and_nothing_else() {
     check_markdown(&HOSTILE);
-    // Autolinks are no part of the parser above: what begins one is escaped.
+    // Autolinks are not part of the parser above: what begins one is escaped.
     let text = report::markdown(&hostile(&["https://example.com www.example.com a@example.com"]));
     let outside_code: String = text.split('`').step_by(2).collect();
     assert!(

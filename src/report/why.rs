@@ -37,7 +37,7 @@ pub struct Why {
     /// The rule that removes it.
     pub dropped_by: Option<String>,
     /// The rule that would remove it if nothing used it, and the first use that retains it.
-    pub spared: Option<SparedReport>,
+    pub spared: Option<RetainedReport>,
     /// Who uses it, or the directory that it is part of, of what is kept: 1,000 uses at most. Each of them retains it.
     pub uses: Vec<UseReport>,
     /// How many uses there are.
@@ -89,7 +89,7 @@ pub struct UseReport {
 /// Why a rule does not remove something.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct SparedReport {
+pub struct RetainedReport {
     /// The rule.
     pub rule: String,
     /// What uses it.
@@ -189,7 +189,7 @@ pub fn why(what: &str, asked: Asked, loaded: &LoadedTree<'_>, plan: &Plan, libra
         dropped_by: shown.and_then(|path| plan.dropped.get(path).cloned()),
         spared: shown.and_then(|path| {
             let retained = plan.retained.iter().find(|retained| retained.path == *path)?;
-            Some(SparedReport {
+            Some(RetainedReport {
                 rule: retained.rule.clone(),
                 needed_by: retained.because.from.to_string(),
             })
@@ -405,7 +405,7 @@ impl SearchedReport {
     }
 }
 
-/// The part of a path on disk that lies below a tree, so that paths can be given as the shell completes them.
+/// The part of a path on disk that is below a tree, so that paths can be given as the shell completes them.
 pub fn inside_tree(what: &str, tree: &str) -> String {
     let trimmed = tree.trim_end_matches('/');
     match what.strip_prefix(trimmed).and_then(|rest| rest.strip_prefix('/')) {
@@ -427,11 +427,11 @@ pub fn explained(why: &Why, render: RenderOptions) -> String {
     if let Some(rule) = &why.dropped_by {
         text += &format!("Rule {rule} removes it.\n");
     }
-    if let Some(spared) = &why.spared {
+    if let Some(retained) = &why.spared {
         text += &format!(
             "Rule {} would remove it, but {} uses it.\n",
-            spared.rule,
-            escaped(spared.needed_by.as_bytes())
+            retained.rule,
+            escaped(retained.needed_by.as_bytes())
         );
     }
     if !why.linked_from.is_empty() {

@@ -167,7 +167,7 @@ impl Matcher {
         Some(&matching.rfind(|rule| rule.on && !aside.contains(&rule.id))?.id)
     }
 
-    /// Every rule that is off and would take the path.
+    /// Every rule that is off and would remove the path.
     pub fn off_but_matching(&self, path: &TreePath) -> impl Iterator<Item = &str> {
         let matching = self.matching(path).filter(|rule| !rule.on);
         matching.map(|rule| rule.id.as_str())

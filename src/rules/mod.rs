@@ -1,4 +1,4 @@
-//! Rules: which files of a tree may go, why, and what stops working without them. The data lies in `rules/*.toml`.
+//! Rules: which files of a tree may go, why, and what stops working without them. The data is in `rules/*.toml`.
 
 mod anchored;
 pub(crate) mod file;
@@ -36,13 +36,13 @@ pub enum Anchor {
     /// The root of the tree.
     #[default]
     Tree,
-    /// Libraries on the runtime's search path that it has in front of them, and links to these. Paths begin at the root of
+    /// Libraries on the runtime's search path of which its own copies are found first, and links to these. Paths begin at the root of
     /// the tree.
     Shadowed,
-    /// Programs that need such a library, and links to them, where the runtime has a command of that name in front of them
+    /// Programs that need such a library, and links to them, where the runtime has a command of that name that is found first
     /// on `PATH`. Paths begin at the root of the tree.
     ShadowedCommand,
-    /// Native files for other systems, beside one that fits the runtime. Paths begin at the root of the tree.
+    /// Native files for other systems, next to one that fits the runtime. Paths begin at the root of the tree.
     OtherPlatforms,
     /// What no recording used. Paths begin at the root of the tree.
     Unused,
@@ -83,9 +83,11 @@ impl Anchor {
             Self::OtherPlatforms => "the root of the tree, among the native files for other systems",
             Self::Unused => "the root of the tree, among what no recording used",
             Self::Language(anchor) => anchor.title,
-            Self::Shadowed => "the root of the tree, among the libraries that the runtime has in front of them",
+            Self::Shadowed => {
+                "the root of the tree, among the libraries of which the copies of the runtime are found first"
+            }
             Self::ShadowedCommand => {
-                "the root of the tree, among the commands that the runtime has in front of them, with the libraries that they need"
+                "the root of the tree, among the commands of which the copies of the runtime are found first, with the libraries that they need"
             }
         }
     }
@@ -137,8 +139,8 @@ pub struct Rule {
     pub default: bool,
     /// Where its paths begin.
     pub anchor: Anchor,
-    /// A glob for sonames: the rule does nothing unless the tree has such libraries and the runtime has its own in front of
-    /// each of them.
+    /// A glob for sonames: the rule does nothing unless the tree has such libraries and the runtime's own copy of
+    /// each is found first.
     pub when_shadowed: Option<String>,
     /// Texts of which a script must have one: it removes nothing else. No condition if it is empty.
     pub contains: Vec<String>,

@@ -26,7 +26,7 @@ fn command_line(change: impl FnOnce(&mut RuleSelection)) -> Vec<RuleSelection> {
 }
 
 /// What each path is taken by, `-` for nothing.
-fn takers(paths: &[&str], choices: &[RuleSelection]) -> Vec<String> {
+fn removing(paths: &[&str], choices: &[RuleSelection]) -> Vec<String> {
     let tree = tree(paths);
     let rules = RuleSet::chosen(choices).unwrap();
     let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
@@ -49,8 +49,8 @@ fn takers(paths: &[&str], choices: &[RuleSelection]) -> Vec<String> {
 /// Paths and what takes them by default.
 fn check(expected: &[(&str, &str)]) {
     let paths: Vec<&str> = expected.iter().map(|(path, _)| *path).collect();
-    for ((path, expected), taker) in expected.iter().zip(takers(&paths, &[])) {
-        assert_eq!(taker, *expected, "{path}");
+    for ((path, expected), rule) in expected.iter().zip(removing(&paths, &[])) {
+        assert_eq!(rule, *expected, "{path}");
     }
 }
 
@@ -164,7 +164,7 @@ fn the_last_rule_that_matches_takes() {
     .unwrap();
     let paths = ["share/doc/x/a", "share/doc/y/a"];
     let with = |change: fn(&mut RuleSelection)| {
-        takers(
+        removing(
             &paths,
             &command_line(|choices| {
                 choices.rules.clone_from(&mine);
@@ -194,7 +194,7 @@ fn the_command_line_beats_the_file() {
         ..RuleSelection::default()
     };
     let paths = ["kept/a", "dropped/a", "share/doc/a", "share/zoneinfo/Asia/Tokyo"];
-    assert_eq!(takers(&paths, &[file()]), ["-", "drop", "-", "unix-time-zones"]);
+    assert_eq!(removing(&paths, &[file()]), ["-", "drop", "-", "unix-time-zones"]);
     let command = RuleSelection {
         enable: vec!["docs".into()],
         disable: vec!["time-zones".into()],
@@ -202,7 +202,7 @@ fn the_command_line_beats_the_file() {
         drop: vec!["kept".into()],
         ..RuleSelection::default()
     };
-    assert_eq!(takers(&paths, &[file(), command]), ["--drop", "-", "unix-docs", "-"]);
+    assert_eq!(removing(&paths, &[file(), command]), ["--drop", "-", "unix-docs", "-"]);
     let wrong = RuleSelection {
         enable: vec!["dosc".into()],
         ..file()

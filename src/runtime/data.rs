@@ -85,7 +85,7 @@ pub(crate) struct Data {
     pub(crate) sources: Vec<Source>,
 }
 
-/// Names by the folder that they lie in.
+/// Names by the folder that they are in.
 pub(crate) type Folders = BTreeMap<String, Vec<String>>;
 
 /// What differs from one architecture to the other.

@@ -7,7 +7,7 @@ use super::Arch;
 /// Why there is no such runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// No runtime of that name is built in, and no file lies there.
+    /// No runtime of that name is built in, and no file is there.
     #[error("there is no runtime '{name}', and no such file{near} (`lambdar-prune runtimes` lists the built-in ones)")]
     Unknown {
         /// The name asked for.

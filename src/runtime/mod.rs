@@ -1,6 +1,6 @@
 //! What a Lambda runtime provides: its files, as far as they are known, its environment and its loader's defaults.
 //!
-//! The data lies in `rules/runtimes/*.toml`; [`crate::capture`] makes such a file from an unpacked image.
+//! The data is in `rules/runtimes/*.toml`; [`crate::capture`] makes such a file from an unpacked image.
 
 mod arch;
 pub(crate) mod data;

@@ -18,7 +18,7 @@ pub(super) struct Bundled {
     pub(super) license: License,
 }
 
-/// What a bill lists beside what it is about; nothing for a bill in another form. What was only needed to build the package is
+/// What a bill lists besides what it is about; nothing for a bill in another form. What was only needed to build the package is
 /// left out.
 pub(super) fn bundled(text: &str) -> Vec<Bundled> {
     let Ok(bom) = Bom::parse_from_json(text.as_bytes()) else {

@@ -48,7 +48,7 @@ impl From<std::io::Error> for SbomError {
     }
 }
 
-/// What is in layers that lie over one another.
+/// What is in layers one over the other.
 #[derive(Debug, Clone, Default)]
 pub struct Contents {
     /// Their files.

@@ -34,7 +34,7 @@ const SHELLS: [(&str, bool); 6] = [
 
 /// What a script can see of files.
 pub trait Files: Sync {
-    /// What lies at an absolute path, with links followed; `None` if that is not known.
+    /// What is at an absolute path, with links followed; `None` if that is not known.
     fn kind(&self, path: &str) -> Option<FileKind>;
     /// The text of the file at an absolute path, if it is known.
     fn text(&self, path: &str) -> Option<String>;
@@ -42,7 +42,7 @@ pub trait Files: Sync {
     fn real(&self, path: &str) -> Option<String>;
 }
 
-/// What may lie at a path.
+/// What may be at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// Nothing.

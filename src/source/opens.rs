@@ -103,7 +103,7 @@ const REGIONS: [&str; 5] = ["group", "guarded", "unguarded", "soft", "skipped"];
 
 /// What one call opens.
 #[derive(Default)]
-struct Found {
+struct OpeningCall {
     names: Vec<LibraryName>,
     /// Whether a name is not written out.
     is_computed: bool,
@@ -198,7 +198,7 @@ impl<'t> Captures<'t> {
 
     /// What is opened, by groups of alternatives.
     fn openings(&self, text: &str) -> Vec<Opening> {
-        let found: Vec<Found> = self
+        let found: Vec<OpeningCall> = self
             .opens
             .iter()
             .map(|(_, names, form)| self.names(*names, form, text))
@@ -234,7 +234,7 @@ impl<'t> Captures<'t> {
     }
 
     /// For each call the number of its group: the first call that it shares a region of alternatives with, or a result.
-    fn groups(&self, found: &[Found]) -> Vec<usize> {
+    fn groups(&self, found: &[OpeningCall]) -> Vec<usize> {
         let mut group: Vec<usize> = (0..found.len()).collect();
         let mut merge = |a: usize, b: usize| {
             let (low, high) = (group[a].min(group[b]), group[a].max(group[b]));
@@ -279,8 +279,8 @@ impl<'t> Captures<'t> {
     }
 
     /// The names in a part of a call.
-    fn names(&self, names: Node<'t>, form: &str, text: &str) -> Found {
-        let mut found = Found::default();
+    fn names(&self, names: Node<'t>, form: &str, text: &str) -> OpeningCall {
+        let mut found = OpeningCall::default();
         let mut resolved: BTreeSet<&str> = BTreeSet::new();
         let mut pending = vec![names];
         let mut unread = Vec::new();

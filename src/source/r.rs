@@ -24,7 +24,7 @@ pub enum Base {
     /// R's own directory, as for `R.home()`.
     Home,
     /// The directory of the code.
-    Beside,
+    OwnDirectory,
 }
 
 /// Reads R code. Of code that is not understood, the rest counts.
@@ -59,7 +59,7 @@ pub fn references(text: &str) -> Vec<Reference> {
 fn reference<'t>(kind: &str, captured: &dyn Fn(&str) -> Option<Node<'t>>, text: &str) -> Option<Reference> {
     if let Some(path) = captured("path") {
         return Some(Reference {
-            from: Base::Beside,
+            from: Base::OwnDirectory,
             path: literal(&[text_of(path, text).to_owned()], path),
         });
     }
@@ -157,7 +157,7 @@ mod tests {
             let show = |reference: &Reference| match &reference.from {
                 Base::Package(name) => Some(format!("{name}:{}", reference.path.text)),
                 Base::Home => Some(format!("R:{}", reference.path.text)),
-                Base::Beside => None,
+                Base::OwnDirectory => None,
             };
             let found: Vec<String> = references(text).iter().filter_map(show).collect();
             assert_eq!(found, expected, "{text}");
@@ -186,7 +186,7 @@ mod tests {
     fn texts_are_paths_from_the_code() {
         let texts: Vec<String> = references("source('lib/a.R'); x <- r\"(b/c)\"")
             .into_iter()
-            .filter(|reference| reference.from == Base::Beside)
+            .filter(|reference| reference.from == Base::OwnDirectory)
             .map(|reference| reference.path.text)
             .collect();
         assert_eq!(texts, ["lib/a.R", "b/c"]);

@@ -46,7 +46,7 @@ pub enum Keep {
     Text,
     /// What a function finds in its first bytes.
     Fact(FindFact),
-    /// What a function finds in an ELF object, beside the object itself.
+    /// What a function finds in an ELF object, besides the object itself.
     ObjectFact(fn(&dyn Source) -> Option<String>),
 }
 
@@ -89,7 +89,7 @@ pub enum Content {
     Text(Arc<str>),
     /// Data of which one fact is kept, for a language to understand.
     Fact(String),
-    /// An ELF object of which a fact is kept beside what every object has.
+    /// An ELF object of which a fact is kept besides what every object has.
     ObjectFact(Arc<Object>, String),
     /// Source code that opens libraries by name.
     Code(Box<[Opening]>),

@@ -1,4 +1,4 @@
-//! A tree of files as plain data: what lies where, how large it is and what it is.
+//! A tree of files as plain data: what is where, how large it is and what it is.
 //!
 //! A [`Tree`] may come from a directory on disk ([`crate::scan`]) or from the entries of zips; nothing in it says which, so that
 //! every question about a tree has one answer for both.
@@ -101,7 +101,7 @@ impl Entry {
     /// a directory nothing.
     ///
     /// AWS documents no rule; this is how the sum of a zip's entries comes out, and the sizes in AWS's error messages
-    /// are no multiples of a disk block.
+    /// are not multiples of a disk block.
     pub fn unzipped(&self) -> Bytes {
         match self {
             Self::Directory(_) => Bytes(0),
@@ -161,12 +161,12 @@ impl Tree {
         self.entries.get(path)
     }
 
-    /// Whether something lies at the path; the root always does.
+    /// Whether something is at the path; the root always is.
     pub fn contains(&self, path: &TreePath) -> bool {
         path.is_root() || self.entries.contains_key(path)
     }
 
-    /// The file at the path, if a file lies there.
+    /// The file at the path, if there is one.
     pub fn file(&self, path: &TreePath) -> Option<&File> {
         match self.get(path) {
             Some(Entry::File(file)) => Some(file),
@@ -179,7 +179,7 @@ impl Tree {
         self.file(path).and_then(|file| file.content.text())
     }
 
-    /// The ELF object at the path, if one lies there.
+    /// The ELF object at the path, if there is one.
     pub fn object(&self, path: &TreePath) -> Option<&Object> {
         self.file(path).and_then(|file| file.content.object())
     }
@@ -218,7 +218,7 @@ impl Tree {
 
     /// The entries below a directory, the directory itself not among them.
     pub fn below<'a>(&'a self, directory: &'a TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Entry)> {
-        // Sorted as text, `a-b` lies between `a` and `a/b`: the run from `a/` on is what lies below `a`.
+        // Sorted as text, `a-b` is between `a` and `a/b`: the run from `a/` on is what is below `a`.
         let start = if directory.is_root() {
             Bound::Unbounded
         } else {

@@ -10,7 +10,7 @@ pub const LAYER_ROOT: &str = "/opt";
 
 /// A path inside a tree: relative to its root, `/` between names, never empty names, `.` or `..`.
 ///
-/// It is not a path on disk: the tree may lie anywhere, and on Lambda it lies at [`LAYER_ROOT`].
+/// It is not a path on disk: the tree may be anywhere, and on Lambda it is at [`LAYER_ROOT`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -114,7 +114,7 @@ impl TreePath {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The directory that this path lies in; `None` for the root.
+    /// The directory that this path is in; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         if self.is_root() {
             return None;
@@ -141,7 +141,7 @@ impl TreePath {
         self.parent()?.join(name)
     }
 
-    /// The part of this path below `ancestor`, if it lies there; `""` for the ancestor itself.
+    /// The part of this path below `ancestor`, if it is there; `""` for the ancestor itself.
     pub fn below(&self, ancestor: &Self) -> Option<&str> {
         if ancestor.is_root() {
             return Some(&self.0);
@@ -169,7 +169,7 @@ impl TreePath {
     }
 }
 
-/// A path is found in a map by its text, too. Text that is no path inside a tree is found in none.
+/// A path is found in a map by its text, too. Text that is not a path inside a tree is found in none.
 impl Borrow<str> for TreePath {
     fn borrow(&self) -> &str {
         &self.0

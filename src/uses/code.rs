@@ -8,7 +8,7 @@ use super::{Evidence, FindUses, Source, Use, UseKind, Used, User};
 use crate::languages::{BUILT_IN, Package, Reference, SourceReader};
 use crate::tree::{Entry, Tree, TreePath};
 
-/// Finds what source code refers to. Only files that have a name of something at stake in them are parsed; what lies among
+/// Finds what source code refers to. Only files that have a name of something at stake in them are parsed; what is among
 /// that itself always is.
 pub struct SourceCode<'a> {
     at_stake: &'a BTreeSet<TreePath>,

@@ -171,7 +171,7 @@ fn resolved_differently<'a>(
 
 /// The objects that are there after a change and for which the loader finds something else than before, or nothing where
 /// it found something; with the need that differs, if there are as many as before. Some files may have become `links`: to
-/// be led to the target of one is no difference.
+/// be led to the target of one is not a difference.
 pub(crate) fn differences<'g>(
     before: &Graph,
     after: &'g Graph,

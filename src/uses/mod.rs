@@ -175,9 +175,9 @@ impl fmt::Display for Evidence {
 /// Something of the tree that is asked what it uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
-    /// Where it lies.
+    /// Where it is.
     pub path: &'a TreePath,
-    /// What lies there.
+    /// What is there.
     pub entry: &'a Entry,
     /// All bytes of the file, if a finder asked for them with [`FindUses::reads`] and they could be read.
     pub content: Option<&'a [u8]>,

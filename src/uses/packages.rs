@@ -72,8 +72,8 @@ impl InstalledPackages {
         BUILT_IN.iter().flat_map(|language| language.commands(root)).collect()
     }
 
-    /// The package that another one gets by this name: the nearest one, in its own directory, beside it or beside one that
-    /// it lies in; else the first.
+    /// The package that another one gets by this name: the nearest one, in its own directory, next to it or next to one that
+    /// it is in; else the first.
     fn required(&self, name: &str, by: &Package) -> Option<&Package> {
         let is_it = |package: &&Package| package.language == by.language && package.name == name;
         let nearness = |package: &&Package| {

@@ -80,7 +80,7 @@ impl<'a> WrittenPaths<'a> {
         Some(passed)
     }
 
-    /// What lies in the directory of a path and has a name that begins as written.
+    /// What is in the directory of a path and has a name that begins as written.
     fn beginning_with(&self, written: &str) -> Vec<TreePath> {
         let Some((directory, begin)) = written.rsplit_once('/') else {
             return Vec::new();

@@ -33,7 +33,7 @@ const LOADER_OPTIONS: [&str; 3] = ["LD_PRELOAD", "--library-path", "--preload"];
 /// Something that a file may use by its path or name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sought {
-    /// Where it lies.
+    /// Where it is.
     pub path: TreePath,
     /// What it is.
     pub kind: SoughtKind,
@@ -57,7 +57,7 @@ pub enum SoughtKind {
 pub struct WrittenNames<'a> {
     root: Root<'a>,
     sought: Vec<Sought>,
-    /// The folders that these lie in, each with the numbers of what lies there.
+    /// The folders that these are in, each with the numbers of what is there.
     folders: Vec<(TreePath, Vec<usize>)>,
     /// What is looked for, by the number that the automaton has for it.
     names: Vec<Name>,
@@ -351,7 +351,7 @@ pub(super) fn is_text(content: &[u8]) -> bool {
     !content[..content.len().min(TELLING)].contains(&0)
 }
 
-/// Of a content that is no text, what stands where a path below /opt begins, each piece with a NUL behind it.
+/// Of a content that is not a text, what stands where a path below /opt begins, each piece with a NUL behind it.
 fn pieces(content: &[u8]) -> Vec<u8> {
     let mut pieces = Vec::new();
     for at in memchr::memmem::find_iter(content, LAYER_ROOT) {
@@ -387,13 +387,13 @@ fn is_word(text: &str, start: usize, end: usize) -> bool {
     !text[..start].ends_with(is_of_name) && !after.starts_with('-') && !more.starts_with(is_of_name)
 }
 
-/// Whether a path ends here: what comes is no further name, or one that only a run would tell.
+/// Whether a path ends here: what follows is not a further name, or is one that only a run would tell.
 fn ends(after: &str) -> bool {
     let further = after.trim_start_matches(['/', '.']);
     !further.starts_with(|next| is_of_name(next) || next == '-')
 }
 
-/// Whether bytes that are no text hold a path, and not only as the beginning of another one.
+/// Whether bytes that are not a text hold a path, and not only as the beginning of another one.
 fn is_written_in(content: &[u8], path: &TreePath) -> bool {
     let absolute = path.on_lambda();
     memchr::memmem::find_iter(content, &absolute).any(|at| {

@@ -30,8 +30,8 @@ fn analysis(arguments: &[&str]) -> Value {
     json
 }
 
-/// How one object's need is answered: what it is, the file, and by which part of the search.
-fn answer(analysis: &Value, object: &str, soname: &str) -> String {
+/// How one need of an object is resolved: what it is, the file, and by which part of the search.
+fn resolution(analysis: &Value, object: &str, soname: &str) -> String {
     let object = analysis["objects"]
         .as_array()
         .unwrap()
@@ -77,7 +77,7 @@ fn needed_libraries_are_bundled_provided_or_missing() {
         ),
         ("R/lib/R/library/tcltk/libs/tcltk.so", "libtcl8.6.so", "missing - -"),
     ] {
-        assert_eq!(answer(&analysis, object, soname), expected, "{object} {soname}");
+        assert_eq!(resolution(&analysis, object, soname), expected, "{object} {soname}");
     }
 }
 
@@ -161,7 +161,7 @@ fn rules_and_components_are_summed_up() {
     );
 }
 
-/// What is packed runs: with the libraries that were brought in, and under the system's own loader.
+/// What is packed runs: with the libraries that were added, and under the system's own loader.
 #[test]
 fn the_packed_program_runs() {
     let sandbox = Sandbox::new();

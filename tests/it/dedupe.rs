@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::support::{Sandbox, output};
 
-/// Unpacks the layers, and compares every file of the tree with what lies at its path then.
+/// Unpacks the layers, and compares every file of the tree with what is at its path then.
 fn unpacked(sandbox: &Sandbox, arguments: &[&str]) -> Option<Vec<(String, String)>> {
     let mut all = vec!["pack", "opt", "--format", "json", "-q"];
     all.extend(arguments);

@@ -84,7 +84,7 @@ fn a_zip_of_someone_else_and_the_tree_that_it_was_made_of_are_the_same() {
     sandbox.file("tree/a/b", "TEXT").file("tree/empty/not", "");
     let changed = diff(&sandbox, "x.zip", "tree");
     assert_eq!(files(&changed), ["added empty/not", "changed a/b", "removed empty/"]);
-    // What lies in no zip has no size in one.
+    // What is in no zip has no size in one.
     let file = changed["files"]
         .as_array()
         .unwrap()

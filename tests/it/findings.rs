@@ -580,7 +580,7 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             Case::trees(s)
         }
         Code::TwoCLibraries => {
-            // Stand-ins: what counts is where loader and C library lie.
+            // Stand-ins: what counts is where loader and C library are.
             library(
                 s,
                 "good/lib/ld-linux-x86-64.so.2",

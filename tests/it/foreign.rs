@@ -14,7 +14,7 @@ fn copy(from: &Path, to: &Path) {
         if kind.is_dir() {
             fs_err::create_dir_all(target).unwrap();
         } else if kind.is_symlink() {
-            // Programs that follow links find only what lies beside them, not what lies at /opt.
+            // Programs that follow links find only what is next to them, not what is at /opt.
             let to = fs_err::read_link(entry.path()).unwrap();
             let to = to.strip_prefix("/opt/bin").unwrap_or(&to);
             symlink(to, target).unwrap();

@@ -1,6 +1,6 @@
 //! Zips written byte by byte, for what no program would write (PKWARE APPNOTE.TXT 6.3.10).
 
-/// One entry: what its headers say, and what lies behind them.
+/// One entry: what its headers say, and what is behind them.
 #[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) name: Vec<u8>,

@@ -107,7 +107,7 @@ fn bombs_are_refused() {
     assert!(bytes.len() > 10_000_000 && bytes.len() < 12_000_000, "{}", bytes.len());
     s.file("bomb.zip", &bytes);
     assert!(bounded(&s, "ten gigabytes", &["bomb.zip"]).contains("unpacks-too-far"));
-    // The same with sizes that lie.
+    // The same with false sizes.
     let lying: Vec<Member> = ten
         .iter()
         .map(|member| Member {
@@ -137,7 +137,7 @@ fn bombs_are_refused() {
 #[test]
 fn little_is_held_in_memory() {
     let s = Sandbox::new();
-    // An object of 200 MB whose tables lie anywhere: its program headers point to its end.
+    // An object of 200 MB whose tables are anywhere: its program headers point to its end.
     let mut start = fs_err::read(testdata("opt/bin/hello")).unwrap();
     let length = 200_u32 << 20;
     let mut object = start.clone();
@@ -240,7 +240,7 @@ fn damaged_zips_are_read_or_refused() {
         let mut bytes = seeds[number % seeds.len()].clone();
         for _ in 0..=random(6) {
             let length = bytes.len();
-            // The directory lies at the end, and decides most.
+            // The directory is at the end, and decides most.
             let at = if random(2) == 0 {
                 length.saturating_sub(random(700) + 1)
             } else {

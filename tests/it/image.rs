@@ -137,7 +137,7 @@ fn saved(layers: &[Vec<u8>]) -> Vec<u8> {
     archive(&files)
 }
 
-/// The files of an OCI layout, for two architectures of which one is this image, with an attestation beside it.
+/// The files of an OCI layout, for two architectures of which one is this image, with an attestation next to it.
 fn oci(layers: &[Vec<u8>]) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut blob = |content: Vec<u8>| {

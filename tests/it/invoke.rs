@@ -601,7 +601,7 @@ fn a_function_that_signals_everything_ends_in_time() {
     );
 }
 
-/// An extension that writes what it is told. A file beside it says what else it does.
+/// An extension that writes what it is told. A file next to it says what else it does.
 const EXTENSION: &str = r#"#!/bin/bash
 API="http://${AWS_LAMBDA_RUNTIME_API}/2020-01-01/extension"
 echo "extension starts, handler <$_HANDLER>, task <$LAMBDA_TASK_ROOT>, in $(pwd)"

@@ -1,6 +1,6 @@
 //! The loader's truth: the same answers as the real ld.so, asked inside a root that holds what Lambda has.
 //!
-//! The root comes from the tools in the folder `shared` beside the clone; where that is not there, these tests are passed
+//! The root comes from the tools in the folder `shared` next to the clone; where that is not there, these tests are passed
 //! over and say so.
 
 use std::collections::{BTreeMap, BTreeSet};

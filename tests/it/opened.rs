@@ -1,4 +1,4 @@
-//! Libraries that code opens by name: what pack brings in, what check says.
+//! Libraries that code opens by name: what pack adds, what check says.
 
 use serde_json::Value;
 

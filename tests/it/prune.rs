@@ -210,7 +210,7 @@ fn r_packages_are_selected_with_all_that_they_need() {
     };
     assert_eq!(packages(&[]), "tcltk");
     assert_eq!(packages(&["--r-packages", "jsonlite,stats"]), "boot mgcv tcltk");
-    // What is asked for by name beats a rule that would take it, but not the rules for its parts.
+    // What is asked for by name beats a rule that would remove it, but not the rules for its parts.
     assert_eq!(packages(&["--r-packages", "tcltk"]), "jsonlite mgcv");
     assert_eq!(packages(&["--enable", "r-recommended"]), "boot mgcv tcltk");
     assert_eq!(
@@ -251,7 +251,7 @@ fn apply_and_undo_leave_the_tree_as_it_was() {
         )
     };
     let before = listing();
-    // By another name of the tree: the trash lies beside the tree itself.
+    // By another name of the tree: the trash is next to the tree itself.
     let applied = sandbox.run(["prune", "way", "--apply"]).expect_status(0);
     assert!(
         applied.stdout.contains("1 of 2 files, 6 B, removed; 1, 1 B, kept."),

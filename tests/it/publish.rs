@@ -2,7 +2,7 @@
 //! installed into a virtual environment below the target folder.
 //!
 //! Without Python or network the test is skipped and says why; where CI is set in the environment it fails instead.
-//! moto checks no limits, so those are tested beside the code.
+//! moto checks no limits, so those are tested next to the code.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -170,10 +170,10 @@ fn has_finding(document: &Value, code: &str) -> bool {
 fn what_a_library_opens_by_path_comes_with_it() {
     let sandbox = needs("libproj.so.");
     let arguments = ["pack", "opt", "--library-dir", "machine/usr/lib", "--format", "json"];
-    // It lies nowhere on this machine.
+    // It is nowhere on this machine.
     let packed = sandbox.run(arguments).expect_status(0).json();
     assert!(has_finding(&packed, "companion-missing"), "{packed}");
-    // It lies next to the library: it comes in, and what is left is to say where.
+    // It is next to the library: it comes in, and what is left is to say where.
     sandbox.file("machine/usr/share/proj/proj.db", "database");
     sandbox.file("machine/usr/share/other/other.db", "database");
     let packed = sandbox.run(arguments).expect_status(0).json();

@@ -1,4 +1,4 @@
-//! Nothing that lies in a tree may bring the program down.
+//! Nothing that is in a tree may bring the program down.
 
 use lambdar_prune::elf;
 use lambdar_prune::loader::{graph, version_problems};

@@ -70,7 +70,7 @@ fn a_rule_is_shown_with_what_it_takes() {
         .run(["rules", "show", "unix-docs", "opt", "--disable", "unix-docs"])
         .expect_status(0);
     assert!(shown.stdout.contains("off; on by default"), "{shown:#?}");
-    assert!(shown.stdout.contains("would take 1 files, 3 B in opt"), "{shown:#?}");
+    assert!(shown.stdout.contains("would remove 1 file, 3 B in opt"), "{shown:#?}");
     assert!(
         shown.stdout.contains("reading the documentation on Lambda"),
         "{shown:#?}"
@@ -134,7 +134,7 @@ fn mistakes_in_ones_own_rules_are_found() {
         .run(["rules", "test", "mine.toml", "opt"])
         .expect_status(1)
         .stdout;
-    assert!(text.contains("it takes nothing in this tree"), "{text}");
+    assert!(text.contains("it removes nothing in this tree"), "{text}");
     assert!(
         text.ends_with("mine.toml: 5 rules, 9 things to look at in opt.\n"),
         "{text}"

@@ -1,4 +1,4 @@
-//! Libraries that the runtime has in front of the tree's own: left out where nothing could load them, kept otherwise.
+//! Libraries of which the runtime's own copy is found first: left out where nothing could load them, kept otherwise.
 
 use crate::support::{Sandbox, output};
 
@@ -229,7 +229,7 @@ fn a_command_of_such_a_library_goes_with_it() {
     assert!(contents.contains("bin/date") && contents.contains("bin/xmllint"));
 }
 
-/// The files of a library that is loaded are its own, whatever the runtime has in front of another copy.
+/// The files of a library that is loaded are its own, whichever copy of another one is found first.
 #[test]
 fn the_files_of_openssl_go_only_where_no_openssl_of_the_tree_is_loaded() {
     let Some(sandbox) = tree(&[]) else { return };

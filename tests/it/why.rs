@@ -1,4 +1,4 @@
-//! What `why` and `runtimes` answer, and what keeps programs from starting besides libraries.
+//! What `why` and `runtimes` say, and what keeps programs from starting besides libraries.
 
 use std::process::Command;
 
@@ -47,12 +47,12 @@ fn a_miss_shows_where_was_searched() {
         assert!(text.contains(line), "{line}: {text}");
     }
     assert!(
-        text.contains("pack brings it in from") && text.contains("testdata/host/libfar.so.1"),
+        text.contains("pack adds it from") && text.contains("testdata/host/libfar.so.1"),
         "{text}"
     );
     let text = why(&["libnowhere.so.9"]);
     assert!(
-        text.contains("never loaded") && !text.contains("pack brings it in"),
+        text.contains("never loaded") && !text.contains("pack adds it"),
         "{text}"
     );
     let text = why(&["lib/libz.so.1"]);
@@ -64,7 +64,7 @@ fn a_miss_shows_where_was_searched() {
 
 #[test]
 fn rules_are_named_and_nonsense_is_refused() {
-    assert!(why(&["share/man/man1/hello.1"]).contains("Rule unix-man takes it."));
+    assert!(why(&["share/man/man1/hello.1"]).contains("Rule unix-man removes it."));
     let sandbox = Sandbox::new();
     let tree = testdata("opt");
     let ran = sandbox

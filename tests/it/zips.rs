@@ -39,7 +39,7 @@ fn tree() -> impl Strategy<Value = BTreeMap<String, Thing>> {
     prop::collection::btree_map(path, thing(), 1..25)
 }
 
-/// Lays the tree out; paths below a file or link are left out. Returns what lies where.
+/// Lays the tree out; paths below a file or link are left out. Returns what is where.
 fn lay_out(sandbox: &Sandbox, tree: &BTreeMap<String, Thing>) {
     for (path, thing) in tree {
         let path = format!("opt/{path}");
@@ -66,7 +66,7 @@ fn lay_out(sandbox: &Sandbox, tree: &BTreeMap<String, Thing>) {
     }
 }
 
-/// Every path of a folder with what lies there.
+/// Every path of a folder with what is there.
 fn listing(folder: &Path) -> BTreeMap<String, String> {
     walkdir::WalkDir::new(folder)
         .min_depth(1)

@@ -177,7 +177,7 @@ fn a_change_that_was_not_intended_does_not_pass() {
 fn assert_sound(bytes: &[u8]) {
     let Ok(done) = lowered(bytes) else { return };
     assert_eq!(done.bytes.len(), bytes.len());
-    // What cannot be read is no object, and is never repaired.
+    // What cannot be read is not an object, and is never repaired.
     let Ok(Some(before)) = parse(&bytes) else { return };
     let after = object(&done.bytes);
     assert_eq!((before.needed, before.soname), (after.needed, after.soname));

@@ -67,7 +67,7 @@ pub(super) fn verify(before: &[u8], after: &[u8], expected: &Expected) -> Result
     Ok(())
 }
 
-/// Where the fields lie that are to be changed.
+/// Where the fields are that are to be changed.
 fn places(view: &View<'_>, expected: &Expected) -> Result<Vec<Range<usize>>, VerifyError> {
     let symbols = view.start(elf::SHT_DYNSYM)?;
     let versym = view.start(elf::SHT_GNU_VERSYM)?;

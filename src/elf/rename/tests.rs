@@ -166,7 +166,7 @@ proptest! {
         for own in [None, Some(".1")] {
             let names = Names { asked: &asked, own };
             let Ok(renamed) = rename_libraries(&bytes, names) else { continue };
-            // What cannot be read is no object, and is never repaired.
+            // What cannot be read is not an object, and is never repaired.
             if let Ok(Some(before)) = parse(&bytes.as_slice()) {
                 prop_assert_eq!(object(&renamed), expected(before, names));
             }

@@ -299,7 +299,7 @@ fn removes_what_only_debuggers_and_linkers_read() {
             assert_eq!(contents(&before, name), contents(&after.bytes, name), "{name}");
         }
         assert!(after.bytes.len() < before.len() - 5 * 384);
-        // Numbers that are no section index stay, and the others too as no loaded section moves.
+        // Numbers that are not a section index stay, and the others too as no loaded section moves.
         assert_eq!(header_of(&after.bytes, ".dynsym").sh_info, 1);
         assert_eq!(header_of(&after.bytes, ".rela.plt").sh_info, 4);
     }

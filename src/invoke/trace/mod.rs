@@ -260,7 +260,7 @@ struct Following<'a> {
     trace: &'a Trace,
     view: View,
     reader: Reader,
-    /// The processes by their first threads, each with how many programs lie between it and the start of the sandbox.
+    /// The processes by their first threads, each with how many programs are between it and the start of the sandbox.
     processes: HashMap<u32, (Process, u32)>,
     /// The first thread of each process of several.
     threads: HashMap<u32, u32>,

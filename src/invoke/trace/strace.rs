@@ -154,7 +154,7 @@ impl Scan<'_> {
         }
     }
 
-    /// A text. One that is cut or not UTF-8 is no path that can be in a layer.
+    /// A text. One that is cut or not UTF-8 is not a path that can be in a layer.
     fn text(&mut self) -> Argument {
         let inside = self.rest.get(1..).unwrap_or_default();
         let (text, rest) = inside.split_once('"').unwrap_or((inside, ""));

@@ -1,4 +1,4 @@
-//! What Python modules refer to in a tree: the modules that they import, and files beside them.
+//! What Python modules refer to in a tree: the modules that they import, and files next to them.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(super) struct Modules<'a> {
 impl<'a> Modules<'a> {
     pub(super) fn of(tree: &'a Tree) -> Self {
         let mut roots = module_directories(tree);
-        // The standard library lies above the directory for what is installed.
+        // The standard library is above the directory for what is installed.
         let above: Vec<TreePath> = roots.iter().filter_map(TreePath::parent).collect();
         roots.extend(above);
         Self { tree, roots }

@@ -1,5 +1,5 @@
 //! The bootstrap that makes a runtime of an R: what Lambda starts, and the code in R that answers events. The files
-//! themselves lie in `rules/bootstrap`.
+//! themselves are in `rules/bootstrap`.
 
 use super::homes;
 use crate::languages::{Bootstrap, NoInterpreter};
@@ -24,7 +24,7 @@ const FILES: [(&str, Mode, &str); 3] = [
     ),
 ];
 
-const NO_R: &str = "there is no R in the tree: a bootstrap is written for a folder that has bin/R and library/base/DESCRIPTION, \
+const NO_R: &str = "there is no R in the tree: a bootstrap is written for a directory that has bin/R and library/base/DESCRIPTION, \
                     as `make install` of R leaves it; is R built elsewhere?";
 
 /// The bootstrap for the only R, or for the one in the directory that was asked for.

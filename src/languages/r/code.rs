@@ -1,4 +1,4 @@
-//! What R code refers to in a tree: packages, files of packages and of R itself, and files beside it. The code of installed
+//! What R code refers to in a tree: packages, files of packages and of R itself, and files next to it. The code of installed
 //! packages is compressed, and is not read.
 
 use super::{R, homes};
@@ -35,11 +35,11 @@ impl<'a> Scripts<'a> {
                 packages.map(|package| package.directory.clone()).collect()
             }
             Base::Home => self.homes.clone(),
-            Base::Beside => code.parent().into_iter().collect(),
+            Base::OwnDirectory => code.parent().into_iter().collect(),
         }
     }
 
-    /// A path, and all that lies there if it is a directory: which of it is read, only a run tells.
+    /// A path, and all that is there if it is a directory: which of it is read, only a run tells.
     fn at(&self, path: TreePath) -> Vec<TreePath> {
         let below = match self.tree.get(&path) {
             None => return Vec::new(),
@@ -67,9 +67,9 @@ impl SourceReader for Scripts<'_> {
             let written = reference.path.text.trim_start_matches("./");
             let (to, is_import): (Vec<TreePath>, bool) = match (&reference.from, written.is_empty()) {
                 // Everything of R itself would be everything.
-                (Base::Home | Base::Beside, true) => continue,
+                (Base::Home | Base::OwnDirectory, true) => continue,
                 (Base::Package(_), true) => (self.starts(path, &reference.from), true),
-                (Base::Beside, _) if !written.contains(['/', '.']) => continue,
+                (Base::OwnDirectory, _) if !written.contains(['/', '.']) => continue,
                 (from, false) => {
                     let paths = self.starts(path, from).into_iter();
                     let paths = paths.filter_map(|start| start.join(written));
@@ -80,7 +80,7 @@ impl SourceReader for Scripts<'_> {
                 Base::Package(name) if is_import => format!("library({name})"),
                 Base::Package(name) => format!("system.file(\"{written}\", package = \"{name}\")"),
                 Base::Home => format!("R.home(\"{written}\")"),
-                Base::Beside => written.to_owned(),
+                Base::OwnDirectory => written.to_owned(),
             };
             found.extend(to.into_iter().map(|to| Reference {
                 to,

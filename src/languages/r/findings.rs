@@ -51,7 +51,7 @@ fn missing_which(root: Root<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// The scripts by which R is started: they say where it lies.
+/// The scripts by which R is started: they say where it is.
 fn start_scripts(tree: &Tree) -> impl Iterator<Item = (&TreePath, &str)> {
     tree.files()
         .filter(|(path, _)| path.file_name() == "R")
@@ -84,8 +84,8 @@ fn homes_elsewhere(root: Root<'_>) -> Vec<Finding> {
             named.push((path, "the path that is compiled in", home.to_owned()));
         }
     }
-    let lies = match homes.first() {
-        Some(home) => format!("R lies in {}", escaped(home.on_lambda().as_bytes())),
+    let place = match homes.first() {
+        Some(home) => format!("R is in {}", escaped(home.on_lambda().as_bytes())),
         None => "there is no R in the layers".to_owned(),
     };
     named
@@ -93,7 +93,7 @@ fn homes_elsewhere(root: Root<'_>) -> Vec<Finding> {
         .filter(|(_, _, value)| !is_home(root, &homes, value))
         .map(|(path, what, value)| {
             let value = escaped(value.as_bytes());
-            let words = [("what", what), ("value", value.as_str()), ("where", lies.as_str())];
+            let words = [("what", what), ("value", value.as_str()), ("where", place.as_str())];
             Finding::new(Code::RHomeElsewhere, &words).at(path.shown())
         })
         .collect()

@@ -1,4 +1,4 @@
-//! R: where it lies in a tree, how it sets the library path, which packages need which, and what it lacks on Lambda.
+//! R: where it is in a tree, how it sets the library path, which packages need which, and what it lacks on Lambda.
 
 mod bootstrap;
 mod code;
@@ -220,7 +220,7 @@ impl Language for R {
     }
 }
 
-/// Every directory that R calls `R_HOME`, found by its files, wherever it lies: it has package base in `library` and R's start
+/// Every directory that R calls `R_HOME`, found by its files, wherever it is: it has package base in `library` and R's start
 /// script or program in `bin`.
 fn homes(tree: &Tree) -> Vec<TreePath> {
     let manifests = tree.files().map(|(path, _)| path);
@@ -250,7 +250,7 @@ fn native_modules(home: &TreePath, tree: &Tree) -> Vec<TreePath> {
         .collect()
 }
 
-/// Whether a shared object lies in `PACKAGE/libs` or one directory below.
+/// Whether a shared object is in `PACKAGE/libs` or one directory below.
 fn is_of_package(object: &TreePath, tree: &Tree) -> bool {
     let mut directories = object.ancestors().take(2);
     directories

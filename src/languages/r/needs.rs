@@ -1,4 +1,4 @@
-//! What R opens by itself, and which packages have to stay for others. The data lies in `rules/r-packages.toml`.
+//! What R opens by itself, and which packages have to stay for others. The data is in `rules/r-packages.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

@@ -45,7 +45,7 @@ pub(super) const LZMA2_KIND: u8 = b'Z';
 /// The length of what was serialized, before each chunk.
 const LENGTH: usize = 4;
 
-/// Every database of a tree that has an index beside it: the two files.
+/// Every database of a tree that has an index next to it: the two files.
 pub(super) fn databases(tree: &Tree) -> Vec<Vec<TreePath>> {
     let databases = tree.files().filter_map(|(database, _)| {
         let stem = database.as_str().strip_suffix(DATABASE)?;
@@ -119,7 +119,7 @@ pub(super) fn unpacked(chunk: &[u8], compression: u32) -> Option<Vec<u8>> {
     (content.len() as u64 == length && used == packed.len() as u64).then_some(content)
 }
 
-/// All that a decoder gives, if that is no more than `length` bytes.
+/// All that a decoder gives, if that is at most `length` bytes.
 fn read(decoder: &mut dyn Read, length: u64) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     decoder.take(length + 1).read_to_end(&mut content).ok()?;
@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    // Written by R; see make.R beside them.
+    // Written by R; see make.R next to them.
     const ZLIB: [&[u8]; 2] = [
         include_bytes!("../../../testdata/r/zlib.rdb"),
         include_bytes!("../../../testdata/r/zlib.rdx"),

@@ -11,7 +11,7 @@ use crate::tree::{GeneratedFile, Mode, TreePath};
 /// The name under which the manifest has what is changed.
 pub(super) const R_WHICH: &str = "r-which";
 
-/// Where the stand-in lies: `/opt/bin` is on every runtime's `PATH`, so that scripts find it, too.
+/// Where the stand-in is: `/opt/bin` is on every runtime's `PATH`, so that scripts find it, too.
 const STAND_IN: &str = "bin/which";
 
 /// The stand-in, a shell script.
@@ -48,7 +48,7 @@ pub(super) fn traps(root: Root<'_>) -> Vec<Trap> {
 }
 
 /// Makes `Sys.which` work: the stand-in comes in, and R's system profile points at it. An R whose profile is not there or
-/// cannot be read as text is left as it is, and so is one where something else lies in the place of the stand-in.
+/// cannot be read as text is left as it is, and so is one where something else is in the place of the stand-in.
 pub(super) fn repairs(root: Root<'_>) -> Vec<Repair> {
     let Some(stand_in) = TreePath::new(STAND_IN) else {
         return Vec::new();
@@ -122,7 +122,7 @@ impl Trap {
     }
 }
 
-/// Whether something that can be run lies where the stand-in belongs.
+/// Whether something that can be run is where the stand-in belongs.
 fn has_stand_in(root: Root<'_>) -> bool {
     match root.resolve(&stand_in()) {
         Ok(Location::Tree(path)) => root.tree.file(&path).is_some_and(|file| file.mode.is_executable()),

@@ -49,7 +49,7 @@ fn bound_by_number(weights: &[u64], capacity: u64) -> usize {
 ///
 /// Two items above half the capacity never share a bin. For every threshold up to half the
 /// capacity, L2 therefore counts those heavy items and adds the bins needed for the light items of
-/// at least the threshold that find no room beside them. Heavy items which leave less room than
+/// at least the threshold that find no room next to them. Heavy items which leave less room than
 /// the threshold offer none at all. Only thresholds equal to some light weight matter.
 fn bound_l2(ascending: &[u64], capacity: u64) -> usize {
     let mut sums = Vec::with_capacity(ascending.len() + 1);

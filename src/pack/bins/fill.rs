@@ -134,7 +134,7 @@ impl Filling<'_> {
         let mut found: Vec<(u64, u32, u32)> = Vec::new();
         let mut end = high.len();
         for &(sum, bits) in &low {
-            // As the sums of one half rise, those of the other that fit beside them fall.
+            // As the sums of one half rise, those of the other that fit next to them fall.
             while end > 0 && high[end - 1].0 > free - sum {
                 end -= 1;
             }

@@ -150,7 +150,7 @@ fn check_placement(
 }
 
 /// The bound L2 as Martello and Toth write it down ("Knapsack Problems", 1990, section 8.3): for every threshold up to half
-/// the capacity, the items above its complement, those above half, and what of the others finds no room beside these.
+/// the capacity, the items above its complement, those above half, and what of the others finds no room next to these.
 fn bound_l2(items: &[Item], capacity: u64) -> usize {
     let weights = || items.iter().map(|item| item.weight);
     let bound = |threshold: u64| {

@@ -43,7 +43,7 @@ pub struct CapacityReport {
     pub too_large: Vec<TooLarge>,
     /// What would make it fit, the least first.
     pub ways: Vec<Alternative>,
-    /// Rules that are off and would take something of it, the one that saves most first.
+    /// Rules that are off and would remove something of it, the one that saves most first.
     pub rules_off: Vec<Saving>,
     /// Packages without which it would be less, the one that saves most first. Only those that nothing else needs.
     pub drops: Vec<PackageSaving>,
@@ -94,7 +94,7 @@ pub struct TooLarge {
     pub zipped_bytes: Bytes,
     /// How long it would be if the file were stripped, where it was not and that would help.
     pub stripped_bytes: Option<Bytes>,
-    /// Rules that are off and would take it.
+    /// Rules that are off and would remove it.
     pub rules: Vec<String>,
 }
 

@@ -89,7 +89,7 @@ fn what_keeps_to_the_limits_is_not_reported() {
         over_capacity.reasons,
         ["262,144,000 bytes unzipped are more than the 262,143,999 allowed"]
     );
-    // Larger zips are no help; leaving it out is.
+    // Larger zips do not help; leaving it out does.
     assert_eq!(over_capacity.ways, []);
     assert!(over_capacity.rules_off[0].effect.fits == Some(true) && over_capacity.rules_off[0].id == "unix-man");
 }

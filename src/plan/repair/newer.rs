@@ -1,4 +1,4 @@
-//! Libraries of which the runtime's copy is too old for objects of the tree: a newer one comes in beside it, under a name
+//! Libraries of which the runtime's copy is too old for objects of the tree: a newer one comes in next to it, under a name
 //! that nothing of the runtime has, and the objects ask for that name.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! The map of files: the tree of their names, the sizes, and where each lies on a treemap of each size.
+//! The map of files: the tree of their names, the sizes, and where each is on a treemap of each size.
 
 use std::collections::BTreeMap;
 
@@ -100,7 +100,7 @@ impl MapData {
     }
 }
 
-/// The sizes that files can have: the label beside those of the other side, the label alone, and the size of one file.
+/// The sizes that files can have: the label next to those of the other side, the label alone, and the size of one file.
 const SIZES: [(&str, &str, Size); 4] = [
     ("Unzipped, before", "Unzipped", |file| Some(file.before?.unzipped)),
     ("Zipped, before", "Zipped", |file| file.before?.zipped),
@@ -114,7 +114,7 @@ fn measures(files: &[MapFile]) -> Vec<(&'static str, Size)> {
     let is_compared = files.iter().any(|file| file.before.is_some()) && files.iter().any(|file| file.after.is_some());
     let known = SIZES.into_iter().filter(|(.., size)| is_known(*size));
     known
-        .map(|(beside, alone, size)| (if is_compared { beside } else { alone }, size))
+        .map(|(compared, alone, size)| (if is_compared { compared } else { alone }, size))
         .collect()
 }
 

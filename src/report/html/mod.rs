@@ -40,7 +40,7 @@ struct Page {
     subject: String,
     /// The command that made the report.
     command: &'static str,
-    /// The answer in a sentence.
+    /// The result in a sentence.
     verdict: String,
     /// Whether it is a good one; `None` if there is nothing to judge.
     is_ok: Option<bool>,
@@ -56,7 +56,7 @@ struct Page {
     allowed: Vec<(Finding, String)>,
 }
 
-/// A size beside its limit.
+/// A size next to its limit.
 #[derive(Debug)]
 struct Meter {
     label: String,
@@ -113,11 +113,11 @@ struct Kind {
     cure: String,
     on_lambda: Option<String>,
     count: usize,
-    places: Vec<Place>,
+    places: Vec<Occurrence>,
 }
 
 /// One finding.
-struct Place {
+struct Occurrence {
     at: String,
     message: String,
     help: String,
@@ -135,7 +135,7 @@ struct Data<'a> {
 struct View<'a> {
     page: &'a Page,
     kinds: Vec<Kind>,
-    allowed: Vec<Place>,
+    allowed: Vec<Occurrence>,
     /// Whether there are errors: they come first.
     is_urgent: bool,
     has_map: bool,
@@ -244,16 +244,16 @@ impl Kind {
     }
 }
 
-fn place(finding: &Finding) -> Place {
-    Place {
+fn place(finding: &Finding) -> Occurrence {
+    Occurrence {
         at: super::location::shown(finding),
         message: escaped(finding.message.as_bytes()),
         help: escaped(finding.help.as_bytes()),
     }
 }
 
-fn allowed((finding, reason): &(Finding, String)) -> Place {
-    Place {
+fn allowed((finding, reason): &(Finding, String)) -> Occurrence {
+    Occurrence {
         help: escaped(reason.as_bytes()),
         ..place(finding)
     }
