@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_read_and_no_other() {
+    fn keys_about_rules_are_read() {
         let config = Config::parse(
             "lambdar-prune.toml",
             "enable = ['tests']\ndisable = ['docs']\nkeep = ['a/**']\ndrop = ['b']\nr-packages = ['stats']\n\
@@ -261,6 +261,10 @@ mod tests {
         assert_eq!(selection.r_packages, Some(vec!["stats".to_owned()]));
         assert_eq!(selection.rules[0].id, "mine");
         assert_eq!(selection.rules[0].pack, "lambdar-prune.toml");
+    }
+
+    #[test]
+    fn keys_about_the_project_are_read_with_paths_relative_to_the_file() {
         let project = Config::parse(
             "project/lambdar-prune.toml",
             "tree = 'opt'\nruntime = 'python3.13'\narch = 'aarch64'\nmax = '20MB'\nreserve = '0'\noutput = '/out'\n\
@@ -285,6 +289,10 @@ mod tests {
                 }],
             }
         );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
         for (text, expected) in [
             (
                 "max = '5 elephants'\n",

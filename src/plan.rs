@@ -390,7 +390,7 @@ fn match_rules(tree: &Tree, rules: &Matcher) -> Matches {
         .collect()
 }
 
-/// The matches with the commands of packages that go: a link in `.bin` or a script that a package manager wrote is no use of
+/// The matches with the commands of packages that go: a link in `.bin` or a script that a package manager wrote is not a use of
 /// the package, and goes with it, unless the user keeps it.
 fn with_commands(tree: &Tree, context: &Context<'_>, mut matches: Matches) -> Matches {
     for (command, part) in InstalledPackages::commands(tree, context.runtime) {

@@ -220,7 +220,7 @@ call_handler <- function(name, event, context) {
     value
 }
 
-# What a run of the script prints, with the event on its standard input. Whatever else that takes lies in one folder, which
+# What a run of the script prints, with the event on its standard input. Whatever else that takes is in one directory, which
 # goes with it.
 run_script <- function(script, event) {
     folder <- tempfile("event-")

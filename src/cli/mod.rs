@@ -58,7 +58,7 @@ Examples:
 
 Exit status:
   0    success
-  1    the answer is no: findings of severity error, or something does not fit
+  1    the check failed: findings of severity error, or something does not fit
   2    wrong arguments, or something could not be read or written
   130  stopped with Ctrl-C; nothing half-written is left
 

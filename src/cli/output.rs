@@ -30,7 +30,7 @@ use crate::scan::ScanError;
 pub(super) enum Status {
     /// 0: the command succeeded.
     Ok,
-    /// 1: the answer is no: findings of severity error, or something does not fit.
+    /// 1: the check failed: findings of severity error, or something does not fit.
     No,
     /// 2: wrong arguments, or something could not be read or written.
     Failed,

@@ -136,7 +136,7 @@ fn test(file: &Path, tree: &Path, global: &Global, progress: &Terminal) -> Resul
     })
 }
 
-/// The selection of a rule file or a configuration. A file that cannot be understood has a mistake: the answer is no.
+/// The selection of a rule file or a configuration. A file that cannot be understood has a mistake: the check failed.
 fn own_selection(file: &Path) -> Result<RuleSelection, Failure> {
     let name = file.display().to_string();
     let text = open::named_text(file, &Silent).map_err(|error| Failure::Error(error.to_string()))?;

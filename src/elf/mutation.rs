@@ -21,7 +21,8 @@ impl Mutation {
     /// The object with the change.
     pub(super) fn of(self, mut object: Vec<u8>) -> Vec<u8> {
         for (place, byte) in self.bytes {
-            if let Some(changed) = object.get_mut(place.index(object.len())) {
+            let place = place.index(object.len());
+            if let Some(changed) = object.get_mut(place) {
                 *changed = byte;
             }
         }

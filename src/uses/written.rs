@@ -454,7 +454,8 @@ mod tests {
         let names = WrittenNames::of(root, BTreeSet::from([sought.clone()]), BTreeSet::new()).unwrap();
         for (content, expected) in cases {
             let written = names.in_content(&path("x"), false, content);
-            let paths: Vec<&TreePath> = written.into_iter().flat_map(|written| names.meant(written).0).collect();
+            let meant = written.into_iter().flat_map(|written| names.meant(written));
+            let paths: Vec<&TreePath> = meant.map(|(path, ..)| path).collect();
             let shown = String::from_utf8_lossy(content);
             assert_eq!(paths.contains(&&sought.path), *expected, "{shown}");
         }

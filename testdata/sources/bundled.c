@@ -1,4 +1,4 @@
-/* lib/libbundled.so.1.2.3 and lib/libbundled.a: the first link of the chain; it lies in the tree. */
+/* lib/libbundled.so.1.2.3 and lib/libbundled.a: the first link of the chain; it is in the tree. */
 const char *chain(void);
 
 const char *bundled(void)

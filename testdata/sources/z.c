@@ -1,4 +1,4 @@
-/* lib/libz.so.1: Lambda has a library of this name in front of it, so nobody ever misses libnowhere.so.9. */
+/* lib/libz.so.1: Lambda's library of this name is found first, so nobody ever misses libnowhere.so.9. */
 void nowhere(void);
 
 void deflate(void)

@@ -201,7 +201,7 @@ fn the_packed_program_runs() {
     );
 }
 
-/// The tables: whole in a pipe, without colour.
+/// The tables: whole in a pipe, without color.
 #[test]
 fn tables_are_plain_in_a_pipe() {
     let sandbox = Sandbox::new();

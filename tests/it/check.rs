@@ -116,7 +116,7 @@ fn damage_is_found() {
     );
     sandbox.file("short.zip", &bytes[..bytes.len() / 2]);
     assert_eq!(codes(&sandbox, &["short.zip"]), ["truncated-zip short.zip -"]);
-    sandbox.file("no.zip", "this is no zip");
+    sandbox.file("no.zip", "this is not a zip");
     assert_eq!(codes(&sandbox, &["no.zip"]), ["unreadable-zip no.zip -"]);
 }
 

@@ -126,7 +126,7 @@ fn changes_are_told_by_component_and_file_and_add_up() {
         let total = |manifest: &Value| manifest["totals"][format!("{measure}_bytes")].as_i64().unwrap();
         let expected = total(&new) - total(&old);
         assert_eq!(sum("layers", measure), expected);
-        // One zip each: what is no entry of it has the same length in both.
+        // One zip each: what is not an entry of it has the same length in both.
         assert_eq!(sum("components", measure), expected, "{measure}");
         assert_eq!(sum("files", measure), expected, "{measure}");
     }

@@ -170,7 +170,7 @@ fn what_cannot_be_read_is_named() {
     );
 }
 
-/// A reader that goes away early is no error.
+/// A reader that goes away early is not an error.
 #[test]
 fn a_closed_pipe_is_fine() {
     let sandbox = Sandbox::new();

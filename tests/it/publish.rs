@@ -507,7 +507,7 @@ fn large_layers_go_through_s3_and_only_once(world: &World) {
     let publication = world.publish(0, &with_bucket);
     assert_eq!(statuses(&publication), ["published"]);
     assert_eq!(publication["layers"][0]["through_s3"], true);
-    assert_eq!(world.uploads(), [post("large-1")], "the zip lies in the bucket already");
+    assert_eq!(world.uploads(), [post("large-1")], "the zip is in the bucket already");
     let version = world.version("large-1", 1);
     assert_eq!(
         version["Content"]["CodeSha256"],

@@ -207,7 +207,7 @@ fn a_command_of_such_a_library_goes_with_it() {
         "#!/opt/bin/curl\n",
         "#!/bin/sh\nPATH=/opt/bin:$PATH\ncurl x\n",
         "#!/bin/sh\n\"$(dirname \"$0\")/../bin/curl\" x\n",
-        // It is no script, and is read all the same.
+        // It is not a script, and is read all the same.
         "import os\nos.execv('/opt/bin/curl', ['curl'])\n",
     ] {
         sandbox.file("opt/script", script);

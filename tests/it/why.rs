@@ -164,6 +164,87 @@ fn runtimes_are_listed_shown_and_captured() {
     assert!(ran.stderr.contains("give its file with --runtime"), "{ran:#?}");
 }
 
+/// Each use of a path with its user, kind, evidence and line, as `why` gives them.
+fn uses(sandbox: &Sandbox, what: &str) -> Vec<String> {
+    let document = sandbox.run(["why", what, "--tree", "opt", "--format", "json"]).json();
+    let uses = document["uses"].as_array().unwrap();
+    assert_eq!(document["uses_count"], uses.len());
+    let text = |edge: &serde_json::Value, name: &str| edge[name].as_str().unwrap().to_owned();
+    uses.iter()
+        .map(|edge| {
+            let words = ["from", "kind", "evidence"].map(|name| text(edge, name));
+            format!("{} {}", words.join(" "), edge["line"])
+        })
+        .collect()
+}
+
+#[test]
+fn every_use_is_told_with_how_it_is_known() {
+    let sandbox = Sandbox::new();
+    for (path, text) in [
+        ("opt/bootstrap", "#!/opt/bin/shell\nexec helper\n"),
+        ("opt/bin/helper", "#!/bin/sh\n\ncat /opt/share/doc/list\n"),
+        ("opt/bin/shell", "a shell"),
+        ("opt/bin/other", "#!/bin/sh\ncat /opt/share/doc/list # and once more\n"),
+    ] {
+        sandbox.file(path, text).mode(path, 0o755);
+    }
+    sandbox
+        .file("opt/share/doc/list", "a list")
+        .link("opt/share/list", "doc/list");
+    // No rule matches these, and who uses them is told all the same.
+    assert_eq!(
+        uses(&sandbox, "bin/shell"),
+        ["bootstrap interpreter /opt/bin/shell null"]
+    );
+    assert_eq!(uses(&sandbox, "bin/helper"), ["bootstrap command helper null"]);
+    // A rule matches this one, and each of its uses retains it.
+    assert_eq!(
+        uses(&sandbox, "share/doc/list"),
+        [
+            "bin/helper path /opt/share/doc/list 3",
+            "bin/other path /opt/share/doc/list 2",
+            "share/list link doc/list null"
+        ]
+    );
+    let text = sandbox.run(["why", "share/doc/list", "--tree", "opt"]).stdout;
+    assert!(
+        text.contains("Rule unix-docs would remove it, but bin/helper uses it."),
+        "{text}"
+    );
+    assert!(text.contains("line 3: /opt/share/doc/list"), "{text}");
+    assert!(
+        sandbox
+            .run(["why", "bin/other", "--tree", "opt"])
+            .stdout
+            .contains("Nothing that is kept uses it.")
+    );
+}
+
+#[test]
+fn a_script_that_a_start_comes_through_needs_its_interpreter() {
+    let severity = |bootstrap: &str| {
+        let sandbox = Sandbox::new();
+        for (path, text) in [
+            ("opt/bootstrap", bootstrap),
+            ("opt/bin/tool", "#!/usr/bin/perl\n"),
+            ("opt/bin/between", "#!/bin/sh\nexec tool\n"),
+            ("opt/libexec/script", "#!/usr/bin/perl\n"),
+        ] {
+            sandbox.file(path, text).mode(path, 0o755);
+        }
+        let report = sandbox.run(["check", "opt", "--format", "json"]).json();
+        let findings = report["findings"].as_array().unwrap().clone();
+        let mut found = findings.iter().filter(|finding| finding["code"] == "script-cannot-run");
+        found.next().unwrap()["severity"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(severity("#!/bin/sh\n"), "note");
+    assert_eq!(severity("#!/bin/sh\nexec mytool tool-1\n"), "note");
+    assert_eq!(severity("#!/bin/sh\ntool\n"), "warning");
+    assert_eq!(severity("#!/bin/sh\nexec between\n"), "warning");
+    assert_eq!(severity("#!/bin/sh\ntimeout 5 /opt/libexec/script\n"), "warning");
+}
+
 /// The codes and paths that a check of a tree finds.
 fn found(sandbox: &Sandbox) -> Vec<String> {
     let report = sandbox.run(["check", "opt", "--format", "json"]).json();
@@ -206,7 +287,7 @@ fn interpreters_and_commands_must_be_there() {
             "script-cannot-run bin/pythonic"
         ]
     );
-    // On the runtime that has the interpreter it is no finding.
+    // On the runtime that has the interpreter there is no finding.
     let report = sandbox
         .run(["check", "opt", "--runtime", "python3.12", "--format", "json"])
         .json();

@@ -103,22 +103,8 @@ impl Image {
         }
     }
 
-    /// Each run of loaded parts is a segment, and the headers belong to the first one.
-    fn build(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut writer = write::Writer::new(self.endian, self.is_64, &mut bytes);
-        writer.reserve_null_section_index();
-        let index = |name: &str| self.parts.iter().position(|part| part.name == name);
-        let names: Vec<_> = self
-            .parts
-            .iter()
-            .map(|part| writer.add_section_name(part.name.as_bytes()))
-            .collect();
-        for _ in &self.parts {
-            writer.reserve_section_index();
-        }
-        writer.reserve_shstrtab_section_index();
-
+    /// The parts of each segment: each run of loaded parts is one.
+    fn segments(&self) -> Vec<Vec<usize>> {
         let mut runs: Vec<Vec<usize>> = vec![Vec::new()];
         for (index, part) in self.parts.iter().enumerate() {
             match (part.flags.contains(LOADED), part.kind) {
@@ -128,27 +114,24 @@ impl Image {
             }
         }
         runs.retain(|run| !run.is_empty());
+        runs
+    }
 
-        writer.reserve_file_header();
-        writer.reserve_program_headers(u32::try_from(runs.len()).unwrap());
-        let mut offsets = Vec::new();
-        let reserve = |writer: &mut write::Writer, at: usize| {
-            if at == self.table {
-                writer.reserve_shstrtab().unwrap();
-                writer.reserve_section_headers();
-            }
-        };
-        for (at, part) in self.parts.iter().enumerate() {
-            reserve(&mut writer, at);
-            let size = if part.kind == elf::SHT_NOBITS {
-                0
-            } else {
-                part.contents.len()
-            };
-            offsets.push(writer.reserve(size as u64, 8));
+    /// The headers belong to the first segment.
+    fn build(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = write::Writer::new(self.endian, self.is_64, &mut bytes);
+        writer.reserve_null_section_index();
+        let mut names = Vec::new();
+        for part in &self.parts {
+            names.push(writer.add_section_name(part.name.as_bytes()));
+            writer.reserve_section_index();
         }
-        reserve(&mut writer, self.parts.len());
-
+        writer.reserve_shstrtab_section_index();
+        let segments = self.segments();
+        writer.reserve_file_header();
+        writer.reserve_program_headers(u32::try_from(segments.len()).unwrap());
+        let offsets = self.reserve_parts(&mut writer);
         let header = write::FileHeader {
             os_abi: elf::ELFOSABI_SYSV,
             abi_version: 0,
@@ -158,8 +141,46 @@ impl Image {
             e_flags: elf::FileFlags(0),
         };
         writer.write_file_header(&header).unwrap();
+        self.write_segments(&mut writer, &segments, &offsets);
+        for (at, part) in self.parts.iter().enumerate() {
+            if at == self.table {
+                self.write_table(&mut writer, &names, &offsets);
+            }
+            writer.write_align(8);
+            if part.kind != elf::SHT_NOBITS {
+                writer.write(&part.contents);
+            }
+        }
+        if self.table == self.parts.len() {
+            self.write_table(&mut writer, &names, &offsets);
+        }
+        bytes
+    }
+
+    /// Reserves all parts and the table, and gives the offset of each part.
+    fn reserve_parts(&self, writer: &mut write::Writer) -> Vec<u64> {
+        let mut offsets = Vec::new();
+        let reserve_table = |writer: &mut write::Writer| {
+            writer.reserve_shstrtab().unwrap();
+            writer.reserve_section_headers();
+        };
+        for (at, part) in self.parts.iter().enumerate() {
+            if at == self.table {
+                reserve_table(writer);
+            }
+            let is_in_file = part.kind != elf::SHT_NOBITS;
+            let size = if is_in_file { part.contents.len() } else { 0 };
+            offsets.push(writer.reserve(size as u64, 8));
+        }
+        if self.table == self.parts.len() {
+            reserve_table(writer);
+        }
+        offsets
+    }
+
+    fn write_segments(&self, writer: &mut write::Writer, segments: &[Vec<usize>], offsets: &[u64]) {
         writer.write_align_program_headers();
-        for (number, run) in runs.iter().enumerate() {
+        for (number, run) in segments.iter().enumerate() {
             let start = if number == 0 { 0 } else { offsets[run[0]] };
             let last = *run.last().unwrap();
             let size = offsets[last] + self.parts[last].contents.len() as u64 - start;
@@ -174,43 +195,30 @@ impl Image {
                 p_align: 0x1000,
             });
         }
-        let table = |writer: &mut write::Writer, at: usize| {
-            if at != self.table {
-                return;
-            }
-            writer.write_shstrtab();
-            writer.write_null_section_header();
-            for (position, part) in self.parts.iter().enumerate() {
-                let sh_name = writer.section_name_offset(Some(names[position]));
-                let link = index(part.link).map_or(0, |index| index + 1);
-                writer.write_section_header(&write::SectionHeader {
-                    sh_name,
-                    sh_type: part.kind,
-                    sh_flags: part.flags,
-                    sh_addr: if part.flags.contains(LOADED) {
-                        offsets[position]
-                    } else {
-                        0
-                    },
-                    sh_offset: offsets[position],
-                    sh_size: part.contents.len() as u64,
-                    sh_link: u32::try_from(link).unwrap(),
-                    sh_info: part.info,
-                    sh_addralign: part.align,
-                    sh_entsize: 0,
-                });
-            }
-            writer.write_shstrtab_section_header();
-        };
-        for (at, part) in self.parts.iter().enumerate() {
-            table(&mut writer, at);
-            writer.write_align(8);
-            if part.kind != elf::SHT_NOBITS {
-                writer.write(&part.contents);
-            }
+    }
+
+    fn write_table(&self, writer: &mut write::Writer, names: &[object::write::StringId], offsets: &[u64]) {
+        let index = |name: &str| self.parts.iter().position(|part| part.name == name);
+        writer.write_shstrtab();
+        writer.write_null_section_header();
+        for ((part, name), &offset) in self.parts.iter().zip(names).zip(offsets) {
+            let sh_name = writer.section_name_offset(Some(*name));
+            let link = index(part.link).map_or(0, |index| index + 1);
+            let is_loaded = part.flags.contains(LOADED);
+            writer.write_section_header(&write::SectionHeader {
+                sh_name,
+                sh_type: part.kind,
+                sh_flags: part.flags,
+                sh_addr: if is_loaded { offset } else { 0 },
+                sh_offset: offset,
+                sh_size: part.contents.len() as u64,
+                sh_link: u32::try_from(link).unwrap(),
+                sh_info: part.info,
+                sh_addralign: part.align,
+                sh_entsize: 0,
+            });
         }
-        table(&mut writer, self.parts.len());
-        bytes
+        writer.write_shstrtab_section_header();
     }
 }
 
