@@ -262,8 +262,13 @@ fn rule_lines(rule: &ListedRule, effect: Option<&Effect>, tree: &str) -> Vec<(&'
     lines.push(("source", rule.source.clone()));
     if let Some(effect) = effect {
         lines.push((
-            if rule.enabled { "removes" } else { "would remove" },
-            format!("{}, {} in {}", counted(effect.files, "file"), effect.bytes, tree),
+            "effect",
+            format!(
+                "{} {}, {} in {tree}",
+                if rule.enabled { "removes" } else { "would remove" },
+                counted(effect.files, "file"),
+                effect.bytes
+            ),
         ));
         if effect.needed > 0 {
             lines.push((
