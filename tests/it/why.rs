@@ -195,7 +195,10 @@ fn every_use_is_told_with_how_it_is_known() {
     // No rule matches these, and who uses them is told all the same.
     assert_eq!(
         uses(&sandbox, "bin/shell"),
-        ["bootstrap interpreter /opt/bin/shell null"]
+        [
+            "bootstrap interpreter /opt/bin/shell null",
+            "bootstrap path /opt/bin/shell 1"
+        ]
     );
     assert_eq!(uses(&sandbox, "bin/helper"), ["bootstrap command helper null"]);
     // A rule matches this one, and each of its uses retains it.
