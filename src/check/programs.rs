@@ -96,7 +96,7 @@ fn started_scripts(root: Root<'_>) -> BTreeSet<TreePath> {
     let is_script = |file: &File| file.content.text().is_some_and(|text| text.starts_with("#!"));
     let scripts = root.tree.files().filter(|(_, file)| is_script(file));
     let scripts: BTreeSet<TreePath> = scripts.map(|(path, _)| path.clone()).collect();
-    let started: BTreeSet<TreePath> = scripts.iter().filter(|path| is_on_start_path(path)).cloned().collect();
+    let start: BTreeSet<TreePath> = scripts.iter().filter(|path| is_on_start_path(path)).cloned().collect();
     let mut finders: Vec<Box<dyn FindUses + '_>> = vec![
         Box::new(Interpreters(root)),
         Box::new(NamedCommands::of(root.runtime, &scripts)),
@@ -105,16 +105,11 @@ fn started_scripts(root: Root<'_>) -> BTreeSet<TreePath> {
         finders.push(Box::new(written));
     }
     // What a scan keeps of a text is all that there is to read.
-    let uses = Uses::follow(
-        root.tree,
-        started.clone(),
-        Vec::new(),
-        &finders,
-        &|_, _| None,
-        &|edge| vec![edge.to.path().clone()],
-    );
-    let used = uses.reached().map(|(path, _)| path.clone());
-    started.into_iter().chain(used).collect()
+    let uses = Uses::follow(root.tree, start.clone(), Vec::new(), &finders, &|_, _| None, &|edge| {
+        vec![edge.to.path().clone()]
+    });
+    let reached = uses.reached().map(|(path, _)| path.clone());
+    start.into_iter().chain(reached).collect()
 }
 
 /// The program that a script is run by; for `/usr/bin/env NAME` the name, if env does not find it.

@@ -269,7 +269,7 @@ impl<'a> Collector<'a> {
             changed: self.changes(std::iter::once(path)),
             requires: BTreeSet::new(),
         };
-        if let Some(added) = file.from_host() {
+        if let Some(added) = file.on_host() {
             of_host(&mut library, added);
         } else if let Some(described) = described {
             of_bill(&mut library, described);
@@ -333,7 +333,7 @@ impl<'a> LibraryFile<'a> {
     }
 
     /// How it was added from the machine that builds, if it was.
-    fn from_host(&self) -> Option<&'a AddedFile> {
+    fn on_host(&self) -> Option<&'a AddedFile> {
         self.added.filter(|_| self.copied.is_none())
     }
 }
