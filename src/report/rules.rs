@@ -261,30 +261,23 @@ fn rule_lines(rule: &ListedRule, effect: Option<&Effect>, tree: &str) -> Vec<(&'
     }
     lines.push(("source", rule.source.clone()));
     if let Some(effect) = effect {
-        lines.push((
-            "effect",
-            format!(
-                "{} {}, {} in {tree}",
-                if rule.enabled { "removes" } else { "would remove" },
-                counted(effect.files, "file"),
-                effect.bytes
-            ),
-        ));
-        if effect.needed > 0 {
-            lines.push((
-                "leaves",
-                format!("{} that something kept uses", counted(effect.needed, "file")),
-            ));
-        }
-        if effect.decided_by_others > 0 {
-            lines.push((
-                "leaves",
-                format!(
-                    "{} to other rules, --keep or --drop",
-                    counted(effect.decided_by_others, "file")
-                ),
-            ));
-        }
+        lines.extend(effect_lines(effect, rule.enabled, tree));
+    }
+    lines
+}
+
+/// What a rule does to a tree, line by line as well.
+fn effect_lines(effect: &Effect, is_enabled: bool, tree: &str) -> Vec<(&'static str, String)> {
+    let removes = if is_enabled { "removes" } else { "would remove" };
+    let files = counted(effect.files, "file");
+    let mut lines = vec![("effect", format!("{removes} {files}, {} in {tree}", effect.bytes))];
+    if effect.needed > 0 {
+        let files = counted(effect.needed, "file");
+        lines.push(("leaves", format!("{files} that something kept uses")));
+    }
+    if effect.decided_by_others > 0 {
+        let files = counted(effect.decided_by_others, "file");
+        lines.push(("leaves", format!("{files} to other rules, --keep or --drop")));
     }
     lines
 }
