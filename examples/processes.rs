@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             plugin_loader: None,
             library_path: library_path.to_string_lossy().into_owned(),
             unclear: None,
+            called_loader: None,
         };
         let loaded = finder.load(&process);
         writeln!(out, "= {path}")?;

@@ -1,14 +1,17 @@
 //! What libraries open by path (`rules/companions.toml`): no loader asks for it, and without it they fail when they are used.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
 use serde::Deserialize;
 
+use crate::elf::Object;
 use crate::loader::Graph;
 use crate::root::Root;
 use crate::tree::TreePath;
+use crate::tree::path::LAYER_ROOT;
 
 const TEXT: &str = include_str!("../rules/companions.toml");
 
@@ -25,12 +28,19 @@ pub struct Companion {
     files: Vec<String>,
     marker: String,
     /// The variables that say where they are, each with a path below `/opt`, in names of which globs may stand for the names
-    /// that came in.
+    /// that came in, or with several such paths between colons.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
     /// Files that this program writes along with them, by their paths below `/opt`.
     #[serde(default)]
     pub written: BTreeMap<String, String>,
+    /// Those of the files, by globs of their paths below `/opt`, whose text names the directories that came in; it then names
+    /// those below `/opt`.
+    #[serde(default)]
+    moved: Vec<String>,
+    /// Functions: if there are any, the library opens the files only for an object that calls one of them.
+    #[serde(default)]
+    asked_by: Vec<String>,
     #[serde(default)]
     optional: bool,
     /// The package that has them on Debian.
@@ -93,9 +103,14 @@ impl Companion {
     }
 
     /// The value of a variable: where a path, of which names may be globs, leads to among files that came in.
-    pub fn value<'p>(below: &'p str, places: &[&'p str]) -> Option<&'p str> {
+    pub fn value<'p>(&self, below: &'p str, places: &[&'p str]) -> Option<&'p str> {
         if !below.contains('*') {
-            return Some(below);
+            let is_there = |place: &&str| {
+                let rest = place.strip_prefix(below);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            let is_known = self.written.contains_key(below) || places.iter().any(is_there);
+            return is_known.then_some(below);
         }
         let matcher = plain_glob(below)?.compile_matcher();
         let names = below.split('/').count();
@@ -106,6 +121,27 @@ impl Companion {
                 None => Some(*place),
             });
         heads.filter(|head| matcher.is_match(head)).min()
+    }
+
+    /// The text of a file that came in from a path of this machine, if it names directories that now lie elsewhere.
+    pub fn moved(&self, place: &str, from: &Path, read: impl Fn(&Path) -> Option<Vec<u8>>) -> Option<String> {
+        let mut globs = self.moved.iter().filter_map(|glob| plain_glob(glob));
+        if !globs.any(|glob| glob.compile_matcher().is_match(place)) {
+            return None;
+        }
+        let below = place.strip_prefix("lib/")?;
+        let directory = from.to_str()?.strip_suffix(below)?;
+        let text = String::from_utf8(read(from)?).ok()?;
+        Some(text.replace(directory, &format!("{LAYER_ROOT}/lib/")))
+    }
+
+    fn is_asked_for(&self, root: Root<'_>) -> bool {
+        let calls = |object: &Object| {
+            let undefined = object.symbols.as_ref().map(|symbols| symbols.undefined.iter());
+            let mut undefined = undefined.into_iter().flatten();
+            undefined.any(|symbol| self.asked_by.iter().any(|function| *function == *symbol.name))
+        };
+        self.asked_by.is_empty() || root.tree.objects().any(|(_, object)| calls(object))
     }
 
     fn is_in(&self, root: Root<'_>) -> bool {
@@ -150,7 +186,7 @@ pub fn lonely_libraries<'a>(root: Root<'a>, graph: &'a Graph) -> Vec<Lonely<'a>>
         let companions = built_in().iter().filter(|companion| companion.belongs_to(soname));
         lonely.extend(
             companions
-                .filter(|companion| !companion.is_in(root))
+                .filter(|companion| !companion.is_in(root) && companion.is_asked_for(root))
                 .map(|companion| Lonely {
                     library,
                     soname,
@@ -173,7 +209,7 @@ mod tests {
             assert!(companion.places().next().is_some(), "{}", companion.name);
             assert!(companion.marker_matcher.is_some(), "{}", companion.name);
             // A variable names something that comes along.
-            for value in companion.variables.values() {
+            for value in companion.variables.values().flat_map(|value| value.split(':')) {
                 let comes_along = companion.places().any(|place| match place {
                     CompanionPath::Prefix(file) => value.starts_with(file) || file.starts_with(&format!("{value}/")),
                     CompanionPath::OwnDirectory(file) => value.starts_with(&format!("lib/{file}")),
@@ -196,18 +232,38 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_modules_names_where_they_went() {
+        let companion = built_in()
+            .iter()
+            .find(|companion| companion.belongs_to("libgdk_pixbuf-2.0.so.0"))
+            .unwrap();
+        let host = "/usr/lib/x86_64-linux-gnu/";
+        let list = "gdk-pixbuf-2.0/2.10.0/loaders.cache";
+        let text = format!("\"{host}gdk-pixbuf-2.0/2.10.0/loaders/a.so\"\n\"a\" 4\n");
+        let read = |_: &Path| Some(text.clone().into_bytes());
+        let moved = |below: &str| companion.moved(&format!("lib/{below}"), Path::new(&format!("{host}{below}")), read);
+        let expected = "\"/opt/lib/gdk-pixbuf-2.0/2.10.0/loaders/a.so\"\n\"a\" 4\n";
+        assert_eq!(moved(list).as_deref(), Some(expected));
+        assert_eq!(moved("gdk-pixbuf-2.0/2.10.0/loaders/a.so"), None);
+    }
+
+    #[test]
     fn a_variable_leads_to_what_came_in() {
         let places = [
             "lib/Magick-6.9/modules-Q16/coders/png.so",
             "lib/Magick-6.9/modules-Q16/filters/x.so",
         ];
-        let value = |below| Companion::value(below, &places);
+        let proj = built_in()
+            .iter()
+            .find(|companion| companion.belongs_to("libproj.so.25"));
+        let value = |below| proj.unwrap().value(below, &places);
         assert_eq!(
             value("lib/Magick-6*/modules-*/coders"),
             Some("lib/Magick-6.9/modules-Q16/coders")
         );
         assert_eq!(value("lib/Magick-7*/modules-*/coders"), None);
         assert_eq!(value("lib/Magick-6*/modules-*/coders/png.so/x"), None);
-        assert_eq!(value("share/proj"), Some("share/proj"));
+        assert_eq!(value("lib/Magick-6.9/modules-Q16"), Some("lib/Magick-6.9/modules-Q16"));
+        assert_eq!(value("lib/Magick"), None);
     }
 }

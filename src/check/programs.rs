@@ -8,7 +8,7 @@ use crate::finding::{Code, Finding, Severity};
 use crate::languages::BUILT_IN;
 use crate::loader::{Finder, LoadedTree};
 use crate::platform::{foreign_system, is_musl};
-use crate::root::Root;
+use crate::root::{Location, Root};
 use crate::shell::{self, Shebang};
 use crate::tree::path::escaped;
 use crate::tree::{Content, File, TreePath};
@@ -17,7 +17,7 @@ use crate::uses::{FindUses, Interpreters, NamedCommands, Uses, WrittenPaths};
 /// What programs of a root lack to be started, besides libraries.
 pub fn program_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let root = loaded.root();
-    let mut findings = interpreters(root);
+    let mut findings = interpreters(loaded);
     findings.extend(commands(root));
     findings.extend(BUILT_IN.iter().flat_map(|language| language.findings(root)));
     findings.extend(dlopen_notes(loaded));
@@ -32,7 +32,9 @@ fn is_on_start_path(path: &TreePath) -> bool {
 }
 
 /// Loaders of executables and interpreters of scripts, each reported once with the files that want it.
-fn interpreters(root: Root<'_>) -> Vec<Finding> {
+fn interpreters(loaded: &LoadedTree<'_>) -> Vec<Finding> {
+    let root = loaded.root();
+    let called = only_called(loaded);
     let mut missing: BTreeMap<(bool, String), Vec<&TreePath>> = BTreeMap::new();
     for (path, file) in root.tree.files() {
         let (wanted, needed_at_start) = match &file.content {
@@ -41,7 +43,7 @@ fn interpreters(root: Root<'_>) -> Vec<Finding> {
                 let interpreter = object
                     .interpreter
                     .as_deref()
-                    .filter(|path| !is_foreign && !is_of_musl(path));
+                    .filter(|loader| !is_foreign && !is_of_musl(loader) && !called.contains(path));
                 (interpreter, true)
             }
             Content::Text(text) if file.mode.is_executable() => {
@@ -84,6 +86,18 @@ fn interpreters(root: Root<'_>) -> Vec<Finding> {
             }
         })
         .collect()
+}
+
+/// Programs that are started in no other way than by a call of a loader: the one that they name does not matter.
+fn only_called<'a>(loaded: &'a LoadedTree<'_>) -> BTreeSet<&'a TreePath> {
+    let (mut called, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for process in loaded.followed() {
+        if let Some(Location::Tree(program)) = process.loaded.first().map(|first| &first.found.place) {
+            let is_called = process.process.called_loader.is_some();
+            if is_called { &mut called } else { &mut others }.insert(program);
+        }
+    }
+    called.difference(&others).copied().collect()
 }
 
 /// Whether a loader is musl's: objects for it are for another system, and are reported as such.

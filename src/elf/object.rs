@@ -21,10 +21,10 @@ pub const MAGIC: &[u8] = b"\x7fELF";
 
 /// A dynamic section has some dozens of entries of 16 bytes; tools such as patchelf leave room for more.
 const LONGEST_DYNAMIC: u64 = 1 << 20;
-/// Place of the operating system's ABI in `e_ident`.
-const EI_OSABI: usize = 7;
-/// The ABIs that glibc loads: `ELFOSABI_SYSV` and `ELFOSABI_GNU` (elf/dl-load.c, `VALID_ELF_OSABI`).
-const ABIS: [u8; 2] = [0, 3];
+/// Place of the first byte of `e_ident` that means nothing (gABI, "ELF Identification").
+const EI_PAD: usize = 9;
+/// How many versions of GNU's ABI glibc knows (`libc-abis`, `LIBC_ABI_MAX`).
+const GNU_ABI_VERSIONS: u8 = 4;
 /// Names of libraries that this one filters (gABI, "Dynamic Section"; Solaris' numbers, which GNU took over).
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
 const DT_FILTER: u64 = 0x7fff_ffff;
@@ -238,7 +238,7 @@ pub fn parse_with_symbols(
     let mut object = Object {
         system: system(&header),
         interpreter,
-        is_ident_valid: context.le.is_little() && ABIS.contains(&start[EI_OSABI]),
+        is_ident_valid: context.le.is_little() && is_ident_valid(&start),
         is_mappable: header.e_type == header::ET_DYN,
         versions: Some(Vec::new()),
         symbols: Some(Symbols::default()),
@@ -310,6 +310,17 @@ pub fn is_core(source: &dyn Source) -> bool {
         u16::from_le_bytes(kind)
     };
     kind == header::ET_CORE
+}
+
+/// Whether glibc's loader accepts what the first bytes of a little-endian object say (elf/dl-load.c, `open_verify`).
+fn is_ident_valid(ident: &[u8]) -> bool {
+    let is_abi_known = match (ident[header::EI_OSABI], ident[header::EI_ABIVERSION]) {
+        (header::ELFOSABI_SYSV, version) => version == 0,
+        (header::ELFOSABI_GNU, version) => version < GNU_ABI_VERSIONS,
+        _ => false,
+    };
+    let is_current = ident[header::EI_VERSION] == header::EV_CURRENT;
+    is_abi_known && is_current && ident[EI_PAD..header::SIZEOF_IDENT].iter().all(|byte| *byte == 0)
 }
 
 fn read_dynamic(

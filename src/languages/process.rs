@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::started::{LibraryPath, StartedProcesses, with_colons};
+use super::started::{Setting, StartedProcesses, with_colons};
 use super::{BUILT_IN, Environment, Interpreter, Language};
-use crate::elf::Kind;
+use crate::elf::{Kind, Object};
 use crate::root::Root;
 use crate::tree::{Tree, TreePath};
 
@@ -22,6 +22,16 @@ pub struct Process {
     pub library_path: String,
     /// The script that sets `LD_LIBRARY_PATH` in a way that is not understood, if one does.
     pub unclear: Option<String>,
+    /// The loader that is called with the program as an argument, by its absolute path; `None` where the program is started
+    /// itself, so that its interpreter loads it.
+    pub called_loader: Option<String>,
+}
+
+impl Process {
+    /// The loader that loads its program: the one that is called with it, else the one that it names.
+    pub fn loader<'p>(&'p self, program: &'p Object) -> Option<&'p String> {
+        self.called_loader.as_ref().or(program.interpreter.as_ref())
+    }
 }
 
 /// Knows what starts in a tree, and with which environment.
@@ -108,14 +118,13 @@ impl<'a> Processes<'a> {
     pub fn all(&self) -> Vec<Process> {
         let mut processes = Vec::new();
         for (interpreter, environment) in &self.interpreters {
-            let paths = self.library_paths(interpreter.program.as_ref(), environment);
+            let settings = self.settings(interpreter.program.as_ref(), environment);
+            let program = interpreter.program.as_ref().map(TreePath::on_lambda);
             for module in &interpreter.native_modules {
-                processes.extend(paths.iter().map(|path| Process {
-                    program: interpreter.program.as_ref().map(TreePath::on_lambda),
+                processes.extend(settings.iter().map(|setting| Process {
                     plugins: vec![module.on_lambda()],
                     plugin_loader: interpreter.module_loader.as_ref().map(TreePath::on_lambda),
-                    library_path: path.text.clone(),
-                    unclear: path.unclear.clone(),
+                    ..process(program.clone(), setting.clone())
                 }));
             }
         }
@@ -129,12 +138,16 @@ impl<'a> Processes<'a> {
 
     /// A process that consists of one object and what it needs.
     pub fn alone(&self, path: &TreePath) -> Process {
-        alone(path, self.inherited(self.environment_of(path)))
+        process(Some(path.on_lambda()), self.inherited(self.environment_of(path)))
     }
 
     fn started(&self, program: &TreePath) -> Vec<Process> {
-        let paths = self.library_paths(Some(program), self.environment_of(program));
-        paths.into_iter().map(|path| alone(program, path)).collect()
+        let settings = self.settings(Some(program), self.environment_of(program));
+        let path = program.on_lambda();
+        settings
+            .into_iter()
+            .map(|setting| process(Some(path.clone()), setting))
+            .collect()
     }
 
     /// The objects that a language opens by their place in the tree, though nothing needs them by name.
@@ -149,29 +162,36 @@ impl<'a> Processes<'a> {
         own.map_or(&self.started.environment, |(_, environment)| environment)
     }
 
-    /// The search paths with which scripts start a program; if none does, what it inherits in this environment.
-    fn library_paths(&self, program: Option<&TreePath>, environment: &Environment) -> Vec<LibraryPath> {
+    /// The ways in which scripts start a program; if none does, what it inherits in this environment.
+    fn settings(&self, program: Option<&TreePath>, environment: &Environment) -> Vec<Setting> {
         match program.and_then(|program| self.started.programs.get(program)) {
-            Some(paths) => paths.iter().cloned().collect(),
+            Some(settings) => settings.iter().cloned().collect(),
             None => vec![self.inherited(environment)],
         }
     }
 
-    fn inherited(&self, environment: &Environment) -> LibraryPath {
+    fn inherited(&self, environment: &Environment) -> Setting {
         let library_path = environment.get("LD_LIBRARY_PATH");
-        LibraryPath {
-            text: library_path.map(|path| with_colons(path)).unwrap_or_default(),
+        Setting {
+            library_path: library_path.map(|path| with_colons(path)).unwrap_or_default(),
             unclear: self.started.unclear.clone(),
+            called: None,
         }
     }
 }
 
-fn alone(path: &TreePath, library_path: LibraryPath) -> Process {
+/// A program that is started in one way, without plugins.
+fn process(program: Option<String>, setting: Setting) -> Process {
+    let (called_loader, program) = match setting.called {
+        Some(called) => (Some(called.loader), Some(called.program)),
+        None => (None, program),
+    };
     Process {
-        program: Some(path.on_lambda()),
+        program,
         plugins: Vec::new(),
         plugin_loader: None,
-        library_path: library_path.text,
-        unclear: library_path.unclear,
+        library_path: setting.library_path,
+        unclear: setting.unclear,
+        called_loader,
     }
 }

@@ -22,14 +22,27 @@ const WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 const EXTENSIONS: &str = "extensions";
 /// The search path of libraries (ld.so(8)).
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+/// How the names of loaders begin: those of glibc, its link in a `bin` directory, and musl's.
+const LOADERS: [&str; 3] = ["ld-linux", "ld.so", "ld-musl"];
 
-/// The search path of libraries that a process has.
+/// How a process is started, as far as the search for libraries is concerned.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LibraryPath {
-    /// As `LD_LIBRARY_PATH` has it, as far as it is known.
-    pub(super) text: String,
+pub(super) struct Setting {
+    /// The search path, as `LD_LIBRARY_PATH` or the loader's option has it, as far as it is known.
+    pub(super) library_path: String,
     /// The script that sets it in a way that is not understood, if it does.
     pub(super) unclear: Option<String>,
+    /// The loader and the program's path, if the loader is called with the program as an argument.
+    pub(super) called: Option<CalledLoader>,
+}
+
+/// A loader that is called with a program as an argument (ld.so(8)): whatever interpreter the program names, this one loads it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CalledLoader {
+    /// The loader's absolute path.
+    pub(super) loader: String,
+    /// The program's absolute path as it is given to the loader, which takes `$ORIGIN` from it.
+    pub(super) program: String,
 }
 
 /// The processes that scripts start.
@@ -39,8 +52,8 @@ pub(super) struct StartedProcesses {
     pub(super) environment: Environment,
     /// The script that sets the search path of that in a way that is not understood, if it does.
     pub(super) unclear: Option<String>,
-    /// The programs of the tree that are started by their names, and every search path with which they are.
-    pub(super) programs: BTreeMap<TreePath, BTreeSet<LibraryPath>>,
+    /// The programs of the tree that are started by their names, and every way in which they are.
+    pub(super) programs: BTreeMap<TreePath, BTreeSet<Setting>>,
     /// What each script did.
     scripts: BTreeMap<String, ScriptRun>,
 }
@@ -92,7 +105,11 @@ impl StartedProcesses {
             .tree
             .files()
             .filter(|(path, file)| {
-                let is_script = |text: &str| text.starts_with("#!") && shell::may_change(text, LIBRARY_PATH);
+                let is_script = |text: &str| {
+                    let may_matter =
+                        shell::may_change(text, LIBRARY_PATH) || LOADERS.iter().any(|name| text.contains(name));
+                    text.starts_with("#!") && may_matter
+                };
                 file.mode.is_executable() && !followed.contains(*path) && file.content.text().is_some_and(is_script)
             })
             .map(|(path, _)| path)
@@ -132,24 +149,27 @@ impl StartedProcesses {
     }
 
     fn add(&mut self, root: Root<'_>, started: &Started) {
-        let Some((program, own_path)) = program_of(started) else {
+        let Some(launched) = launched(started) else {
             return;
         };
-        let Ok(Location::Tree(path)) = root.resolve(&program) else {
+        let Ok(Location::Tree(path)) = root.resolve(&launched.program) else {
             return;
         };
         if root.tree.object(&path).is_none() {
             return;
         }
-        let value = own_path
-            .or_else(|| started.environment.get(LIBRARY_PATH).cloned())
-            .unwrap_or_default();
-        let is_clear = value.is_complete && started.is_complete;
-        let library_path = LibraryPath {
-            text: with_colons(&value.text),
+        let inherited = || started.environment.get(LIBRARY_PATH).cloned();
+        let value = launched.library_path.or_else(inherited).unwrap_or_default();
+        let library_path = with_colons(&value.text);
+        let placed = placed(&library_path, &started.directory);
+        let is_clear = value.is_complete && started.is_complete && placed.is_some();
+        let program = launched.program;
+        let setting = Setting {
+            library_path: placed.unwrap_or(library_path),
             unclear: (!is_clear).then(|| started.by.clone()),
+            called: launched.loader.map(|loader| CalledLoader { loader, program }),
         };
-        self.programs.entry(path).or_default().insert(library_path);
+        self.programs.entry(path).or_default().insert(setting);
     }
 }
 
@@ -158,27 +178,84 @@ pub(super) fn with_colons(library_path: &str) -> String {
     library_path.replace(';', ":")
 }
 
-/// The program of a process, and the search path where the loader is started by its name with one (ld.so(8)).
-fn program_of(started: &Started) -> Option<(String, Option<Value>)> {
+/// A search path with its relative elements taken from the directory in which the process is started; `None` if that is not
+/// known. An empty element is that directory itself.
+fn placed(library_path: &str, directory: &Value) -> Option<String> {
+    let is_relative = |element: &str| !element.starts_with('/');
+    if library_path.is_empty() || !library_path.split(':').any(is_relative) {
+        return Some(library_path.to_owned());
+    }
+    let directory = directory.complete()?.trim_end_matches('/');
+    let elements = library_path.split(':').map(|element| match element {
+        "" => directory.to_owned(),
+        relative if is_relative(relative) => format!("{directory}/{relative}"),
+        absolute => absolute.to_owned(),
+    });
+    Some(elements.collect::<Vec<_>>().join(":"))
+}
+
+/// The program that a process becomes.
+#[derive(Debug, PartialEq, Eq)]
+struct Launched {
+    /// By its absolute path.
+    program: String,
+    /// The loader that is called with it, by its absolute path.
+    loader: Option<String>,
+    /// The search path that this loader is given.
+    library_path: Option<Value>,
+}
+
+/// The program of a process: what is started or, if that is a loader, what it is given to load (ld.so(8)).
+fn launched(started: &Started) -> Option<Launched> {
     let program = started.program.complete()?;
     let name = program.rsplit('/').next().unwrap_or_default();
-    if !(name.starts_with("ld-linux") || name.starts_with("ld-musl") || name == "ld.so") {
-        return Some((program.to_owned(), None));
+    if !LOADERS.iter().any(|loader| name.starts_with(loader)) {
+        return Some(Launched {
+            program: program.to_owned(),
+            loader: None,
+            library_path: None,
+        });
     }
-    let mut own_path = None;
+    let mut library_path = None;
     let mut words = started.arguments.iter();
     while let Some(word) = words.next() {
         match word.text.as_str() {
-            "--library-path" => own_path = words.next().cloned(),
-            "--preload" | "--argv0" | "--audit" | "--inhibit-rpath" | "--glibc-hwcaps-prepend" => {
+            "--library-path" => library_path = words.next().cloned(),
+            "--preload"
+            | "--argv0"
+            | "--audit"
+            | "--inhibit-rpath"
+            | "--glibc-hwcaps-prepend"
+            | "--glibc-hwcaps-mask" => {
                 words.next();
             }
+            // musl's takes "--library-path=PATH", too (ldso/dynlink.c, `__dls3`).
+            text if text.starts_with("--library-path=") => {
+                let text = text.trim_start_matches("--library-path=").to_owned();
+                library_path = Some(Value { text, ..word.clone() });
+            }
+            "--" => {}
             text if text.starts_with("--") => {}
-            text if text.starts_with('/') && word.is_complete => return Some((text.to_owned(), own_path)),
-            _ => return None,
+            _ => {
+                return Some(Launched {
+                    program: absolute(word, &started.directory)?,
+                    loader: Some(absolute(&started.program, &started.directory)?),
+                    library_path,
+                });
+            }
         }
     }
     None
+}
+
+/// A path that has a slash, from the working directory if it is relative.
+fn absolute(path: &Value, directory: &Value) -> Option<String> {
+    let path = path.complete()?;
+    match (path.starts_with('/'), path.contains('/')) {
+        (true, _) => Some(path.to_owned()),
+        (false, true) => Some(format!("{}/{path}", directory.complete()?)),
+        (false, false) => None,
+    }
 }
 
 /// An environment of which every value is known.

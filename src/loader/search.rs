@@ -220,12 +220,18 @@ impl<'a> Finder<'a> {
                 continue;
             }
             let first = state.loaded.len();
-            // The program finds itself through /proc/self/exe, with links followed; a plugin by the path it was given.
-            let path = if first == 0 { place.on_lambda() } else { path.clone() };
+            // The program finds itself through /proc/self/exe, with links followed; a plugin by the path it was given, and so
+            // does a program that a loader is called with.
+            let is_found_by_itself = first == 0 && process.called_loader.is_none();
+            let path = if is_found_by_itself {
+                place.on_lambda()
+            } else {
+                path.clone()
+            };
             let caller = (first > 0).then(|| state.caller());
             if first == 0 {
                 state.main = Some(object);
-                state.loader = self.loader_of(object);
+                state.loader = self.loader_of(process, object);
             }
             let source = SearchSource::Direct;
             state.map(Resolved { place, path, source }, object, caller);
@@ -272,9 +278,9 @@ impl<'a> Finder<'a> {
 
     /// The loader that starts a program. A library that is looked at on its own is loaded by the runtime's, or by the musl of
     /// the tree that it needs.
-    fn loader_of(&self, main: &Object) -> Rc<ProcessLoader> {
+    fn loader_of(&self, process: &Process, main: &Object) -> Rc<ProcessLoader> {
         let needed = || main.needed.iter().find_map(|name| self.musl.get(name.as_str()));
-        let Some(path) = main.interpreter.as_ref().or_else(needed) else {
+        let Some(path) = process.loader(main).or_else(needed) else {
             return self.runtime_loader();
         };
         if let Some(known) = self.loaders.borrow().get(path) {

@@ -155,8 +155,8 @@ pub fn c_libraries(root: Root<'_>, followed: &[Followed<'_>]) -> Vec<TwoCLibrari
             let is_needed = process.loaded.iter().flat_map(|loaded| &loaded.needs);
             loaded.found.path.ends_with("/libc.so.6") && is_needed.into_iter().any(|(name, _)| *name == "libc.so.6")
         });
-        let interpreter = process.loaded[0].object.interpreter.as_deref();
-        let loader = root.resolve(interpreter.unwrap_or(&root.runtime.interpreter));
+        let loader = process.process.loader(process.loaded[0].object);
+        let loader = root.resolve(loader.unwrap_or(&root.runtime.interpreter));
         if let (Some(library), Ok(loader)) = (library, loader)
             && matches!(loader, Location::Tree(_)) != matches!(library.found.place, Location::Tree(_))
         {

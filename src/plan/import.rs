@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::{Added, Context, Fixes, Layout, Origin};
 use crate::companions::{Companion, Lonely, lonely_libraries};
-use crate::elf::Patch;
+use crate::elf::{Object, Patch};
 use crate::finding::{Code, Finding};
 use crate::host::{DataFile, HostLibrary, HostPackage, Libraries, LicenseFile, Wanted};
 use crate::loader::{Finder, Graph, LoadedTree, MissingCause, MissingLibrary, Resolution, missing_libraries};
 use crate::opened::missing_opened;
-use crate::root::Root;
+use crate::root::{Location, Root};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::source::LibraryName;
@@ -218,7 +218,7 @@ fn missing(
     let (root, graph) = (loaded.root(), loaded.graph());
     let mut found = Vec::new();
     for missing in missing_libraries(root, graph) {
-        for (path, needed_by) in places(graph, &missing) {
+        for (path, needed_by) in places(root, graph, &missing) {
             if root.tree.contains(&path) || !tried.insert(path.clone()) {
                 continue;
             }
@@ -229,7 +229,20 @@ fn missing(
                 MissingCause::Nowhere | MissingCause::Unclear { .. } if is_c_library(&missing.soname) => None,
                 // Whoever sets the search path will have set it to where the tree has the library.
                 MissingCause::Unclear { places, .. } if !places.is_empty() => None,
-                MissingCause::Elsewhere(places) => places.first().map(|place| link(&path, place)),
+                MissingCause::Elsewhere(places) => {
+                    let search = Search::of(layout, graph, &missing.soname, &needed_by);
+                    let has_versions = |place: &&TreePath| match root.resolve(&place.on_lambda()) {
+                        Ok(place) => root.object(&place).is_some_and(|object| search.is_met_by(object)),
+                        Err(_) => false,
+                    };
+                    let of_machine = || {
+                        let library = libraries.choose(search.wanted(&missing.soname, root.runtime))?;
+                        search.is_met_by(&library.object).then(|| file(library))
+                    };
+                    let own = places.iter().find(has_versions).map(|place| link(&path, place));
+                    let any = || places.first().map(|place| link(&path, place));
+                    own.or_else(of_machine).or_else(any)
+                }
                 MissingCause::Nowhere | MissingCause::Unclear { .. } => {
                     let search = Search::of(layout, graph, &missing.soname, &needed_by);
                     let wanted = search.wanted(&missing.soname, root.runtime);
@@ -250,10 +263,12 @@ fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, var
             continue;
         }
         let places: Vec<&str> = data.iter().map(|file| file.place.as_str()).collect();
-        variables.extend(companion.variables.iter().filter_map(|(name, below)| {
-            Some(Variable {
+        variables.extend(companion.variables.iter().filter_map(|(name, value)| {
+            let there = value.split(':').filter_map(|below| companion.value(below, &places));
+            let there: Vec<String> = there.filter_map(TreePath::new).map(|path| path.on_lambda()).collect();
+            (!there.is_empty()).then(|| Variable {
                 name,
-                value: TreePath::new(Companion::value(below, &places)?)?.on_lambda(),
+                value: there.join(":"),
                 library: library.clone(),
                 what: &companion.name,
             })
@@ -264,6 +279,11 @@ fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, var
                 continue;
             };
             is_changed = true;
+            if let Some(text) = companion.moved(&file.place, &file.path, |path| context.libraries.read(path)) {
+                let mode = Mode::FILE;
+                layout.add_generated(&GeneratedFile { path, mode, text }, vec![library.clone()]);
+                continue;
+            }
             let added = Added {
                 path,
                 from: Origin::Host(file.path),
@@ -307,7 +327,7 @@ fn companions_on_host(
 
 /// Where a missing library is to be put, with those who look there: `lib` if all do, else the first directory of the tree
 /// that each of them searches.
-fn places(graph: &Graph, missing: &MissingLibrary) -> BTreeMap<TreePath, Vec<TreePath>> {
+fn places(root: Root<'_>, graph: &Graph, missing: &MissingLibrary) -> BTreeMap<TreePath, Vec<TreePath>> {
     let searched = |object: &TreePath| -> Vec<TreePath> {
         let needs = graph.needs.get(object).into_iter().flatten();
         let steps = needs
@@ -316,9 +336,7 @@ fn places(graph: &Graph, missing: &MissingLibrary) -> BTreeMap<TreePath, Vec<Tre
                 Resolution::Missing(steps) => steps.as_slice(),
                 Resolution::Found(_) => &[],
             });
-        steps
-            .filter_map(|step| TreePath::from_lambda(&step.directory))
-            .collect()
+        steps.filter_map(|step| in_tree(root, &step.directory)).collect()
     };
     let usual = TreePath::new(ADDED_TO);
     let mut places: BTreeMap<TreePath, Vec<TreePath>> = BTreeMap::new();
@@ -334,6 +352,21 @@ fn places(graph: &Graph, missing: &MissingLibrary) -> BTreeMap<TreePath, Vec<Tre
         }
     }
     places
+}
+
+/// The directory of the tree that a path leads to, which need not be there yet; `None` if it leads out of the tree.
+fn in_tree(root: Root<'_>, directory: &str) -> Option<TreePath> {
+    let mut ends = directory.match_indices('/').map(|(end, _)| end).filter(|end| *end > 0);
+    let whole = std::iter::once(directory.len());
+    whole.chain(std::iter::from_fn(|| ends.next_back())).find_map(|end| {
+        let Some(Location::Tree(there)) = root.directory(&directory[..end]) else {
+            return None;
+        };
+        match directory[end..].trim_start_matches('/') {
+            "" => Some(there),
+            below => there.join(below),
+        }
+    })
 }
 
 /// What comes in, and from where.
@@ -421,6 +454,12 @@ impl Search {
         Self { versions, directories }
     }
 
+    /// Whether a library defines the versions that are asked for.
+    fn is_met_by(&self, library: &Object) -> bool {
+        let defined = library.versions.as_deref().unwrap_or_default();
+        self.versions.iter().all(|version| defined.contains(version))
+    }
+
     fn wanted<'a>(&'a self, soname: &'a str, runtime: &Runtime) -> Wanted<'a> {
         Wanted {
             soname,
@@ -434,12 +473,14 @@ impl Search {
 /// The directory of this machine that a directory of the search stands for: next to the library's own place there what is
 /// next to it in the tree, and any that is outside of the tree.
 fn on_host(object: &TreePath, home: Option<&Path>, directory: &str) -> Option<PathBuf> {
-    let Some(inside) = TreePath::from_lambda(directory) else {
+    if TreePath::text_from_lambda(directory).is_none() {
         return directory.starts_with('/').then(|| PathBuf::from(directory));
-    };
-    let folder = object.parent()?;
-    let below = inside.below(&folder)?;
-    Some(home?.join(below))
+    }
+    let below = directory.strip_prefix(&object.parent()?.on_lambda())?;
+    if !below.is_empty() && !below.starts_with('/') {
+        return None;
+    }
+    Some(home?.join(below.trim_start_matches('/')))
 }
 
 /// What is next to an imported library on this machine, and what it opens by its name without finding it in the layers.

@@ -313,6 +313,7 @@ impl Shell<'_> {
             "export" | "readonly" | "declare" | "typeset" | "local" => self.declare(name, arguments, declared),
             "unset" => self.unset(arguments),
             "cd" => self.change_directory(arguments),
+            "pushd" | "popd" => self.directory_stack(name == "pushd", arguments),
             "pwd" => {
                 let directory = self.state.directory.clone();
                 self.print_line(&directory);
@@ -502,6 +503,26 @@ impl Shell<'_> {
         self.set("OLDPWD", old, false);
         self.set("PWD", directory, false);
         self.state.status = Some(true);
+    }
+
+    /// `pushd DIRECTORY`, `pushd`, and `popd`; with other arguments, which turn or cut the stack, the directory is not known.
+    fn directory_stack(&mut self, is_push: bool, arguments: &[Value]) {
+        let target = match (is_push, arguments) {
+            (true, [target]) if !target.text.starts_with(['+', '-']) => Some(target.clone()),
+            (_, []) => {
+                let Some(target) = self.state.left_directories.pop() else {
+                    self.state.status = Some(false);
+                    return;
+                };
+                Some(target)
+            }
+            _ => None,
+        };
+        let left = self.state.directory.clone();
+        self.change_directory(&[target.unwrap_or_else(Value::unknown)]);
+        if is_push && self.state.status == Some(true) {
+            self.state.left_directories.push(left);
+        }
     }
 
     fn source(&mut self, arguments: &[Value]) {

@@ -240,8 +240,8 @@ impl Shell<'_> {
                     _ => Some(Value::unknown()),
                 }
             }
-            Parameter::NamedWithAllIndices { name, .. } => match self.state.arrays.get(name) {
-                Some(array) => Some(words(array)),
+            Parameter::NamedWithAllIndices { name, concatenate } => match self.state.arrays.get(name) {
+                Some(array) => Some(self.words(array, *concatenate)),
                 None => self.variable(name),
             },
         }
@@ -251,7 +251,7 @@ impl Shell<'_> {
         let arguments = &self.state.arguments;
         Some(match special {
             SpecialParameter::AllPositionalParameters { .. } if arguments.is_empty() => return None,
-            SpecialParameter::AllPositionalParameters { .. } => words(arguments),
+            SpecialParameter::AllPositionalParameters { concatenate } => self.words(arguments, *concatenate),
             SpecialParameter::PositionalParameterCount => {
                 if arguments.iter().all(|argument| argument.is_complete) {
                     Value::known(arguments.len().to_string())
@@ -406,7 +406,7 @@ impl Shell<'_> {
             _ => return false,
         };
         if is_one && context.is_quoted {
-            push(out, words(&values), context);
+            push(out, self.words(&values, true), context);
             return true;
         }
         for (number, value) in values.into_iter().enumerate() {
@@ -486,6 +486,28 @@ impl Shell<'_> {
             .saturating_mul(text.len())
             .saturating_mul(pattern.len().max(1));
         (work <= MOST_MATCHING).then_some(pattern)
+    }
+
+    /// Several words as one: with a space between them or, where it says so, the first character of `IFS`.
+    fn words(&self, values: &[Value], by_separator: bool) -> Value {
+        let separator = match self.state.variables.get("IFS") {
+            Some(variable) if by_separator => {
+                let first = variable.value.text.chars().next();
+                Value {
+                    text: first.map(String::from).unwrap_or_default(),
+                    is_complete: first.is_some() || variable.value.is_complete,
+                }
+            }
+            _ => Value::known(" "),
+        };
+        let mut result = Value::default();
+        for (number, value) in values.iter().enumerate() {
+            if number > 0 {
+                result.push(&separator);
+            }
+            result.push(value);
+        }
+        result
     }
 
     fn split(&self, segments: Vec<Segment>, fields: &mut Vec<Value>) {
@@ -637,17 +659,6 @@ fn joined(segments: Vec<Segment>) -> Value {
             Segment::Text { value, .. } => result.push(&value),
             Segment::Break => result.push_str(" "),
         }
-    }
-    result
-}
-
-fn words(values: &[Value]) -> Value {
-    let mut result = Value::default();
-    for (number, value) in values.iter().enumerate() {
-        if number > 0 {
-            result.push_str(" ");
-        }
-        result.push(value);
     }
     result
 }

@@ -324,6 +324,15 @@ mod tests {
             "/lib64",
         );
         check("LD_LIBRARY_PATH=/a:${NONE:-/d}:${APP_HOME+set}", "/a:/d:set");
+        check(
+            "LIBS=(/a /b)\nLD_LIBRARY_PATH=$(IFS=:; echo \"${LIBS[*]}\"):${LIBS[*]}",
+            "/a:/b:/a /b",
+        );
+        check("IFS=:\nset -- /a /b\nLD_LIBRARY_PATH=\"$*\"", "/a:/b");
+        check(
+            "pushd /a >/dev/null\nLD_LIBRARY_PATH=$PWD\npopd >/dev/null\nLD_LIBRARY_PATH+=:$PWD",
+            "/a:/",
+        );
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(super) struct State {
     /// Variables that `export` named before they were set.
     pub(super) exported_later: BTreeSet<String>,
     pub(super) directory: Value,
+    /// The directories that `pushd` left, the last at the end.
+    pub(super) left_directories: Vec<Value>,
     /// `$0` and what follows it.
     pub(super) name: Value,
     pub(super) arguments: Vec<Value>,
@@ -108,6 +110,7 @@ impl<'f> Shell<'f> {
                 functions: BTreeMap::new(),
                 exported_later: BTreeSet::new(),
                 directory: start.directory.clone(),
+                left_directories: Vec::new(),
                 source: name.clone(),
                 name,
                 arguments: start.arguments.to_vec(),
@@ -743,6 +746,9 @@ fn joined(one: State, other: State) -> State {
     }
     if one.directory != other.directory {
         joined.directory = Value::unknown();
+    }
+    if one.left_directories != other.left_directories {
+        joined.left_directories = vec![Value::unknown()];
     }
     if one.arguments != other.arguments {
         joined.arguments = vec![Value::unknown()];

@@ -77,8 +77,9 @@ while read -r before path after; do
         *) binds+=(--ro-bind "$after" "/usr/$path") ;;
     esac
 done <debian-layers.repaired
-run() { bwrap --ro-bind "$trixie" / "$@" --ro-bind "$here/older-loader.commands" /mnt --dev /dev --proc /proc --tmpfs /tmp --chdir /tmp --unshare-all --setenv LC_ALL C.UTF-8 \
-    /bin/bash -c 'while IFS= read -r line; do case $line in ""|"#"*) continue;; esac; printf "\$ %s\n" "$line"; /bin/bash -c "$line" 2>&1; echo "status $?"; done </mnt'; }
+run() { bwrap --ro-bind "$trixie" / "$@" --dev /dev --proc /proc --tmpfs /tmp --ro-bind "$here/older-loader.commands" /tmp/commands --dir /tmp/work --chdir /tmp/work \
+    --unshare-all --setenv LC_ALL C.UTF-8 \
+    /bin/bash -c 'while IFS= read -r line; do case $line in ""|"#"*) continue;; esac; printf "\$ %s\n" "$line"; /bin/bash -c "$line" 2>&1 </dev/null; echo "status $?"; done </tmp/commands'; }
 run >before.txt
 run "${binds[@]}" >after.txt
 diff before.txt after.txt || fail "the output differs"

@@ -130,6 +130,7 @@ fn our_answer(root: Root<'_>, path: &TreePath) -> BTreeMap<String, Option<String
         plugin_loader: None,
         library_path: root.runtime.environment["LD_LIBRARY_PATH"].clone(),
         unclear: None,
+        called_loader: None,
     };
     let mut mapped = BTreeMap::new();
     let loaded = Finder::new(root).load(&process);
@@ -251,6 +252,7 @@ fn plugins_are_resolved_as_the_loader_does() {
             plugin_loader: None,
             library_path: runtime.environment["LD_LIBRARY_PATH"].clone(),
             unclear: None,
+            called_loader: None,
         };
         let loaded = Finder::new(root).load(&process);
         let missing = loaded
@@ -259,4 +261,156 @@ fn plugins_are_resolved_as_the_loader_does() {
             .any(|(_, provided)| matches!(provided, Provided::Missing(_)));
         assert_eq!(!missing, works, "{loaded:#?}");
     }
+}
+
+/// A loader of the tree that a script calls with a program loads it, whatever loader the program itself names (ld.so(8)).
+/// Stand-ins for loader and C library: what counts is where they lie and which versions they define.
+#[test]
+fn a_loader_that_a_script_calls_counts_instead_of_the_programs_own() {
+    const LOADER: &str = "lib/ld-linux-x86-64.so.2";
+    let sandbox = Sandbox::new();
+    sandbox
+        .file("l.map", "GLIBC_2.99 { global: l; };\n")
+        .file("l.c", "int l(void) { return 0; }\n")
+        .file("c.map", "GLIBC_2.99 { global: c; };\n")
+        .file("c.c", "int l(void); int c(void) { return l(); }\n")
+        .file("p.c", "int c(void); int _start(void) { return c(); }\n")
+        .folder("opt/lib")
+        .folder("opt/app");
+    let at = |path: &str| sandbox.path(path).to_str().unwrap().to_owned();
+    let (loader, library) = (at(&format!("opt/{LOADER}")), at("opt/lib/libc.so.6"));
+    let versions = |file: &str| format!("-Wl,--version-script={}", at(file));
+    let link = |options: &[&str]| output("gcc", &[&["-nostdlib", "-fPIC"], options].concat());
+    let soname = "-Wl,-soname,ld-linux-x86-64.so.2";
+    let linked = link(&["-shared", soname, &versions("l.map"), "-o", &loader, &at("l.c")])
+        .and_then(|_| {
+            let options = ["-shared", "-Wl,-soname,libc.so.6", "-o", &library];
+            link(&[&options[..], &[&versions("c.map"), &at("c.c"), &loader]].concat())
+        })
+        .and_then(|_| {
+            let nowhere = "-Wl,--dynamic-linker=/nix/store/glibc/lib/ld-linux-x86-64.so.2";
+            link(&[
+                nowhere,
+                "-Wl,--allow-shlib-undefined",
+                "-o",
+                &at("opt/app/program"),
+                &at("p.c"),
+                &library,
+            ])
+        });
+    if linked.is_none() || cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    let found = |script: &str| -> Vec<String> {
+        sandbox
+            .file("opt/bootstrap", format!("#!/bin/sh\n{script}\n"))
+            .mode("opt/bootstrap", 0o755);
+        let findings = sandbox.run(["check", "opt", "--format", "json"]).json();
+        let findings = findings["findings"].as_array().unwrap().clone();
+        let errors = findings.iter().filter(|finding| finding["severity"] == "error");
+        errors
+            .map(|finding| finding["code"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for script in [
+        format!("exec /opt/{LOADER} --library-path /opt/lib /opt/app/program"),
+        format!(
+            "D=$(cd \"$(dirname \"$0\")\" && pwd)\nexec \"$D/{LOADER}\" --argv0 x --library-path \"$D/lib\" \"$D/app/program\" \"$@\""
+        ),
+        format!("LD_LIBRARY_PATH=/opt/lib exec /opt/{LOADER} /opt/app/program"),
+        format!("cd /opt/app\nexec ../{LOADER} --library-path ../lib ./program"),
+    ] {
+        assert_eq!(found(&script), [""; 0], "{script}");
+    }
+    // LD_LIBRARY_PATH leads to the runtime's C library first.
+    let codes = found(&format!("exec /opt/{LOADER} /opt/app/program"));
+    assert!(codes.contains(&"two-c-libraries".to_owned()), "{codes:?}");
+    let codes = found("exec /opt/app/program");
+    assert!(codes.contains(&"missing-interpreter".to_owned()), "{codes:?}");
+}
+
+/// What `libtree` says of the needs of one object: `PATH NAME` for one that is found, with the path where that is in the tree.
+fn by_libtree(opt: &Path, file: &str) -> Option<BTreeSet<String>> {
+    let options = ["--dev-bind", "/", "/", "--ro-bind", opt.to_str().unwrap(), "/opt"];
+    let command = ["--setenv", "LD_LIBRARY_PATH", "/opt/lib", "libtree", "-p", "-v", file];
+    // It ends with an error where something is not found.
+    let run = Command::new("bwrap").args(options).args(command).output().ok()?;
+    let text = String::from_utf8(run.stdout).unwrap();
+    let mut above: Vec<String> = Vec::new();
+    let mut needs = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.contains('┊') && !line.is_empty()) {
+        let entry = line.trim_start_matches(['│', '├', '└', '─', ' ', '\u{a0}']);
+        let depth = line[..line.len() - entry.len()].chars().count() / 4;
+        above.truncate(depth);
+        let (name, found) = match entry.strip_suffix(" not found") {
+            Some(name) => (name, None),
+            None => (entry.split(' ').next().unwrap(), Some(())),
+        };
+        if let Some(needing) = above.last().filter(|path| path.starts_with("/opt/")) {
+            needs.insert(need(needing, found.map(|()| name), name));
+        }
+        above.push(name.to_owned());
+    }
+    Some(needs)
+}
+
+/// One need of an object of the tree: by its path in the tree, or by its name.
+fn need(needing: &str, found: Option<&str>, name: &str) -> String {
+    let name = name.rsplit('/').next().unwrap();
+    match found {
+        Some(path) if path.starts_with("/opt/") => format!("{needing} {path}"),
+        Some(_) => format!("{needing} {name}"),
+        None => format!("{needing} {name} not found"),
+    }
+}
+
+/// libtree's own test cases, with libtree itself as the judge. What is not in the tree is of two systems, and is compared by name.
+#[test]
+fn libtrees_cases_are_resolved_as_libtree_does() {
+    let sandbox = Sandbox::new();
+    let opt = sandbox.path("opt");
+    if output("libtree", &["--version"]).is_none()
+        || output(testdata("loader/make").to_str().unwrap(), &[opt.to_str().unwrap()]).is_none()
+    {
+        return;
+    }
+    let tree = scan(&opt, &Silent).unwrap().tree;
+    let runtime = Runtime::load(lambdar_prune::runtime::DEFAULT, Arch::X86_64).unwrap();
+    let finder = Finder::new(Root {
+        tree: &tree,
+        runtime: &runtime,
+    });
+    let mut cases = BTreeSet::new();
+    for (path, _) in tree.objects().filter(|(path, _)| path.as_str().starts_with("libtree-")) {
+        let Some(theirs) = by_libtree(&opt, &path.on_lambda()) else {
+            return;
+        };
+        let process = Process {
+            program: Some(path.on_lambda()),
+            plugins: Vec::new(),
+            plugin_loader: None,
+            library_path: "/opt/lib".to_owned(),
+            unclear: None,
+            called_loader: None,
+        };
+        let loaded = finder.load(&process);
+        let mut ours = BTreeSet::new();
+        for object in loaded.iter().filter(|object| object.found.path.starts_with("/opt/")) {
+            for (name, provided) in &object.needs {
+                let found = match provided {
+                    Provided::ByObject(number) => Some(loaded[*number].found.path.as_str()),
+                    Provided::ByLoader(found) => Some(found.path.as_str()),
+                    Provided::Missing(_) => None,
+                };
+                ours.insert(need(&object.found.path, found, name));
+            }
+        }
+        assert_eq!(ours, theirs, "{path}");
+        cases.extend(path.names().next().map(ToOwned::to_owned));
+    }
+    assert_eq!(
+        cases.len(),
+        if cfg!(target_arch = "x86_64") { 9 } else { 8 },
+        "{cases:?}"
+    );
 }

@@ -414,3 +414,53 @@ fn what_is_not_known_to_do_without_it_binds_a_library() {
         "{help}"
     );
 }
+
+/// What no program of the tree reaches is opened by the program of a managed runtime, which loads libraries of its own.
+#[test]
+fn what_a_managed_runtime_opens_shares_the_process_of_its_program() {
+    let s = Sandbox::new();
+    let versions = s.file("map", "ZLIB_9.9 { global: nine; };\n").path("map");
+    let script = format!("-Wl,--version-script={}", versions.display());
+    let alone = library(
+        &s,
+        "new/libz.so.1",
+        "libz.so.1",
+        "int nine(void) { return 9; }\n",
+        &[&script],
+    )
+    .and_then(|_| {
+        let source = "int nine(void);\nint alone(void) { return nine(); }\n";
+        let new = s.path("new/libz.so.1");
+        library(
+            &s,
+            "opt/lib/libalone.so",
+            "libalone.so",
+            source,
+            &[new.to_str().unwrap()],
+        )
+    });
+    if alone.is_none() {
+        return;
+    }
+    let pack = |runtime: &str, status| {
+        let arguments = [
+            "pack",
+            "opt",
+            "--library-dir",
+            "new",
+            "--format",
+            "json",
+            "--runtime",
+            runtime,
+        ];
+        s.run(arguments).expect_status(status).json()
+    };
+    // Python's program loads the runtime's zlib.
+    let packed = pack("python3.13", 1);
+    let [help] = helps(&packed, "lib/libalone.so").try_into().unwrap();
+    assert!(help.contains("there is no repair"), "{help}");
+    assert!(changed_by(&packed, "newer-libraries").is_empty());
+    // Where there is no such program, nothing is in the way.
+    let packed = pack("provided.al2023", 0);
+    assert_eq!(changed_by(&packed, "newer-libraries").len(), 2);
+}
