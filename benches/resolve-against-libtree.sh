@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Times the resolution of 300 shared libraries by the resolver of lambdar-prune (`examples/resolve.rs`: it reads them, follows
-# every process, and prints what serves each need) and by `libtree`, in turn, each as a whole process. `lambdar-prune check`,
-# which judges much more than libraries, is shown beside them.
+# every process, and prints what serves each need) and by `libtree`, in turn, each as a whole process. With every version and
+# symbol looked up in each library's own process (`examples/processes.rs`) it may take twice libtree's time. `lambdar-prune
+# check`, which judges much more than libraries, is shown beside them.
 #
 # usage: benches/resolve-against-libtree.sh [RUNS]; builds the release program. The libraries are this machine's own, copied
 # into a tree. Needs libtree and objdump.
 set -euo pipefail
 runs=${1:-21}
 cd "$(dirname "$(readlink -f "$0")")/.."
-cargo build --release --quiet --bins --examples
+cargo build --release --quiet --bin lambdar-prune --example resolve --example processes
 program=$PWD/target/release/lambdar-prune
 resolve=$PWD/target/release/examples/resolve
+processes=$PWD/target/release/examples/processes
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -36,15 +38,16 @@ milliseconds() {
     "$@" >/dev/null 2>&1 || true
     echo $(((${EPOCHREALTIME/./} - start) / 1000))
 }
-: >ours; : >theirs; : >whole
+: >ours; : >theirs; : >whole; : >symbols
 for ((run = 0; run < runs; run++)); do
     milliseconds "$resolve" tree >>ours
+    milliseconds "$processes" tree provided.al2023 /opt/lib >>symbols
     milliseconds "$program" check tree --format json >>whole
     # shellcheck disable=SC2086 # one argument a file
     LD_LIBRARY_PATH=$PWD/tree/lib milliseconds libtree -v $files >>theirs
 done
 median() { sort -n "$1" | sed -n "$(((runs + 1) / 2))p"; }
-a=$(median ours) b=$(median theirs)
+a=$(median ours) b=$(median theirs) c=$(median symbols)
 printf '%s objects, median of %s runs, milliseconds\n' "$count" "$runs"
-printf '%-24s %6s\n' 'resolve' "$a" 'libtree -v' "$b" 'lambdar-prune check' "$(median whole)"
-awk -v a="$a" -v b="$b" 'BEGIN { printf "%-24s %6.2f\n", "ratio resolve / libtree", a / b }'
+printf '%-24s %6s\n' 'resolve' "$a" 'with symbols' "$c" 'libtree -v' "$b" 'lambdar-prune check' "$(median whole)"
+awk -v a="$a" -v b="$b" -v c="$c" 'BEGIN { printf "%-24s %6.2f\n%-24s %6.2f\n", "ratio resolve / libtree", a / b, "with symbols / libtree", c / b }'
