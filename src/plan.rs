@@ -103,6 +103,8 @@ pub struct Added {
     pub from: Origin,
     /// The name by which it is needed, if it is a library.
     pub soname: Option<String>,
+    /// The library of the runtime that is too old for the tree, if this is a newer copy of it under a name of its own.
+    pub copy_of: Option<String>,
     /// What needs it.
     pub needed_by: Vec<TreePath>,
     /// Its length.

@@ -28,6 +28,8 @@ pub(super) type PrivateCopies = BTreeMap<String, PrivateCopy>;
 /// A copy of a library under a name of its own.
 #[derive(Debug, Clone)]
 pub(super) struct PrivateCopy {
+    /// The name under which the runtime has one that is too old.
+    pub(super) of: String,
     /// What it is under that name.
     pub(super) file: File,
     /// Where it comes from.
@@ -200,6 +202,7 @@ fn add_license(layout: &mut Layout, text: LicenseFile, needed_by: Vec<TreePath>,
         path,
         from: Origin::Host(text.path),
         soname: None,
+        copy_of: None,
         needed_by,
         bytes,
         package: None,
@@ -288,6 +291,7 @@ fn add_companions(layout: &mut Layout, graph: &Graph, context: &Context<'_>, var
                 path,
                 from: Origin::Host(file.path),
                 soname: None,
+                copy_of: None,
                 needed_by: vec![library.clone()],
                 bytes: file.entry.unzipped(),
                 package: None,
@@ -373,6 +377,7 @@ fn in_tree(root: Root<'_>, directory: &str) -> Option<TreePath> {
 struct Arrival {
     entry: Entry,
     from: Origin,
+    copy_of: Option<String>,
     bytes: Bytes,
 }
 
@@ -382,6 +387,7 @@ impl Arrival {
             path,
             from: self.from,
             soname: Some(soname),
+            copy_of: self.copy_of,
             needed_by,
             bytes: self.bytes,
             package: None,
@@ -398,6 +404,7 @@ fn link(path: &TreePath, place: &TreePath) -> Arrival {
         bytes: Bytes(target.len() as u64),
         entry: Entry::Symlink(target),
         from: Origin::Tree(place.clone()),
+        copy_of: None,
     }
 }
 
@@ -406,6 +413,7 @@ fn copy(private: &PrivateCopy) -> Arrival {
         bytes: private.file.bytes,
         entry: Entry::File(private.file.clone()),
         from: private.from.clone(),
+        copy_of: Some(private.of.clone()),
     }
 }
 
@@ -414,10 +422,11 @@ fn file(library: HostLibrary) -> Arrival {
         bytes: library.bytes,
         entry: Entry::File(File {
             bytes: library.bytes,
-            mode: Mode::DIRECTORY,
+            mode: Mode::EXECUTABLE,
             content: Content::Object(Arc::new(library.object)),
         }),
         from: Origin::Host(library.path),
+        copy_of: None,
     }
 }
 

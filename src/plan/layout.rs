@@ -78,6 +78,7 @@ impl Layout {
             path: file.path.clone(),
             from: Origin::Generated(file.text.as_bytes().into()),
             soname: None,
+            copy_of: None,
             needed_by,
             bytes: Bytes(file.text.len() as u64),
             package: None,

@@ -151,6 +151,9 @@ pub struct LibraryReport {
 pub struct MissingLibrary {
     /// The name.
     pub soname: String,
+    /// The runtime's library that is too old for the tree, if this is a newer copy of it under a name of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<String>,
     /// The objects that need it; what is brought in for others counts, too.
     pub needed_by: Vec<String>,
     /// Where this machine has it.
@@ -394,6 +397,7 @@ fn missing_libraries(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) 
         .filter_map(|added| {
             Some(MissingLibrary {
                 soname: added.soname.clone()?,
+                copy_of: added.copy_of.clone(),
                 needed_by: added.needed_by.iter().map(ToString::to_string).collect(),
                 host_path: Some(added.from.to_string()),
             })
@@ -402,6 +406,7 @@ fn missing_libraries(plan: &Plan, libraries: &dyn Libraries, runtime: &Runtime) 
     missing.extend(plan.graph.missing().into_iter().map(|(soname, needed_by)| {
         MissingLibrary {
             soname: soname.to_owned(),
+            copy_of: None,
             needed_by: needed_by.into_iter().map(ToString::to_string).collect(),
             host_path: libraries
                 .find(soname, runtime.arch)

@@ -293,7 +293,14 @@ fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
 fn missing_table(missing: &[MissingLibrary], render: RenderOptions) -> String {
     let rows = missing.iter().map(|missing| {
         vec![
-            escaped(missing.soname.as_bytes()),
+            match &missing.copy_of {
+                Some(outdated) => format!(
+                    "newer {} (as {})",
+                    escaped(outdated.as_bytes()),
+                    escaped(missing.soname.as_bytes())
+                ),
+                None => escaped(missing.soname.as_bytes()),
+            },
             some_of(&missing.needed_by),
             missing.host_path.clone().unwrap_or_else(|| "not found".to_owned()),
         ]
@@ -301,7 +308,7 @@ fn missing_table(missing: &[MissingLibrary], render: RenderOptions) -> String {
     let columns = [
         Column::Left("Missing"),
         Column::Left("Needed by"),
-        Column::Left("On this machine (pack adds it)"),
+        Column::Left("Found at (pack adds it)"),
     ];
     render.table(&columns, rows.collect())
 }

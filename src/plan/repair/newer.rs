@@ -315,6 +315,7 @@ impl<'a> Attempt<'a> {
                 }))
             }
             _ => Ok(Private::Copy(PrivateCopy {
+                of: soname.to_owned(),
                 file: File {
                     bytes: Bytes(renamed.len() as u64),
                     mode: Mode::EXECUTABLE,
