@@ -304,7 +304,10 @@ fn a_newer_library_comes_in_under_a_name_of_its_own() {
     let [help] = helps(&checked.expect_status(1).json(), "bin/newer").try_into().unwrap();
     assert!(help.contains("--library-dir has a libver.so.1 with V2"), "{help}");
     let analyzed = s.run(["analyze", "opt", "--runtime", "old.toml", "--library-dir", "new"]);
-    assert!(analyzed.stdout.contains("newer libver.so.1 (as ibver.so.1)"), "{analyzed:#?}");
+    assert!(
+        analyzed.stdout.contains("newer libver.so.1 (as ibver.so.1)"),
+        "{analyzed:#?}"
+    );
     let Some(packed) = packed_for_old(&s, 0) else { return };
     // Both ask for it, so that nothing that one of them loads brings the other one in.
     let changed = changed_by(&packed, "newer-libraries");
