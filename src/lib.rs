@@ -59,6 +59,7 @@ mod lock;
 mod nearest;
 mod open;
 mod opened;
+mod provenance;
 mod prune;
 mod publish;
 mod recording;

@@ -23,12 +23,14 @@ mod pack;
 mod pack_job;
 mod progress;
 mod prove;
+mod provenance;
 mod prune;
 mod publish;
 mod replay;
 mod rules;
 mod runtimes;
 mod sbom;
+mod verify;
 mod why;
 
 use std::process::ExitCode;
@@ -92,6 +94,7 @@ enum Command {
     Why(why::Arguments),
     Runtimes(runtimes::Arguments),
     Sbom(sbom::Arguments),
+    Verify(verify::Arguments),
     Init(init::Arguments),
     Completions(completions::Arguments),
     Man(completions::ManArguments),
@@ -166,6 +169,7 @@ impl Arguments {
         let ignored: &[&str] = match &self.command {
             Command::Diff(_) | Command::Sbom(_) => &["--runtime", "--arch", "--config"],
             Command::Runtimes(_) => &["--runtime", "--config"],
+            Command::Verify(_) => &["--runtime", "--arch"],
             Command::Init(_) => &["--config", "--format"],
             Command::Completions(_) | Command::Man(_) => &["--runtime", "--arch", "--config", "--format"],
             _ => &[],
@@ -195,6 +199,7 @@ impl Arguments {
             Command::Why(command) => command.run(global, &progress),
             Command::Runtimes(command) => command.run(global, &progress),
             Command::Sbom(command) => command.run(global, &progress),
+            Command::Verify(command) => command.run(global, &progress),
             Command::Init(command) => command.run(global, &progress),
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),

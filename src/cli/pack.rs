@@ -20,7 +20,7 @@ use crate::size::{Bytes, exact};
 use crate::tree::{Tree, TreePath};
 
 use super::arguments::{Global, PlanOptions};
-use super::clock::{source_date_epoch, today};
+use super::clock::today;
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
 use super::inputs::TreeDirectory;
 use super::layers::license_findings;
@@ -28,6 +28,7 @@ use super::output::{Failure, Output, Status, error, tell};
 use super::pack_job::{PackFailure, PackJob};
 use super::progress::Terminal;
 use super::prove::{UsedOptions, prove};
+use super::provenance::{GivenOptions, Made, SourceDate};
 use super::sbom::{Standard, subject};
 
 /// The directory for the layers if neither the command line nor the configuration names one.
@@ -80,6 +81,14 @@ pub(super) struct Arguments {
     /// Write a bill of materials of the layers [default file: sbom.cdx.json or sbom.spdx.json in the output directory]
     #[arg(long, value_name = "cyclonedx|spdx[=FILE]")]
     sbom: Vec<ReportFile<Standard>>,
+    /// Write what the layers were made from, as an unsigned in-toto statement with SLSA provenance, for `verify`
+    /// [default file: provenance.intoto.json in the output directory]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    provenance: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    given: GivenOptions,
+    #[arg(skip)]
+    source_date: SourceDate,
     /// How to pack symbolic links
     #[arg(long, value_enum, default_value_t = Links::Keep, value_name = "HOW")]
     symlinks: Links,
@@ -189,6 +198,17 @@ enum Upload {
 }
 
 impl Arguments {
+    /// The same command, to be compared with layers that were packed earlier: into another directory, by the date that those
+    /// have, without what is left of earlier runs but the manifest to keep to.
+    pub(super) fn again(mut self, output: PathBuf, previous: Option<PathBuf>, source_date: Option<i64>) -> Self {
+        self.output = Some(output);
+        self.previous = Some(previous.unwrap_or_else(|| "none".into()));
+        self.source_date = SourceDate::Fixed(source_date);
+        self.cache.no_cache = true;
+        self.provenance = Some(None);
+        self
+    }
+
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let formats = on_stdout(self.format.given(), &self.report, DocumentFormat::Table)?;
         let project = global.project()?;
@@ -244,6 +264,22 @@ impl Arguments {
         let licenses = license_findings(denied, std::slice::from_ref(&job.options.output), progress)?;
         packed.findings.extend(licenses);
         self.write_bills(&packed.manifest, directory, &placed, &scan, &job.options, progress)?;
+        if let Some(file) = &self.provenance {
+            let made = Made {
+                tree: &opened.name(),
+                directory,
+                scan: &scan,
+                placed: &placed,
+                runtime: &runtime,
+                manifest: &packed.manifest,
+                output: &job.options.output,
+                rules: &self.planning.rules,
+                source_date: self.source_date.seconds()?,
+                given: &self.given,
+                project: &job.project,
+            };
+            made.write(file.as_deref(), global, progress)?;
+        }
         self.output(packed, &job.options, &formats, (&scan.tree, &plan), global)
     }
 
@@ -285,7 +321,7 @@ impl Arguments {
             changed: &manifest.changed,
         });
         let name = subject(manifest);
-        let bill = Bill::new(&name, &manifest.layers, components, source_date_epoch()?);
+        let bill = Bill::new(&name, &manifest.layers, components, self.source_date.seconds()?);
         for report in &self.sbom {
             let file = report.file.clone();
             let file = file.unwrap_or_else(|| options.output.join(report.format.file_name()));
@@ -401,7 +437,10 @@ impl Arguments {
             limits: self.limits(project)?,
             output: output.unwrap_or_else(|| DEFAULT_OUTPUT.into()),
             layers: project.layers.clone(),
-            timestamp: source_date_epoch()?.map_or(Timestamp::EARLIEST, Timestamp::from_unix),
+            timestamp: self
+                .source_date
+                .seconds()?
+                .map_or(Timestamp::EARLIEST, Timestamp::from_unix),
             strip: !self.no_strip,
             recompress: !self.no_recompress && self.effort != Level::Fast,
             effort: self.effort.into(),

@@ -28,6 +28,7 @@ mod table;
 mod tests;
 mod text;
 mod timings;
+mod verified;
 mod why;
 
 pub use analysis::{RuleEffect, analyze};
@@ -51,6 +52,7 @@ pub use sarif::sarif;
 pub use table::RenderOptions;
 pub use text::{checked, finding_lines};
 pub use timings::timings;
+pub use verified::{Verified, VerifiedLayer, verified};
 pub use why::{Asked, explained, inside_tree, why};
 
 use serde::Serialize;

@@ -9,7 +9,7 @@ use super::analysis::Analysis;
 use super::why::Why;
 use super::{
     Bootstrapped, Checked, Explanations, Invoked, Linted, Materials, Pruned, Replayed, RuleList, RuntimeList,
-    RuntimeReport, ShownRules,
+    RuntimeReport, ShownRules, Verified,
 };
 use crate::diff::Diff;
 use crate::manifest::Manifest;
@@ -38,6 +38,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("runtimes", schema::<RuntimeList>()),
         ("runtimes-show", schema::<RuntimeReport<'_>>()),
         ("sbom", schema::<Materials>()),
+        ("verify", schema::<Verified>()),
         ("why", schema::<Why>()),
     ]
 }

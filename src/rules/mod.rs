@@ -7,6 +7,7 @@ mod matcher;
 pub mod unused;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use file::read_rules;
 pub(crate) use globs::set_of as path_globs;
@@ -28,6 +29,15 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("rules/shadowed.toml", include_str!("../../rules/shadowed.toml")),
     ("rules/other.toml", include_str!("../../rules/other.toml")),
 ];
+
+/// SHA-256 of the built-in rules: of the names and texts of their files.
+pub fn digest() -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for (name, text) in BUILT_IN {
+        digest.update(format!("{name}\n{text}"));
+    }
+    digest.finalize().into()
+}
 
 /// Where the paths of a rule begin. A rule does nothing in a tree that has no such place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]

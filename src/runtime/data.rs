@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::error::{RuntimeError, parse};
 use super::lifecycle::{Lifecycle, State, lifecycles};
@@ -205,6 +206,19 @@ pub(crate) fn base(name: &str) -> Result<Data, RuntimeError> {
         name: name.to_owned(),
         near: String::new(),
     })
+}
+
+/// SHA-256 of the data that a runtime is loaded from: of the user's file, or of all that is built in.
+pub fn digest(name: &str) -> Result<[u8; 32], RuntimeError> {
+    let mut digest = Sha256::new();
+    if !is_built_in(name) && Path::new(name).is_file() {
+        digest.update(open::named(Path::new(name), &Silent)?);
+    } else {
+        for text in BASES.into_iter().chain([NAMES, FILES]) {
+            digest.update(text);
+        }
+    }
+    Ok(digest.finalize().into())
 }
 
 /// Every built-in runtime, in a line each, with its state on a day.

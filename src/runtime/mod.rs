@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use arch::Arch;
-pub use data::{Summary, built_in};
+pub use data::{Summary, built_in, digest};
 pub use error::RuntimeError;
 pub use ld_so_conf::configured_directories;
 pub use lifecycle::{Lifecycle, State, lifecycles, recorded};

@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 
 pub use collect::{Described, collect};
 pub use read::{Contents, SbomError, contents, text_at};
+pub use url::of_host as purl_of_host;
 
 use crate::host::HostPackage;
 use crate::licenses::License;

@@ -18,7 +18,7 @@ pub(super) fn of_package(source: &PackageSource, version: Option<&str>) -> Optio
 }
 
 /// The URL of a package of a distribution.
-pub(super) fn of_host(package: &HostPackage) -> Option<String> {
+pub fn of_host(package: &HostPackage) -> Option<String> {
     let kind = match package.manager {
         PackageManager::Deb => "deb",
         PackageManager::Rpm => "rpm",

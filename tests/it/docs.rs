@@ -142,6 +142,7 @@ fn the_reference_of_commands_is_current() {
         "why",
         "runtimes",
         "sbom",
+        "verify",
         "init",
         "completions",
         "man",

@@ -29,6 +29,7 @@ mod loader;
 mod named_layers;
 mod opened;
 mod pack;
+mod provenance;
 mod prune;
 mod publish;
 mod record;

@@ -71,6 +71,9 @@ fn every_document_keeps_to_its_schema() {
     sandbox
         .run(["pack", &opt, "--library-dir", &host, "-o", "lean", "--drop", "R"])
         .expect_status(0);
+    sandbox
+        .run(["pack", &opt, "--no-import", "--provenance", "-o", "made"])
+        .expect_status(1);
     for (name, arguments) in [
         ("analyze", &["analyze", &opt, "--library-dir", &host][..]),
         ("layers", &["pack", &opt, "--library-dir", &host, "-o", "again"]),
@@ -103,6 +106,7 @@ fn every_document_keeps_to_its_schema() {
         ("runtimes", &["runtimes"]),
         ("runtimes-show", &["runtimes", "show", "python3.13"]),
         ("sbom", &["sbom", "layers"]),
+        ("verify", &["verify", "made", &opt]),
         ("why", &["why", "libfar.so.1", "--tree", &opt]),
         ("why", &["why", "libbundled.so.1", "--tree", &opt]),
     ] {
