@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         previous: Previous::Afresh,
         cache: None,
         rest: None,
+        licenses: Vec::new(),
     };
     let packed = pack(&directory, &scan, &plan, &what_if, &runtime, &options, &Silent)?;
     for layer in &packed.manifest.layers {

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::elf::{Kind, Machine, Object};
+use crate::host::OsRelease;
+use crate::languages::BUILT_IN;
+use crate::open;
 use crate::progress::Progress;
 use crate::runtime::data::{self, ArchData, Data, ObjectData};
 use crate::runtime::source::Source;
-use crate::runtime::{Arch, RuntimeError, configured_directories, symbol_list};
+use crate::runtime::{Arch, InstalledPackage, RuntimeError, configured_directories, symbol_list};
 use crate::scan::{ScanError, scan};
-use crate::tree::{Content, Entry, TreePath};
+use crate::tree::{Content, Entry, Tree, TreePath};
 
 /// What a loader has in it that looks for builds for newer processors (glibc 2.33).
 const HARDWARE: &str = "glibc-hwcaps";
@@ -48,6 +51,11 @@ pub enum CaptureError {
     /// The result cannot be written down.
     #[error("the runtime cannot be written as TOML: {0}")]
     Form(#[from] toml::ser::Error),
+}
+
+/// The name that a runtime gets from what the system in an image says of itself; `None` if it says nothing.
+pub fn name_of(root: &Path) -> Option<String> {
+    OsRelease::of(root).name()
 }
 
 /// Scans an unpacked image root and gives the text of a runtime file.
@@ -91,19 +99,21 @@ pub fn capture(root: &Path, name: &str, progress: &dyn Progress) -> Result<Strin
         .find(|directory| directory.starts_with("/lib"))
         .map(|first| first.trim_start_matches('/').to_owned())
         .unwrap_or(like.lib);
+    let release = OsRelease::of(root).title;
     let data = Data {
         name: name.to_owned(),
-        title: "Captured from an unpacked image".to_owned(),
+        title: release.unwrap_or_else(|| "Captured from an image".to_owned()),
         default_directories,
         hardware_directories,
         lib,
         working_directory: like.working_directory,
         environment: like.environment,
         commands: files.commands,
+        installed: files.installed,
         links: files.links,
         arch,
         sources: vec![Source {
-            what: "the files of an unpacked image, read by `lambdar-prune runtimes capture`".to_owned(),
+            what: "the files of an image, read by `lambdar-prune runtimes capture`".to_owned(),
             place: "this machine".to_owned(),
         }],
         ..Data::default()
@@ -119,6 +129,7 @@ struct ImageFiles {
     /// The targets of links.
     links: BTreeMap<String, String>,
     libraries: Vec<ImageLibrary>,
+    installed: Vec<InstalledPackage>,
 }
 
 struct ImageLibrary {
@@ -130,8 +141,12 @@ struct ImageLibrary {
 
 impl ImageFiles {
     fn read(root: &Path, progress: &dyn Progress) -> Result<Self, CaptureError> {
-        let mut files = Self::default();
-        for (path, entry) in scan(root, progress)?.tree {
+        let tree = scan(root, progress)?.tree;
+        let mut files = Self {
+            installed: installed(root, &tree),
+            ..Self::default()
+        };
+        for (path, entry) in tree {
             if is_left_out(&path) {
                 continue;
             }
@@ -172,6 +187,35 @@ impl ImageFiles {
         let mut libraries = self.libraries.iter();
         libraries.find(|library| library.data.path.ends_with(name))
     }
+}
+
+/// The packages of languages that an image has, sorted.
+fn installed(root: &Path, tree: &Tree) -> Vec<InstalledPackage> {
+    let text = |path: &TreePath| match tree.text(path) {
+        Some(text) => Some(text.to_owned()),
+        None => open::read_regular_text(&root.join(path.as_str())).ok(),
+    };
+    let mut found = Vec::new();
+    for language in BUILT_IN {
+        for package in language
+            .packages(tree)
+            .into_iter()
+            .filter(|package| !is_left_out(&package.directory))
+        {
+            if let Some(metadata) = language.metadata(&package, &text)
+                && let Some(version) = metadata.version
+            {
+                found.push(InstalledPackage {
+                    language: language.name().to_owned(),
+                    name: package.name,
+                    version,
+                    directory: format!("/{}", package.directory.as_str()),
+                });
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// What a runtime file holds of a library.

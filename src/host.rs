@@ -1,6 +1,7 @@
 //! Libraries of the machine that builds: where a library comes from that neither the tree nor the runtime has.
 
 mod data;
+mod os_release;
 mod packages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use crate::size::Bytes;
 const DEFAULT_DIRECTORIES: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 
 pub use data::DataFile;
+pub use os_release::OsRelease;
 pub use packages::{HostPackage, LicenseFile, PackageManager};
 
 /// A library found on this machine.

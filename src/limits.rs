@@ -21,3 +21,6 @@ pub const ZIP_ENTRIES: usize = 65_534;
 
 /// The largest zip without ZIP64 (APPNOTE.TXT 4.4.16, where 0xFFFFFFFF stands for "see ZIP64").
 pub const ZIP_BYTES: u64 = 0xFFFF_FFFE;
+
+/// The longest time that a function can have for an event, in seconds (botocore 1.44.8, `CreateFunctionRequest.Timeout`).
+pub const TIMEOUT_SECONDS: f64 = 1800.0;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::invoke::{Event, can_trace, inside, launch, shell};
+use crate::limits;
 use crate::recording::{self, Recording};
 use crate::replay::LeftOutFiles;
 use crate::report;
@@ -141,10 +142,10 @@ impl InsideArguments {
 /// Lambda's own limits (API reference, CreateFunction, `Timeout`); parts of a second help tests.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_owned())?;
-    if (0.001..=1800.0).contains(&seconds) {
+    if (0.001..=limits::TIMEOUT_SECONDS).contains(&seconds) {
         Ok(Duration::from_secs_f64(seconds))
     } else {
-        Err("a function can have up to 1800 seconds".to_owned())
+        Err(format!("a function can have up to {} seconds", limits::TIMEOUT_SECONDS))
     }
 }
 

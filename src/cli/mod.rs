@@ -83,7 +83,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Analyze(analyze::Arguments),
-    Pack(pack::Arguments),
+    Pack(Box<pack::Arguments>),
     Check(check::Arguments),
     Diff(diff::Arguments),
     Prune(prune::Arguments),

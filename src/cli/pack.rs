@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -11,6 +11,7 @@ use crate::loader::LoadedTree;
 use crate::manifest::{Effort, Manifest, UploadRoute};
 use crate::pack::{CacheDirectory, CapacityReport, Limits, Options, Packed, Previous, Timestamp};
 use crate::plan::{self, AddBootstrap, Plan, Symlinks};
+use crate::provenance::PROVENANCE_NAME;
 use crate::report::{self, html};
 use crate::root::Root;
 use crate::runtime::Runtime;
@@ -28,7 +29,7 @@ use super::output::{Failure, Output, Status, error, tell};
 use super::pack_job::{PackFailure, PackJob};
 use super::progress::Terminal;
 use super::prove::{UsedOptions, prove};
-use super::provenance::{GivenOptions, Made, SourceDate};
+use super::provenance::{GivenOptions, Made, SourceDate, StatementFile};
 use super::sbom::{Standard, subject};
 
 /// The directory for the layers if neither the command line nor the configuration names one.
@@ -53,6 +54,9 @@ Environment variables:
   XDG_CACHE_HOME     parent of the cache directory [default: ~/.cache]")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Arguments {
+    // The others take their values away: it comes first.
+    #[command(flatten)]
+    given: GivenOptions,
     /// Directory in which the runtime was built, or an image, as in image.tar:/opt [default: /opt]
     tree: Option<PathBuf>,
     /// Maximum size of a zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800 [default: 50MB; no limit with --via s3]
@@ -83,10 +87,15 @@ pub(super) struct Arguments {
     sbom: Vec<ReportFile<Standard>>,
     /// Write what the layers were made from, as an unsigned in-toto statement with SLSA provenance, for `verify`
     /// [default file: provenance.intoto.json in the output directory]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    provenance: Option<Option<PathBuf>>,
-    #[command(flatten)]
-    given: GivenOptions,
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = PROVENANCE_NAME,
+        value_parser = StatementFile::parse
+    )]
+    provenance: Option<StatementFile>,
     #[arg(skip)]
     source_date: SourceDate,
     /// How to pack symbolic links
@@ -205,7 +214,7 @@ impl Arguments {
         self.previous = Some(previous.unwrap_or_else(|| "none".into()));
         self.source_date = SourceDate::Fixed(source_date);
         self.cache.no_cache = true;
-        self.provenance = Some(None);
+        self.provenance = Some(StatementFile::NextToLayers);
         self
     }
 
@@ -263,22 +272,17 @@ impl Arguments {
         let denied = &global.config()?.policy.licenses;
         let licenses = license_findings(denied, std::slice::from_ref(&job.options.output), progress)?;
         packed.findings.extend(licenses);
-        self.write_bills(&packed.manifest, directory, &placed, &scan, &job.options, progress)?;
+        self.write_bills(&packed.manifest, &job)?;
         if let Some(file) = &self.provenance {
             let made = Made {
                 tree: &opened.name(),
-                directory,
-                scan: &scan,
-                placed: &placed,
-                runtime: &runtime,
+                job: &job,
+                plan: &plan,
                 manifest: &packed.manifest,
-                output: &job.options.output,
-                rules: &self.planning.rules,
                 source_date: self.source_date.seconds()?,
                 given: &self.given,
-                project: &job.project,
             };
-            made.write(file.as_deref(), global, progress)?;
+            made.write(file)?;
         }
         self.output(packed, &job.options, &formats, (&scan.tree, &plan), global)
     }
@@ -298,25 +302,19 @@ impl Arguments {
 
     /// Writes the bills of materials that are asked for. The digests are those of what is in the zips; what describes packages
     /// is read in the tree, because rules may have removed it.
-    fn write_bills(
-        &self,
-        manifest: &Manifest,
-        directory: &Path,
-        placed: &Placed,
-        scan: &Scan,
-        options: &Options,
-        progress: &Terminal,
-    ) -> Result<(), Failure> {
+    fn write_bills(&self, manifest: &Manifest, job: &PackJob<'_>) -> Result<(), Failure> {
         if self.sbom.is_empty() {
             return Ok(());
         }
-        let written = contents(std::slice::from_ref(&options.output), progress)?;
-        let text = |path: &TreePath| text_at(&directory.join(placed.origin(path).as_str()));
+        let output = &job.options.output;
+        let written = contents(std::slice::from_ref(output), job.progress)?;
+        let text = |path: &TreePath| text_at(&job.directory.join(job.placed.origin(path).as_str()));
         let components = collect(Described {
             tree: &written.tree,
-            source: &scan.tree,
+            source: &job.scan.tree,
             text: &text,
             hashes: &written.hashes,
+            embedded: &written.embedded,
             added: &manifest.added,
             changed: &manifest.changed,
         });
@@ -324,7 +322,7 @@ impl Arguments {
         let bill = Bill::new(&name, &manifest.layers, components, self.source_date.seconds()?);
         for report in &self.sbom {
             let file = report.file.clone();
-            let file = file.unwrap_or_else(|| options.output.join(report.format.file_name()));
+            let file = file.unwrap_or_else(|| output.join(report.format.file_name()));
             fs_err::write(&file, report.format.render(&bill))
                 .map_err(|error| Failure::Error(format!("cannot write the bill of materials: {error}")))?;
         }
@@ -451,6 +449,7 @@ impl Arguments {
             },
             cache: self.cache.directory(),
             rest: None,
+            licenses: Vec::new(),
         })
     }
 

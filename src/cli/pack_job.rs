@@ -1,15 +1,17 @@
 //! What `pack` packs: one plan and its layers, and with `--rest` those of what is left out.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::Project;
 use crate::languages::place::Placed;
 use crate::loader::LoadedTree;
-use crate::manifest::Rest;
-use crate::pack::{CapacityReport, Limits, Options, PackError, Packed, Previous, pack};
+use crate::manifest::{LicenseUse, Rest};
+use crate::pack::{CapacityReport, Limits, Options, PackError, Packed, Previous, added_files, pack};
 use crate::plan::{self, Plan, WhatIf};
 use crate::progress::Progress;
 use crate::rules::Matcher;
+use crate::sbom::{Described, collect, licenses, text_at};
 use crate::scan::Scan;
 use crate::size::Bytes;
 
@@ -88,7 +90,11 @@ impl PackJob<'_> {
         let (directory, scan, runtime) = (self.directory, self.scan, self.loaded.root().runtime);
         let kept_with = |each: &[Matcher]| self.source().kept_with_each(matcher, each, planned, self.progress);
         let what_if = WhatIf::new(&scan.tree, matcher, &plan.kept, &kept_with);
-        match pack(directory, scan, plan, &what_if, runtime, options, self.progress) {
+        let options = Options {
+            licenses: self.licenses(plan),
+            ..options.clone()
+        };
+        match pack(directory, scan, plan, &what_if, runtime, &options, self.progress) {
             Err(PackError::OverCapacity(report)) => {
                 self.progress.check()?;
                 Err(PackFailure::OverCapacity(report, Box::new(plan.clone())))
@@ -96,6 +102,21 @@ impl PackJob<'_> {
             Err(too_large @ PackError::NamedLayer { .. }) => Err(Failure::No(too_large.to_string()).into()),
             packed => Ok(packed?),
         }
+    }
+
+    /// The licenses of what is kept. What describes it is read in the tree, because rules may remove it.
+    fn licenses(&self, plan: &Plan) -> Vec<LicenseUse> {
+        let nothing = (BTreeMap::new(), BTreeMap::new());
+        let components = collect(Described {
+            tree: &plan.kept,
+            source: &self.scan.tree,
+            text: &|path| text_at(&self.directory.join(self.placed.origin(path).as_str())),
+            hashes: &nothing.0,
+            embedded: &nothing.1,
+            added: &added_files(plan),
+            changed: &[],
+        });
+        licenses(&components)
     }
 
     /// Packs what would be in the layers without recordings and is not in them now.

@@ -6,18 +6,17 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches};
 
-use crate::config::{self, Project};
-use crate::languages::place::Placed;
+use crate::config;
 use crate::manifest::{LayerChange, MANIFEST_NAME, Manifest, file_hash};
+use crate::plan::Plan;
 use crate::provenance::{Input, PROVENANCE_NAME, Parameters, Role, Statement, library_digests, tree_digest};
 use crate::rules;
-use crate::runtime::{self, Runtime};
-use crate::scan::Scan;
+use crate::runtime;
 
-use super::arguments::{Global, RuleOptions};
+use super::arguments::Global;
 use super::clock::source_date_epoch;
 use super::output::Failure;
-use super::progress::Terminal;
+use super::pack_job::PackJob;
 
 /// The command whose options are recorded.
 const COMMAND: &str = "pack";
@@ -47,6 +46,26 @@ const NOT_RECORDED: [&str; 18] = [
 /// The options of the command line that decide what is in the zips, by their long names, with their values as they were given.
 #[derive(Debug, Clone, Default)]
 pub(super) struct GivenOptions(BTreeMap<String, Vec<String>>);
+
+/// Where the statement is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StatementFile {
+    /// In the directory of the layers, under its usual name.
+    NextToLayers,
+    /// In this file.
+    At(PathBuf),
+}
+
+impl StatementFile {
+    /// The usual name alone stands for the one next to the layers.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("the file after '=' is missing".to_owned()),
+            PROVENANCE_NAME => Ok(Self::NextToLayers),
+            file => Ok(Self::At(file.into())),
+        }
+    }
+}
 
 /// When entries count as made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -136,39 +155,31 @@ impl FromArgMatches for GivenOptions {
 pub(super) struct Made<'a> {
     /// The tree as the user named it.
     pub(super) tree: &'a str,
-    /// Where its files are.
-    pub(super) directory: &'a Path,
-    pub(super) scan: &'a Scan,
-    pub(super) placed: &'a Placed,
-    pub(super) runtime: &'a Runtime,
+    /// How they were packed.
+    pub(super) job: &'a PackJob<'a>,
+    pub(super) plan: &'a Plan,
     pub(super) manifest: &'a Manifest,
-    /// Where the layers are.
-    pub(super) output: &'a Path,
-    pub(super) rules: &'a RuleOptions,
     pub(super) source_date: Option<i64>,
     pub(super) given: &'a GivenOptions,
-    pub(super) project: &'a Project,
 }
 
 impl Made<'_> {
-    /// Writes the statement to a file, or next to the layers.
-    pub(super) fn write(&self, file: Option<&Path>, global: &Global, progress: &Terminal) -> Result<(), Failure> {
+    /// Writes the statement.
+    pub(super) fn write(&self, file: &StatementFile) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::Error(format!("cannot write the provenance: {error}"));
-        let (_, manifest) = file_hash(&self.output.join(MANIFEST_NAME)).map_err(failed)?;
-        let statement = Statement::new(
-            self.manifest,
-            self.parameters(global),
-            self.inputs(global, progress)?,
-            &manifest,
-        );
-        let own = self.output.join(PROVENANCE_NAME);
-        fs_err::write(file.unwrap_or(&own), statement.to_json()).map_err(failed)
+        let (_, manifest) = file_hash(&self.job.options.output.join(MANIFEST_NAME)).map_err(failed)?;
+        let statement = Statement::new(self.manifest, self.parameters(), self.inputs()?, &manifest);
+        let file = match file {
+            StatementFile::NextToLayers => self.job.options.output.join(PROVENANCE_NAME),
+            StatementFile::At(file) => file.clone(),
+        };
+        fs_err::write(file, statement.to_json()).map_err(failed)
     }
 
-    fn parameters(&self, global: &Global) -> Parameters {
+    fn parameters(&self) -> Parameters {
         let mut options = self.given.0.clone();
         // The configuration counts although no option names it.
-        if let Some(file) = configuration(global) {
+        if let Some(file) = configuration(self.job.global) {
             options
                 .entry("config".to_owned())
                 .or_insert_with(|| vec![file.display().to_string()]);
@@ -185,7 +196,19 @@ impl Made<'_> {
         }
     }
 
-    fn inputs(&self, global: &Global, progress: &Terminal) -> Result<Vec<Input>, Failure> {
+    fn inputs(&self) -> Result<Vec<Input>, Failure> {
+        let PackJob {
+            directory,
+            scan,
+            placed,
+            loaded,
+            planning,
+            project,
+            global,
+            progress,
+            ..
+        } = self.job;
+        let runtime = loaded.root().runtime;
         let unreadable =
             |error: std::io::Error| Failure::Error(format!("cannot tell what the layers were made from: {error}"));
         let input = |role, name: &str, digest| Input {
@@ -194,31 +217,33 @@ impl Made<'_> {
             uri: None,
             digest,
         };
-        let origin = |path| self.placed.origin(path);
-        let tree = tree_digest(self.directory, &self.scan.tree, origin, progress)?;
+        let origin = |path| placed.origin(path);
+        let tree = tree_digest(directory, &scan.tree, origin, *progress)?;
         let tree =
             tree.ok_or_else(|| unreadable(std::io::Error::other("a file of the tree cannot be read any more")))?;
         let tool = std::env::current_exe()
             .and_then(|path| file_hash(&path))
             .map_err(unreadable)?
             .1;
-        let named_runtime = global.runtime.as_ref().or(self.project.runtime.as_ref());
-        let data = runtime::digest(named_runtime.unwrap_or(&self.runtime.name))?;
+        let named_runtime = global.runtime.as_ref().or(project.runtime.as_ref());
+        let data = runtime::digest(named_runtime.unwrap_or(&runtime.name))?;
         let mut inputs = vec![
             input(Role::Tree, self.tree, tree),
             input(Role::Rules, "built-in rules", rules::digest()),
-            input(Role::Runtime, &self.runtime.name, data),
+            input(Role::Runtime, &runtime.name, data),
             input(Role::Tool, env!("CARGO_PKG_NAME"), tool),
         ];
         let files = configuration(global).into_iter();
-        let files = files.chain(self.rules.rules.clone()).chain(self.rules.used.clone());
+        let files = files
+            .chain(planning.rules.rules.clone())
+            .chain(planning.rules.used.clone());
         // What can be read only once is gone, and cannot be compared.
         for file in files.filter(|file| file.is_file()) {
             let path = file.canonicalize().map_err(unreadable)?;
             let (_, digest) = file_hash(&path).map_err(unreadable)?;
             inputs.push(input(Role::File, &file.display().to_string(), digest));
         }
-        inputs.extend(library_digests(&self.manifest.added).map_err(unreadable)?);
+        inputs.extend(library_digests(&self.plan.added).map_err(unreadable)?);
         Ok(inputs)
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::invoke::Event;
+use crate::limits;
 use crate::recording::{RecordedPath, Recording};
 use crate::replay::{LeftOutFiles, difference};
 use crate::report::{Replayed, ReplayedEvent, ReplayedRecording};
@@ -117,8 +118,8 @@ impl ReplayOptions<'_> {
             )));
         }
         let seconds = recording.timeout_seconds;
-        let recorded_timeout =
-            Duration::try_from_secs_f64(seconds.clamp(0.001, 900.0)).unwrap_or(Duration::from_secs(3));
+        let recorded_timeout = Duration::try_from_secs_f64(seconds.clamp(0.001, limits::TIMEOUT_SECONDS))
+            .unwrap_or(Duration::from_secs(3));
         Ok(FunctionRun {
             layers: self.layers,
             task,

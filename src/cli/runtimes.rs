@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
 
-use crate::capture::capture;
+use crate::capture::{capture, name_of};
 use crate::report;
 use crate::runtime::{Arch, Runtime};
 
@@ -44,7 +44,7 @@ enum Command {
         /// File to write [default: stdout]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// Name of the runtime [default: that of the directory]
+        /// Name of the runtime [default: ID and VERSION_ID of os-release, as in debian-12, else the name of the directory]
         #[arg(long)]
         name: Option<String>,
     },
@@ -72,7 +72,8 @@ impl Arguments {
                     Some((name, _)) if opened.is_image() => name.to_owned(),
                     _ => name,
                 });
-                let name = name.clone().or(own).unwrap_or_else(|| "captured".to_owned());
+                let name = name.clone().or_else(|| name_of(opened.path())).or(own);
+                let name = name.unwrap_or_else(|| "captured".to_owned());
                 let text = capture(opened.path(), &name, progress)?;
                 match output {
                     None => text,

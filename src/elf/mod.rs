@@ -21,7 +21,7 @@ mod view;
 pub use directories::directories_in;
 pub use image::ElfError;
 pub use lower::{Blocked, LowerError, Lowered, Older, OlderSymbols, Outlook, Rebound, lower, outlook};
-pub use notes::{DlopenNote, Priority};
+pub use notes::{DlopenNote, PackageNote, Priority};
 pub use object::{Class, Kind, MAGIC, Machine, Object, System, is_core, parse, parse_with_symbols};
 pub use opened::names_in;
 pub use patch::Patch;

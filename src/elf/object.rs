@@ -10,7 +10,7 @@ use goblin::elf::{Dynamic, Elf, Header, ProgramHeader, dynamic, header};
 
 use super::directories;
 use super::image::{ElfError, Image, value};
-use super::notes::{self, DlopenNote};
+use super::notes::{self, DlopenNote, PackageNote};
 use super::opened::opened;
 use super::source::Source;
 use super::symbols::{self, Symbols};
@@ -132,6 +132,8 @@ pub struct Object {
     pub system_directories: Vec<String>,
     /// What it may open at run time, as it says itself.
     pub dlopen_notes: Vec<DlopenNote>,
+    /// The package that it was built for, if it says so.
+    pub package: Option<PackageNote>,
     /// Names of libraries that are written in it, if it calls dlopen(3).
     pub opened: BTreeSet<String>,
 }
@@ -159,6 +161,7 @@ impl Object {
             symbols: None,
             system_directories: Vec::new(),
             dlopen_notes: Vec::new(),
+            package: None,
             opened: BTreeSet::new(),
         }
     }
@@ -175,6 +178,7 @@ impl Object {
         for note in &self.dlopen_notes {
             bytes += note.feature.len() + note.soname.iter().map(String::len).sum::<usize>();
         }
+        bytes += self.package.as_ref().map_or(0, PackageNote::bytes);
         bytes += self.opened.iter().map(String::len).sum::<usize>();
         bytes += self.symbols.as_ref().map_or(0, Symbols::bytes);
         bytes += self
@@ -235,6 +239,7 @@ pub fn parse_with_symbols(
     } else {
         Kind::SharedLibrary
     };
+    let notes = notes::notes(&image);
     let mut object = Object {
         system: system(&header),
         interpreter,
@@ -242,7 +247,8 @@ pub fn parse_with_symbols(
         is_mappable: header.e_type == header::ET_DYN,
         versions: Some(Vec::new()),
         symbols: Some(Symbols::default()),
-        dlopen_notes: notes::dlopen_notes(&image),
+        dlopen_notes: notes.dlopen,
+        package: notes.package,
         ..Object::bare(class, Machine::from(header.e_machine), kind)
     };
     if let Some(dynamic) = dynamic_section(&image)? {

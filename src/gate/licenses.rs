@@ -1,5 +1,7 @@
 //! Licenses that a project does not want in its layers: `[licenses]` of the configuration.
 
+use std::collections::BTreeSet;
+
 use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 use spdx::Expression;
@@ -52,15 +54,25 @@ impl LicensePolicy {
     }
 
     /// What the policy says of components: which are under a denied license, whichever alternative of theirs is chosen, and of
-    /// which nothing can be said. What is a part of another component is judged with it.
+    /// which nothing can be said. A part of which nothing is said is under the license of what holds it.
     pub fn judge(&self, components: &[Component]) -> Vec<Finding> {
+        let holders = components
+            .iter()
+            .filter(|component| matches!(component.kind, Kind::Package | Kind::Interpreter));
+        let parts: BTreeSet<&str> = holders
+            .flat_map(|holder| &holder.requires)
+            .map(String::as_str)
+            .collect();
+        let is_part = |component: &Component| {
+            component.kind == Kind::Bundled || component.kind == Kind::Library && parts.contains(component.id.as_str())
+        };
         components
             .iter()
-            .filter_map(|component| self.finding(component))
+            .filter_map(|component| self.finding(component, is_part(component)))
             .collect()
     }
 
-    fn finding(&self, component: &Component) -> Option<Finding> {
+    fn finding(&self, component: &Component, is_part: bool) -> Option<Finding> {
         let version = component
             .version
             .as_deref()
@@ -86,8 +98,8 @@ impl LicensePolicy {
             ];
             Finding::new(Code::LicenseDenied, &words)
         } else {
-            // A bundled part or a library of a package is usually under the license of what holds it.
-            if component.kind == Kind::Bundled {
+            // Whoever holds it has its own finding if that says nothing, either.
+            if is_part {
                 return None;
             }
             let said = match &component.license.declared {
@@ -108,7 +120,7 @@ impl LicensePolicy {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use super::*;
     use crate::licenses::License;
@@ -156,6 +168,22 @@ mod tests {
             policy.judge(&[component(License::default())])[0].code,
             Code::LicenseMissing
         );
+    }
+
+    /// A library in a wheel's own directory has no metadata; numpy's license names those that it brings.
+    #[test]
+    fn a_part_is_under_the_license_of_what_holds_it() {
+        let policy = policy("deny = ['AGPL-*']").unwrap();
+        let mut package = component(License::declared("BSD-3-Clause"));
+        let library = |id: &str| Component {
+            kind: Kind::Library,
+            id: id.to_owned(),
+            ..component(License::default())
+        };
+        package.requires.insert("held".to_owned());
+        let found = policy.judge(&[package, library("held"), library("alone")]);
+        let codes: Vec<Code> = found.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, [Code::LicenseMissing]);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::OsRelease;
+use crate::elf::PackageNote;
+
 /// The package managers that are asked, by the names that package URLs have for them (purl-spec, types).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -43,6 +46,29 @@ pub struct HostPackage {
     /// The license, if the package manager records one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
+}
+
+impl HostPackage {
+    /// The package that a note in an object names; `None` for kinds of packages that are not known, and without a version.
+    pub fn noted(note: &PackageNote) -> Option<Self> {
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let manager = match note.kind.as_str() {
+            "deb" => PackageManager::Deb,
+            "rpm" => PackageManager::Rpm,
+            "apk" => PackageManager::Apk,
+            _ => return None,
+        };
+        Some(Self {
+            manager,
+            name: text(&note.name)?,
+            version: text(&note.version)?,
+            arch: note.architecture.clone(),
+            source: None,
+            distribution: text(&note.os),
+            release: text(&note.os_version),
+            license: None,
+        })
+    }
 }
 
 /// A text that says what may be done with a package.
@@ -105,26 +131,14 @@ fn names(file: &Path, root: &Path) -> Option<Vec<String>> {
 /// A system with a package manager.
 struct System<'a> {
     root: &'a Path,
-    distribution: Option<String>,
-    release: Option<String>,
+    release: OsRelease,
 }
 
 impl<'a> System<'a> {
     fn of(root: &'a Path) -> Self {
-        let text = ["etc/os-release", "usr/lib/os-release"]
-            .iter()
-            .find_map(|name| fs_err::read_to_string(root.join(name)).ok())
-            .unwrap_or_default();
-        let field = |name: &str| {
-            let value = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
-            Some(value.trim_matches(['"', '\'']).to_owned())
-        };
         Self {
             root,
-            distribution: field("ID"),
-            release: field("VERSION_ID"),
+            release: OsRelease::of(root),
         }
     }
 
@@ -151,8 +165,8 @@ impl<'a> System<'a> {
             version: version.to_owned(),
             arch: arch.to_owned(),
             source: None,
-            distribution: self.distribution.clone(),
-            release: self.release.clone(),
+            distribution: self.release.id.clone(),
+            release: self.release.version.clone(),
             license: None,
         }
     }

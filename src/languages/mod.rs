@@ -14,6 +14,7 @@ mod python;
 pub mod r;
 mod ruby;
 pub(crate) mod started;
+mod version;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -63,6 +64,22 @@ pub trait Language: Sync {
     /// one. `None` if its metadata cannot be read.
     fn metadata(&self, _package: &Package, _text: &dyn Fn(&TreePath) -> Option<String>) -> Option<Metadata> {
         None
+    }
+
+    /// What a package requires of others of its language: their names, each with what is asked of its version, in the words of the
+    /// package's metadata; nothing is asked if that is empty.
+    fn requirements(&self, _package: &Package, _tree: &Tree) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// Whether a version meets such a requirement. One that is not understood is not met.
+    fn satisfies(&self, requirement: &str, _version: &str) -> bool {
+        requirement.is_empty()
+    }
+
+    /// Whether a version is known to be the same as another one or later.
+    fn is_not_older(&self, version: &str, than: &str) -> bool {
+        version::holds(version, ">=", than)
     }
 
     /// Whether a file says what a package is, where that is not told by [`Language::kept_files`].

@@ -1,6 +1,7 @@
 //! Node: packages in `node_modules`.
 
 mod code;
+mod range;
 
 use std::collections::BTreeSet;
 
@@ -95,6 +96,14 @@ impl Language for Node {
             .collect()
     }
 
+    fn requirements(&self, package: &Package, tree: &Tree) -> Vec<(String, String)> {
+        tree.text(&package.manifest).map(ranges).unwrap_or_default()
+    }
+
+    fn satisfies(&self, requirement: &str, version: &str) -> bool {
+        range::accepts(requirement, version)
+    }
+
     fn metadata(&self, package: &Package, text: &dyn Fn(&TreePath) -> Option<String>) -> Option<Metadata> {
         let manifest: serde_json::Value = serde_json::from_str(&text(&package.manifest)?).ok()?;
         let name = manifest["name"].as_str().unwrap_or(&package.name).to_owned();
@@ -166,12 +175,21 @@ fn license(manifest: &serde_json::Value) -> License {
 /// The names of the packages that a manifest depends on (npm documentation, "package.json"): those that it may work without
 /// are among them, for code may ask for them.
 fn dependencies(manifest: &str) -> Vec<String> {
+    ranges(manifest).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The same with the ranges of versions.
+fn ranges(manifest: &str) -> Vec<(String, String)> {
     let Ok(manifest) = serde_json::from_str::<serde_json::Value>(manifest) else {
         return Vec::new();
     };
     let kinds = ["dependencies", "optionalDependencies", "peerDependencies"];
     let lists = kinds.iter().filter_map(|kind| manifest.get(kind)?.as_object());
-    lists.flat_map(|list| list.keys().cloned()).collect()
+    let range = |(name, range): (&String, &serde_json::Value)| {
+        // What is not a text is nothing that a version meets.
+        (name.clone(), range.as_str().unwrap_or("?").to_owned())
+    };
+    lists.flat_map(|list| list.iter().map(range)).collect()
 }
 
 /// The name of the package that is installed in a directory, with its scope; `None` for one inside of a package.

@@ -7,7 +7,9 @@ mod metadata;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{ModuleRoot, of_runtime};
-use super::{ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, ReadSource, SourceReader};
+use super::{
+    ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, ReadSource, SourceReader, version,
+};
 use crate::root::Root;
 use crate::tree::content::{CodeKind, Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
@@ -83,6 +85,36 @@ impl Language for Python {
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {
         distributions(tree)
+    }
+
+    fn requirements(&self, package: &Package, tree: &Tree) -> Vec<(String, String)> {
+        let metadata = package.directory.join(METADATA);
+        metadata
+            .and_then(|path| tree.text(&path))
+            .map(versions_required)
+            .unwrap_or_default()
+    }
+
+    /// Version specifiers (PyPA specifications), all of which have to hold.
+    fn satisfies(&self, requirement: &str, version: &str) -> bool {
+        let mut parts = requirement.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.all(|part| {
+            let (relation, wanted) = version::relation(part);
+            let release = version::numbers(wanted.trim_end_matches(".*"));
+            match (relation, release) {
+                ("==", Some(release)) if wanted.ends_with(".*") => {
+                    version::is_below_next(version, &release, release.len().saturating_sub(1))
+                }
+                ("!=", Some(release)) if wanted.ends_with(".*") => {
+                    !version::is_below_next(version, &release, release.len().saturating_sub(1))
+                }
+                ("~=", Some(release)) if release.len() > 1 => {
+                    version::holds(version, ">=", wanted)
+                        && version::is_below_next(version, &release, release.len() - 2)
+                }
+                _ => version::holds(version, relation, wanted),
+            }
+        })
     }
 
     fn metadata(&self, package: &Package, text: &dyn Fn(&TreePath) -> Option<String>) -> Option<Metadata> {
@@ -400,9 +432,14 @@ fn distributions(tree: &Tree) -> Vec<Package> {
     packages
 }
 
-/// The normalized names of the distributions that one requires, those of extras left out (Core metadata specifications,
-/// "Requires-Dist"; PEP 508). Of other conditions nothing is known, so that they count as true.
+/// The normalized names of the distributions that one requires.
 fn requirements(metadata: &str) -> Vec<String> {
+    versions_required(metadata).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The normalized names of the distributions that one requires, each with the specifiers of its version, those of extras left out
+/// (Core metadata specifications, "Requires-Dist"; PEP 508). Of other conditions nothing is known, so that they count as true.
+fn versions_required(metadata: &str) -> Vec<(String, String)> {
     let headers = metadata.lines().take_while(|line| !line.trim().is_empty());
     let required = headers.filter_map(|line| line.strip_prefix("Requires-Dist:"));
     let unconditional = required.filter(|requirement| {
@@ -413,9 +450,13 @@ fn requirements(metadata: &str) -> Vec<String> {
     });
     unconditional
         .map(|requirement| {
-            let requirement = requirement.trim();
+            let requirement = requirement.split(';').next().unwrap_or_default().trim();
             let end = requirement.find(|c: char| !c.is_alphanumeric() && !"-_.".contains(c));
-            normalized(&requirement[..end.unwrap_or(requirement.len())])
+            let (name, rest) = requirement.split_at(end.unwrap_or(requirement.len()));
+            let specifiers = rest.trim().strip_prefix('[').and_then(|rest| rest.split_once(']'));
+            let specifiers = specifiers.map_or(rest, |(_, specifiers)| specifiers).trim();
+            let specifiers = specifiers.trim_matches(['(', ')']).trim();
+            (normalized(name), specifiers.to_owned())
         })
         .collect()
 }
@@ -449,6 +490,40 @@ mod tests {
                         Requires-Dist: pytest ; extra == 'test'\nRequires-Dist: zope.interface[x]\n\n\
                         Requires-Dist: text\n";
         assert_eq!(requirements(metadata), ["python-dateutil", "six", "zope-interface"]);
+    }
+
+    /// The specifiers are those of the PyPA specification.
+    #[test]
+    fn specifiers_are_read_as_pip_does() {
+        for (specifiers, takes, refuses) in [
+            ("", &["1"][..], &[][..]),
+            (">=1.21,<3", &["1.21", "2.9.9"], &["1.20.9", "3.0"]),
+            ("~=2.2", &["2.2", "2.9"], &["2.1", "3.0"]),
+            ("~=1.4.5", &["1.4.9"], &["1.5.0", "1.4.4"]),
+            ("==1.4.*", &["1.4", "1.4.7"], &["1.5"]),
+            ("!=1.4.*", &["1.5"], &["1.4.7"]),
+            ("==2.0", &["2.0.0"], &["2.0.1"]),
+            (">=1.5,!=1.6", &["1.7"], &["1.6"]),
+            (">=2.0", &[], &["2.1rc1"]),
+        ] {
+            for version in takes {
+                assert!(Python.satisfies(specifiers, version), "{specifiers} takes {version}");
+            }
+            for version in refuses {
+                assert!(
+                    !Python.satisfies(specifiers, version),
+                    "{specifiers} does not take {version}"
+                );
+            }
+        }
+        let metadata = "Name: x\nRequires-Dist: six (>=1.5) ; python_version < \"3\"\nRequires-Dist: a.b[x,y]>=2,<3\n";
+        assert_eq!(
+            versions_required(metadata),
+            [
+                ("six".to_owned(), ">=1.5".to_owned()),
+                ("a-b".to_owned(), ">=2,<3".to_owned())
+            ]
+        );
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct Manifest {
     /// Environment variables that the function has to set for what came in to be found, with their values.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// The licenses of what is in the layers, as far as they are known, sorted; `sbom` says where each comes from.
+    #[serde(default)]
+    pub licenses: Vec<LicenseUse>,
     /// Files whose content differs from the tree's.
     #[serde(default)]
     pub changed: Vec<ChangedFile>,
@@ -231,6 +234,18 @@ pub struct Rest {
     pub directory: String,
     /// The layers.
     pub layers: Vec<LayerSummary>,
+}
+
+/// A license, and what is under it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LicenseUse {
+    /// The SPDX expression; `null` if what is declared is not one and has no known name, or nothing is.
+    pub expression: Option<String>,
+    /// What the metadata of packages declare, if that is not an expression.
+    pub declared: Option<String>,
+    /// Names and versions of what is under it, sorted.
+    pub components: Vec<String>,
 }
 
 /// A library that was removed because it is shadowed.

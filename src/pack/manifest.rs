@@ -60,8 +60,9 @@ pub(super) fn manifest(
                 by: library.by.clone(),
             })
             .collect(),
-        added: added(plan),
+        added: added_files(plan),
         variables: plan.variables.clone(),
+        licenses: options.licenses.clone(),
         changed: changed(plan, ready),
         not_stripped: not_stripped(ready),
         not_linked: not_linked(plan),
@@ -114,7 +115,7 @@ fn changed(plan: &Plan, ready: &[Ready]) -> Vec<ChangedFile> {
 }
 
 /// What the plan adds to the tree.
-fn added(plan: &Plan) -> Vec<AddedFile> {
+pub fn added_files(plan: &Plan) -> Vec<AddedFile> {
     plan.added
         .iter()
         .map(|added| AddedFile {

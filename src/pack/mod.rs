@@ -28,6 +28,7 @@ pub use capacity::{
 };
 pub use compress::Method;
 pub use estimate::{Estimate, EstimatedEntry, estimate};
+pub use manifest::added_files;
 pub use named::NamedLayer;
 pub use previous::Previous;
 pub use zip::{END_SIZE, EntryKind, Timestamp, ZipEntry, ZipWriter, entry_size};
@@ -44,7 +45,7 @@ use crate::check::plain_name;
 use crate::finding::Finding;
 use crate::languages::components::Components;
 use crate::limits;
-use crate::manifest::{Effort, LayerName, Manifest, ManifestError, Rest, UploadRoute};
+use crate::manifest::{Effort, LayerName, LicenseUse, Manifest, ManifestError, Rest, UploadRoute};
 use crate::plan::{Plan, WhatIf};
 use crate::progress::{Interrupted, Progress};
 use crate::rules::RuleError;
@@ -78,6 +79,8 @@ pub struct Options {
     pub cache: Option<CacheDirectory>,
     /// The further layers that were written with what is left out, for the manifest.
     pub rest: Option<Rest>,
+    /// The licenses of what is packed, for the manifest.
+    pub licenses: Vec<LicenseUse>,
 }
 
 impl Options {

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::{Hash, Input, Role};
-use crate::manifest::{AddedFile, file_hash};
+use crate::manifest::file_hash;
+use crate::plan::{Added, Origin};
 use crate::progress::{Interrupted, Progress};
 use crate::sbom;
 use crate::scan::reader;
@@ -50,17 +51,19 @@ pub fn tree_digest<'a>(
 }
 
 /// The files of the machine that were added to a tree, with their SHA-256 and the package URLs of their packages.
-pub fn library_digests(added: &[AddedFile]) -> std::io::Result<Vec<Input>> {
-    let of_machine = added.iter().filter(|file| Path::new(&file.from).is_absolute());
+pub fn library_digests(added: &[Added]) -> std::io::Result<Vec<Input>> {
+    let of_machine = added.iter().filter_map(|file| match &file.from {
+        Origin::Host(path) => Some((file, path)),
+        _ => None,
+    });
     of_machine
-        .map(|file| {
-            // A library is often found by a link.
-            let path = Path::new(&file.from).canonicalize()?;
+        .map(|(file, path)| {
             Ok(Input {
                 role: Role::Library,
-                name: file.from.clone(),
+                name: file.from.to_string(),
                 uri: file.package.as_ref().and_then(sbom::purl_of_host),
-                digest: file_hash(&path)?.1,
+                // A library is often found by a link.
+                digest: file_hash(&path.canonicalize()?)?.1,
             })
         })
         .collect()

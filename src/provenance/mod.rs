@@ -37,7 +37,7 @@ const SHA256: &str = "sha256";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Statement {
     #[serde(rename = "_type")]
-    statement_type: String,
+    kind: String,
     /// The zips.
     subject: Vec<Resource>,
     #[serde(rename = "predicateType")]
@@ -87,13 +87,12 @@ struct RunDetails {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Builder {
     id: String,
     #[serde(default)]
     version: BTreeMap<String, String>,
-    #[serde(default)]
-    builder_dependencies: Vec<Resource>,
+    #[serde(rename = "builderDependencies", default)]
+    dependencies: Vec<Resource>,
 }
 
 /// Something with its digest (in-toto attestation framework 1.0, "ResourceDescriptor").
@@ -183,7 +182,7 @@ impl Statement {
         materials.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
         let resources = |inputs: Vec<Input>| inputs.into_iter().map(Resource::from).collect();
         Self {
-            statement_type: STATEMENT_TYPE.to_owned(),
+            kind: STATEMENT_TYPE.to_owned(),
             subject: subject.collect(),
             predicate_type: PREDICATE_TYPE.to_owned(),
             predicate: Predicate {
@@ -199,7 +198,7 @@ impl Statement {
                             env!("CARGO_PKG_NAME").to_owned(),
                             env!("CARGO_PKG_VERSION").to_owned(),
                         )]),
-                        builder_dependencies: resources(tools),
+                        dependencies: resources(tools),
                     },
                     byproducts: vec![Resource {
                         name: MANIFEST_NAME.to_owned(),
@@ -276,7 +275,7 @@ impl Statement {
 
     /// Everything that the layers were made from.
     fn inputs(&self) -> impl Iterator<Item = &Resource> {
-        let tools = &self.predicate.run_details.builder.builder_dependencies;
+        let tools = &self.predicate.run_details.builder.dependencies;
         self.predicate
             .build_definition
             .resolved_dependencies

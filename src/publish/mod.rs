@@ -255,19 +255,28 @@ fn upload(bytes: Bytes, sha256: &str, options: &PublishOptions) -> Option<Upload
     }
 }
 
-/// The runtime as AWS takes it, or none and the reason. AWS takes those with which functions can be created: its own answer
-/// to another name, recorded in November 2025, lists just these (localstack/localstack,
-/// tests/aws/services/lambda_/test_lambda_api.snapshot.json).
+/// The runtime as AWS takes it, or none, and what the user has to know. AWS takes those with which functions can be created: its
+/// own answer to another name, recorded in November 2025, lists just these (localstack/localstack,
+/// tests/aws/services/lambda_/test_lambda_api.snapshot.json). A runtime of the user's own is a customer-managed one.
 fn compatible_runtimes(runtime: &str, day: Day) -> (Vec<String>, Vec<String>) {
-    if state(runtime, day).is_some_and(|state| state < runtime::State::CreateBlocked) {
-        return (vec![runtime.to_owned()], Vec::new());
+    let name = crate::tree::path::escaped(runtime.as_bytes());
+    match state(runtime, day) {
+        Some(state) if state < runtime::State::CreateBlocked => (vec![runtime.to_owned()], Vec::new()),
+        Some(_) => {
+            let warning = format!(
+                "AWS accepts no layer for a runtime '{name}': the layers are published without compatible runtimes, and can be \
+                 attached to any function"
+            );
+            (Vec::new(), vec![warning])
+        }
+        None => {
+            let warning = format!(
+                "'{name}' is a runtime of your own, which AWS calls '{CUSTOM_RUNTIME}': the function needs the ARN and \
+                 the alias of that runtime in its RuntimeConfig"
+            );
+            (vec![CUSTOM_RUNTIME.to_owned()], vec![warning])
+        }
     }
-    let warning = format!(
-        "AWS accepts no layer for a runtime '{}': the layers are published without compatible runtimes, and can be \
-         attached to any function",
-        crate::tree::path::escaped(runtime.as_bytes())
-    );
-    (Vec::new(), vec![warning])
 }
 
 /// The variables of a manifest that can be variables of a function (AWS Lambda API reference, Environment).
@@ -305,6 +314,9 @@ pub fn findings_that_count(findings: Vec<Finding>, options: &PublishOptions, run
         })
         .collect()
 }
+
+/// What the API calls a runtime that a customer makes from an image (botocore 1.44.8, `Runtime`).
+const CUSTOM_RUNTIME: &str = "custom";
 
 /// The state of one of AWS's runtimes on a day; `None` for a runtime that is not AWS's.
 fn state(runtime: &str, day: Day) -> Option<runtime::State> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::CUSTOM_RUNTIME;
 use super::data::DATA;
 use crate::runtime::Arch;
 
@@ -37,7 +38,11 @@ impl Snippet {
         let mut text = String::new();
         for line in template.text.lines() {
             let line = line.replace("{arch}", arch);
-            if let Some((indent, around)) = line.split_once("{variables}") {
+            if let Some((indent, line)) = line.split_once("{custom}") {
+                if runtime == Some(CUSTOM_RUNTIME) {
+                    text += &format!("{indent}{line}\n");
+                }
+            } else if let Some((indent, around)) = line.split_once("{variables}") {
                 if !variables.is_empty() {
                     text += &format!("{indent}{around}\n");
                 }
@@ -97,7 +102,15 @@ mod tests {
             assert!(!text.to_lowercase().contains("environment"), "{text}");
             let (first, second) = (text.find("arn:1").unwrap(), text.find("arn:2").unwrap());
             assert!(first < second && text.contains("provided.al2023"), "{text}");
-            for hole in ["{arn}", "{runtime}", "{arch}", "{variables}", "{name}", "{value}"] {
+            for hole in [
+                "{arn}",
+                "{runtime}",
+                "{arch}",
+                "{variables}",
+                "{name}",
+                "{value}",
+                "{custom}",
+            ] {
                 assert!(!text.contains(hole), "{text}");
             }
             let without = snippet.text(&arns, &BTreeMap::new(), None, Arch::X86_64);
@@ -108,6 +121,28 @@ mod tests {
                 .text(&arns, &BTreeMap::new(), None, Arch::Arm64)
                 .contains("Architecture.ARM_64")
         );
+    }
+
+    #[test]
+    fn a_runtime_of_the_customer_is_named_by_its_arn() {
+        for (snippet, expected) in [
+            (
+                Snippet::Sam,
+                "      RuntimeConfig:\n        RuntimeArn: RUNTIME_ARN\n        RuntimeAlias: RUNTIME_ALIAS\n",
+            ),
+            (
+                Snippet::Terraform,
+                "# RuntimeConfig of the function: { RuntimeArn = RUNTIME_ARN, RuntimeAlias = RUNTIME_ALIAS }",
+            ),
+            (
+                Snippet::Cdk,
+                "addPropertyOverride(\"RuntimeConfig\", {\n  RuntimeArn: \"RUNTIME_ARN\"",
+            ),
+        ] {
+            let text = |runtime| snippet.text(&["arn:1".to_owned()], &BTreeMap::new(), Some(runtime), Arch::X86_64);
+            assert!(text("custom").contains(expected), "{}", text("custom"));
+            assert!(!text("provided.al2023").contains("RUNTIME_ARN"));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::text::{allowed_lines, finding_lines, state};
 use crate::finding::any_error;
 use crate::gate::Allowed;
 use crate::limits;
-use crate::manifest::{ChangedFile, LayerChange, Manifest, NotLinked, Recompressed};
+use crate::manifest::{ChangedFile, Dropped, LayerChange, LicenseUse, Manifest, NotLinked, Recompressed};
 use crate::pack::Packed;
 use crate::size::{Bytes, exact};
 use crate::tree::path::escaped;
@@ -32,21 +32,7 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
             rows.collect(),
         );
     }
-    if !packed.manifest.dropped.is_empty() {
-        text += &render.heading("Removed");
-        let rows = packed.manifest.dropped.iter().map(|dropped| {
-            vec![
-                dropped.rule.clone(),
-                exact(dropped.files as u64),
-                dropped.bytes.to_string(),
-            ]
-        });
-        text += &long_table(
-            render,
-            &[Column::Left("Rule"), Column::Right("Files"), Column::Right("Size")],
-            rows.collect(),
-        );
-    }
+    text += &dropped(&packed.manifest.dropped, render);
     if !packed.manifest.changed.is_empty() {
         text += &render.heading("Changed");
         text += &changed_table(&packed.manifest.changed, render);
@@ -56,6 +42,9 @@ pub fn packed(packed: &Packed, allowed: &[Allowed], output: &str, render: Render
         text += &render.folded("", &format!("{path} is as it was: {}", file.reason));
     }
     text += &not_linked(&packed.manifest.not_linked, render);
+    if render.verbose {
+        text += &licenses(&packed.manifest.licenses, render);
+    }
     let findings = finding_lines(&packed.findings, render) + &allowed_lines(allowed, render);
     if !findings.is_empty() {
         text += &render.heading("Findings");
@@ -85,6 +74,35 @@ pub(super) fn sum(packed: &Packed, output: &str) -> String {
         totals.zipped_bytes,
         totals.unzipped_bytes,
     )
+}
+
+/// What each rule removed.
+fn dropped(dropped: &[Dropped], render: RenderOptions) -> String {
+    if dropped.is_empty() {
+        return String::new();
+    }
+    let rows = dropped.iter().map(|dropped| {
+        vec![
+            dropped.rule.clone(),
+            exact(dropped.files as u64),
+            dropped.bytes.to_string(),
+        ]
+    });
+    let columns = [Column::Left("Rule"), Column::Right("Files"), Column::Right("Size")];
+    render.heading("Removed") + &long_table(render, &columns, rows.collect())
+}
+
+/// The licenses, with what is under them.
+fn licenses(licenses: &[LicenseUse], render: RenderOptions) -> String {
+    let rows = licenses.iter().map(|license| {
+        let name = license.expression.as_ref().or(license.declared.as_ref());
+        vec![
+            escaped(name.map_or("unknown", String::as_str).as_bytes()),
+            escaped(license.components.join(", ").as_bytes()),
+        ]
+    });
+    let columns = ["License", "Components"].map(Column::Left);
+    render.heading("Licenses") + &render.table(&columns, rows.collect())
 }
 
 /// Files that are there more than once, with why.

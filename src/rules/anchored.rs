@@ -6,6 +6,7 @@ use globset::{GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::globs::{built, glob_of, set_of};
+use super::provided::provided;
 use super::{Anchor, Rule, RuleError};
 use crate::loader::{LoadedTree, ShadowedLibrary};
 use crate::root::{Location, Root, link_target};
@@ -246,9 +247,12 @@ fn all_are_shadowed(names: &GlobSet, tree: &Tree, shadowed: &[ShadowedLibrary]) 
 /// Where in the tree the paths of rules begin.
 fn directories(anchor: Anchor, tree: &Tree) -> BTreeSet<TreePath> {
     match anchor {
-        Anchor::Tree | Anchor::Shadowed | Anchor::ShadowedCommand | Anchor::OtherPlatforms | Anchor::Unused => {
-            BTreeSet::from([TreePath::root()])
-        }
+        Anchor::Tree
+        | Anchor::Shadowed
+        | Anchor::ShadowedCommand
+        | Anchor::OtherPlatforms
+        | Anchor::Unused
+        | Anchor::Provided => BTreeSet::from([TreePath::root()]),
         Anchor::Language(anchor) => (anchor.directories)(tree),
     }
 }
@@ -262,6 +266,7 @@ fn among(
 ) -> Option<BTreeSet<TreePath>> {
     match anchor {
         Anchor::Unused => Some(unused.cloned().unwrap_or_default()),
+        Anchor::Provided => Some(provided(loaded.root())),
         Anchor::Shadowed => Some(shadowed.iter().flat_map(ShadowedLibrary::paths).cloned().collect()),
         Anchor::ShadowedCommand => Some(shadowed.iter().flat_map(|library| &library.commands).cloned().collect()),
         Anchor::OtherPlatforms => {

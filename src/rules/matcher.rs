@@ -286,10 +286,11 @@ impl ReadyRule {
             on,
             category: rule.category.clone(),
             breaks: rule.breaks.clone(),
-            is_provided: rule
-                .provided_with
-                .as_ref()
-                .is_some_and(|command| root.has_command(command, &root.runtime.command_path())),
+            is_provided: rule.anchor == Anchor::Provided
+                || rule
+                    .provided_with
+                    .as_ref()
+                    .is_some_and(|command| root.has_command(command, &root.runtime.command_path())),
             anchor: rule.anchor,
             when_shadowed: rule.when_shadowed.as_ref().map(set).transpose()?,
         })

@@ -4,6 +4,7 @@ mod anchored;
 pub(crate) mod file;
 mod globs;
 mod matcher;
+mod provided;
 pub mod unused;
 
 use serde::{Deserialize, Serialize};
@@ -20,13 +21,14 @@ use crate::toml_file::TomlError;
 use unused::Evidence;
 
 /// The rule files that are built in, by name, in the order in which they apply.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("rules/unused.toml", include_str!("../../rules/unused.toml")),
     ("rules/unix.toml", include_str!("../../rules/unix.toml")),
     ("rules/r.toml", include_str!("../../rules/r.toml")),
     ("rules/python.toml", include_str!("../../rules/python.toml")),
     ("rules/node.toml", include_str!("../../rules/node.toml")),
     ("rules/shadowed.toml", include_str!("../../rules/shadowed.toml")),
+    ("rules/provided.toml", include_str!("../../rules/provided.toml")),
     ("rules/other.toml", include_str!("../../rules/other.toml")),
 ];
 
@@ -56,6 +58,8 @@ pub enum Anchor {
     OtherPlatforms,
     /// What no recording used. Paths begin at the root of the tree.
     Unused,
+    /// Packages that the runtime has as well. Paths begin at the root of the tree.
+    Provided,
     /// Each directory of a kind that a language knows.
     Language(&'static LanguageAnchor),
 }
@@ -69,6 +73,7 @@ impl Anchor {
             Self::ShadowedCommand,
             Self::OtherPlatforms,
             Self::Unused,
+            Self::Provided,
         ]
         .into_iter()
         .chain(languages::anchors().map(Self::Language))
@@ -82,6 +87,7 @@ impl Anchor {
             Self::ShadowedCommand => "shadowed-command",
             Self::OtherPlatforms => "other-platforms",
             Self::Unused => "unused",
+            Self::Provided => "provided",
             Self::Language(anchor) => anchor.name,
         }
     }
@@ -92,6 +98,7 @@ impl Anchor {
             Self::Tree => "the root of the tree",
             Self::OtherPlatforms => "the root of the tree, among the native files for other systems",
             Self::Unused => "the root of the tree, among what no recording used",
+            Self::Provided => "the root of the tree, among the packages that the runtime has as well",
             Self::Language(anchor) => anchor.title,
             Self::Shadowed => {
                 "the root of the tree, among the libraries of which the copies of the runtime are found first"

@@ -82,8 +82,26 @@ pub(crate) struct Data {
     #[serde(default)]
     pub(crate) libraries: Folders,
     pub(crate) arch: BTreeMap<Arch, ArchData>,
+    /// Packages of languages that it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) installed: Vec<InstalledPackage>,
     #[serde(default)]
     pub(crate) sources: Vec<Source>,
+}
+
+/// A package of a language that a runtime has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct InstalledPackage {
+    /// The language.
+    pub language: String,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its directory, or that of its metadata.
+    pub directory: String,
 }
 
 /// Names by the folder that they are in.
@@ -338,8 +356,6 @@ impl Data {
         for (path, target) in &self.links {
             put(path, Entry::Symlink(target.clone()))?;
         }
-        let mut highest_versions = self.versions;
-        highest_versions.extend(own.versions);
         Ok(Runtime {
             name: self.name,
             title: self.title,
@@ -351,7 +367,8 @@ impl Data {
             platform: arch.machine().to_string(),
             working_directory: self.working_directory,
             interpreter: own.interpreter,
-            highest_versions,
+            installed: self.installed,
+            highest_versions: self.versions.into_iter().chain(own.versions).collect(),
             files,
         })
     }

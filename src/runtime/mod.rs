@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use arch::Arch;
-pub use data::{Summary, built_in, digest};
+pub use data::{InstalledPackage, Summary, built_in, digest};
 pub use error::RuntimeError;
 pub use ld_so_conf::configured_directories;
 pub use lifecycle::{Lifecycle, State, lifecycles, recorded};
@@ -51,6 +51,8 @@ pub struct Runtime {
     pub working_directory: String,
     /// The loader's own path.
     pub interpreter: String,
+    /// The packages of languages that it is known to have.
+    pub installed: Vec<InstalledPackage>,
     /// For each family of symbol versions, such as `GLIBC`, the highest that the runtime's libraries define. Asked where a
     /// library's own versions are not known.
     pub highest_versions: BTreeMap<String, String>,

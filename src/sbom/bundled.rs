@@ -1,8 +1,11 @@
-//! Bills of materials that packages bring (PEP 770), in the form of CycloneDX.
+//! Bills of materials that packages bring (PEP 770), in the form of CycloneDX or SPDX.
+
+use std::collections::BTreeSet;
 
 use cyclonedx_bom::models::bom::Bom;
 use cyclonedx_bom::models::component::{Component, Scope};
 use cyclonedx_bom::models::license::{LicenseChoice, LicenseIdentifier};
+use serde::Deserialize;
 
 use crate::licenses::License;
 
@@ -22,7 +25,7 @@ pub(super) struct Bundled {
 /// left out.
 pub(super) fn bundled(text: &str) -> Vec<Bundled> {
     let Ok(bom) = Bom::parse_from_json(text.as_bytes()) else {
-        return Vec::new();
+        return serde_json::from_str(text).map(of_spdx).unwrap_or_default();
     };
     let subject = bom.metadata.and_then(|metadata| metadata.component);
     let is_subject = |component: &Component| {
@@ -35,6 +38,79 @@ pub(super) fn bundled(text: &str) -> Vec<Bundled> {
         .take(MOST)
         .filter(|component| component.scope != Some(Scope::Excluded) && !is_subject(component))
         .map(read)
+        .collect()
+}
+
+/// A document of SPDX 2 in JSON, as far as it is read here (SPDX 2.3, clauses 7 and 11).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpdxDocument {
+    #[serde(rename = "spdxVersion")]
+    _version: String,
+    #[serde(default)]
+    packages: Vec<SpdxPackage>,
+    #[serde(default)]
+    document_describes: Vec<String>,
+    #[serde(default)]
+    relationships: Vec<SpdxRelationship>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpdxPackage {
+    #[serde(rename = "SPDXID")]
+    id: String,
+    name: String,
+    version_info: Option<String>,
+    license_concluded: Option<String>,
+    license_declared: Option<String>,
+    #[serde(default)]
+    external_refs: Vec<SpdxReference>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpdxReference {
+    reference_type: String,
+    reference_locator: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpdxRelationship {
+    spdx_element_id: String,
+    relationship_type: String,
+    related_spdx_element: String,
+}
+
+/// What a bill in SPDX lists beside what it is about, and beside what only built that.
+fn of_spdx(document: SpdxDocument) -> Vec<Bundled> {
+    let mut left_out: BTreeSet<String> = document.document_describes.into_iter().collect();
+    for relationship in document.relationships {
+        match relationship.relationship_type.as_str() {
+            "DESCRIBES" => left_out.insert(relationship.related_spdx_element),
+            "BUILD_TOOL_OF" | "BUILD_DEPENDENCY_OF" | "DEV_DEPENDENCY_OF" | "TEST_DEPENDENCY_OF" => {
+                left_out.insert(relationship.spdx_element_id)
+            }
+            _ => continue,
+        };
+    }
+    let packages = document.packages.into_iter().take(MOST);
+    let packages = packages.filter(|package| !left_out.contains(&package.id));
+    let said = |text: Option<String>| text.filter(|text| !["", "NOASSERTION", "NONE"].contains(&text.as_str()));
+    packages
+        .map(|package| {
+            let mut references = package.external_refs.into_iter();
+            let license = said(package.license_concluded).or(said(package.license_declared));
+            Bundled {
+                name: package.name,
+                version: said(package.version_info),
+                purl: references
+                    .find(|reference| reference.reference_type == "purl")
+                    .map(|reference| reference.reference_locator),
+                license: license.as_deref().map(License::declared).unwrap_or_default(),
+            }
+        })
         .collect()
 }
 
@@ -89,6 +165,27 @@ mod tests {
         );
         assert_eq!(found[1].license.expression.as_deref(), Some("MIT OR Apache-2.0"));
         assert_eq!(bundled("{\"spdxVersion\": \"SPDX-2.3\"}"), []);
+        assert_eq!(bundled("{\"packages\": [{\"SPDXID\": \"a\", \"name\": \"x\"}]}"), []);
         assert_eq!(bundled("not json"), []);
+    }
+
+    #[test]
+    fn what_a_bill_in_spdx_lists_is_read() {
+        let text = r#"{"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "packages": [
+            {"SPDXID": "SPDXRef-w", "name": "wheel-of-it", "versionInfo": "1.0"},
+            {"SPDXID": "SPDXRef-z", "name": "zlib", "versionInfo": "1.3.1", "licenseConcluded": "NOASSERTION", "licenseDeclared": "Zlib",
+             "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": "pkg:generic/zlib@1.3.1"}]},
+            {"SPDXID": "SPDXRef-c", "name": "cmake"}],
+            "relationships": [
+            {"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-w"},
+            {"spdxElementId": "SPDXRef-c", "relationshipType": "BUILD_TOOL_OF", "relatedSpdxElement": "SPDXRef-w"}]}"#;
+        let found = bundled(text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(
+            (found[0].name.as_str(), found[0].version.as_deref()),
+            ("zlib", Some("1.3.1"))
+        );
+        assert_eq!(found[0].purl.as_deref(), Some("pkg:generic/zlib@1.3.1"));
+        assert_eq!(found[0].license.expression.as_deref(), Some("Zlib"));
     }
 }

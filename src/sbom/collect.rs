@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bundled::bundled;
+use super::embedded::EmbeddedVersion;
 use super::{Component, Hash, Kind, Origin, native, url};
+use crate::elf::Object;
+use crate::host::HostPackage;
 use crate::languages::{BUILT_IN, Interpreter, Language, Package};
 use crate::licenses::{self, License};
 use crate::manifest::{AddedFile, ChangedFile};
@@ -20,6 +23,8 @@ pub struct Described<'a> {
     pub text: &'a dyn Fn(&TreePath) -> Option<String>,
     /// SHA-256 of the files of `tree`, as far as they are known.
     pub hashes: &'a BTreeMap<TreePath, Hash>,
+    /// The versions that native libraries of `tree` hold as text, as far as these were looked for.
+    pub embedded: &'a BTreeMap<TreePath, EmbeddedVersion>,
     /// What was added to the tree.
     pub added: &'a [AddedFile],
     /// What was changed in it.
@@ -229,7 +234,41 @@ impl<'a> Collector<'a> {
             let file = LibraryFile::new(path, object.soname.as_deref(), self.described.added);
             let is_it = |component: &&Component| Some(&component.path) == holder && component.name == file.stem();
             let described = bundled.iter().find(is_it);
+<<<<<<< HEAD
             let library = self.library(&file, described, &pkg_config);
+=======
+            let soname = match &copied {
+                Some(_) => file_name,
+                None => object.soname.as_deref().unwrap_or(file_name),
+            };
+            let mut library = Component {
+                kind: Kind::Library,
+                id: String::new(),
+                name: path.file_name().to_owned(),
+                version: None,
+                version_from: None,
+                license: License::default(),
+                purl: None,
+                path: path.clone(),
+                files: BTreeMap::from([(path.clone(), self.described.hashes.get(path).copied())]),
+                origin: Origin::Tree,
+                changed: self.changes(std::iter::once(path)),
+                requires: BTreeSet::new(),
+            };
+            if let Some(added) = added.filter(|_| copied.is_none()) {
+                of_host(&mut library, added);
+            } else if let Some(described) = described {
+                of_bill(&mut library, described);
+            }
+            if library.version.is_none() {
+                self.version_of(&mut library, stem, object, &pkg_config);
+            }
+            if library.license.expression.is_none() {
+                library.license.expression =
+                    licenses::of_library(&native::without_hashes(soname)).map(ToOwned::to_owned);
+            }
+            library.id = id(library.purl.as_deref(), &library.name, path);
+>>>>>>> 5e23d6b (Say what is in layers by what libraries themselves tell, and pack only what a runtime of one's own lacks)
             let holds = |component: &Component| {
                 matches!(component.kind, Kind::Package | Kind::Interpreter) && Some(&component.path) == holder
             };
@@ -294,6 +333,7 @@ impl<'a> Collector<'a> {
     }
 }
 
+<<<<<<< HEAD
 /// A native library in a file of its own.
 struct LibraryFile<'a> {
     path: &'a TreePath,
@@ -339,6 +379,28 @@ impl<'a> LibraryFile<'a> {
 }
 
 /// What is known of a library that was added from a machine.
+=======
+impl Collector<'_> {
+    /// Takes the version of a library from what says most of it: pkg-config, the library's own note, then its text.
+    fn version_of(&self, library: &mut Component, stem: &str, object: &Object, pkg_config: &BTreeMap<String, String>) {
+        if let Some(version) = pkg_config.get(stem) {
+            library.version = Some(version.clone());
+            library.version_from = Some("pkg-config");
+            library.purl = url::generic(stem, version);
+        } else if let Some(package) = object.package.as_ref().and_then(HostPackage::noted) {
+            library.purl = url::of_host(&package);
+            library.version = Some(package.version);
+            library.version_from = Some("note of its package");
+        } else if let Some(found) = self.described.embedded.get(&library.path) {
+            library.version = Some(found.version.clone());
+            library.version_from = Some(found.from);
+            library.purl = url::generic(&found.project, &found.version);
+        }
+    }
+}
+
+/// What is known of a library that was brought in from a machine.
+>>>>>>> 5e23d6b (Say what is in layers by what libraries themselves tell, and pack only what a runtime of one's own lacks)
 fn of_host(library: &mut Component, added: &AddedFile) {
     if let Some(package) = &added.package {
         library.version = Some(package.version.clone());

@@ -7,6 +7,7 @@
 mod bundled;
 mod collect;
 mod cyclonedx;
+mod embedded;
 mod native;
 mod read;
 mod spdx;
@@ -24,7 +25,7 @@ pub use url::of_host as purl_of_host;
 
 use crate::host::HostPackage;
 use crate::licenses::License;
-use crate::manifest::LayerSummary;
+use crate::manifest::{LayerSummary, LicenseUse};
 use crate::tree::TreePath;
 
 /// SHA-256 of a file's content.
@@ -112,6 +113,26 @@ impl Component {
             }
         }
     }
+}
+
+/// The licenses of components, each with what is under it, sorted.
+pub fn licenses(components: &[Component]) -> Vec<LicenseUse> {
+    let mut uses: BTreeMap<(Option<&str>, Option<&str>), BTreeSet<String>> = BTreeMap::new();
+    for component in components {
+        let License { declared, expression } = &component.license;
+        let declared = declared.as_deref().filter(|_| expression.is_none());
+        let name = match &component.version {
+            Some(version) => format!("{} {version}", component.name),
+            None => component.name.clone(),
+        };
+        uses.entry((expression.as_deref(), declared)).or_default().insert(name);
+    }
+    let uses = uses.into_iter().map(|((expression, declared), components)| LicenseUse {
+        expression: expression.map(ToOwned::to_owned),
+        declared: declared.map(ToOwned::to_owned),
+        components: components.into_iter().collect(),
+    });
+    uses.collect()
 }
 
 /// A bill of materials.

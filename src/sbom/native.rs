@@ -27,6 +27,11 @@ pub(super) fn libraries(tree: &Tree) -> Vec<(&TreePath, &Object)> {
         .collect()
 }
 
+/// Whether a file has the name of a library, whatever it is.
+pub(super) fn is_library_name(file_name: &str) -> bool {
+    file_name.starts_with("lib") && file_name.contains(".so")
+}
+
 /// What a library is called without its version and the hashes that repairing tools put in: `libgomp` of
 /// `libgomp-e985bcbb.so.1.0.0` (auditwheel, repair.py).
 pub(super) fn stem(file_name: &str) -> &str {

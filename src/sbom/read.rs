@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::collect::{Described, collect};
-use super::native::is_pkg_config;
+use super::embedded::{EmbeddedVersion, embedded};
+use super::native::{is_library_name, is_pkg_config};
 use super::{Component, Hash};
 use crate::check::{self, CheckError, Input, Layer};
 use crate::finding::Finding;
@@ -17,6 +18,9 @@ use crate::open;
 use crate::progress::Progress;
 use crate::tree::content::TEXT_LIMIT;
 use crate::tree::{Entry, Tree, TreePath};
+
+/// So much of a library is looked at for its version, in bytes.
+const LARGEST_LIBRARY: usize = 64 << 20;
 
 /// Error of [`contents`].
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +61,8 @@ pub struct Contents {
     pub hashes: BTreeMap<TreePath, Hash>,
     /// The texts of files that describe packages.
     pub texts: BTreeMap<TreePath, String>,
+    /// The versions that native libraries hold as text.
+    pub embedded: BTreeMap<TreePath, EmbeddedVersion>,
     /// What `pack` wrote of them, if it did.
     pub manifest: Option<Manifest>,
 }
@@ -102,6 +108,7 @@ impl Contents {
             source: &self.tree,
             text: &|path| self.texts.get(path).cloned(),
             hashes: &self.hashes,
+            embedded: &self.embedded,
             added: manifest.map_or(&[], |manifest| &manifest.added),
             changed: manifest.map_or(&[], |manifest| &manifest.changed),
         })
@@ -144,11 +151,13 @@ impl Contents {
         Ok(())
     }
 
-    /// Takes the digest of a file and, if it describes a package, its text.
+    /// Takes the digest of a file and, if it describes a package, its text; of a library, the version that it holds.
     fn add_file(&mut self, path: &TreePath, content: &mut dyn Read) -> std::io::Result<()> {
         let mut hash = Sha256::new();
         let mut kept = Vec::new();
         let is_kept = describes(path);
+        let is_library = is_library_name(path.file_name());
+        let limit = if is_library { LARGEST_LIBRARY } else { TEXT_LIMIT };
         let mut buffer = vec![0; 1 << 16];
         loop {
             let count = match content.read(&mut buffer) {
@@ -158,12 +167,16 @@ impl Contents {
                 Err(error) => return Err(error),
             };
             hash.update(&buffer[..count]);
-            if is_kept && kept.len() < TEXT_LIMIT {
+            if (is_kept || is_library) && kept.len() < limit {
                 kept.extend_from_slice(&buffer[..count]);
             }
         }
         self.hashes.insert(path.clone(), hash.finalize().into());
         self.texts.remove(path);
+        self.embedded.remove(path);
+        if is_library && let Some(version) = embedded(path.file_name(), &kept) {
+            self.embedded.insert(path.clone(), version);
+        }
         if is_kept && let Ok(text) = String::from_utf8(kept) {
             self.texts.insert(path.clone(), text);
         }

@@ -81,11 +81,17 @@ fn bill() -> Bill {
         .files()
         .map(|(path, _)| (path.clone(), Sha256::digest(path.as_str()).into()))
         .collect();
+    let own = embedded::EmbeddedVersion {
+        project: "libown".to_owned(),
+        version: "1.2.3".to_owned(),
+        from: "file name",
+    };
     let components = collect(Described {
         tree: &tree,
         source: &tree,
         text: &|_| None,
         hashes: &hashes,
+        embedded: &BTreeMap::from([(path("lib/libown.so.1.2.3"), own)]),
         added: &added,
         changed: &changed,
     });
@@ -147,6 +153,7 @@ fn what_is_left_of_a_package_is_described_by_what_was_removed() {
         source: &source,
         text: &|_| None,
         hashes: &BTreeMap::new(),
+        embedded: &BTreeMap::new(),
         added: &[],
         changed: &[],
     });
@@ -187,4 +194,38 @@ fn the_digest_of_several_files_is_that_of_their_list() {
     );
     component.files.insert(path("c"), None);
     assert_eq!(component.digest(), None);
+}
+
+/// The note is one that rpm of Fedora 40 writes (systemd, "Package Metadata for Executable Files").
+#[test]
+fn a_library_without_a_package_manager_is_told_by_its_note() {
+    let note = r#"{"type":"rpm","name":"curl","version":"8.6.0-10.fc40","architecture":"x86_64","osCpe":"cpe:/o:fedoraproject:fedora:40","os":"fedora","osVersion":"40"}"#;
+    let package = serde_json::from_str::<crate::elf::PackageNote>(note).unwrap();
+    let mut tree = tree(&[(
+        "lib/libfar.so.1",
+        &fs_err::read(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/host/libfar.so.1")).unwrap(),
+    )]);
+    let at = path("lib/libfar.so.1");
+    let Some(Entry::File(mut file)) = tree.get(&at).cloned() else {
+        panic!()
+    };
+    let crate::tree::Content::Object(object) = &mut file.content else {
+        panic!()
+    };
+    std::sync::Arc::make_mut(object).package = Some(package);
+    tree.insert(at, Entry::File(file));
+    let components = collect(Described {
+        tree: &tree,
+        source: &tree,
+        text: &|_| None,
+        hashes: &BTreeMap::new(),
+        embedded: &BTreeMap::new(),
+        added: &[],
+        changed: &[],
+    });
+    assert_eq!(
+        components[0].purl.as_deref(),
+        Some("pkg:rpm/fedora/curl@8.6.0-10.fc40?arch=x86_64&distro=fedora-40")
+    );
+    assert_eq!(components[0].version_from, Some("note of its package"));
 }

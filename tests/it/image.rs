@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, testdata};
 
 /// One entry of a layer.
 enum Item<'a> {
@@ -222,6 +222,205 @@ fn an_image_gives_the_answers_of_the_directory_that_it_stands_for() {
         sandbox.run(["analyze", "docker.tar:/opt/current", "-f", "json"]).json()["totals"]["files"],
         2
     );
+}
+
+/// A directory as a layer, with further entries: empty files of these names.
+fn layer_of(directory: &Path, whiteouts: &[&str]) -> Vec<u8> {
+    let mut builder = Builder::new(Vec::new());
+    builder.follow_symlinks(false);
+    builder.append_dir_all("", directory).unwrap();
+    for name in whiteouts {
+        let mut header = Header::new_gnu();
+        header.set_size(0);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, &b""[..]).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+/// The root of a system with a package of each kind; `name` is a further library.
+fn system(sandbox: &Sandbox, root: &str, name: &str) {
+    let object = fs_err::read(testdata("host/libfar.so.1")).unwrap();
+    let file = |path: &str, content: &[u8]| {
+        sandbox.file(&format!("{root}/{path}"), content);
+    };
+    file("lib64/ld-linux-x86-64.so.2", &object);
+    file(&format!("usr/lib/{name}"), &object);
+    file(
+        "usr/lib/os-release",
+        b"ID=own\nVERSION_ID=\"7\"\nPRETTY_NAME=\"Own OS 7\"\n",
+    );
+    file("usr/bin/tool", b"#!/bin/sh\n");
+    file(
+        &format!("usr/lib/R/site-library/{}/DESCRIPTION", name.replace('.', "")),
+        b"Package: x\nVersion: 1.0\nBuilt: R 4.2.2\n",
+    );
+    file(
+        &format!("usr/lib/R/site-library/{}/Meta/package.rds", name.replace('.', "")),
+        b"x",
+    );
+    file(
+        "usr/lib/python3/site-packages/six-1.17.0.dist-info/METADATA",
+        b"Name: six\nVersion: 1.17.0\n",
+    );
+    file(
+        "usr/lib/python3/site-packages/six-1.17.0.dist-info/RECORD",
+        b"six.py,,\n",
+    );
+    file("usr/lib/python3/site-packages/six.py", b"x = 1\n");
+    sandbox.mode(&format!("{root}/usr/bin/tool"), 0o755);
+    sandbox.link(&format!("{root}/usr/lib/libz.so"), name);
+    sandbox.link(&format!("{root}/etc/os-release"), "/usr/lib/os-release");
+}
+
+#[test]
+fn a_runtime_is_the_same_from_an_image_and_from_its_root() {
+    let sandbox = Sandbox::new();
+    system(&sandbox, "below", "libold.so.1");
+    system(&sandbox, "root", "libnew.so.1");
+    let layers = [
+        layer_of(&sandbox.path("below"), &[]),
+        layer_of(
+            &sandbox.path("root"),
+            &["usr/lib/.wh.libold.so.1", "usr/lib/R/site-library/.wh.liboldso1"],
+        ),
+    ];
+    write(&sandbox.path("docker.tar"), &saved(&layers));
+    write(&sandbox.path("oci.tar"), &archive(&oci(&layers.clone())));
+    for (name, content) in oci(&layers) {
+        write(&sandbox.path("layout").join(name), &content);
+    }
+    let captured = sandbox.run(["runtimes", "capture", "root"]).expect_status(0).stdout;
+    assert!(
+        captured.contains("name = \"own-7\"\ntitle = \"Own OS 7\""),
+        "{captured}"
+    );
+    assert!(
+        captured.contains("libnew.so.1") && !captured.contains("libold"),
+        "{captured}"
+    );
+    assert!(captured.contains("name = \"six\"\nversion = \"1.17.0\""), "{captured}");
+    for image in ["docker.tar", "oci.tar", "layout", "docker.tar:/"] {
+        let of_image = sandbox.run(["runtimes", "capture", image]).expect_status(0).stdout;
+        assert!(of_image == captured, "{image}: {of_image}");
+    }
+    let named = sandbox.run(["runtimes", "capture", "docker.tar", "--name", "mine"]);
+    assert!(named.expect_status(0).stdout.starts_with("name = \"mine\"\n"));
+}
+
+/// What the runtime has is left out if it is not older and whatever requires it accepts it.
+#[test]
+fn packages_that_a_runtime_of_ones_own_has_are_left_out_on_request() {
+    let sandbox = Sandbox::new();
+    system(&sandbox, "root", "libnew.so.1");
+    let image = [
+        ("usr/lib/R/site-library/rlang", "1.1.4"),
+        ("usr/lib/R/site-library/cli", "3.0.0"),
+        ("usr/lib/R/site-library/vctrs", "0.6.0"),
+    ];
+    let package = |root: &str, directory: &str, version: &str, imports: &str| {
+        let name = directory.rsplit('/').next().unwrap();
+        let text = format!("Package: {name}\nVersion: {version}\nImports: {imports}\nBuilt: R 4.2.2\n");
+        sandbox
+            .file(&format!("{root}/{directory}/DESCRIPTION"), text)
+            .file(&format!("{root}/{directory}/Meta/package.rds"), "x")
+            .file(&format!("{root}/{directory}/NAMESPACE"), "");
+    };
+    for (directory, version) in image {
+        package("root", directory, version, "");
+    }
+    sandbox.file(
+        "root/usr/lib/node_modules/ms/package.json",
+        r#"{"name": "ms", "version": "2.1.3"}"#,
+    );
+    sandbox.file(
+        "root/usr/lib/node_modules/debug/package.json",
+        r#"{"name": "debug", "version": "5.0.0"}"#,
+    );
+    sandbox
+        .run(["runtimes", "capture", "root", "--name", "mine", "-o", "mine.toml"])
+        .expect_status(0);
+
+    package(
+        "tree",
+        "R/library/dplyr",
+        "1.1.0",
+        "rlang (>= 1.1.0), cli (>= 3.4.0), vctrs",
+    );
+    package("tree", "R/library/rlang", "1.1.1", "");
+    package("tree", "R/library/cli", "3.6.0", "");
+    package("tree", "R/library/vctrs", "0.6.0", "");
+    sandbox
+        .file(
+            "tree/python/six-1.16.0.dist-info/METADATA",
+            "Name: six\nVersion: 1.16.0\n",
+        )
+        .file(
+            "tree/python/six-1.16.0.dist-info/RECORD",
+            "six.py,,\nsix-1.16.0.dist-info/METADATA,,\n",
+        )
+        .file("tree/python/six.py", "x = 1\n")
+        .file("tree/python/own.py", "import six\n")
+        .file(
+            "tree/nodejs/node_modules/ms/package.json",
+            r#"{"name": "ms", "version": "2.0.0"}"#,
+        )
+        .file("tree/nodejs/node_modules/ms/index.js", "1\n")
+        .file(
+            "tree/nodejs/node_modules/debug/package.json",
+            r#"{"name": "debug", "version": "4.0.0"}"#,
+        )
+        .file("tree/nodejs/node_modules/debug/index.js", "1\n")
+        .file(
+            "tree/nodejs/node_modules/app/package.json",
+            r#"{"name": "app", "version": "1.0.0", "dependencies": {"ms": "^2.0.0", "debug": "^4.0.0"}}"#,
+        )
+        .file(
+            "tree/nodejs/node_modules/app/index.js",
+            "require('ms'); require('debug')\n",
+        );
+    let paths = |arguments: &[&str]| -> Vec<String> {
+        let pack = [
+            "pack",
+            "tree",
+            "--runtime",
+            "mine.toml",
+            "--no-cache",
+            "--format",
+            "json",
+        ];
+        let packed = sandbox.run([&pack[..], arguments].concat());
+        assert!(packed.status < 2, "{packed:#?}");
+        let layers = packed.json()["layers"].clone();
+        let contents = layers[0]["contents"].as_array().unwrap().clone();
+        contents
+            .iter()
+            .map(|entry| entry["path"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let whole = paths(&["-o", "whole"]);
+    let left = paths(&["-o", "left", "--enable", "provided"]);
+    let gone: Vec<&String> = whole.iter().filter(|path| !left.contains(path)).collect();
+    let of = |name: &str| gone.iter().any(|path| path.contains(name));
+    // Newer and accepted; the same; newer.
+    for name in [
+        "R/library/rlang/",
+        "R/library/vctrs/",
+        "python/six.py",
+        "node_modules/ms/",
+    ] {
+        assert!(of(name), "{name}: {gone:?}");
+    }
+    // Older; not accepted by what requires it; not in the runtime.
+    for name in [
+        "R/library/cli/",
+        "node_modules/debug/",
+        "R/library/dplyr/",
+        "python/own.py",
+        "node_modules/app/",
+    ] {
+        assert!(!of(name), "{name}: {gone:?}");
+    }
 }
 
 #[test]

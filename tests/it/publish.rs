@@ -281,7 +281,7 @@ fn publish_works_with_a_real_server_and_the_real_tool() {
     named_layers_are_published_under_their_names(&world);
     a_run_goes_on_where_the_server_has_failed(&world);
     large_layers_go_through_s3_and_only_once(&world);
-    runtimes_that_aws_does_not_accept_are_left_out(&world);
+    a_runtime_of_the_customer_is_named_custom(&world);
     without_the_tool_and_with_a_bad_one(&world);
     nothing_secret_was_seen(&world);
 }
@@ -519,7 +519,7 @@ fn large_layers_go_through_s3_and_only_once(world: &World) {
     assert_eq!(world.uploads(), Vec::<String>::new(), "a second run uploads nothing");
 }
 
-fn runtimes_that_aws_does_not_accept_are_left_out(world: &World) {
+fn a_runtime_of_the_customer_is_named_custom(world: &World) {
     world.pack("old", &[1], FILE, SMALL);
     let tree = ["pack", "old-tree", "-o", "old", "--runtime"];
     let loader = fs_err::read(testdata("host/libfar.so.1")).unwrap();
@@ -531,16 +531,19 @@ fn runtimes_that_aws_does_not_accept_are_left_out(world: &World) {
     world.expect(0, &[&tree[..], &["own.toml"]].concat());
     let arguments = ["publish", "old", "--name", "old", "--runtime", "own.toml"];
     let run = world.expect(0, &arguments);
-    let warning = "warning: AWS accepts no layer for a runtime 'our-own-base'";
+    let warning = "warning: 'our-own-base' is a runtime of your own, which AWS calls 'custom'";
     assert!(run.stderr.contains(warning), "{}", run.stderr);
     assert_eq!(world.expect(0, &[&arguments[..], &["-q"]].concat()).stderr, "");
-    let version = world.version("old-1", 1);
     assert_eq!(
-        version
-            .get("CompatibleRuntimes")
-            .and_then(Value::as_array)
-            .map_or(0, Vec::len),
-        0
+        world.version("old-1", 1)["CompatibleRuntimes"],
+        serde_json::json!(["custom"])
+    );
+    let snippet = world
+        .expect(0, &[&arguments[..], &["--snippet", "sam", "-q"]].concat())
+        .stdout;
+    assert!(
+        snippet.contains("Runtime: custom\n") && snippet.contains("RuntimeArn: RUNTIME_ARN"),
+        "{snippet}"
     );
     // Packed for one runtime and published for another: no.
     let run = world.expect(2, &["publish", "old", "--name", "old", "--runtime", "provided.al2023"]);

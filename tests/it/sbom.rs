@@ -6,7 +6,9 @@ use crate::support::{Sandbox, output, testdata};
 
 /// A tree with a package of each language and a native library.
 fn tree(sandbox: &Sandbox) {
-    let library = fs_err::read(testdata("host/libfar.so.1")).unwrap();
+    let mut library = fs_err::read(testdata("host/libfar.so.1")).unwrap();
+    // As what is compiled in.
+    library.extend(b"\x001.2.3\0");
     sandbox
         .file("tree/lib/libown.so.1.2.3", &library)
         .file("tree/python/six.py", "x = 1\n")
@@ -61,7 +63,14 @@ fn layers_and_trees_have_their_bill() {
             command.env("SOURCE_DATE_EPOCH", "1795737600");
         })
     };
-    let pack = ["pack", "tree", "--no-cache", "--runtime", "provided.al2023"];
+    let pack = [
+        "pack",
+        "tree",
+        "--no-cache",
+        "--no-strip",
+        "--runtime",
+        "provided.al2023",
+    ];
     let packed = run(&[&pack[..], &["--sbom", "cyclonedx", "--sbom", "spdx=other.spdx.json"]].concat());
     assert!(packed.status < 2, "{packed:#?}");
     let read = |name: &str| -> Value { serde_json::from_slice(&fs_err::read(sandbox.path(name)).unwrap()).unwrap() };
@@ -92,6 +101,21 @@ fn layers_and_trees_have_their_bill() {
         six["hashes"][0]["content"].clone()
     };
     assert_eq!(hash(&of_zips), hash(&bill));
+    // layers.json has the licenses, too.
+    let licenses = read("layers/layers.json")["licenses"].clone();
+    let of = |expression: &str| {
+        let licenses = licenses.as_array().unwrap();
+        let found = licenses.iter().find(|license| license["expression"] == expression);
+        found.unwrap_or_else(|| panic!("{expression}: {licenses:?}"))["components"].clone()
+    };
+    assert_eq!(of("GPL-2.0-or-later"), serde_json::json!(["a 2.0-1"]));
+    assert_eq!(of("MIT"), serde_json::json!(["rake 13.0.0", "six 1.16.0"]));
+    let table = run(&["pack", "tree", "-o", "again", "-v"]).stdout;
+    assert!(
+        table.contains("Licenses") && table.contains("rake 13.0.0, six 1.16.0"),
+        "{table}"
+    );
+
     let table = run(&["sbom", "layers"]).expect_status(0).stdout;
     assert!(
         table.contains("GPL-2.0-or-later") && table.contains("libown.so.1.2.3"),
@@ -101,13 +125,22 @@ fn layers_and_trees_have_their_bill() {
     // Again, elsewhere and with other threads: the same bytes.
     let again = run(&[
         &pack[..],
-        &["-o", "again", "--threads", "1", "--sbom", "cyclonedx", "--sbom", "spdx"],
+        &[
+            "-o",
+            "once-more",
+            "--threads",
+            "1",
+            "--sbom",
+            "cyclonedx",
+            "--sbom",
+            "spdx",
+        ],
     ]
     .concat());
     assert!(again.status < 2, "{again:#?}");
     let bytes = |name: &str| fs_err::read(sandbox.path(name)).unwrap();
-    assert!(bytes("layers/sbom.cdx.json") == bytes("again/sbom.cdx.json"));
-    assert!(bytes("other.spdx.json") == bytes("again/sbom.spdx.json"));
+    assert!(bytes("layers/sbom.cdx.json") == bytes("once-more/sbom.cdx.json"));
+    assert!(bytes("other.spdx.json") == bytes("once-more/sbom.spdx.json"));
     valid(&sandbox, &["layers/sbom.cdx.json", "other.spdx.json"]);
 }
 

@@ -20,20 +20,26 @@ pub fn field(text: &str, name: &str) -> Option<String> {
 
 /// The packages in Depends and Imports, without versions and without R itself.
 pub fn needs(text: &str) -> Vec<String> {
-    let mut names: Vec<String> = ["Depends", "Imports"]
-        .iter()
-        .filter_map(|name| field(text, name))
-        .flat_map(|value| {
-            value
-                .split(',')
-                .map(|item| item.split('(').next().unwrap_or_default().trim().to_owned())
-                .collect::<Vec<_>>()
-        })
-        .filter(|name| !name.is_empty() && name != "R")
-        .collect();
+    let mut names: Vec<String> = requirements(text).into_iter().map(|(name, _)| name).collect();
     names.sort();
     names.dedup();
     names
+}
+
+/// The packages in Depends and Imports, each with what stands in parentheses after it, without R itself.
+pub fn requirements(text: &str) -> Vec<(String, String)> {
+    ["Depends", "Imports"]
+        .iter()
+        .filter_map(|name| field(text, name))
+        .flat_map(|value| {
+            let items = value.split(',').map(|item| {
+                let (name, version) = item.split_once('(').unwrap_or((item, ""));
+                (name.trim().to_owned(), version.trim().trim_end_matches(')').to_owned())
+            });
+            items.collect::<Vec<_>>()
+        })
+        .filter(|(name, _)| !name.is_empty() && name != "R")
+        .collect()
 }
 
 #[cfg(test)]
@@ -47,5 +53,6 @@ mod tests {
         assert_eq!(needs(text), ["graphics", "grid", "methods", "stats"]);
         assert_eq!(field(text, "Built"), None);
         assert_eq!(needs(""), [""; 0]);
+        assert!(requirements(text).contains(&("grid".to_owned(), ">= 1.0".to_owned())));
     }
 }

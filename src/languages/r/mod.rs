@@ -18,7 +18,7 @@ pub use needs::{SelectionError, select};
 
 use super::{
     Bootstrap, Interpreter, Language, LanguageAnchor, Metadata, NoInterpreter, Package, Repair, SourceReader,
-    Thoroughness, VariableFile,
+    Thoroughness, VariableFile, version,
 };
 use crate::finding::Finding;
 use crate::licenses::License;
@@ -126,6 +126,18 @@ impl Language for R {
 
     fn metadata(&self, package: &Package, text: &dyn Fn(&TreePath) -> Option<String>) -> Option<Metadata> {
         Some(metadata::metadata(&package.name, &text(&package.manifest)?))
+    }
+
+    fn requirements(&self, package: &Package, tree: &Tree) -> Vec<(String, String)> {
+        tree.text(&package.manifest)
+            .map(description::requirements)
+            .unwrap_or_default()
+    }
+
+    /// Writing R Extensions, section 1.1.3.
+    fn satisfies(&self, requirement: &str, version: &str) -> bool {
+        let (relation, wanted) = version::relation(requirement);
+        requirement.is_empty() || version::holds(version, relation, wanted)
     }
 
     /// The version is that of its package base.
