@@ -308,11 +308,9 @@ fn a_runtime_is_the_same_from_an_image_and_from_its_root() {
     assert!(named.expect_status(0).stdout.starts_with("name = \"mine\"\n"));
 }
 
-/// What the runtime has is left out if it is not older and whatever requires it accepts it.
-#[test]
-fn packages_that_a_runtime_of_ones_own_has_are_left_out_on_request() {
-    let sandbox = Sandbox::new();
-    system(&sandbox, "root", "libnew.so.1");
+/// A runtime with packages of three languages, `mine.toml`, and a tree with some of them in other versions.
+fn runtime_and_tree(sandbox: &Sandbox) {
+    system(sandbox, "root", "libnew.so.1");
     let image = [
         ("usr/lib/R/site-library/rlang", "1.1.4"),
         ("usr/lib/R/site-library/cli", "3.0.0"),
@@ -379,6 +377,13 @@ fn packages_that_a_runtime_of_ones_own_has_are_left_out_on_request() {
             "tree/nodejs/node_modules/app/index.js",
             "require('ms'); require('debug')\n",
         );
+}
+
+/// What the runtime has is left out if it is not older and whatever requires it accepts it.
+#[test]
+fn packages_that_a_runtime_of_ones_own_has_are_left_out_on_request() {
+    let sandbox = Sandbox::new();
+    runtime_and_tree(&sandbox);
     let paths = |arguments: &[&str]| -> Vec<String> {
         let pack = [
             "pack",
