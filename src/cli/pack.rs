@@ -272,18 +272,7 @@ impl Arguments {
         let denied = &global.config()?.policy.licenses;
         let licenses = license_findings(denied, std::slice::from_ref(&job.options.output), progress)?;
         packed.findings.extend(licenses);
-        self.write_bills(&packed.manifest, &job)?;
-        if let Some(file) = &self.provenance {
-            let made = Made {
-                tree: &opened.name(),
-                job: &job,
-                plan: &plan,
-                manifest: &packed.manifest,
-                source_date: self.source_date.seconds()?,
-                given: &self.given,
-            };
-            made.write(file)?;
-        }
+        self.write_documents(&opened.name(), &plan, &packed.manifest, &job)?;
         self.output(packed, &job.options, &formats, (&scan.tree, &plan), global)
     }
 
@@ -298,6 +287,21 @@ impl Arguments {
             return Ok(());
         };
         Err(Failure::Error(refusal.to_owned()))
+    }
+
+    /// Writes what is asked for beside the layers: bills of materials, and what the layers were made from.
+    fn write_documents(&self, tree: &str, plan: &Plan, manifest: &Manifest, job: &PackJob<'_>) -> Result<(), Failure> {
+        self.write_bills(manifest, job)?;
+        let Some(file) = &self.provenance else { return Ok(()) };
+        let made = Made {
+            tree,
+            job,
+            plan,
+            manifest,
+            source_date: self.source_date.seconds()?,
+            given: &self.given,
+        };
+        made.write(file)
     }
 
     /// Writes the bills of materials that are asked for. The digests are those of what is in the zips; what describes packages

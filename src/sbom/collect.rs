@@ -231,44 +231,10 @@ impl<'a> Collector<'a> {
         let mut libraries = Vec::new();
         for (path, object) in native::libraries(self.described.tree) {
             let holder = self.owners.get(path).map(|owner| self.installed[*owner].directory());
-            let file = LibraryFile::new(path, object.soname.as_deref(), self.described.added);
+            let file = LibraryFile::new(path, object, self.described);
             let is_it = |component: &&Component| Some(&component.path) == holder && component.name == file.stem();
             let described = bundled.iter().find(is_it);
-<<<<<<< HEAD
             let library = self.library(&file, described, &pkg_config);
-=======
-            let soname = match &copied {
-                Some(_) => file_name,
-                None => object.soname.as_deref().unwrap_or(file_name),
-            };
-            let mut library = Component {
-                kind: Kind::Library,
-                id: String::new(),
-                name: path.file_name().to_owned(),
-                version: None,
-                version_from: None,
-                license: License::default(),
-                purl: None,
-                path: path.clone(),
-                files: BTreeMap::from([(path.clone(), self.described.hashes.get(path).copied())]),
-                origin: Origin::Tree,
-                changed: self.changes(std::iter::once(path)),
-                requires: BTreeSet::new(),
-            };
-            if let Some(added) = added.filter(|_| copied.is_none()) {
-                of_host(&mut library, added);
-            } else if let Some(described) = described {
-                of_bill(&mut library, described);
-            }
-            if library.version.is_none() {
-                self.version_of(&mut library, stem, object, &pkg_config);
-            }
-            if library.license.expression.is_none() {
-                library.license.expression =
-                    licenses::of_library(&native::without_hashes(soname)).map(ToOwned::to_owned);
-            }
-            library.id = id(library.purl.as_deref(), &library.name, path);
->>>>>>> 5e23d6b (Say what is in layers by what libraries themselves tell, and pack only what a runtime of one's own lacks)
             let holds = |component: &Component| {
                 matches!(component.kind, Kind::Package | Kind::Interpreter) && Some(&component.path) == holder
             };
@@ -286,7 +252,7 @@ impl<'a> Collector<'a> {
     }
 
     /// The component of a library, with what is known of it from the machine that it came from or from a bill, and what is
-    /// missing from pkg-config, its name and its soname.
+    /// missing from pkg-config, its own content and its soname.
     fn library(
         &self,
         file: &LibraryFile<'_>,
@@ -314,15 +280,7 @@ impl<'a> Collector<'a> {
             of_bill(&mut library, described);
         }
         if library.version.is_none() {
-            let known = pkg_config
-                .get(file.stem())
-                .map(|version| (version.as_str(), "pkg-config"));
-            let named = || Some((native::version_in_name(file.original_name())?, "file name"));
-            if let Some((version, from)) = known.or_else(named) {
-                library.version = Some(version.to_owned());
-                library.version_from = Some(from);
-                library.purl = url::generic(file.stem(), version);
-            }
+            self.version_of(&mut library, file, pkg_config);
         }
         if library.license.expression.is_none() {
             let expression = licenses::of_library(&native::without_hashes(file.soname()));
@@ -331,13 +289,29 @@ impl<'a> Collector<'a> {
         library.id = id(library.purl.as_deref(), &library.name, path);
         library
     }
+
+    /// Takes the version of a library from what says most of it: pkg-config, the library's own note, then its text.
+    fn version_of(&self, library: &mut Component, file: &LibraryFile<'_>, pkg_config: &BTreeMap<String, String>) {
+        if let Some(version) = pkg_config.get(file.stem()) {
+            library.version = Some(version.clone());
+            library.version_from = Some("pkg-config");
+            library.purl = url::generic(file.stem(), version);
+        } else if let Some(package) = file.object.package.as_ref().and_then(HostPackage::noted) {
+            library.purl = url::of_host(&package);
+            library.version = Some(package.version);
+            library.version_from = Some("note of its package");
+        } else if let Some(found) = self.described.embedded.get(&library.path) {
+            library.version = Some(found.version.clone());
+            library.version_from = Some(found.from);
+            library.purl = url::generic(&found.project, &found.version);
+        }
+    }
 }
 
-<<<<<<< HEAD
 /// A native library in a file of its own.
 struct LibraryFile<'a> {
     path: &'a TreePath,
-    soname: Option<&'a str>,
+    object: &'a Object,
     /// How it was added, if it was.
     added: Option<&'a AddedFile>,
     /// The file of the tree that it is a copy of, if it was added under another name.
@@ -345,13 +319,15 @@ struct LibraryFile<'a> {
 }
 
 impl<'a> LibraryFile<'a> {
-    fn new(path: &'a TreePath, soname: Option<&'a str>, added: &'a [AddedFile]) -> Self {
-        let added = added.iter().find(|added| added.path == path.as_str());
+    fn new(path: &'a TreePath, object: &'a Object, described: Described<'a>) -> Self {
+        let added = described.added.iter().find(|added| added.path == path.as_str());
+        let copied = added.and_then(|added| TreePath::new(&added.from));
         Self {
             path,
-            soname,
+            object,
             added,
-            copied: added.and_then(|added| TreePath::new(&added.from)),
+            // A path of the machine may be relative, too.
+            copied: copied.filter(|from| described.source.contains(from)),
         }
     }
 
@@ -368,7 +344,7 @@ impl<'a> LibraryFile<'a> {
     fn soname(&self) -> &str {
         match &self.copied {
             Some(_) => self.original_name(),
-            None => self.soname.unwrap_or(self.original_name()),
+            None => self.object.soname.as_deref().unwrap_or(self.original_name()),
         }
     }
 
@@ -379,28 +355,6 @@ impl<'a> LibraryFile<'a> {
 }
 
 /// What is known of a library that was added from a machine.
-=======
-impl Collector<'_> {
-    /// Takes the version of a library from what says most of it: pkg-config, the library's own note, then its text.
-    fn version_of(&self, library: &mut Component, stem: &str, object: &Object, pkg_config: &BTreeMap<String, String>) {
-        if let Some(version) = pkg_config.get(stem) {
-            library.version = Some(version.clone());
-            library.version_from = Some("pkg-config");
-            library.purl = url::generic(stem, version);
-        } else if let Some(package) = object.package.as_ref().and_then(HostPackage::noted) {
-            library.purl = url::of_host(&package);
-            library.version = Some(package.version);
-            library.version_from = Some("note of its package");
-        } else if let Some(found) = self.described.embedded.get(&library.path) {
-            library.version = Some(found.version.clone());
-            library.version_from = Some(found.from);
-            library.purl = url::generic(&found.project, &found.version);
-        }
-    }
-}
-
-/// What is known of a library that was brought in from a machine.
->>>>>>> 5e23d6b (Say what is in layers by what libraries themselves tell, and pack only what a runtime of one's own lacks)
 fn of_host(library: &mut Component, added: &AddedFile) {
     if let Some(package) = &added.package {
         library.version = Some(package.version.clone());
