@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
+use std::thread;
 
 use brush_parser::ast::Program;
 use brush_parser::word::{self, WordPieceWithSource};
@@ -33,6 +34,8 @@ const MOST_TRIES: usize = 8;
 /// The threads that have such a stack: a thread for each script would cost more than most scripts.
 static THREADS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let threads = ThreadPoolBuilder::new().stack_size(STACK);
+    // As many as the user wants of the others.
+    let threads = threads.num_threads(rayon::current_num_threads());
     threads.start_handler(|_| HAS_STACK.set(true)).build().ok()
 });
 
@@ -48,7 +51,16 @@ pub(super) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> 
     if HAS_STACK.get() {
         return guarded();
     }
-    THREADS.as_ref()?.install(guarded)
+    let threads = THREADS.as_ref()?;
+    if rayon::current_thread_index().is_none() {
+        return threads.install(guarded);
+    }
+    // A worker of other threads would take up other work while it waits, which may wait in turn, and so on until its stack
+    // overflows. A thread of its own only waits.
+    thread::scope(|scope| {
+        let waiting = thread::Builder::new().spawn_scoped(scope, || threads.install(guarded));
+        waiting.ok()?.join().ok()?
+    })
 }
 
 /// What a script consists of, and whether that is all of it. A shell reads line by line: what follows a syntax error is

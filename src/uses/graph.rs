@@ -1,6 +1,6 @@
 //! The graph itself: follows uses from what is kept, and answers who uses a path.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{PoisonError, RwLock};
 
@@ -136,25 +136,28 @@ impl<'a> Asked<'a> {
 fn uses_of(tree: &Tree, path: &TreePath, finders: &[Box<dyn FindUses + '_>], contents: &Contents<'_>) -> Vec<Use> {
     thread_local! {
         /// The content of one file after the other: a new buffer for each would take longer than most are looked through.
-        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
     let Some(entry) = tree.get(path) else { return Vec::new() };
     let is_wanted = finders.iter().any(|finder| finder.reads(path, entry));
-    BUFFER.with_borrow_mut(|buffer| {
-        let content = is_wanted.then(|| contents(path, buffer)).flatten();
-        let source = Source {
-            path,
-            entry,
-            content: content.map(|()| buffer.as_slice()),
-        };
-        finders.iter().flat_map(|finder| finder.uses(&source)).collect()
-    })
+    // Taken and not borrowed: a finder that works in parallel may be asked about another path on this thread meanwhile.
+    let mut buffer = BUFFER.take();
+    let content = is_wanted.then(|| contents(path, &mut buffer)).flatten();
+    let source = Source {
+        path,
+        entry,
+        content: content.map(|()| buffer.as_slice()),
+    };
+    let uses = finders.iter().flat_map(|finder| finder.uses(&source)).collect();
+    BUFFER.set(buffer);
+    uses
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Evidence, UseKind, Used};
     use super::*;
+    use crate::shell;
     use crate::tree::{Entry, Mode};
 
     /// `a-b-c` uses `b-c`, which uses `c`.
@@ -195,5 +198,42 @@ mod tests {
         assert_eq!(reached, ["b-c by a-b-c", "c by b-c"]);
         assert_eq!(uses.of(&path("c")).count(), 1);
         assert_eq!(uses.of(&path("e")).count(), 0);
+    }
+
+    /// Reads each file, and reads it as a script.
+    struct Calls;
+
+    impl FindUses for Calls {
+        fn reads(&self, _: &TreePath, _: &Entry) -> bool {
+            true
+        }
+
+        fn uses(&self, source: &Source<'_>) -> Vec<Use> {
+            let content = source.content.and_then(|content| std::str::from_utf8(content).ok());
+            let called = shell::commands(content.unwrap_or_default());
+            assert_eq!(called.iter().collect::<Vec<_>>(), [source.path.file_name()]);
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn scripts_are_read_while_other_threads_read_others() {
+        let paths: BTreeSet<TreePath> = (0..500)
+            .filter_map(|number| TreePath::new(&format!("c{number}")))
+            .collect();
+        let mut tree = Tree::default();
+        for path in &paths {
+            tree.insert(path.clone(), Entry::Directory(Mode::DIRECTORY));
+        }
+        let content = |path: &TreePath, buffer: &mut Vec<u8>| {
+            *buffer = format!("#!/bin/sh\n{path} x\n").into_bytes();
+            Some(())
+        };
+        let finders: [Box<dyn FindUses>; 1] = [Box::new(Calls)];
+        let uses = Uses::follow(&tree, paths.clone(), Vec::new(), &finders, &content, &|_| Vec::new());
+        assert_eq!(uses.all().len(), 0);
+        // Asked from anywhere else, too.
+        let asked = Asked::new(&tree, &finders, &content);
+        paths.par_iter().for_each(|path| assert_eq!(asked.uses(path), []));
     }
 }

@@ -182,9 +182,9 @@ fn uses(sandbox: &Sandbox, what: &str) -> Vec<String> {
 fn every_use_is_told_with_how_it_is_known() {
     let sandbox = Sandbox::new();
     for (path, text) in [
-        ("opt/bootstrap", "#!/opt/bin/shell\nexec helper\n"),
+        ("opt/bootstrap", "#!/opt/bin/dash\nexec helper\n"),
         ("opt/bin/helper", "#!/bin/sh\n\ncat /opt/share/doc/list\n"),
-        ("opt/bin/shell", "a shell"),
+        ("opt/bin/dash", "a shell"),
         ("opt/bin/other", "#!/bin/sh\ncat /opt/share/doc/list # and once more\n"),
     ] {
         sandbox.file(path, text).mode(path, 0o755);
@@ -194,10 +194,10 @@ fn every_use_is_told_with_how_it_is_known() {
         .link("opt/share/list", "doc/list");
     // No rule matches these, and who uses them is told all the same.
     assert_eq!(
-        uses(&sandbox, "bin/shell"),
+        uses(&sandbox, "bin/dash"),
         [
-            "bootstrap interpreter /opt/bin/shell null",
-            "bootstrap path /opt/bin/shell 1"
+            "bootstrap interpreter /opt/bin/dash null",
+            "bootstrap path /opt/bin/dash 1"
         ]
     );
     assert_eq!(uses(&sandbox, "bin/helper"), ["bootstrap command helper null"]);
