@@ -25,6 +25,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use globset::GlobSet;
 use rayon::prelude::*;
 
 use crate::bootstrap::{self, BootstrapError};
@@ -171,6 +172,9 @@ pub struct Options {
     pub dedupe: bool,
     /// Paths whose uses are found as well although no rule matches them, to be shown.
     pub explained: BTreeSet<TreePath>,
+    /// The paths of layers with names of their own, of which the first one that matches has a file. A function may have one
+    /// layer without the other, so that no link leads from one into another.
+    pub layers: Vec<GlobSet>,
 }
 
 /// Which repairs are made, by the names that the manifest has for them ([`fix_names`]).
@@ -591,6 +595,36 @@ fn shadowed(graph: &Graph, rules: &Matcher, removed: &BTreeMap<TreePath, String>
 }
 
 impl Plan {
+    /// This plan with links in place of files that have the same content, as [`plan`] makes it with [`Options::dedupe`].
+    pub fn deduped(&self, loaded: &LoadedTree<'_>, context: &Context<'_>, layers: Vec<GlobSet>) -> Self {
+        let options = Options {
+            dedupe: true,
+            layers,
+            ..Options::default()
+        };
+        let layout = Layout {
+            tree: self.kept.clone(),
+            added: self.added.clone(),
+            changed: self.changed.clone(),
+            origins: self.origins.clone(),
+            findings: self.findings.clone(),
+            variables: self.variables.clone(),
+            patches: self.patches.clone(),
+        };
+        let Deduped { changed, unlinked } = dedupe(&layout, &self.graph, loaded, context, &options);
+        let mut plan = Self {
+            unlinked,
+            ..self.clone()
+        };
+        if let Some((layout, graph)) = changed {
+            plan.shadowed = shadowed(&graph, context.rules, &self.dropped);
+            plan.kept = layout.tree;
+            plan.changed = layout.changed;
+            plan.graph = graph;
+        }
+        plan
+    }
+
     /// Says where the contents are in a directory in which files are elsewhere than in the tree that was planned for.
     pub fn relocate(&mut self, placed: &Placed) {
         for (path, _) in self.kept.files() {

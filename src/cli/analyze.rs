@@ -15,7 +15,7 @@ use crate::scan::{copies, scan};
 use super::arguments::{Global, PlanOptions};
 use super::clock::today;
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
-use super::inputs::Source;
+use super::inputs::{Source, estimated};
 use super::output::{Failure, Output, Status};
 use super::progress::Terminal;
 
@@ -75,10 +75,8 @@ impl Arguments {
             &WhatIf::new(&scan.tree, &matcher, &plan.kept, &kept_with),
             &self.planning.host(&project),
         );
-        let estimate = self
-            .planning
-            .estimate(directory, &scan, &loaded, &selected, &project, progress)?;
-        let (estimate, entries) = estimate.unzip();
+        let packed = source.deduped(&plan, &matcher, &project)?;
+        let (estimate, entries) = estimated(directory, &scan, &packed, &project, progress)?.unzip();
         analysis.estimate = estimate;
         analysis.findings.extend(lifecycle_finding(&runtime.name, today()?));
         analysis.findings.sort();

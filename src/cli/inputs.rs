@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use globset::GlobSet;
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Project};
@@ -12,13 +13,13 @@ use crate::image::{Extracted, Location};
 use crate::languages::layout::{Recognized, recognize};
 use crate::languages::place::Placed;
 use crate::loader::LoadedTree;
-use crate::pack::{Estimate, EstimatedEntry, Limits, PackError, estimate};
+use crate::pack::{Estimate, EstimatedEntry, Limits, NamedLayer, PackError, estimate};
 use crate::plan::{self, Fixes, Plan, PlanError};
 use crate::progress::Progress;
 use crate::recording::Recording;
 use crate::report::{self, RenderOptions};
 use crate::rules::unused::{Depth, Evidence};
-use crate::rules::{Matcher, RuleSelection, RuleSet, read_rules};
+use crate::rules::{Matcher, RuleError, RuleSelection, RuleSet, read_rules};
 use crate::runtime::{self, Arch, Runtime, RuntimeError};
 use crate::scan::{Scan, copies_of_moved, reader};
 use crate::size::Bytes;
@@ -305,21 +306,10 @@ impl SelectedRules {
         libraries: &dyn Libraries,
         options: &plan::Options,
     ) -> Result<(Plan, Matcher), PlanError> {
-        let Source {
-            directory,
-            placed,
-            loaded,
-        } = source;
-        let matcher = Matcher::new(&self.rules, &self.selections, loaded)?;
-        let read = reader(directory);
-        let context = plan::Context {
-            runtime: loaded.root().runtime,
-            rules: &matcher,
-            libraries,
-            contents: &|path, buffer| read(placed.origin(path), buffer),
-            copies: &|tree, wanted| copies_of_moved(directory, tree, |path| placed.origin(path), wanted),
-        };
-        let plan = plan::plan(loaded, &context, options)?;
+        let matcher = Matcher::new(&self.rules, &self.selections, source.loaded)?;
+        let plan = source.with_context(&matcher, libraries, |context| {
+            plan::plan(source.loaded, context, options)
+        })?;
         Ok((plan, matcher))
     }
 }
@@ -333,6 +323,36 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Calls a function with what plans are made with.
+    fn with_context<T>(
+        self,
+        rules: &Matcher,
+        libraries: &dyn Libraries,
+        use_it: impl FnOnce(&plan::Context<'_>) -> T,
+    ) -> T {
+        let Self {
+            directory,
+            placed,
+            loaded,
+        } = self;
+        let read = reader(directory);
+        use_it(&plan::Context {
+            runtime: loaded.root().runtime,
+            rules,
+            libraries,
+            contents: &|path, buffer| read(placed.origin(path), buffer),
+            copies: &|tree, wanted| copies_of_moved(directory, tree, |path| placed.origin(path), wanted),
+        })
+    }
+
+    /// A plan for this tree with links in place of files that have the same content.
+    pub(super) fn deduped(self, plan: &Plan, rules: &Matcher, project: &Project) -> Result<Plan, PlanError> {
+        let layers = layer_globs(project)?;
+        Ok(self.with_context(rules, &NoLibraries, |context| {
+            plan.deduped(self.loaded, context, layers)
+        }))
+    }
+
     /// The paths that would stay with each of several sets of rules, which differ from those of a plan. Once the user has
     /// interrupted, no file is read any more, and the answer means nothing.
     pub(super) fn kept_with_each(
@@ -385,45 +405,39 @@ impl PlanOptions {
             } else {
                 self.fixes()
             },
+            layers: layer_globs(project)?,
             ..options.clone()
         };
         let (mut plan, matcher) = selected.plan_with(source, libraries, &options)?;
         plan.relocate(source.placed);
         Ok((plan, matcher))
     }
+}
 
-    /// What `pack` would make of a tree, with its defaults and the limits of the configuration, as a whole and for each entry;
-    /// `None` if it cannot be packed.
-    pub(super) fn estimate(
-        &self,
-        directory: &Path,
-        scan: &Scan,
-        loaded: &LoadedTree<'_>,
-        selected: &SelectedRules,
-        project: &Project,
-        progress: &Terminal,
-    ) -> Result<Option<(Estimate, Vec<EstimatedEntry>)>, Failure> {
-        let options = plan::Options {
-            dedupe: true,
-            ..plan::Options::default()
-        };
-        let source = Source {
-            directory,
-            placed: &Placed::default(),
-            loaded,
-        };
-        let (plan, _) = self.plan(source, selected, &options, project)?;
-        let reserve = project.reserve.unwrap_or_default();
-        let limits = Limits {
-            max: project.max.unwrap_or(Limits::DEFAULT.max),
-            unzipped: Bytes(Limits::DEFAULT.unzipped.0.saturating_sub(reserve.0)),
-            ..Limits::DEFAULT
-        };
-        match estimate(directory, scan, &plan, &limits, &project.layers, true, progress) {
-            Ok(estimate) => Ok(Some(estimate)),
-            Err(PackError::Interrupted(_)) => Err(Failure::Interrupted),
-            // What keeps it from being packed is among the findings.
-            Err(_) => Ok(None),
-        }
+/// What the layers with names of their own match.
+fn layer_globs(project: &Project) -> Result<Vec<GlobSet>, RuleError> {
+    project.layers.iter().map(NamedLayer::globs).collect()
+}
+
+/// What `pack` would make of a plan, with its defaults and the limits of the configuration, as a whole and for each entry;
+/// `None` if it cannot be packed.
+pub(super) fn estimated(
+    directory: &Path,
+    scan: &Scan,
+    plan: &Plan,
+    project: &Project,
+    progress: &Terminal,
+) -> Result<Option<(Estimate, Vec<EstimatedEntry>)>, Failure> {
+    let reserve = project.reserve.unwrap_or_default();
+    let limits = Limits {
+        max: project.max.unwrap_or(Limits::DEFAULT.max),
+        unzipped: Bytes(Limits::DEFAULT.unzipped.0.saturating_sub(reserve.0)),
+        ..Limits::DEFAULT
+    };
+    match estimate(directory, scan, plan, &limits, &project.layers, true, progress) {
+        Ok(estimate) => Ok(Some(estimate)),
+        Err(PackError::Interrupted(_)) => Err(Failure::Interrupted),
+        // What keeps it from being packed is among the findings.
+        Err(_) => Ok(None),
     }
 }

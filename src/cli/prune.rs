@@ -3,15 +3,17 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::config::Project;
+use crate::languages::place::Placed;
 use crate::loader::LoadedTree;
 use crate::pack::Estimate;
+use crate::plan;
 use crate::prune::{self, CopyMethod, Protected, PruneError, State, checked_tree};
 use crate::report::{self, Outcome, Pruned};
 use crate::root::Root;
 use crate::scan::{ProblemKind, Scan, scan};
 
 use super::arguments::{EnvironmentOption, Global, PlanOptions, RuleOptions};
-use super::inputs::SelectedRules;
+use super::inputs::{SelectedRules, Source, estimated};
 use super::output::{Failure, Output, note};
 use super::progress::Terminal;
 
@@ -125,8 +127,17 @@ impl Arguments {
             no_import: false,
             no_fix: Vec::new(),
         };
-        let estimated = options.estimate(root, scan, loaded, selected, project, progress)?;
-        Ok(estimated.map(|(estimate, _)| estimate))
+        let source = Source {
+            directory: root,
+            placed: &Placed::default(),
+            loaded,
+        };
+        let with_links = plan::Options {
+            dedupe: true,
+            ..plan::Options::default()
+        };
+        let (plan, _) = options.plan(source, selected, &with_links, project)?;
+        Ok(estimated(root, scan, &plan, project, progress)?.map(|(estimate, _)| estimate))
     }
 
     /// An interrupted run is finished by --apply; otherwise the user is told of it.

@@ -176,6 +176,11 @@ pub trait Language: Sync {
         None
     }
 
+    /// About how long the contents of such a set then are, without that work; `None` if they would stay as they are.
+    fn recompressed_lengths(&self, _contents: &[Vec<u8>]) -> Option<Vec<u64>> {
+        None
+    }
+
     /// Whether a path is in a package of this language, as far as that can be told without the lists of package managers,
     /// which are not in every layer.
     fn is_in_package(&self, _path: &TreePath, _tree: &Tree) -> bool {
@@ -307,8 +312,8 @@ pub trait SourceReader: Sync {
     /// refers to.
     fn name_in_code<'p>(&self, path: &'p TreePath) -> Option<&'p str>;
 
-    /// What the code at a path refers to in the tree.
-    fn references(&self, path: &TreePath, text: &str) -> Vec<Reference>;
+    /// What the code at a path refers to in the tree. Parts of the code for which `is_wanted` does not hold may be passed over.
+    fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference>;
 }
 
 /// What source code refers to.

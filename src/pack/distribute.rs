@@ -72,8 +72,9 @@ impl Distributor<'_> {
         if self.preparation.effort == Effort::Best {
             recompressed.extend(last_bytes::fit_alone(self.preparation, ready, capacity.weight)?);
         }
-        let groups = groups_of(ready, self.components);
-        let assignment = Assignment::new(ready, &self.options.layers)?;
+        let paths: Vec<&TreePath> = ready.iter().map(|ready| &ready.path).collect();
+        let groups = groups_of(paths.iter().copied(), self.components);
+        let assignment = Assignment::new(&paths, &self.options.layers)?;
         let mut packing = None;
         if ready.iter().all(|ready| ready.weight() <= capacity.weight) {
             assignment.check(ready, &self.options.layers, capacity, limits.max)?;
@@ -203,13 +204,12 @@ pub(super) fn items(groups: &[GroupId], weights: &[u64], assignment: &Assignment
 }
 
 /// The group of each entry: what belongs together should share a zip.
-pub(super) fn groups_of(ready: &[Ready], components: &Components) -> Vec<GroupId> {
+pub(super) fn groups_of<'a>(paths: impl Iterator<Item = &'a TreePath>, components: &Components) -> Vec<GroupId> {
     let mut groups: BTreeMap<String, GroupId> = BTreeMap::new();
-    ready
-        .iter()
-        .map(|ready| {
+    paths
+        .map(|path| {
             let next = GroupId(u32::try_from(groups.len()).unwrap_or(u32::MAX));
-            *groups.entry(components.group(&ready.path)).or_insert(next)
+            *groups.entry(components.group(path)).or_insert(next)
         })
         .collect()
 }

@@ -9,6 +9,7 @@ use super::zip::END_SIZE;
 use crate::manifest::LayerName;
 use crate::rules::{RuleError, path_globs};
 use crate::size::Bytes;
+use crate::tree::TreePath;
 use crate::tree::path::escaped;
 
 /// The glob that takes what is left.
@@ -23,6 +24,13 @@ pub struct NamedLayer {
     pub paths: Vec<String>,
 }
 
+impl NamedLayer {
+    /// Matches what is in it, apart from what an earlier layer takes.
+    pub fn globs(&self) -> Result<GlobSet, RuleError> {
+        path_globs(&self.paths, "[[layer]]")
+    }
+}
+
 /// Which entries are in which named layer.
 #[derive(Debug, Default)]
 pub(super) struct Assignment {
@@ -34,20 +42,20 @@ pub(super) struct Assignment {
 
 impl Assignment {
     /// Gives each entry to the first layer that has a glob for it.
-    pub(super) fn new(ready: &[Ready], layers: &[NamedLayer]) -> Result<Self, RuleError> {
+    pub(super) fn new(paths: &[&TreePath], layers: &[NamedLayer]) -> Result<Self, RuleError> {
         let mut assignment = Self {
-            layer_of: vec![None; ready.len()],
+            layer_of: vec![None; paths.len()],
             notes: Vec::new(),
         };
         for (number, layer) in layers.iter().enumerate() {
-            assignment.assign(ready, number, layers, layer)?;
+            assignment.assign(paths, number, layers, layer)?;
         }
         Ok(assignment)
     }
 
     fn assign(
         &mut self,
-        ready: &[Ready],
+        paths: &[&TreePath],
         number: usize,
         layers: &[NamedLayer],
         layer: &NamedLayer,
@@ -57,14 +65,14 @@ impl Assignment {
         for text in &layer.paths {
             let glob: GlobSet = path_globs(std::slice::from_ref(text), "[[layer]]")?;
             let mut has_matched = false;
-            for (entry, layer_of) in ready.iter().zip(&mut self.layer_of) {
-                if !glob.is_match(entry.path.as_str()) {
+            for (path, layer_of) in paths.iter().zip(&mut self.layer_of) {
+                if !glob.is_match(path.as_str()) {
                     continue;
                 }
                 has_matched = true;
                 match *layer_of {
                     None => *layer_of = Some(number),
-                    Some(before) if before < number && text != REST => taken_before[before].push(entry.path.as_str()),
+                    Some(before) if before < number && text != REST => taken_before[before].push(path.as_str()),
                     Some(_) => {}
                 }
                 is_empty &= *layer_of != Some(number);

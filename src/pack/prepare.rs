@@ -78,7 +78,14 @@ pub(super) struct Preparation<'a> {
 }
 
 impl Preparation<'_> {
-    /// Every entry, sorted by path.
+    /// What is kept and becomes an entry of a zip, sorted by path: of directories only empty ones.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&TreePath, &Entry)> {
+        let kept = &self.plan.kept;
+        kept.iter()
+            .filter(|(path, entry)| !matches!(entry, Entry::Directory(_)) || kept.below(path).next().is_none())
+    }
+
+    /// Every entry, made ready, sorted by path.
     pub(super) fn all(&self) -> Result<Vec<Ready>, PackError> {
         let kept = &self.plan.kept;
         let effort = |path: &TreePath| {
@@ -87,9 +94,8 @@ impl Preparation<'_> {
         };
         let sets = self.sets();
         let in_sets: BTreeSet<&TreePath> = sets.iter().flat_map(|(_, paths)| paths).collect();
-        let units = kept
-            .iter()
-            .filter(|(path, entry)| !matches!(entry, Entry::Directory(_)) || kept.below(path).next().is_none())
+        let units = self
+            .entries()
             .filter(|(path, _)| !in_sets.contains(path))
             .map(|(path, entry)| Unit::of(path, entry, effort(path)));
         let units = units.chain(sets.iter().map(|(language, paths)| Unit {
@@ -115,10 +121,7 @@ impl Preparation<'_> {
     ///
     /// Objects are stripped only where that decides, and what is recompressed counts nothing.
     pub(super) fn lengths_beyond(&self, limit: Bytes) -> Result<Option<(Lengths, Known)>, PackError> {
-        let kept = &self.plan.kept;
-        let is_entry =
-            |path: &TreePath, entry: &Entry| !matches!(entry, Entry::Directory(_)) || kept.below(path).next().is_none();
-        let entries: Vec<_> = kept.iter().filter(|(path, entry)| is_entry(path, entry)).collect();
+        let entries: Vec<_> = self.entries().collect();
         if entries.iter().map(|(_, entry)| entry.unzipped()).sum::<Bytes>() <= limit {
             return Ok(None);
         }
@@ -277,7 +280,8 @@ impl Preparation<'_> {
         kept.collect()
     }
 
-    fn read(&self, path: &TreePath, file: &File) -> Result<Vec<u8>, PackError> {
+    /// The content of a file as it goes into the layers, before it is stripped.
+    pub(super) fn read(&self, path: &TreePath, file: &File) -> Result<Vec<u8>, PackError> {
         let disk = match self.plan.origins.get(path) {
             None => self.tree.join(path.as_str()),
             Some(Origin::Tree(other)) => self.tree.join(other.as_str()),
@@ -420,7 +424,7 @@ fn length(path: &TreePath, bytes: u64) -> Result<u32, PackError> {
 }
 
 /// The object without what only debuggers and linkers read, or as it was.
-fn stripped(content: Vec<u8>) -> (Vec<u8>, Change) {
+pub(super) fn stripped(content: Vec<u8>) -> (Vec<u8>, Change) {
     match strip::strip(&content) {
         Ok(stripped) => {
             let before = Bytes(content.len() as u64);

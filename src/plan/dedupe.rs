@@ -14,12 +14,15 @@
 //!   `argv[0]`, which a link does not change.
 //! * Modes are equal, and the content is longer than [`SHORTEST`]: a link costs as much as a file but for its content.
 //!
+//! * A link and its file are in the same layer, where layers have names: a function may have one without the other.
+//!
 //! Hard links are files with the same content. What the loader finds is the same before and after, or the objects stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
+use globset::GlobSet;
 
 use super::layout::Layout;
 use super::{Changed, Context, Options, Symlinks};
@@ -92,6 +95,7 @@ const IS_PLUGIN: &str = "a library may be loaded once for each path by which it 
 const IS_OTHER_OBJECT: &str = "it cannot be read as a program or library of Linux";
 const LOOKS_AT_PATH: &str = "a program or library may look for what is next to it";
 const IS_CHANGED: &str = "it comes from elsewhere or is repaired";
+const IN_OTHER_LAYER: &str = "they are in layers that a function may have one without the other";
 const HAS_MODE: &str = "its permissions differ";
 const OTHER_LIBRARIES: &str = "the loader would find other libraries";
 
@@ -116,7 +120,10 @@ pub(super) fn dedupe(
         file.bytes >= WORTH_TELLING || file.bytes >= SHORTEST && !matches!(judge.by_kind(path, file), Reach::Nowhere(_))
     };
     let copies = (context.copies)(&layout.tree, &wanted);
-    let groups: Vec<Group> = copies.iter().map(|paths| Group::of(paths, &judge)).collect();
+    let groups: Vec<Group> = copies
+        .iter()
+        .map(|paths| Group::of(paths, &judge, &options.layers))
+        .collect();
     let mut links: BTreeMap<TreePath, TreePath> = groups.iter().flat_map(|group| group.links.clone()).collect();
     let graph_of = |tree: &Tree| {
         let root = Root {
@@ -278,16 +285,16 @@ struct Group {
 }
 
 impl Group {
-    fn of(paths: &[TreePath], judge: &Judge<'_>) -> Self {
+    fn of(paths: &[TreePath], judge: &Judge<'_>, layers: &[GlobSet]) -> Self {
         let mut group = Self {
             paths: paths.to_vec(),
             links: BTreeMap::new(),
             reasons: BTreeMap::new(),
         };
         let tree = &judge.layout.tree;
-        // By permissions and, unless the links may be anywhere, by folder.
-        let mut sets: BTreeMap<(u32, Option<TreePath>), Vec<&TreePath>> = BTreeMap::new();
-        let mut modes = BTreeSet::new();
+        // By permissions, by layer and, unless the links may be anywhere, by folder.
+        let mut sets: BTreeMap<(u32, Option<usize>, Option<TreePath>), Vec<&TreePath>> = BTreeMap::new();
+        let (mut modes, mut used_layers) = (BTreeSet::new(), BTreeSet::new());
         for path in paths {
             let Some(file) = tree.file(path) else { continue };
             let reach = if file.bytes < SHORTEST {
@@ -308,7 +315,9 @@ impl Group {
             };
             let mode = file.mode.in_layer().bits();
             modes.insert(mode);
-            sets.entry((mode, folder)).or_default().push(path);
+            let layer = layers.iter().position(|globs| globs.is_match(path.as_str()));
+            used_layers.insert(layer);
+            sets.entry((mode, layer, folder)).or_default().push(path);
         }
         for mut set in sets.into_values() {
             // Of a library's names the longest is the file's own, libz.so.1.2.13; of others the shortest is.
@@ -329,6 +338,11 @@ impl Group {
         if modes.len() > 1 {
             for path in paths {
                 group.reasons.entry(path.clone()).or_insert(HAS_MODE);
+            }
+        }
+        if used_layers.len() > 1 {
+            for path in paths {
+                group.reasons.entry(path.clone()).or_insert(IN_OTHER_LAYER);
             }
         }
         group

@@ -134,6 +134,7 @@ pub(super) fn import(
 
 /// Notes which packages of this machine the added files come from, and adds the license texts of those packages.
 pub(super) fn add_packages(layout: &mut Layout, host: &dyn Libraries, fixes: &Fixes) {
+    let _phase = phase("packages of libraries");
     let packages = note_packages(&mut layout.added, host);
     if !fixes.has(LICENSES) {
         return;

@@ -1,7 +1,5 @@
 //! What JavaScript code refers to.
 
-use std::sync::LazyLock;
-
 use tree_sitter::{Language, Node};
 
 use super::opens::Opens;
@@ -47,15 +45,12 @@ pub fn references(text: &str) -> References {
 
 /// The libraries that a module opens by name.
 pub fn opens(text: &str) -> Vec<Opening> {
-    static OPENS: LazyLock<Option<Opens>> = LazyLock::new(|| {
-        let query = include_str!("../../rules/source/opens-javascript.scm");
-        Opens::new(
-            Language::from(tree_sitter_javascript::LANGUAGE),
-            query,
-            &["koffi", "dlopen", "Library"],
-        )
-    });
-    OPENS.as_ref().map(|opens| opens.read(text)).unwrap_or_default()
+    static OPENS: Opens = Opens::new(
+        || Language::from(tree_sitter_javascript::LANGUAGE),
+        include_str!("../../rules/source/opens-javascript.scm"),
+        &["koffi", "dlopen", "Library"],
+    );
+    OPENS.read(text)
 }
 
 impl References {

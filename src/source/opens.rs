@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use tree_sitter::{Language, Node, Query, QueryCursor, StreamingIterator};
 
@@ -73,10 +74,13 @@ impl LibraryName {
 
 /// A grammar, and the query that finds what is opened.
 pub(super) struct Opens {
-    language: Language,
-    query: Query,
+    language: fn() -> Language,
+    query: &'static str,
     /// Code without any of these words opens nothing.
     words: &'static [&'static str],
+    /// Made for the first code that has one of the words, which takes longer than to read it. `None` if the query does not fit
+    /// the grammar, which a test rules out.
+    compiled: OnceLock<Option<(Language, Query)>>,
 }
 
 /// What a query found in one file.
@@ -112,10 +116,22 @@ struct OpeningCall {
 }
 
 impl Opens {
-    /// `None` if the query does not fit the grammar, which a test rules out.
-    pub(super) fn new(language: Language, query: &str, words: &'static [&'static str]) -> Option<Self> {
-        let query = Query::new(&language, query).ok()?;
-        Some(Self { language, query, words })
+    pub(super) const fn new(language: fn() -> Language, query: &'static str, words: &'static [&'static str]) -> Self {
+        Self {
+            language,
+            query,
+            words,
+            compiled: OnceLock::new(),
+        }
+    }
+
+    fn compiled(&self) -> Option<&(Language, Query)> {
+        let compile = || {
+            let language = (self.language)();
+            let query = Query::new(&language, self.query).ok()?;
+            Some((language, query))
+        };
+        self.compiled.get_or_init(compile).as_ref()
     }
 
     /// What code opens. Of code that is not understood, the rest counts.
@@ -124,37 +140,40 @@ impl Opens {
         if !self.words.iter().any(|word| has(&word)) {
             return Vec::new();
         }
-        let Some(tree) = parse(&self.language, text) else {
+        let Some((language, query)) = self.compiled() else {
             return Vec::new();
         };
-        self.captures(tree.root_node(), text).openings(text)
+        let Some(tree) = parse(language, text) else {
+            return Vec::new();
+        };
+        captures(query, tree.root_node(), text).openings(text)
     }
+}
 
-    fn captures<'t>(&self, root: Node<'t>, text: &str) -> Captures<'t> {
-        let mut captures = Captures::default();
-        let names = self.query.capture_names();
-        let mut cursor = QueryCursor::new();
-        cursor.set_match_limit(MOST_MATCHES);
-        let mut matches = cursor.matches(&self.query, root, text.as_bytes());
-        while let Some(found) = matches.next() {
-            let all: Vec<(&str, Node<'t>)> = found
-                .captures
-                .iter()
-                .filter_map(|capture| Some((*names.get(capture.index as usize)?, capture.node)))
-                .collect();
-            let one = |name: &str| all.iter().find(|(own, _)| *own == name).map(|(_, node)| *node);
-            let settings = self.query.property_settings(found.pattern_index);
-            let form = settings.iter().find(|setting| &*setting.key == "names");
-            captures.add(&one, form.and_then(|form| form.value.as_deref()), text);
-            for (name, node) in &all {
-                if let Some(region) = REGIONS.iter().find(|region| *region == name) {
-                    let places = captures.regions.entry(region).or_default();
-                    places.insert((node.start_byte(), node.end_byte()));
-                }
+fn captures<'t>(query: &Query, root: Node<'t>, text: &str) -> Captures<'t> {
+    let mut captures = Captures::default();
+    let names = query.capture_names();
+    let mut cursor = QueryCursor::new();
+    cursor.set_match_limit(MOST_MATCHES);
+    let mut matches = cursor.matches(query, root, text.as_bytes());
+    while let Some(found) = matches.next() {
+        let all: Vec<(&str, Node<'t>)> = found
+            .captures
+            .iter()
+            .filter_map(|capture| Some((*names.get(capture.index as usize)?, capture.node)))
+            .collect();
+        let one = |name: &str| all.iter().find(|(own, _)| *own == name).map(|(_, node)| *node);
+        let settings = query.property_settings(found.pattern_index);
+        let form = settings.iter().find(|setting| &*setting.key == "names");
+        captures.add(&one, form.and_then(|form| form.value.as_deref()), text);
+        for (name, node) in &all {
+            if let Some(region) = REGIONS.iter().find(|region| *region == name) {
+                let places = captures.regions.entry(region).or_default();
+                places.insert((node.start_byte(), node.end_byte()));
             }
         }
-        captures
     }
+    captures
 }
 
 impl<'t> Captures<'t> {

@@ -1,11 +1,13 @@
 //! What Python code refers to.
 
-use std::sync::LazyLock;
+mod statements;
 
-use tree_sitter::{Language, Node};
+use std::borrow::Cow;
+use tree_sitter::{Language, Node, Parser};
 
 use super::opens::Opens;
-use super::{Literal, Opening, children, line_of, parse, text_of, walk};
+use super::{LONGEST, Literal, Opening, children, line_of, text_of, walk};
+use statements::{Statement, run_statements};
 
 /// One import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub struct Import {
 pub struct References {
     /// Its imports, those for type checkers left out.
     pub imports: Vec<Import>,
-    /// The texts in it, docstrings left out.
+    /// The texts in it that may be paths: with a slash, or a dot before a letter or digit. Docstrings are none.
     pub literals: Vec<Literal>,
 }
 
@@ -38,49 +40,94 @@ const ATTACHERS: [&str; 1] = ["attach"];
 /// Functions that join the parts of a path (os.path, pathlib, importlib.resources).
 const JOINERS: [&str; 4] = ["join", "joinpath", "Path", "PurePath"];
 
-/// Reads a module. Of code that Python would refuse, what can be understood counts.
-pub fn references(text: &str) -> References {
-    let language = Language::from(tree_sitter_python::LANGUAGE);
+/// Words without which a statement imports nothing and joins no path.
+const TELLING: [&str; 5] = ["import", "find_spec", "attach", "join", "Path"];
+
+/// Reads a module. Only statements for which `is_wanted` holds are looked into. Of code that Python would refuse, what can be
+/// understood counts.
+pub fn references(text: &str, is_wanted: &dyn Fn(&str) -> bool) -> References {
     let mut found = References::default();
-    let Some(tree) = parse(&language, text) else {
+    let mut parser = Parser::new();
+    let language = Language::from(tree_sitter_python::LANGUAGE);
+    if text.len() > LONGEST || parser.set_language(&language).is_err() {
         return found;
+    }
+    let may_refer = |statement: &Statement<'_>| {
+        let has_word = || TELLING.iter().any(|word| statement.text.contains(word));
+        !statement.is_string && (statement.has_path || has_word()) && is_wanted(statement.text)
     };
-    walk(&tree, |node| {
-        match node.kind() {
-            "import_statement" | "import_from_statement" => {
-                found.imports.extend(imports(node, text));
-                return false;
-            }
-            "block" => return !is_for_type_checkers(node, text),
-            "call" => found.read_call(node, text),
-            "binary_operator" => found.literals.extend(divided(node, text)),
-            "string" => {
-                let is_docstring = node
-                    .parent()
-                    .is_some_and(|parent| parent.kind() == "expression_statement");
-                found.literals.extend(literal(node, text).filter(|_| !is_docstring));
-            }
-            _ => {}
-        }
-        true
-    });
+    for statement in run_statements(text).filter(may_refer) {
+        found.read_statement(&statement, &mut parser);
+    }
     found
+}
+
+/// A statement as one that stands alone: heads of compound statements get a block, and those that go on with one begin one.
+fn alone<'t>(statement: &Statement<'t>) -> Cow<'t, str> {
+    let text = statement.text;
+    let without = ["else", "try", "finally", "except"].iter().find_map(|word| {
+        let block = text.strip_prefix(word)?.trim_start().strip_prefix(':')?;
+        Some(block.trim_start())
+    });
+    let instead = [("elif ", "if "), ("except ", "with "), ("except* ", "with "), ("@", "")];
+    let mut alone = match (
+        without,
+        instead
+            .iter()
+            .find_map(|(old, new)| Some((text.strip_prefix(old)?, new))),
+    ) {
+        (Some(block), _) => Cow::Borrowed(block),
+        (None, Some((rest, new))) => Cow::Owned(format!("{new}{rest}")),
+        (None, None) => Cow::Borrowed(text),
+    };
+    if statement.is_head && !alone.is_empty() {
+        alone.to_mut().push_str(" pass");
+    }
+    alone
 }
 
 /// The libraries that a module opens by name.
 pub fn opens(text: &str) -> Vec<Opening> {
-    static OPENS: LazyLock<Option<Opens>> = LazyLock::new(|| {
-        let query = include_str!("../../rules/source/opens-python.scm");
-        Opens::new(
-            Language::from(tree_sitter_python::LANGUAGE),
-            query,
-            &["DLL", "dll", "LoadLibrary", "dlopen", "find_library"],
-        )
-    });
-    OPENS.as_ref().map(|opens| opens.read(text)).unwrap_or_default()
+    static OPENS: Opens = Opens::new(
+        || Language::from(tree_sitter_python::LANGUAGE),
+        include_str!("../../rules/source/opens-python.scm"),
+        &["DLL", "dll", "LoadLibrary", "dlopen", "find_library"],
+    );
+    OPENS.read(text)
 }
 
 impl References {
+    fn read_statement(&mut self, statement: &Statement<'_>, parser: &mut Parser) {
+        let text = alone(statement);
+        let Some(tree) = parser.parse(text.as_ref(), None) else {
+            return;
+        };
+        let mut found = Self::default();
+        walk(&tree, |node| {
+            match node.kind() {
+                "import_statement" | "import_from_statement" => {
+                    found.imports.extend(imports(node, &text));
+                    return false;
+                }
+                "call" => found.read_call(node, &text),
+                "binary_operator" => found.literals.extend(divided(node, &text)),
+                "string" => found.literals.extend(literal(node, &text)),
+                _ => {}
+            }
+            true
+        });
+        let before = statement.line - 1;
+        for import in &mut found.imports {
+            import.line += before;
+        }
+        for literal in &mut found.literals {
+            literal.line += before;
+        }
+        found.literals.retain(|literal| may_be_path(&literal.text));
+        self.imports.append(&mut found.imports);
+        self.literals.append(&mut found.literals);
+    }
+
     fn read_call(&mut self, call: Node<'_>, text: &str) {
         let function = call.child_by_field_name("function").map(|node| text_of(node, text));
         let name = function
@@ -154,18 +201,10 @@ fn imports(statement: Node<'_>, text: &str) -> Vec<Import> {
     }]
 }
 
-/// Whether a block is run by type checkers alone (Python documentation, `typing.TYPE_CHECKING`).
-fn is_for_type_checkers(block: Node<'_>, text: &str) -> bool {
-    let Some(parent) = block.parent().filter(|parent| parent.kind() == "if_statement") else {
-        return false;
-    };
-    let condition = parent.child_by_field_name("condition").map(|node| text_of(node, text));
-    let is_consequence = parent.child_by_field_name("consequence") == Some(block);
-    is_consequence
-        && matches!(
-            condition,
-            Some("TYPE_CHECKING" | "typing.TYPE_CHECKING" | "t.TYPE_CHECKING")
-        )
+/// Whether a text has a slash, or a dot before what may be an extension.
+fn may_be_path(text: &str) -> bool {
+    let mut behind_dots = text.split('.').skip(1);
+    text.contains('/') || behind_dots.any(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
 /// The literals of `directory / "a" / "b"`, joined.
@@ -220,7 +259,7 @@ mod tests {
     use super::*;
 
     fn imported(text: &str) -> Vec<String> {
-        references(text)
+        references(text, &|_| true)
             .imports
             .into_iter()
             .map(|import| {
@@ -256,22 +295,41 @@ mod tests {
         check("m = __import__('a.b')\nf(import_module(name))\n", &["a.b "]);
         check("lazy.attach(__name__, submodules=['tests', 'x'])\n", &[". x,tests"]);
         check("import a; from . import b\n", &["a ", ". b"]);
+        check(
+            "if x: import a\nelif y: import b\nelse: import c\n",
+            &["a ", "b ", "c "],
+        );
+        check("with a as b, \\\n    c: from . import d\n", &[". d"]);
+        check(
+            "@import_module('a').b\nclass C(__import__('d').E):\n    import f\n",
+            &["a ", "d ", "f "],
+        );
     }
 
     #[test]
     fn texts_and_joined_paths_are_read() {
         let check = |text: &str, expected: &[&str]| {
-            let literals = references(text).literals;
+            let literals = references(text, &|_| true).literals;
             let texts: Vec<&str> = literals.iter().map(|literal| literal.text.as_str()).collect();
             assert_eq!(texts, expected, "{text}");
         };
         check("\"\"\"doc\"\"\"\nx = 'a/b.txt'\n", &["a/b.txt"]);
-        check("os.path.join(here, 'a', \"b.h\")\n", &["a/b.h", "a", "b.h"]);
+        check("os.path.join(here, 'a', \"b.h\")\n", &["a/b.h", "b.h"]);
         check(
             "p = Path(__file__).parent / 'tests' / 'd.csv'\n",
-            &["tests/d.csv", "tests", "d.csv"],
+            &["tests/d.csv", "d.csv"],
         );
         check("x = f'{a}/b.h'\n", &[]);
+        check(
+            "if x:\n    'a doc/string'\n    y = {\n        'k': 'a.b',\n    }\n",
+            &["a.b"],
+        );
+        check("match x:\n    case 'a/b':\n        z('c/d')\n", &["a/b", "c/d"]);
+        check(
+            "def f(a='b/c', *, d: 'e.f' = 1): return 'g/h'\n",
+            &["b/c", "e.f", "g/h"],
+        );
+        check("except_ = lambda x: 'a/b'\nelse_ = 'c/d'\n", &["a/b", "c/d"]);
     }
 
     #[test]
@@ -285,7 +343,7 @@ mod tests {
             &"(".repeat(100_000),
             &"if x:\n".repeat(2000),
         ] {
-            references(text);
+            references(text, &|_| true);
         }
     }
 }

@@ -140,11 +140,12 @@ impl Arguments {
 
 /// The libraries that a module opens by name.
 pub fn opens(text: &str) -> Vec<Opening> {
-    static OPENS: LazyLock<Option<Opens>> = LazyLock::new(|| {
-        let query = include_str!("../../rules/source/opens-r.scm");
-        Opens::new(Language::from(tree_sitter_r::LANGUAGE), query, &["dyn.load"])
-    });
-    OPENS.as_ref().map(|opens| opens.read(text)).unwrap_or_default()
+    static OPENS: Opens = Opens::new(
+        || Language::from(tree_sitter_r::LANGUAGE),
+        include_str!("../../rules/source/opens-r.scm"),
+        &["dyn.load"],
+    );
+    OPENS.read(text)
 }
 
 #[cfg(test)]

@@ -89,7 +89,9 @@ impl FindUses for SourceCode<'_> {
         let Some(reader) = reader else { return Vec::new() };
         let text = String::from_utf8_lossy(content);
         let mut uses = Vec::new();
-        for reference in reader.reader.references(source.path, &text) {
+        // Code outside of what is at stake names it; code within need not.
+        let is_wanted = |part: &str| is_at_stake || has_word(part.as_bytes(), &reader.names);
+        for reference in reader.reader.references(source.path, &text, &is_wanted) {
             let to = self.used(&reference);
             if matches!(&to, Used::Path(path) if !self.at_stake.contains(path)) {
                 continue;

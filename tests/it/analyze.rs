@@ -1,5 +1,6 @@
 //! What `analyze` says of the tree in `testdata/opt`, which has every situation in it; see `testdata/make`.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -238,4 +239,39 @@ fn what_does_not_fit_is_the_verdict() {
     );
     assert!(!verdict.contains("OK"), "{verdict}");
     assert!(ran.stdout.contains("what would make it fit"), "{ran:#?}");
+}
+
+/// What it says before anything is packed, from a sample, beside what packing gives.
+#[test]
+fn the_estimate_is_near_what_pack_writes() {
+    let sandbox = Sandbox::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in [
+        "Cargo.lock",
+        "CHANGELOG.md",
+        "src/plan.rs",
+        "src/shell/builtin.rs",
+        "src/loader/search.rs",
+    ] {
+        let content = fs_err::read(root.join(name)).unwrap();
+        sandbox.file(&format!("opt/share/{}", name.replace('/', "-")), content);
+    }
+    // As long as all that, and as it is.
+    let noise = (0_u32..4000).flat_map(|number| *blake3::hash(&number.to_le_bytes()).as_bytes());
+    sandbox.file("opt/share/noise", noise.collect::<Vec<u8>>());
+    let program = fs_err::read("/proc/self/exe").unwrap();
+    sandbox.file("opt/bin/program", &program[..]);
+    let estimate = sandbox.run(["analyze", "opt", "--format", "json"]).json()["estimate"].clone();
+    let packed = sandbox.run(["pack", "opt", "--format", "json"]).json()["totals"].clone();
+    let near = |name: &str, percent: f64| {
+        let (estimated, is) = (estimate[name].as_f64().unwrap(), packed[name].as_f64().unwrap());
+        let off = (estimated / is - 1.0).abs() * 100.0;
+        assert!(
+            off <= percent,
+            "{name}: {estimated} instead of {is}, {off:.1} percent off"
+        );
+    };
+    // What is stripped is known; how well it is compressed is not, the less so the fewer contents there are.
+    near("unzipped_bytes", 0.0);
+    near("zipped_bytes", 8.0);
 }

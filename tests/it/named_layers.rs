@@ -167,3 +167,33 @@ fn a_name_in_a_manifest_that_leads_elsewhere_is_refused() {
     let run = sandbox.run(["publish", "layers", "--dry-run"]).expect_status(2);
     assert!(run.stderr.contains("is not a name for a layer"), "{}", run.stderr);
 }
+
+/// A function may have one of the layers without the other.
+#[test]
+fn no_link_leads_from_one_layer_into_another() {
+    let sandbox = Sandbox::new();
+    for path in ["R/a.dat", "R/b.dat", "lib/a.dat", "lib/b.dat"] {
+        sandbox.file(&format!("opt/{path}"), noise(1, 20_000));
+    }
+    let links = |manifest: &Value| {
+        let changed = manifest["changed"].as_array().unwrap().iter();
+        let paths = changed
+            .filter(|file| file["by"] == "dedupe")
+            .map(|file| file["path"].as_str().unwrap());
+        paths.map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let (manifest, _) = pack(&sandbox, "50MB");
+    assert_eq!(
+        links(&manifest).len(),
+        3,
+        "without names, one of four stays: {manifest}"
+    );
+    sandbox.file("lambdar-prune.toml", RECIPE);
+    let (manifest, _) = pack(&sandbox, "50MB");
+    assert_eq!(links(&manifest).len(), 2, "one of two in each layer: {manifest}");
+    let of_layers = links(&manifest)
+        .iter()
+        .map(|path| path[..2].to_owned())
+        .collect::<Vec<_>>();
+    assert_eq!(of_layers, ["R/", "li"]);
+}

@@ -145,7 +145,7 @@ impl SourceReader for Modules<'_> {
         Some(stem.unwrap_or(name))
     }
 
-    fn references(&self, path: &TreePath, text: &str) -> Vec<Reference> {
+    fn references(&self, path: &TreePath, text: &str, _is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         if path.file_name() == MANIFEST {
             return self.of_manifest(path, text);
         }

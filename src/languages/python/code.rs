@@ -110,8 +110,8 @@ impl SourceReader for Modules<'_> {
         }
     }
 
-    fn references(&self, path: &TreePath, text: &str) -> Vec<Reference> {
-        let References { imports, literals } = references(text);
+    fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
+        let References { imports, literals } = references(text, is_wanted);
         let imported = imports.iter().flat_map(|import| {
             let starts = self.starts(path, import).into_iter();
             let files: BTreeSet<TreePath> = starts.flat_map(|start| self.imported(&start, import)).collect();

@@ -61,7 +61,7 @@ impl SourceReader for Scripts<'_> {
         Some(path.file_name())
     }
 
-    fn references(&self, path: &TreePath, text: &str) -> Vec<Reference> {
+    fn references(&self, path: &TreePath, text: &str, _is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         let mut found = Vec::new();
         for reference in references(text) {
             let written = reference.path.text.trim_start_matches("./");

@@ -97,6 +97,32 @@ pub(super) fn recompressed(
     (is_right && smaller.len() < database.len()).then_some([smaller, index])
 }
 
+/// What [`recompressed`] makes of a chunk in thousandths of its length as a zlib stream, by the binary logarithm of the length of
+/// what was serialized, from 2^7 on: LZMA2 gains by what is far apart, of which short chunks have nothing.
+///
+/// The sums over 32,000 chunks of R's own packages and of 60 others in Debian 13, without help pages; of either set alone, the
+/// sums of all lengths are within two percent. Chunks from 2^18 on are mostly data, and differ.
+const THOUSANDTHS: [u64; 12] = [990, 977, 965, 956, 931, 899, 871, 840, 816, 790, 742, 520];
+const SHORTEST_LOGARITHM: u32 = 7;
+
+/// About how long a database is after [`recompressed`], by the lengths of its chunks; `None` if it would stay as it is.
+pub(super) fn recompressed_length(database: &[u8], index: &[u8]) -> Option<u64> {
+    let index = Index::parse(plain(index)?)?;
+    if index.compression() != ZLIB {
+        return None;
+    }
+    let mut length = 0;
+    for chunk in index.chunks(database.len())? {
+        let chunk = &database[chunk];
+        let serialized = u32::from_be_bytes(*chunk.first_chunk::<LENGTH>()?);
+        let class = serialized.checked_ilog2().unwrap_or(0).checked_sub(SHORTEST_LOGARITHM);
+        let last = THOUSANDTHS.len() - 1;
+        let thousandths = class.map_or(1000, |class| THOUSANDTHS[last.min(class as usize)]);
+        length += chunk.len() as u64 * thousandths;
+    }
+    Some(length / 1000)
+}
+
 /// What was serialized into a chunk; `None` if that cannot be told.
 pub(super) fn unpacked(chunk: &[u8], compression: u32) -> Option<Vec<u8>> {
     let (length, packed) = chunk.split_first_chunk::<LENGTH>()?;

@@ -19,6 +19,7 @@ use crate::loader::{
 };
 use crate::root::{Location, Root};
 use crate::size::Bytes;
+use crate::timings::phase;
 use crate::tree::{File, Mode, Tree, TreePath};
 
 /// The name under which the manifest has what is changed.
@@ -41,6 +42,7 @@ pub(in super::super) fn bring_newer(
     if !options.fixes.has(NEWER_LIBRARIES) {
         return imported;
     }
+    let _phase = phase("newer libraries");
     let mut refused = Refused::new();
     loop {
         let known = refused.len();
