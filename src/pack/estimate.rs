@@ -27,7 +27,7 @@ use crate::tree::{Entry, TreePath};
 /// The length of the pieces that are compressed, each by itself: twice deflate's window (RFC 1951, section 2). With longer ones
 /// there are fewer in as many bytes, and trees differ more from their samples; with shorter ones they differ more in what a piece
 /// lacks of the bytes before it.
-const BLOCK: u64 = 64 << 10;
+const BLOCK: usize = 64 << 10;
 
 /// Of all pieces so many are compressed that they have about this length together, in bytes.
 ///
@@ -150,7 +150,7 @@ fn estimated_entries(preparation: &Preparation<'_>) -> Result<Vec<EstimatedEntry
         Some(first)
     });
     let with_first: Vec<_> = to_sample.iter().zip(first_piece).collect();
-    let sampled = with_first
+    let sampling = with_first
         .into_par_iter()
         .map_init(Sampler::default, |sampler, (&(path, entry), first)| {
             preparation.progress.check()?;
@@ -159,7 +159,7 @@ fn estimated_entries(preparation: &Preparation<'_>) -> Result<Vec<EstimatedEntry
             let chosen: Vec<u64> = chosen.map(|piece| piece - first).collect();
             Ok((path, sampler.sample(preparation, path, entry, &chosen)?))
         });
-    let samples = sampled.collect::<Result<Vec<_>, PackError>>()?;
+    let samples = sampling.collect::<Result<Vec<_>, PackError>>()?;
     let mut ratios: BTreeMap<Class, Ratio> = BTreeMap::new();
     for (_, sample) in &samples {
         let ratio = ratios.entry(sample.class).or_default();
@@ -199,7 +199,7 @@ fn recompressed_lengths(preparation: &Preparation<'_>) -> Result<BTreeMap<TreePa
 }
 
 fn pieces_of(entry: &Entry) -> u64 {
-    entry.unzipped().0.div_ceil(BLOCK)
+    entry.unzipped().0.div_ceil(BLOCK as u64)
 }
 
 /// Contents that are compressed about equally well.
@@ -309,7 +309,7 @@ impl Sampler {
         // Of an object that becomes shorter, as many pieces, from as far apart.
         let before = sample.length.max(1);
         sample.length = content.len() as u64;
-        let pieces: Vec<&[u8]> = content.chunks(BLOCK as usize).collect();
+        let pieces: Vec<&[u8]> = content.chunks(BLOCK).collect();
         let chosen = chosen.iter().map(|piece| piece * sample.length / before);
         for piece in chosen.filter_map(|number| pieces.get(usize::try_from(number).ok()?)) {
             sample.own.add(self.compressed(piece, sample.class));

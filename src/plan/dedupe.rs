@@ -293,7 +293,7 @@ impl Group {
         };
         let tree = &judge.layout.tree;
         // By permissions, by layer and, unless the links may be anywhere, by folder.
-        let mut sets: BTreeMap<(u32, Option<usize>, Option<TreePath>), Vec<&TreePath>> = BTreeMap::new();
+        let mut sets: BTreeMap<(u32, Option<usize>, Option<TreePath>), Vec<_>> = BTreeMap::new();
         let (mut modes, mut used_layers) = (BTreeSet::new(), BTreeSet::new());
         for path in paths {
             let Some(file) = tree.file(path) else { continue };

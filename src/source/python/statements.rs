@@ -98,8 +98,8 @@ impl<'t> Iterator for Statements<'t> {
             text: self.text.get(start..end).unwrap_or_default(),
             line,
             indentation: start - line_start,
-            has_path: scanned.has_path || scanned.has_string && scanned.has_slash,
-            is_string: scanned.is_string,
+            has_path: scanned.has_path || scanned.strings > 0 && scanned.has_slash,
+            is_string: scanned.strings == 1 && !scanned.has_code,
             is_head: scanned.last == b':',
         })
     }
@@ -110,10 +110,11 @@ impl<'t> Iterator for Statements<'t> {
 struct Scanned {
     depth: usize,
     last: u8,
-    has_string: bool,
+    strings: usize,
     has_path: bool,
     has_slash: bool,
-    is_string: bool,
+    /// Whether there is something beside strings and what says how they are to be read.
+    has_code: bool,
 }
 
 impl Scanned {
@@ -126,7 +127,7 @@ impl Scanned {
         }
         if !byte.is_ascii_whitespace() {
             self.last = byte;
-            self.is_string = false;
+            self.has_code = true;
         }
     }
 
@@ -137,8 +138,8 @@ impl Scanned {
             pairs.any(|pair| pair[0] == b'.' && is_name(&pair[1]))
         };
         self.has_path |= string.contains(&b'/') || has_extension();
-        self.is_string = is_first && !self.has_string;
-        self.has_string = true;
+        self.has_code &= !is_first;
+        self.strings += 1;
         self.last = b'"';
     }
 }
