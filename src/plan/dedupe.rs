@@ -335,14 +335,9 @@ impl Group {
                 group.links.extend(links);
             }
         }
-        if modes.len() > 1 {
-            for path in paths {
-                group.reasons.entry(path.clone()).or_insert(HAS_MODE);
-            }
-        }
-        if used_layers.len() > 1 {
-            for path in paths {
-                group.reasons.entry(path.clone()).or_insert(IN_OTHER_LAYER);
+        for (are_several, reason) in [(modes.len() > 1, HAS_MODE), (used_layers.len() > 1, IN_OTHER_LAYER)] {
+            for path in paths.iter().filter(|_| are_several) {
+                group.reasons.entry(path.clone()).or_insert(reason);
             }
         }
         group
