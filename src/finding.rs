@@ -46,6 +46,7 @@ pub enum Code {
     UnpacksTooFar,
     ManifestUnreadable,
     PackInterrupted,
+    PackSettled,
     LayerMissing,
     LayerChanged,
     LayerNotListed,

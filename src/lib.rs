@@ -53,6 +53,7 @@ mod image;
 mod inventory;
 mod invoke;
 mod languages;
+mod layer_set;
 mod limits;
 mod lint;
 mod lock;

@@ -484,6 +484,10 @@ impl Reader<'_> {
         let octal = format!("{:04o}", permissions.bits());
         let kind = mode.unwrap_or(0) & KIND;
         if is_directory_name || kind == DIRECTORY {
+            if !is_directory_name {
+                let reason = "its mode is that of a directory, and its name that of a file, as it does not end with /";
+                result.find(shown, Code::BrokenHeader, &[("reason", reason)]);
+            }
             self.read_directory(header, content, path, shown, unpacker, result);
             return;
         }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::CheckError;
 use super::read::{Layer, read_zips};
 use crate::finding::{Code, Finding};
-use crate::manifest::directory::{is_half_in_place, unfinished};
+use crate::layer_set::settle;
+use crate::manifest::directory::unfinished;
 use crate::manifest::{LayerSummary, MANIFEST_NAME, Manifest, ManifestError, file_hash};
 use crate::progress::Progress;
 use crate::size::Bytes;
@@ -20,9 +21,10 @@ pub(super) fn is_set(directory: &Path) -> io::Result<bool> {
 }
 
 /// Reads the layers of a directory, in the manifest's order, else by number. What differs from the manifest is a finding of
-/// the layer, and what concerns the directory one of a layer without a zip.
+/// the layer, and what concerns the directory one of a layer without a zip. What a killed pack has begun to put in place is
+/// brought to its end first.
 pub(super) fn read(directory: &Path, max_unzipped: Bytes, progress: &dyn Progress) -> Result<Vec<Layer>, CheckError> {
-    let mut own = Vec::new();
+    let mut own: Vec<Finding> = settled(directory).into_iter().collect();
     let listed = match manifest(directory) {
         Some(Ok(manifest)) => Some(manifest.layers),
         Some(Err(error)) => {
@@ -32,10 +34,10 @@ pub(super) fn read(directory: &Path, max_unzipped: Bytes, progress: &dyn Progres
         }
         None => None,
     };
-    let half = unfinished(directory)?.iter().any(|left| is_half_in_place(left));
     let mut there = zips(directory)?;
-    if half || (there.is_empty() && listed.is_none()) {
-        own.push(Finding::new(Code::PackInterrupted, &[]));
+    if there.is_empty() && listed.is_none() && own.is_empty() {
+        let reason = "it has left its unfinished work and no layers";
+        own.push(Finding::new(Code::PackInterrupted, &[("reason", reason)]));
     }
     order(&mut there, listed.as_deref());
     let mut layers = read_zips(&there, max_unzipped, progress)?;
@@ -65,6 +67,21 @@ pub(super) fn read(directory: &Path, max_unzipped: Bytes, progress: &dyn Progres
         });
     }
     Ok(layers)
+}
+
+/// Brings to its end what a killed pack has begun to put in place, and says so.
+pub(super) fn settled(directory: &Path) -> Option<Finding> {
+    match settle(directory) {
+        Ok(None) => None,
+        Ok(Some(settled)) => Some(Finding::new(Code::PackSettled, &[("state", settled.words())])),
+        Err(error) => {
+            let reason = format!(
+                "the layers may be of two packs ({})",
+                escaped(error.to_string().as_bytes())
+            );
+            Some(Finding::new(Code::PackInterrupted, &[("reason", &reason)]))
+        }
+    }
 }
 
 /// The zips of a directory in the order in which they are attached, and those that its manifest lists and that are not there.

@@ -17,7 +17,7 @@ use crate::runtime::Runtime;
 use crate::size::Bytes;
 
 use super::arguments::Global;
-use super::layers::{manifests, runtime_of};
+use super::layers::{manifests, runtime_of, settle};
 use super::output::{Failure, Output, Status, tell};
 use super::progress::Terminal;
 
@@ -134,6 +134,7 @@ impl FunctionRun<'_> {
 
     /// Reads the layers and the code, and refuses what AWS would refuse.
     fn parts(&self, global: &Global, progress: &Terminal) -> Result<Parts, Failure> {
+        settle(self.layers, global)?;
         let layers = inputs(self.layers)?;
         let task = self.own_code()?;
         let read_layers = read(&layers, MAX_UNZIPPED, progress)?;

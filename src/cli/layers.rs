@@ -1,11 +1,13 @@
 //! Layers as `check`, `publish` and `invoke` take them: the runtime that they are for, and the policy of the project.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::check::{Layer, MAX_UNZIPPED, inputs, judge, lifecycle_finding, packed_for, read};
 use crate::finding::Finding;
 use crate::gate::{BaselineFile, Gate, LicensePolicy, Policy};
 use crate::inventory::{Inventory, read_inventory};
+use crate::layer_set;
 use crate::loader::Graph;
 use crate::manifest::{MANIFEST_NAME, Manifest, UploadRoute};
 use crate::report::Checked;
@@ -57,6 +59,34 @@ impl Default for Bounds {
     }
 }
 
+/// Brings to its end what a killed pack has begun to put in place where layers are about to be read, and says so.
+pub(super) fn settle(layers: &[PathBuf], global: &Global) -> Result<(), Failure> {
+    let directory = |path: &PathBuf| match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Some(path.clone()),
+        Ok(_) => path.parent().map(|parent| Path::new(".").join(parent)),
+        // What is not there is for the reader to say.
+        Err(_) => None,
+    };
+    let directories: BTreeSet<PathBuf> = layers.iter().filter_map(directory).collect();
+    for directory in directories {
+        let shown = directory.display();
+        match layer_set::settle(&directory) {
+            Ok(None) => {}
+            Ok(Some(settled)) => global.warn(&format!(
+                "a pack into {shown} was killed while it put its layers in place: {}",
+                settled.words()
+            )),
+            Err(error) => {
+                return Err(Failure::Error(format!(
+                    "a pack into {shown} was interrupted, so its layers may be of two packs, and they cannot be put right: \
+                     {error}; pack again"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Reads the layers at some paths and checks them against the policy of the project.
 pub(super) fn checked(
     paths: &[PathBuf],
@@ -69,10 +99,13 @@ pub(super) fn checked(
         levels: policy.levels,
         budgets: policy.budgets,
         baseline: match policy.baseline {
-            Some(file) => baseline(&file, paths, progress)?,
+            Some(file) => baseline(&file, paths, global, progress)?,
             None => None,
         },
     };
+    // Of a directory, check itself says it.
+    let files: Vec<PathBuf> = paths.iter().filter(|path| path.is_file()).cloned().collect();
+    settle(&files, global)?;
     let opened: Vec<TreeDirectory> = paths
         .iter()
         .map(|path| TreeDirectory::open(path.clone(), DEFAULT_TREE, global, progress))
@@ -123,6 +156,7 @@ pub(super) fn license_findings(
 fn baseline(
     file: &BaselineFile,
     paths: &[PathBuf],
+    global: &Global,
     progress: &Terminal,
 ) -> Result<Option<(String, Inventory)>, Failure> {
     let path = &file.path;
@@ -137,6 +171,7 @@ fn baseline(
             path.display()
         )));
     }
+    settle(std::slice::from_ref(path), global)?;
     let inventory = read_inventory(path, progress)?;
     Ok(Some((path.display().to_string(), inventory)))
 }

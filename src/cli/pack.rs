@@ -24,7 +24,7 @@ use super::arguments::{Global, PlanOptions};
 use super::clock::today;
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
 use super::inputs::TreeDirectory;
-use super::layers::license_findings;
+use super::layers::{license_findings, settle};
 use super::output::{Failure, Output, Status, error, tell};
 use super::pack_job::{PackFailure, PackJob};
 use super::progress::Terminal;
@@ -230,6 +230,9 @@ impl Arguments {
         }
         let reading = opened.only_reading(progress);
         let selected = self.planning.rules.select(global)?;
+        if let Previous::File(path) = &options.previous {
+            settle(std::slice::from_ref(path), global)?;
+        }
         options.check(directory)?;
         let mut scan = match self.symlinks {
             Links::FollowAll => scan_following_links(directory, progress)?,

@@ -12,7 +12,7 @@ use crate::report;
 use super::arguments::Global;
 use super::clock::today;
 use super::format::FormatOption;
-use super::layers::{Bounds, checked};
+use super::layers::{Bounds, checked, settle};
 use super::output::{Failure, Output, Status, error, tell, warn};
 use super::progress::Terminal;
 
@@ -111,6 +111,7 @@ impl Arguments {
             by_reference: self.by_reference,
             license: self.license.clone(),
         };
+        settle(std::slice::from_ref(&self.folder), global)?;
         let packed = manifest_in(&self.folder)?;
         let day = today()?;
         options.check(unnamed(&packed)).map_err(PublishError::from)?;

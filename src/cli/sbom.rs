@@ -9,6 +9,7 @@ use crate::sbom::{Bill, Contents, contents};
 use super::arguments::Global;
 use super::clock::source_date_epoch;
 use super::format::{FormatOption, ReportFile, ReportFormat, on_stdout, write_files};
+use super::layers::settle;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
@@ -83,6 +84,7 @@ impl Standard {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let formats = on_stdout(self.format.given(), &self.output, Form::Table)?;
+        settle(&self.layers, global)?;
         let contents = contents(&self.layers, progress)?;
         let bill = Bill::new(
             &self.name(&contents),

@@ -5,11 +5,14 @@
 //! layer-1.zip, layer-2.zip   the other layers
 //! layers.json                their manifest
 //! .lambdar-prune-Ab3dE6/     a run's unfinished work: it is gone when the run ends, unless it was killed
-//!   layers.json              there as soon as all layers are whole: the run has begun to rename them into place
-//!   before/                  what was in their place, to be renamed back if that fails
+//!   layers.json              the journal, from when all layers are whole until they are in place
+//!   before/                  what was in their place, to be put back if that fails
 //! ```
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
 
 use super::{LayerName, MANIFEST_NAME};
 
@@ -38,8 +41,10 @@ pub(crate) fn is_layer_file(file: &str) -> bool {
         .is_some_and(|name| is_number_name(name) || name.parse::<LayerName>().is_ok())
 }
 
-/// The unfinished work of runs in an output directory. A link of such a name is none.
+/// The unfinished work of runs in an output directory. A link of such a name is none, nor is a directory of anybody but this
+/// user and the owner of the output directory, to which others may be able to write.
 pub(crate) fn unfinished(output: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let trusted = [geteuid().as_raw(), fs_err::metadata(output)?.uid()];
     let mut found = Vec::new();
     for entry in fs_err::read_dir(output)? {
         let entry = entry?;
@@ -48,8 +53,17 @@ pub(crate) fn unfinished(output: &Path) -> std::io::Result<Vec<PathBuf>> {
             .to_str()
             .and_then(|name| name.strip_prefix(UNFINISHED))
             .is_some_and(|random| random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        if is_name && entry.file_type()?.is_dir() {
-            found.push(entry.path());
+        if !is_name || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        match entry.metadata() {
+            // The run has ended meanwhile.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            metadata => {
+                if trusted.contains(&metadata?.uid()) {
+                    found.push(entry.path());
+                }
+            }
         }
     }
     found.sort();
@@ -58,9 +72,7 @@ pub(crate) fn unfinished(output: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 /// Whether unfinished work was cut short while layers were renamed into place.
 pub(crate) fn is_half_in_place(unfinished: &Path) -> bool {
-    [unfinished.join(MANIFEST_NAME), unfinished.join(BEFORE)]
-        .iter()
-        .any(|path| path.symlink_metadata().is_ok())
+    unfinished.join(MANIFEST_NAME).symlink_metadata().is_ok()
 }
 
 #[cfg(test)]

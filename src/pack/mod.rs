@@ -44,6 +44,7 @@ use write::Writer;
 use crate::check::plain_name;
 use crate::finding::Finding;
 use crate::languages::components::Components;
+use crate::layer_set::ReplaceError;
 use crate::limits;
 use crate::manifest::{Effort, LayerName, LicenseUse, Manifest, ManifestError, Rest, UploadRoute};
 use crate::plan::{Plan, WhatIf};
@@ -190,6 +191,15 @@ pub enum PackError {
     /// The user stopped the run.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl From<ReplaceError> for PackError {
+    fn from(error: ReplaceError) -> Self {
+        match error {
+            ReplaceError::InTheWay { path, what } => Self::InTheWay { path, what },
+            ReplaceError::Io(error) => Self::Io(error),
+        }
+    }
 }
 
 fn describe_problems(problems: &[Problem]) -> String {

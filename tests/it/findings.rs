@@ -231,8 +231,18 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
         Code::PackInterrupted => {
             listed(s, "bad", &[]);
             listed(s, "good", &[]);
-            s.file("bad/.lambdar-prune-Ab3dE6/layers.json", "{}");
+            // What was killed before anything was in its place.
+            s.file("bad/.lambdar-prune-Ab3dE6/layer-1.zip", "");
+            fs_err::remove_file(s.path("bad/layers.json")).unwrap();
+            fs_err::remove_file(s.path("bad/layer-1.zip")).unwrap();
             s.file("good/.lambdar-prune-Ab3dE6/layer-1.zip", "");
+            Case::check(s, WITH_LANGUAGE, &["bad"], &["good"])
+        }
+        Code::PackSettled => {
+            listed(s, "bad", &[]);
+            listed(s, "good", &[]);
+            s.file("bad/.lambdar-prune-Ab3dE6/layers.json", "{}");
+            s.file("good/.lambdar-prune-Ab3dE6/layers.json.new", "{}");
             Case::check(s, WITH_LANGUAGE, &["bad"], &["good"])
         }
         Code::LayerMissing => {
