@@ -6,6 +6,7 @@ const http = require('node:http');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { Writable } = require('node:stream');
+const { types } = require('node:util');
 
 const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(':');
 const API = '/2018-06-01/runtime';
@@ -53,10 +54,20 @@ class Fault extends Error {
 }
 
 function described(error) {
-  if (error && error.name !== undefined && error.message !== undefined) {
-    return { errorType: error.name, errorMessage: error.message, trace: String(error.stack ?? '').split('\n') };
+  try {
+    const texts = ['name', 'message', 'stack'].map((key) => error?.[key]);
+    if (types.isNativeError(error) || texts.every((text) => text && typeof text === 'string')) {
+      const [errorType, errorMessage, stack] = texts.map((text) => text?.replace(/\x7F/g, '%7F'));
+      return { errorType, errorMessage, trace: stack.split('\n') };
+    }
+    return { errorType: typeof error, errorMessage: error.toString(), trace: [] };
+  } catch {
+    return {
+      errorType: 'handled',
+      errorMessage:
+        'callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack',
+    };
   }
-  return { errorType: typeof error, errorMessage: String(error), trace: [] };
 }
 
 function fail(where, error, requestId) {
@@ -98,8 +109,7 @@ async function handlerNamed(name) {
     if (error.code === 'MODULE_NOT_FOUND' || error.code === 'ERR_MODULE_NOT_FOUND') throw new Fault('ImportModuleError', String(error));
     throw error;
   }
-  const find = (root) => parts[2].split('.').reduce((value, key) => value?.[key], root);
-  const handler = find(module) ?? find(module.default);
+  const handler = parts[2].split('.').reduce((value, key) => value?.[key], module);
   if (handler === undefined || handler === null) throw new Fault('HandlerNotFound', `${name} is undefined or not exported`);
   if (typeof handler !== 'function') throw new Fault('HandlerNotFound', `${name} is not a function`);
   return handler;
@@ -118,6 +128,7 @@ function contextOf(headers) {
     identity: undefined,
     invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
     awsRequestId: headers['lambda-runtime-aws-request-id'],
+    tenantId: headers['lambda-runtime-aws-tenant-id'],
     getRemainingTimeInMillis: () => deadline - Date.now(),
   };
 }
@@ -211,7 +222,7 @@ async function serve(handler) {
     }
     await exchange('POST', `${where}/response`, text, { 'Content-Type': 'application/json' });
   } catch (error) {
-    await fail(`${where}/error`, error, requestId);
+    await fail(`${where}/error`, error ?? 'handled', requestId);
   }
 }
 

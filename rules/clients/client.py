@@ -101,7 +101,8 @@ def described(error, request_id=""):
         frames = traceback.extract_tb(error.__traceback__)
         own = [at for at, frame in enumerate(frames) if frame.filename != __file__ and "importlib" not in frame.filename]
         kind, message = type(error).__name__, str(error)
-        trace = traceback.format_list(frames[own[0] :] if own else frames)
+        frames = frames[own[0] :] if own else frames
+        trace = traceback.format_list([(frame.filename, frame.lineno, frame.name, frame.line) for frame in frames])
     return {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace}
 
 

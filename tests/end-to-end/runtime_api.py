@@ -10,7 +10,7 @@ import time
 # What the API answers to a longer response (6 MiB and 100 bytes).
 LONGEST = 6 * 1024 * 1024 + 100
 Run = collections.namedtuple("Run", "status answers init_error log init_seconds")
-Answer = collections.namedtuple("Answer", "kind body type seconds")
+Answer = collections.namedtuple("Answer", "kind body type seconds content_type mode trailers")
 
 
 class Api:
@@ -55,23 +55,42 @@ class Api:
                 api.handed_out += 1
                 api.begun = time.monotonic()
                 self.reply(200, event, (
+                    ("Content-Type", "application/json"),
                     ("Lambda-Runtime-Aws-Request-Id", f"id-{api.handed_out}"),
                     ("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 60000)),
                     ("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:123456789012:function:f"),
                     ("Lambda-Runtime-Trace-Id", f"Root=1-2-{api.handed_out}"),
                 ))
 
+            def body(self):
+                """What was sent, and the trailers of a body that came in chunks."""
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers["Content-Length"])), {}
+                body, trailers = b"", {}
+                while length := int(self.rfile.readline().split(b";")[0], 16):
+                    body += self.rfile.read(length)
+                    self.rfile.readline()
+                while line := self.rfile.readline().strip():
+                    name, _, value = line.decode().partition(":")
+                    trailers[name.lower()] = value.strip()
+                return body, trailers
+
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body, trailers = self.body()
                 error_type = self.headers.get("Lambda-Runtime-Function-Error-Type")
                 if self.path == "/2018-06-01/runtime/init/error":
                     api.init_error = (json.loads(body), error_type)
                     return self.reply(202)
                 prefix, request_id, kind = self.path.rsplit("/", 2)
-                assert prefix == "/2018-06-01/runtime/invocation" and request_id == f"id-{api.handed_out}", self.path
+                # What fails outside of an invocation has no number.
+                is_known = request_id == f"id-{api.handed_out}" or kind == "error"
+                assert prefix == "/2018-06-01/runtime/invocation" and is_known, self.path
                 if kind == "response" and len(body) > LONGEST:
                     return self.reply(413)
-                api.answers.append(Answer(kind, body, error_type, time.monotonic() - api.begun))
+                mode = self.headers.get("Lambda-Runtime-Function-Response-Mode")
+                content_type = self.headers.get("Content-Type")
+                seconds = time.monotonic() - api.begun
+                api.answers.append(Answer(kind, body, error_type, seconds, content_type, mode, trailers))
                 self.reply(202, b'{"status":"OK"}')
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
