@@ -57,6 +57,8 @@ mod layer_set;
 mod limits;
 mod lint;
 mod lock;
+#[cfg(test)]
+mod mutations;
 mod nearest;
 mod open;
 mod opened;

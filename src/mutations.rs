@@ -1,0 +1,453 @@
+//! Inputs with bytes changed, cut out, doubled and nested. Whatever comes of them, reading ends soon, with a value or an error,
+//! and in bounded memory.
+//!
+//! The mutants are the same in every run. `LAMBDAR_PRUNE_MUTANTS` says how many there are of each kind of input; with many of
+//! them, run one test at a time, so that its memory can be measured:
+//!
+//! ```text
+//! LAMBDAR_PRUNE_MUTANTS=100000 cargo test --release --lib mutations -- --test-threads 1 --nocapture
+//! ```
+#![expect(clippy::print_stdout, reason = "what was measured")]
+
+use std::cell::Cell;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::check::{Layer, judge};
+use crate::config::Config;
+use crate::host::HostDirectories;
+use crate::loader::LoadedTree;
+use crate::manifest::Manifest;
+use crate::plan::{Context, Options, plan};
+use crate::recording::Recording;
+use crate::root::Root;
+use crate::rules::{Matcher, RuleSet};
+use crate::runtime::{Arch, DEFAULT, Runtime};
+use crate::scan::inspect;
+use crate::size::Bytes;
+use crate::tree::{Entry, File, Mode, Tree, TreePath};
+
+/// How many mutants of each kind there are, unless more are asked for.
+const FEW: usize = 150;
+/// The longest that one of them may take.
+const LONGEST: Duration = Duration::from_secs(5);
+/// The most memory of the process, in kB, where many are asked for.
+const MOST_MEMORY: u64 = 300_000;
+/// How long a mutant grows by repetition: a real file's length, or, of one in 200, more than is read of any file.
+const LONG: usize = 20_000;
+const VERY_LONG: usize = 3 << 20;
+
+/// xorshift64*: the same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(number).unwrap_or_default() % limit.max(1)
+    }
+
+    fn piece<'b>(&mut self, bytes: &'b [u8], longest: usize) -> &'b [u8] {
+        let start = self.below(bytes.len());
+        let end = (start + 1 + self.below(longest)).min(bytes.len());
+        &bytes[start..end]
+    }
+}
+
+/// What opens something in one of the languages that are read, and so can be nested.
+const OPENERS: [&str; 20] = [
+    "(",
+    "[",
+    "{",
+    "((",
+    "$((",
+    "$(",
+    "`",
+    "\"",
+    "'",
+    "${x:-",
+    "if x; then ",
+    "case x in (",
+    "f(",
+    "[[",
+    "/*",
+    "<<E\n",
+    "a.",
+    "!",
+    "-",
+    "function() ",
+];
+
+fn mutant(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let seed = random.below(seeds.len());
+    let mut bytes = seeds[seed].clone();
+    for _ in 0..=random.below(5) {
+        let at = random.below(bytes.len());
+        match random.below(12) {
+            0 => bytes.truncate(at),
+            1 => {
+                let end = (at + random.below(30)).min(bytes.len());
+                bytes.drain(at..end);
+            }
+            2 | 3 => {
+                let piece = random.piece(&bytes, 80).to_vec();
+                bytes.splice(at..at, piece);
+            }
+            4 => {
+                let other = random.below(seeds.len());
+                let piece = random.piece(&seeds[other], 200).to_vec();
+                bytes.splice(at..at, piece);
+            }
+            5 => {
+                let opener = random.below(OPENERS.len());
+                let limit = if random.below(200) == 0 { VERY_LONG } else { LONG };
+                let count = random.below(limit / OPENERS[opener].len());
+                bytes.splice(at..at, OPENERS[opener].repeat(count).into_bytes());
+            }
+            6 => {
+                let piece = random.piece(&bytes, 40).to_vec();
+                let limit = if random.below(200) == 0 { VERY_LONG } else { LONG };
+                let count = random.below(limit / piece.len().max(1));
+                bytes.splice(at..at, piece.repeat(count));
+            }
+            7 => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = [0, 0xff, b'\n', b'\\', b'"', b'$', b'{', b'(', b'}'][random.below(9)];
+                }
+            }
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1 << random.below(8);
+                }
+            }
+        }
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    bytes
+}
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.try_into().unwrap_or_default(),
+        time.tv_nsec.try_into().unwrap_or_default(),
+    )
+}
+
+/// The largest memory that this process has had, in kB (proc_pid_status(5), VmHWM).
+fn most_memory() -> Option<u64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Reads mutants of seeds. A panic, a long time or much memory fails the test; the mutant is in a file then, whose name is shown.
+fn try_mutants(kind: &str, seeds: &[Vec<u8>], read: impl Fn(&[u8])) {
+    let asked = std::env::var("LAMBDAR_PRUNE_MUTANTS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let count: usize = asked.unwrap_or(FEW);
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let kept = std::env::temp_dir().join(format!("lambdar-prune-mutant-{kind}"));
+    let began = Instant::now();
+    let mut longest = Duration::ZERO;
+    for number in 0..count {
+        let bytes = mutant(seeds, &mut random);
+        // Should the process end at once, such as on a stack that is too small, it is known what it read.
+        if asked.is_some() {
+            fs_err::write(&kept, &bytes).unwrap();
+        }
+        let before = processor_time();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(&bytes)));
+        let took = processor_time().saturating_sub(before);
+        longest = longest.max(took);
+        if result.is_err() || took > LONGEST {
+            fs_err::write(&kept, &bytes).unwrap();
+            let what = if result.is_err() {
+                "a panic".to_owned()
+            } else {
+                format!("{took:?}")
+            };
+            panic!("{kind} {number}, {}: {what}", kept.display());
+        }
+    }
+    let _ = fs_err::remove_file(&kept);
+    let memory = most_memory();
+    println!(
+        "{kind}: {count} mutants in {:?}, {longest:?} at most, {memory:?} kB",
+        began.elapsed()
+    );
+    if asked.is_some() {
+        assert!(
+            memory.is_none_or(|memory| memory < MOST_MEMORY),
+            "{kind}: {memory:?} kB"
+        );
+    }
+}
+
+/// A tree of these files.
+fn tree(files: &[(&str, &[u8])]) -> Tree {
+    let mut tree = Tree::default();
+    for (path, bytes) in files {
+        let path = TreePath::new(path).unwrap();
+        let content = inspect(path.file_name(), bytes);
+        let bytes = Bytes(bytes.len() as u64);
+        tree.insert(
+            path,
+            Entry::File(File {
+                bytes,
+                mode: Mode::new(0o755),
+                content,
+            }),
+        );
+    }
+    tree
+}
+
+/// Of so many mutants of a text one is planned and checked; the others are read, and scripts carried out.
+const PLANNED: usize = 16;
+
+/// Reads a file with these bytes in a tree, which is planned and checked now and then: all that is ever done with a text.
+fn as_file(path: &str, others: &[(&str, &[u8])]) -> impl Fn(&[u8]) {
+    let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
+    let rules = RuleSet::built_in().unwrap();
+    let number = Cell::new(0_usize);
+    move |bytes| {
+        number.set(number.get() + 1);
+        let files: Vec<(&str, &[u8])> = others.iter().copied().chain([(path, bytes)]).collect();
+        let tree = tree(&files);
+        let root = Root {
+            tree: &tree,
+            runtime: &runtime,
+        };
+        let loaded = LoadedTree::of(root);
+        if !number.get().is_multiple_of(PLANNED) {
+            return;
+        }
+        let context = Context {
+            runtime: &runtime,
+            rules: &Matcher::new(&rules, &[], &loaded).unwrap(),
+            libraries: &HostDirectories::new(&[]),
+            contents: &|path, buffer| {
+                buffer.clear();
+                let (_, bytes) = files.iter().find(|(name, _)| *name == path.as_str())?;
+                buffer.extend_from_slice(bytes);
+                Some(())
+            },
+            copies: &|_, _| Vec::new(),
+        };
+        plan(&loaded, &context, &Options::default()).unwrap();
+        drop(loaded);
+        judge(
+            vec![Layer {
+                tree,
+                ..Layer::default()
+            }],
+            &runtime,
+            Bytes(0),
+        );
+    }
+}
+
+fn seeds(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// Files of the repository, by a pattern of the last part of their names.
+fn files_of(directory: &str, suffix: &str) -> Vec<Vec<u8>> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let entries = fs_err::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = entries
+        .filter(|path| path.is_file() && path.to_string_lossy().ends_with(suffix))
+        .collect();
+    paths.sort();
+    let contents = paths.iter().map(|path| fs_err::read(path).unwrap());
+    contents.filter(|content| content.len() < 40_000).collect()
+}
+
+#[test]
+fn scripts() {
+    let texts = [
+        "#!/bin/sh\nexport LD_LIBRARY_PATH=/opt/x:${LD_LIBRARY_PATH:-/lib}\ncd \"$(dirname \"$0\")\" || exit 1\nexec /opt/bin/x \"$@\"\n",
+        "#!/bin/bash\nfor f in /opt/*/lib; do if [[ -d $f && $f != *test* ]]; then P+=:$f; fi; done\ncase $1 in a|b) . ./x ;; *) y=$((1+2)) ;; esac\n",
+        "R_HOME=\"${R_HOME_DIR}\"\nwhile read -r line; do echo \"${line%%=*}\" | sed 's/x/y/' >> out; done <<EOF\na=$b\nEOF\nf() { local x=`pwd`; return 0; }\n",
+        "a=(x y z)\necho ${a[@]} ${#a} ${a:1:2} ${a/x/y} $'\\x41' <(cat x) {1..9}{a,b}\nuntil test -e x; do sleep 1; done; eval \"$x\"\n",
+    ];
+    try_mutants(
+        "script",
+        &seeds(&texts),
+        as_file("bootstrap", &[("bin/x", b"#!/bin/sh\n"), ("lib/y", b"")]),
+    );
+}
+
+#[test]
+fn python() {
+    let texts = [
+        "import os, ctypes\nfrom a.b import (c as d, e)\nlib = ctypes.CDLL('libx.so.1')\nopen(os.path.join(os.path.dirname(__file__), 'data', 'x.json'))\n",
+        "def f(x: int = 3, *a, **k):\n    '''doc'''\n    try:\n        import numpy\n    except ImportError:\n        numpy = None\n    return [y for y in x if y] + f'{x!r:>{y}}'\n",
+        "from importlib import import_module, resources\nimport_module('.x', __name__)\n__import__('a' + 'b')\nclass A(B): x = lambda s: (yield)\n",
+    ];
+    try_mutants(
+        "python",
+        &seeds(&texts),
+        as_file(
+            "python/app.py",
+            &[("python/a/b.py", b"c = 1\n"), ("python/data/x.json", b"{}")],
+        ),
+    );
+}
+
+#[test]
+fn node() {
+    let texts = [
+        "const a = require('a'), {b} = require('./b.js');\nmodule.exports = { handler: async (e) => a(e, `${b}x`) };\nrequire(path.join(__dirname, 'x.node'));\n",
+        "import x, * as y from 'a';\nexport { z } from './b.js';\nconst w = await import(`./${x}.mjs`);\nfor (const {a = [1, ...b]} of c) { if (a?.b ?? /re[/]x/g.test(d)) break; }\n",
+        "class A extends B { static #x = 1; get y() { return this.#x } }\nlabel: while (1) switch (a) { case 1: default: continue label }\nimport.meta.url;\n",
+    ];
+    let package = br#"{"name": "a", "version": "1.0.0", "main": "index.js"}"#;
+    let others: &[(&str, &[u8])] = &[
+        ("nodejs/node_modules/a/package.json", package),
+        ("nodejs/node_modules/a/index.js", b"module.exports = 1"),
+    ];
+    try_mutants("node", &seeds(&texts), as_file("nodejs/index.mjs", others));
+    let texts = [
+        r#"{"name": "a", "version": "1.0.0", "main": "lib", "type": "module", "dependencies": {"b": "^1"}, "license": "MIT OR (Apache-2.0 AND ISC)"}"#,
+        r##"{"name": "a", "exports": {".": {"import": "./a.mjs", "require": ["./a.cjs", null]}, "./x/*": "./y/*.js"}, "imports": {"#z": "./z.js"}, "bin": {"a": "cli.js"}, "files": ["lib", "!x"], "os": ["!win32"], "cpu": ["x64"]}"##,
+    ];
+    let others: &[(&str, &[u8])] = &[
+        ("nodejs/node_modules/a/a.mjs", b""),
+        ("nodejs/index.mjs", b"import 'a/x/b'; import '#z';"),
+    ];
+    try_mutants(
+        "package.json",
+        &seeds(&texts),
+        as_file("nodejs/node_modules/a/package.json", others),
+    );
+}
+
+#[test]
+fn r() {
+    let texts = [
+        "handler <- function(event, ...) { library(Matrix); requireNamespace(\"mgcv\", quietly = TRUE); survival::coxph(Surv(t, s) ~ x, event) }\n",
+        "dyn.load(file.path(R.home('lib'), paste0('libx', .Platform$dynlib.ext)))\nx <- if (is.null(y)) 1L else system.file('extdata', package = \"a\")\nr\"(raw)\" |> f(\\(z) z^2)\n",
+        "local({ for (i in seq_len(3)) repeat { break }; `my name` <<- quote(a[[1]]$b@c %in% d) })\n",
+    ];
+    let others: &[(&str, &[u8])] = &[(
+        "R/library/Matrix/DESCRIPTION",
+        b"Package: Matrix\nVersion: 1.5\nBuilt: R 4.2.2; x86_64; ; unix\n",
+    )];
+    try_mutants("r", &seeds(&texts), as_file("runtime.R", others));
+    let texts = [
+        "Package: a\nVersion: 1.0-2\nDepends: R (>= 3.5.0), methods\nImports: Matrix (>= 1.2),\n  mgcv, stats\nLinkingTo: Rcpp\nLicense: GPL (>= 2) | file LICENSE\nBuilt: R 4.2.2; x86_64-pc-linux-gnu; 2026-01-01; unix\n",
+        "Package: b\nPriority: base\nLicense: MIT + file LICENSE\nSystemRequirements: GNU make\nEncoding: latin1\n",
+    ];
+    try_mutants(
+        "description",
+        &seeds(&texts),
+        as_file("R/library/a/DESCRIPTION", others),
+    );
+}
+
+#[test]
+fn ruby() {
+    let texts = [
+        "require 'json'\nrequire_relative '../x'\nclass A < B; def self.f(a, *b, k: 1, &c) = c.call(\"#{a}#{b}\") rescue nil; end\nautoload :C, 'c'\n",
+        "%w[a b].each { |x| load File.join(__dir__, x) } unless defined?(Y)\nputs <<~EOS, /x(?<n>y)/ =~ z\n  #{1 + 1}\nEOS\n",
+    ];
+    try_mutants(
+        "ruby",
+        &seeds(&texts),
+        as_file("ruby/lib/app.rb", &[("ruby/lib/x.rb", b"")]),
+    );
+}
+
+#[test]
+fn recordings() {
+    let text = r#"{"schema_version": 1, "runtime": "provided.al2023", "arch": "x86_64", "handler": "a.b", "task": null, "environment": ["A"],
+        "timeout_seconds": 3.5, "memory_mb": 128, "events": [
+        {"name": "a.json", "request_id": "0-1", "payload": {"text": "{}"}, "response": {"base64": "AAEC"}, "error": null},
+        {"name": "b", "request_id": "0-2", "payload": {"text": "[1]"}, "response": null,
+         "error": {"error_type": "E", "error_message": "m", "stack_trace": ["a", "b"]}}],
+        "paths": [{"path": "/opt/lib/x.so", "found": true, "uses": ["opened", "asked"]},
+                  {"path": "/var/task/app.py", "found": false, "uses": ["executed"]}]}"#;
+    assert!(Recording::parse(text.as_bytes()).is_ok());
+    let texts = [text];
+    try_mutants("recording", &seeds(&texts), |bytes| drop(Recording::parse(bytes)));
+}
+
+#[test]
+fn manifests() {
+    let layer = r#"{"file": "layer-1.zip", "sha256": "00", "code_sha256": "AA==", "contents": [{"path": "lib/x.so", "component": "x", "zipped_bytes": 100, "unzipped_bytes": 200, "crc32": "0000abcd"}], "components": ["x"]}"#;
+    let text = format!(
+        r#"{{"schema_version": 1, "runtime": "provided.al2023", "arch": "x86_64", "via": "s3", "effort": "max", "max_bytes": 50000000, "layers": [{layer}], "dropped": [{{"rule": "docs", "files": 1, "bytes": 5, "paths": ["share/doc/"]}}], "rest": {{"directory": "rest", "layers": [{layer}]}}, "variables": {{"A": "b"}}}}"#
+    );
+    assert!(Manifest::parse(text.as_bytes()).is_ok());
+    try_mutants("layers.json", &seeds(&[&text]), |bytes| drop(Manifest::parse(bytes)));
+}
+
+#[test]
+fn configurations() {
+    let texts = [
+        "tree = \"opt\"\nruntime = \"python3.12\"\nmax = \"50MB\"\nkeep = [\"lib/*.so*\", \"{a,b}/**\"]\ndisable = [\"docs\"]\n[env]\nA = \"b\"\n[[layer]]\nname = \"R\"\npaths = [\"R/**\"]\n",
+        "[[rules]]\nid = \"mine\"\ntitle = \"x\"\ncategory = \"mine\"\npaths = [\"share/[!a]*\", \"**/*.{md,txt}\"]\nexcept = [\"share/keep\"]\nbreaks = \"y\"\nsource = \"z\"\n",
+        "arch = \"arm64\"\nlibrary-dir = [\"libs\"]\ndrop = [\"share/**\"]\nr-packages = [\"mgcv\"]\n[licenses]\ndeny = ['AGPL-*', \"GPL-3.0-only\"]\n",
+        "[check]\ndeny = [\"zip-near-limit\"]\n[[check.allow-path]]\ncode = \"dangling-link\"\npath = \"etc/**\"\nreason = \"r\"\n[[budget]]\nlayer = \"layer-*.zip\"\nmax-zipped = \"45MB\"\nmax-growth = { percent = 5, bytes = \"256kB\" }\n",
+    ];
+    let mut all = seeds(&texts);
+    all.extend(files_of("rules", ".toml"));
+    let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
+    let tree = tree(&[
+        ("share/a.md", b"x"),
+        ("lib/libx.so.1", b""),
+        ("R/library/a/DESCRIPTION", b"Package: a\n"),
+    ]);
+    let loaded = LoadedTree::of(Root {
+        tree: &tree,
+        runtime: &runtime,
+    });
+    let read = |bytes: &[u8]| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        let _ = Config::is_meant("x.toml", text);
+        let Ok(config) = Config::parse("x.toml", text) else {
+            return;
+        };
+        // Globs that take long to match are as bad as those that take long to read.
+        let choices = [config.selection];
+        if let Ok(rules) = RuleSet::chosen(&choices)
+            && let Ok(matcher) = Matcher::new(&rules, &choices, &loaded)
+        {
+            let context = Context {
+                runtime: &runtime,
+                rules: &matcher,
+                libraries: &HostDirectories::new(&[]),
+                contents: &|_, _| None,
+                copies: &|_, _| Vec::new(),
+            };
+            plan(&loaded, &context, &Options::default()).unwrap();
+        }
+    };
+    for text in texts {
+        assert!(
+            Config::parse("x.toml", text).is_ok(),
+            "{:?}",
+            Config::parse("x.toml", text).err()
+        );
+    }
+    try_mutants("configuration", &all, read);
+}
+
+#[test]
+fn objects() {
+    let objects: Vec<Vec<u8>> = ["bin", "lib"]
+        .iter()
+        .flat_map(|directory| files_of(&format!("testdata/opt/{directory}"), ""))
+        .collect();
+    assert!(!objects.is_empty());
+    try_mutants("elf", &objects, as_file("lib/libx.so.1", &[("bin/x", b"#!/bin/sh\n")]));
+}
