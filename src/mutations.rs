@@ -10,10 +10,12 @@
 #![expect(clippy::print_stdout, reason = "what was measured")]
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+use serde::Deserialize;
 
 use crate::check::{Layer, judge};
 use crate::config::Config;
@@ -271,100 +273,60 @@ fn files_of(directory: &str, suffix: &str) -> Vec<Vec<u8>> {
     contents.filter(|content| content.len() < 40_000).collect()
 }
 
+#[derive(Deserialize)]
+struct Data {
+    texts: Vec<Text>,
+}
+
+/// A kind of text.
+#[derive(Deserialize)]
+struct Text {
+    kind: String,
+    /// Where it is in a tree.
+    path: String,
+    /// What else is in that tree.
+    others: BTreeMap<String, String>,
+    seeds: Vec<String>,
+}
+
+/// Tries mutants of one kind of text.
+fn try_text(kind: &str) {
+    let data: Data = toml::from_str(include_str!("../testdata/mutants.toml")).unwrap();
+    let text = data.texts.into_iter().find(|text| text.kind == kind).unwrap();
+    let texts: Vec<&str> = text.seeds.iter().map(String::as_str).collect();
+    let others: Vec<(&str, &[u8])> = text
+        .others
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_bytes()))
+        .collect();
+    try_mutants(kind, &seeds(&texts), as_file(&text.path, &others));
+}
+
 #[test]
 fn scripts() {
-    let texts = [
-        "#!/bin/sh\nexport LD_LIBRARY_PATH=/opt/x:${LD_LIBRARY_PATH:-/lib}\ncd \"$(dirname \"$0\")\" || exit 1\nexec /opt/bin/x \"$@\"\n",
-        "#!/bin/bash\nfor f in /opt/*/lib; do if [[ -d $f && $f != *test* ]]; then P+=:$f; fi; done\ncase $1 in a|b) . ./x ;; *) y=$((1+2)) ;; esac\n",
-        "R_HOME=\"${R_HOME_DIR}\"\nwhile read -r line; do echo \"${line%%=*}\" | sed 's/x/y/' >> out; done <<EOF\na=$b\nEOF\nf() { local x=`pwd`; return 0; }\n",
-        "a=(x y z)\necho ${a[@]} ${#a} ${a:1:2} ${a/x/y} $'\\x41' <(cat x) {1..9}{a,b}\nuntil test -e x; do sleep 1; done; eval \"$x\"\n",
-    ];
-    try_mutants(
-        "script",
-        &seeds(&texts),
-        as_file("bootstrap", &[("bin/x", b"#!/bin/sh\n"), ("lib/y", b"")]),
-    );
+    try_text("script");
 }
 
 #[test]
 fn python() {
-    let texts = [
-        "import os, ctypes\nfrom a.b import (c as d, e)\nlib = ctypes.CDLL('libx.so.1')\nopen(os.path.join(os.path.dirname(__file__), 'data', 'x.json'))\n",
-        "def f(x: int = 3, *a, **k):\n    '''doc'''\n    try:\n        import numpy\n    except ImportError:\n        numpy = None\n    return [y for y in x if y] + f'{x!r:>{y}}'\n",
-        "from importlib import import_module, resources\nimport_module('.x', __name__)\n__import__('a' + 'b')\nclass A(B): x = lambda s: (yield)\n",
-    ];
-    try_mutants(
-        "python",
-        &seeds(&texts),
-        as_file(
-            "python/app.py",
-            &[("python/a/b.py", b"c = 1\n"), ("python/data/x.json", b"{}")],
-        ),
-    );
+    try_text("python");
 }
 
 #[test]
 fn node() {
-    let texts = [
-        "const a = require('a'), {b} = require('./b.js');\nmodule.exports = { handler: async (e) => a(e, `${b}x`) };\nrequire(path.join(__dirname, 'x.node'));\n",
-        "import x, * as y from 'a';\nexport { z } from './b.js';\nconst w = await import(`./${x}.mjs`);\nfor (const {a = [1, ...b]} of c) { if (a?.b ?? /re[/]x/g.test(d)) break; }\n",
-        "class A extends B { static #x = 1; get y() { return this.#x } }\nlabel: while (1) switch (a) { case 1: default: continue label }\nimport.meta.url;\n",
-    ];
-    let package = br#"{"name": "a", "version": "1.0.0", "main": "index.js"}"#;
-    let others: &[(&str, &[u8])] = &[
-        ("nodejs/node_modules/a/package.json", package),
-        ("nodejs/node_modules/a/index.js", b"module.exports = 1"),
-    ];
-    try_mutants("node", &seeds(&texts), as_file("nodejs/index.mjs", others));
-    let texts = [
-        r#"{"name": "a", "version": "1.0.0", "main": "lib", "type": "module", "dependencies": {"b": "^1"}, "license": "MIT OR (Apache-2.0 AND ISC)"}"#,
-        r##"{"name": "a", "exports": {".": {"import": "./a.mjs", "require": ["./a.cjs", null]}, "./x/*": "./y/*.js"}, "imports": {"#z": "./z.js"}, "bin": {"a": "cli.js"}, "files": ["lib", "!x"], "os": ["!win32"], "cpu": ["x64"]}"##,
-    ];
-    let others: &[(&str, &[u8])] = &[
-        ("nodejs/node_modules/a/a.mjs", b""),
-        ("nodejs/index.mjs", b"import 'a/x/b'; import '#z';"),
-    ];
-    try_mutants(
-        "package.json",
-        &seeds(&texts),
-        as_file("nodejs/node_modules/a/package.json", others),
-    );
+    try_text("node");
+    try_text("package.json");
 }
 
 #[test]
 fn r() {
-    let texts = [
-        "handler <- function(event, ...) { library(Matrix); requireNamespace(\"mgcv\", quietly = TRUE); survival::coxph(Surv(t, s) ~ x, event) }\n",
-        "dyn.load(file.path(R.home('lib'), paste0('libx', .Platform$dynlib.ext)))\nx <- if (is.null(y)) 1L else system.file('extdata', package = \"a\")\nr\"(raw)\" |> f(\\(z) z^2)\n",
-        "local({ for (i in seq_len(3)) repeat { break }; `my name` <<- quote(a[[1]]$b@c %in% d) })\n",
-    ];
-    let others: &[(&str, &[u8])] = &[(
-        "R/library/Matrix/DESCRIPTION",
-        b"Package: Matrix\nVersion: 1.5\nBuilt: R 4.2.2; x86_64; ; unix\n",
-    )];
-    try_mutants("r", &seeds(&texts), as_file("runtime.R", others));
-    let texts = [
-        "Package: a\nVersion: 1.0-2\nDepends: R (>= 3.5.0), methods\nImports: Matrix (>= 1.2),\n  mgcv, stats\nLinkingTo: Rcpp\nLicense: GPL (>= 2) | file LICENSE\nBuilt: R 4.2.2; x86_64-pc-linux-gnu; 2026-01-01; unix\n",
-        "Package: b\nPriority: base\nLicense: MIT + file LICENSE\nSystemRequirements: GNU make\nEncoding: latin1\n",
-    ];
-    try_mutants(
-        "description",
-        &seeds(&texts),
-        as_file("R/library/a/DESCRIPTION", others),
-    );
+    try_text("r");
+    try_text("description");
 }
 
 #[test]
 fn ruby() {
-    let texts = [
-        "require 'json'\nrequire_relative '../x'\nclass A < B; def self.f(a, *b, k: 1, &c) = c.call(\"#{a}#{b}\") rescue nil; end\nautoload :C, 'c'\n",
-        "%w[a b].each { |x| load File.join(__dir__, x) } unless defined?(Y)\nputs <<~EOS, /x(?<n>y)/ =~ z\n  #{1 + 1}\nEOS\n",
-    ];
-    try_mutants(
-        "ruby",
-        &seeds(&texts),
-        as_file("ruby/lib/app.rb", &[("ruby/lib/x.rb", b"")]),
-    );
+    try_text("ruby");
 }
 
 #[test]
@@ -402,11 +364,7 @@ fn configurations() {
     let mut all = seeds(&texts);
     all.extend(files_of("rules", ".toml"));
     let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
-    let tree = tree(&[
-        ("share/a.md", b"x"),
-        ("lib/libx.so.1", b""),
-        ("R/library/a/DESCRIPTION", b"Package: a\n"),
-    ]);
+    let tree = tree(&[("share/a.md", b"x"), ("lib/libx.so.1", b"")]);
     let loaded = LoadedTree::of(Root {
         tree: &tree,
         runtime: &runtime,

@@ -225,47 +225,42 @@ impl Units {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
     use crate::runtime::{Arch, DEFAULT, Runtime};
     use crate::scan::inspect;
     use crate::size::Bytes;
     use crate::tree::{File, Mode};
 
-    /// Two R packages of which the first requires the second, a third one, data, and a link to some of it.
-    const FILES: [(&str, &str); 14] = [
-        ("bin/run", "#!/bin/sh\n"),
-        ("data/one.csv", "1\n"),
-        ("data/two.csv", "2\n"),
-        ("data/deep/three.csv", "3\n"),
-        (
-            "R/library/a/DESCRIPTION",
-            "Package: a\nVersion: 1\nImports: b\nBuilt: R 4.2.2; ; 2026-01-01; unix\n",
-        ),
-        ("R/library/a/R/a.rdb", "a"),
-        ("R/library/a/help/a.rdx", "help"),
-        ("R/library/a/LICENSE", "MIT"),
-        (
-            "R/library/b/DESCRIPTION",
-            "Package: b\nVersion: 1\nBuilt: R 4.2.2; ; 2026-01-01; unix\n",
-        ),
-        ("R/library/b/R/b.rdb", "b"),
-        (
-            "R/library/c/DESCRIPTION",
-            "Package: c\nVersion: 1\nBuilt: R 4.2.2; ; 2026-01-01; unix\n",
-        ),
-        ("R/library/c/R/c.rdb", "c"),
-        ("share/licenses/zlib/LICENSE", "zlib"),
-        ("include/x.h", "x"),
-    ];
+    #[derive(Deserialize)]
+    struct Data {
+        files: BTreeMap<String, String>,
+        links: BTreeMap<String, String>,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        title: String,
+        depth: String,
+        used: BTreeMap<String, PathUse>,
+        #[serde(default)]
+        without_asked: bool,
+        #[serde(default)]
+        taken_back: Vec<String>,
+        kept: Vec<String>,
+    }
 
     fn path(text: &str) -> TreePath {
         TreePath::new(text).unwrap()
     }
 
-    /// What of the files is kept with this evidence, links included.
-    fn kept(evidence: &Evidence) -> Vec<String> {
+    #[test]
+    fn what_recordings_used_is_kept_with_what_belongs_to_it() {
+        let data: Data = toml::from_str(include_str!("../../testdata/unused.toml")).unwrap();
         let mut tree = Tree::default();
-        for (name, text) in FILES {
+        for (name, text) in &data.files {
             let file = File {
                 bytes: Bytes(text.len() as u64),
                 mode: Mode::new(0o644),
@@ -273,109 +268,58 @@ mod tests {
             };
             tree.insert(path(name), Entry::File(file));
         }
-        tree.insert(path("data/link.csv"), Entry::Symlink("one.csv".to_owned()));
+        for (name, target) in &data.links {
+            tree.insert(path(name), Entry::Symlink(target.clone()));
+        }
         let runtime = Runtime::load(DEFAULT, Arch::X86_64).unwrap();
         let root = Root {
             tree: &tree,
             runtime: &runtime,
         };
-        let unused = unused(root, &RuleSet::built_in().unwrap(), evidence).unwrap();
-        let paths = tree.iter().filter(|(path, _)| is_there(&tree, path));
-        let kept = paths.filter(|(path, _)| !unused.contains(*path));
-        kept.map(|(path, _)| path.to_string()).collect()
-    }
-
-    fn evidence(depth: Depth, used: &[(&str, PathUse)]) -> Evidence {
-        let mut evidence = Evidence {
-            depth,
-            ..Evidence::default()
-        };
-        for (text, how) in used {
-            evidence.add_path("r.json", path(text), &BTreeSet::from([*how]));
+        let rules = RuleSet::built_in().unwrap();
+        for case in data.cases {
+            let mut evidence = Evidence {
+                depth: if case.depth == "file" {
+                    Depth::File
+                } else {
+                    Depth::Component
+                },
+                without_asked: case.without_asked,
+                taken_back: case.taken_back.iter().map(|text| path(text)).collect(),
+                ..Evidence::default()
+            };
+            for (name, how) in &case.used {
+                evidence.add_path("r.json", path(name), &BTreeSet::from([*how]));
+            }
+            let unused = unused(root, &rules, &evidence).unwrap();
+            let entries = tree.iter().map(|(path, _)| path).filter(|path| is_there(&tree, path));
+            let kept: Vec<String> = entries
+                .filter(|path| !unused.contains(*path))
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(kept, case.kept, "{}", case.title);
         }
-        evidence
-    }
-
-    #[test]
-    fn at_depth_file_a_package_keeps_what_was_used_and_what_describes_it() {
-        let evidence = evidence(Depth::File, &[("R/library/a/R/a.rdb", PathUse::Opened)]);
-        let expected = [
-            "R/library/a/DESCRIPTION",
-            "R/library/a/LICENSE",
-            "R/library/a/R/a.rdb",
-            "share/licenses/zlib/LICENSE",
-        ];
-        assert_eq!(kept(&evidence), expected);
-    }
-
-    #[test]
-    fn at_depth_component_a_package_stays_whole_with_those_that_it_requires() {
-        let evidence = evidence(Depth::Component, &[("R/library/a/R/a.rdb", PathUse::Asked)]);
-        let expected = [
-            "R/library/a/DESCRIPTION",
-            "R/library/a/LICENSE",
-            "R/library/a/R/a.rdb",
-            "R/library/a/help/a.rdx",
-            "R/library/b/DESCRIPTION",
-            "R/library/b/R/b.rdb",
-            "share/licenses/zlib/LICENSE",
-        ];
-        assert_eq!(kept(&evidence), expected);
-    }
-
-    #[test]
-    fn listing_a_directory_of_data_uses_what_is_right_in_it_and_listing_one_of_packages_nothing() {
-        let listed = [("data", PathUse::Listed), ("R/library", PathUse::Listed)];
-        let expected = [
-            "data/link.csv",
-            "data/one.csv",
-            "data/two.csv",
-            "share/licenses/zlib/LICENSE",
-        ];
-        assert_eq!(kept(&evidence(Depth::File, &listed)), expected);
-        assert_eq!(kept(&evidence(Depth::Component, &listed)), expected);
-        let opened = [("data", PathUse::Opened)];
-        assert_eq!(kept(&evidence(Depth::File, &opened)), ["share/licenses/zlib/LICENSE"]);
-    }
-
-    #[test]
-    fn what_was_only_asked_for_may_be_tried_without_and_is_taken_back() {
-        let used = [
-            ("bin/run", PathUse::Executed),
-            ("data/one.csv", PathUse::Asked),
-            ("data/link.csv", PathUse::Asked),
-            ("gone", PathUse::Opened),
-        ];
-        let mut evidence = evidence(Depth::File, &used);
-        let all = [
-            "bin/run",
-            "data/link.csv",
-            "data/one.csv",
-            "share/licenses/zlib/LICENSE",
-        ];
-        assert_eq!(kept(&evidence), all);
-        evidence.without_asked = true;
-        // A link costs nothing, and leads elsewhere than its name says.
-        assert_eq!(
-            kept(&evidence),
-            ["bin/run", "data/link.csv", "share/licenses/zlib/LICENSE"]
-        );
-        evidence.taken_back.insert(path("data/one.csv"));
-        assert_eq!(kept(&evidence), all);
-        let described = evidence.describe(&path("data/one.csv"));
-        assert_eq!(described.as_deref(), Some("missed by a replay"));
-        let described = evidence.describe(&path("bin/run"));
-        assert_eq!(described.as_deref(), Some("executed (r.json)"));
-        assert_eq!(evidence.describe(&path("include/x.h")), None);
     }
 
     #[test]
     fn what_was_used_in_several_ways_counts_if_one_of_them_does() {
-        let mut evidence = evidence(Depth::File, &[("data/one.csv", PathUse::Asked)]);
-        evidence.without_asked = true;
-        evidence.add_path("second.json", path("data/one.csv"), &BTreeSet::from([PathUse::Opened]));
-        assert_eq!(kept(&evidence), ["data/one.csv", "share/licenses/zlib/LICENSE"]);
-        let described = evidence.describe(&path("data/one.csv"));
-        assert_eq!(described.as_deref(), Some("asked for, opened (r.json)"));
+        let mut evidence = Evidence {
+            without_asked: true,
+            ..Evidence::default()
+        };
+        let file = Entry::File(File {
+            bytes: Bytes(1),
+            mode: Mode::new(0o644),
+            content: inspect("x", b""),
+        });
+        let x = path("x");
+        evidence.add_path("a.json", x.clone(), &BTreeSet::from([PathUse::Asked]));
+        assert!(!evidence.counts(&x, &file));
+        evidence.add_path("b.json", x.clone(), &BTreeSet::from([PathUse::Opened]));
+        assert!(evidence.counts(&x, &file));
+        assert_eq!(evidence.describe(&x).as_deref(), Some("asked for, opened (a.json)"));
+        evidence.taken_back.insert(path("y"));
+        assert_eq!(evidence.describe(&path("y")).as_deref(), Some("missed by a replay"));
+        assert_eq!(evidence.describe(&path("z")), None);
     }
 }
