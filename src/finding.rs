@@ -226,6 +226,9 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub help: String,
+    /// Every path that it is about, if the message names only some, escaped for display.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// What it has in common with others; `None` if each stands alone.
     #[serde(skip)]
     pub cause: Option<Box<Cause>>,
@@ -261,6 +264,7 @@ impl Finding {
             path: None,
             message: text.map(|text| fill(&text.message)).unwrap_or_default(),
             help: text.map(|text| fill(&text.help)).unwrap_or_default(),
+            files: Vec::new(),
             cause: None,
         }
     }
@@ -292,6 +296,13 @@ impl Finding {
     #[must_use]
     pub fn at(mut self, path: impl Into<String>) -> Self {
         self.path = Some(path.into());
+        self
+    }
+
+    /// The same finding, about all of these paths.
+    #[must_use]
+    pub fn about(mut self, files: Vec<String>) -> Self {
+        self.files = files;
         self
     }
 

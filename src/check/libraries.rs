@@ -1,6 +1,6 @@
 //! What keeps a process from starting once its program is there: libraries, symbol versions, symbols.
 
-use super::{names, shown};
+use super::{NAMED, names, shown};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::elf::{Kind, OlderSymbols, outlook};
@@ -68,6 +68,11 @@ fn missing_library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
                 }
             };
             let finding = finding.at(needed_by.first().map(|path| shown(path)).unwrap_or_default());
+            let finding = if needed_by.len() > NAMED {
+                finding.about(needed_by.iter().map(|path| shown(path)).collect())
+            } else {
+                finding
+            };
             match missing.cause {
                 MissingCause::Unclear { .. } => finding,
                 _ => finding.with_severity(severity),

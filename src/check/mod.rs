@@ -557,12 +557,14 @@ fn companion_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
         .collect()
 }
 
+/// How many paths a message names.
+const NAMED: usize = 3;
+
 /// A few paths by name, the others by their number.
 pub fn names(paths: &[&TreePath]) -> String {
-    const SHOWN: usize = 3;
-    let mut text: Vec<String> = paths.iter().take(SHOWN).map(|path| shown(path)).collect();
-    if paths.len() > SHOWN {
-        text.push(format!("{} more", paths.len() - SHOWN));
+    let mut text: Vec<String> = paths.iter().take(NAMED).map(|path| shown(path)).collect();
+    if paths.len() > NAMED {
+        text.push(format!("{} more", paths.len() - NAMED));
     }
     text.join(", ")
 }

@@ -377,7 +377,13 @@ fn read_dynamic(
         .iter()
         .map(|need| (need.index, need.version.as_str()));
     let names = defined.iter().map(|(index, name)| (*index, name.as_str()));
-    object.symbols = Some(symbols::read(image, dynamic, &asked.chain(names).collect(), tell)?);
+    // Only programs have room for copies.
+    let copying = match object.kind {
+        Kind::Executable if image.is_64_bit() => object.machine,
+        _ => Machine::Other(0),
+    };
+    let versions = asked.chain(names).collect();
+    object.symbols = Some(symbols::read(image, dynamic, &versions, copying, tell)?);
     let mut versions: Vec<String> = defined.into_values().collect();
     versions.sort_unstable();
     versions.dedup();

@@ -1,12 +1,13 @@
 //! Dynamic symbols: what an object defines for others, and what it takes from them (ELF gABI, "Symbol Table"; glibc
 //! `elf/dl-lookup.c`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use goblin::elf::{Dynamic, dynamic};
 
 use super::image::{ElfError, Image, value};
+use super::object::Machine;
 use super::symbol_count::{MOST_SYMBOLS, count};
 use super::versions::VERSYM_VERSION;
 
@@ -44,6 +45,8 @@ pub struct Undefined {
     pub version: Option<Box<str>>,
     /// The loader goes on without it.
     pub weak: bool,
+    /// The object has room for a copy of it, which counts as its definition for everyone but itself (`R_X86_64_COPY`).
+    pub copied: bool,
 }
 
 /// A definition, without the names: a tree has a million of them.
@@ -136,6 +139,7 @@ pub(super) fn read(
     image: &Image<'_>,
     dynamic: &Dynamic,
     versions: &BTreeMap<u16, &str>,
+    machine: Machine,
     tell: &mut dyn FnMut(&str, Option<&str>, bool),
 ) -> Result<Symbols, ElfError> {
     let mut symbols = Symbols::default();
@@ -157,6 +161,7 @@ pub(super) fn read(
         Some(versym) => image.table(versym, count, 2)?,
         None => Vec::new(),
     };
+    let copied = copied(image, dynamic, machine)?;
     for (number, entry) in entries.chunks_exact(layout.size).enumerate().skip(1) {
         let (binding, kind) = (entry[layout.info] >> 4, entry[layout.info] & 0xf);
         let visibility = entry[layout.info + 1] & 0x3;
@@ -168,11 +173,13 @@ pub(super) fn read(
         let index = image.half(&indices, number * 2).unwrap_or_default();
         let version = versions.get(&(index & VERSYM_VERSION)).copied();
         let section = image.half(entry, layout.section).unwrap_or_default();
-        if section == 0 {
+        let is_copied = copied.contains(&number);
+        if section == 0 || is_copied {
             symbols.undefined.push(Undefined {
                 name: name.into(),
                 version: version.map(Into::into),
                 weak: binding == WEAK,
+                copied: is_copied,
             });
         }
         let has_value = entry[layout.value.clone()].iter().any(|byte| *byte != 0);
@@ -186,6 +193,26 @@ pub(super) fn read(
     }
     symbols.sort();
     Ok(symbols)
+}
+
+/// The numbers of the symbols that a program has copied into itself when it starts (`DT_RELA`; psABI, "Relocation Types").
+fn copied(image: &Image<'_>, dynamic: &Dynamic, machine: Machine) -> Result<BTreeSet<usize>, ElfError> {
+    /// Elf64_Rela: offset, info and addend (u64 each); the info holds the type (u32) and the symbol (u32).
+    const RELOCATION: usize = 24;
+    let copy = match machine {
+        Machine::X86_64 => 5,
+        Machine::Aarch64 => 1024,
+        Machine::Other(_) => return Ok(BTreeSet::new()),
+    };
+    let (Some(table), Some(length)) = (value(dynamic, dynamic::DT_RELA), value(dynamic, dynamic::DT_RELASZ)) else {
+        return Ok(BTreeSet::new());
+    };
+    let entries = image.table(table, length / RELOCATION as u64, RELOCATION)?;
+    let symbol_of = |entry: &[u8]| {
+        let is_copy = image.word(entry, 8) == Some(copy);
+        is_copy.then(|| image.word(entry, 12).map(|symbol| symbol as usize))?
+    };
+    Ok(entries.chunks_exact(RELOCATION).filter_map(symbol_of).collect())
 }
 
 /// The name that begins in a string table; `None` for an empty one and one that is not UTF-8.
@@ -228,6 +255,7 @@ mod tests {
             name: name.into(),
             version: version.map(Into::into),
             weak: false,
+            copied: false,
         }
     }
 

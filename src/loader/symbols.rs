@@ -101,7 +101,10 @@ fn not_defined<'a>(
     };
     let strong = symbols.undefined.iter().filter(|symbol| !symbol.weak);
     strong
-        .filter(|symbol| !scope.iter().any(|member| defines(member.object, symbol)))
+        .filter(|symbol| {
+            let others = |member: &&Member<'_>| !symbol.copied || !std::ptr::eq(member.object, loaded.object);
+            !scope.iter().filter(others).any(|member| defines(member.object, symbol))
+        })
         .filter(|symbol| {
             let mut unknown = scope.iter().filter(|member| member.object.symbols.is_none());
             !unknown.any(|member| may_define(root, process, loaded, *member, symbol))

@@ -171,7 +171,13 @@ pub fn c_libraries(root: Root<'_>, followed: &[Followed<'_>]) -> Vec<TwoCLibrari
 }
 
 fn judge(root: Root<'_>, found: &Resolved, version: &str) -> Option<(Grade, Option<String>)> {
-    match root.object(&found.place)?.versions.as_deref() {
+    let library = root.object(&found.place)?;
+    match library.versions.as_deref() {
+        // Where symbols have no versions at all, not even those that it asks of others, looking one up in it ends with an
+        // assertion (`elf/dl-lookup.c`, `check_match`).
+        Some([]) if library.version_needs.is_empty() && matches!(found.place, Location::Tree(_)) => {
+            Some((Grade::Fatal, None))
+        }
         Some([]) => Some((Grade::NoInformation, None)),
         Some(defined) if defined.iter().any(|known| known == version) => None,
         Some(defined) => Some((Grade::Fatal, highest_of_family(defined, version))),

@@ -57,6 +57,7 @@ mod tests {
             name: "no_such_symbol".into(),
             version: None,
             weak: false,
+            copied: false,
         };
         assert_eq!(unpacked.defines(&printf), own.symbols.unwrap().defines(&printf));
         assert!(super::unpacked("no base64").is_none());

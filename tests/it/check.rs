@@ -6,6 +6,7 @@ use serde_json::Value;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use crate::findings::library;
 use crate::support::{Sandbox, testdata};
 
 /// The codes that a check of some paths finds.
@@ -188,4 +189,44 @@ fn missing_libraries_are_found_over_all_layers() {
     );
     let report: Value = sandbox.run(["check", tree, "--format", "json"]).json();
     assert!(report["layers"].as_array().unwrap().is_empty());
+}
+
+/// A message names three files; a program that reads the document gets them all.
+#[test]
+fn the_document_has_every_file_that_needs_a_missing_library() {
+    let sandbox = Sandbox::new();
+    let gone = library(
+        &sandbox,
+        "gone/libgone.so.1",
+        "libgone.so.1",
+        "int g(void) { return 0; }\n",
+        &[],
+    );
+    if gone.is_none() {
+        return;
+    }
+    let link = sandbox.path("gone/libgone.so.1");
+    let source = "int g(void);\nint f(void) { return g(); }\n";
+    let names: Vec<String> = (1..=5).map(|number| format!("lib/libh{number}.so")).collect();
+    for name in &names {
+        library(
+            &sandbox,
+            &format!("opt/{name}"),
+            "libh.so",
+            source,
+            &[link.to_str().unwrap()],
+        )
+        .unwrap();
+    }
+    let checked = sandbox
+        .run(["check", "opt", "--format", "json"])
+        .expect_status(1)
+        .json();
+    let findings = checked["findings"].as_array().unwrap().iter();
+    let missing: Vec<_> = findings
+        .filter(|finding| finding["code"] == "missing-library")
+        .collect();
+    assert_eq!(missing.len(), 1);
+    assert_eq!(missing[0]["files"], serde_json::json!(names));
+    assert!(missing[0]["message"].as_str().unwrap().contains("2 more"));
 }

@@ -460,7 +460,25 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
                 library(s, &name, "libv.so.1", source, &options)
             };
             of("good", Some("two.map"))?;
-            of("bad", (code == Code::SymbolVersionMissing).then_some("one.map"))?;
+            if code == Code::SymbolVersionMissing {
+                of("bad", Some("one.map"))?;
+            } else {
+                // It has no versions of its own, and asks for one, as what is linked with a C library does.
+                let script = format!(
+                    "-Wl,--version-script,{}",
+                    s.file("base.map", "B1 { global: base; };\n").path("base.map").display()
+                );
+                library(
+                    s,
+                    "bad/lib/libbase.so.1",
+                    "libbase.so.1",
+                    "int base(void) { return 0; }\n",
+                    &[&script],
+                )?;
+                let source = source.replace("return 1;", "int base(void); return base();");
+                let base = s.path("bad/lib/libbase.so.1");
+                library(s, "bad/lib/libv.so.1", "libv.so.1", &source, &[base.to_str().unwrap()])?;
+            }
             let link = s.path("good/lib/libv.so.1");
             for tree in ["good", "bad"] {
                 let name = format!("{tree}/lib/libuser.so");

@@ -414,3 +414,55 @@ fn libtrees_cases_are_resolved_as_libtree_does() {
         "{cases:?}"
     );
 }
+
+/// A program has room for a copy of a variable that a library defines: the library has to define it all the same, or ld.so ends
+/// with "undefined symbol". And a library without any versions ends a program that asks for one (`elf/dl-lookup.c`,
+/// `check_match`). What is right says the program itself.
+#[test]
+fn copies_of_variables_and_libraries_without_versions_end_a_program_as_the_loader_says() {
+    let sandbox = Sandbox::new();
+    let at = |path: &str| sandbox.path(path).to_str().unwrap().to_owned();
+    sandbox
+        .folder("opt/lib")
+        .folder("opt/bin")
+        .folder("new")
+        .file("both.c", "int kept = 1, gone = 2;\n")
+        .file("kept.c", "int kept = 1;\n")
+        .file("gone.c", "extern int gone; int main(void) { return gone - 2; }\n")
+        .file("stays.c", "extern int kept; int main(void) { return kept - 1; }\n")
+        .file("v.c", "int v(void) { return 0; }\n")
+        .file("v.map", "V1 { global: v; };\n")
+        .file("asks.c", "int v(void); int main(void) { return v(); }\n");
+    let script = format!("-Wl,--version-script={}", at("v.map"));
+    let library = |to: &str, source: &str, soname: &str, more: &[&str]| {
+        let soname = format!("-Wl,-soname,{soname}");
+        let all = ["-shared", "-fPIC", "-nostdlib", &soname, "-o", &at(to), &at(source)];
+        output("gcc", &[&all[..], more].concat())
+    };
+    let program = |source: &str, library: &str| {
+        let to = at(&format!("opt/bin/{source}"));
+        output("gcc", &["-o", &to, &at(&format!("{source}.c")), &at(library)])
+    };
+    let built = library("new/libdata.so.1", "both.c", "libdata.so.1", &[])
+        .and_then(|_| library("opt/lib/libdata.so.1", "kept.c", "libdata.so.1", &[]))
+        .and_then(|_| library("new/libv.so.1", "v.c", "libv.so.1", &[&script]))
+        .and_then(|_| library("opt/lib/libv.so.1", "v.c", "libv.so.1", &[]))
+        .and_then(|_| program("gone", "new/libdata.so.1"))
+        .and_then(|_| program("stays", "new/libdata.so.1"))
+        .and_then(|_| program("asks", "new/libv.so.1"));
+    if built.is_none() {
+        return;
+    }
+    let findings = sandbox.run(["check", "opt", "--format", "json"]).json();
+    let findings = findings["findings"].as_array().unwrap();
+    for name in ["gone", "stays", "asks"] {
+        let started = Command::new(at(&format!("opt/bin/{name}")))
+            .env("LD_LIBRARY_PATH", at("opt/lib"))
+            .output();
+        let path = format!("bin/{name}");
+        let is_wrong = findings
+            .iter()
+            .any(|finding| finding["severity"] == "error" && finding["path"] == path.as_str());
+        assert_eq!(is_wrong, !started.unwrap().status.success(), "{name}: {findings:#?}");
+    }
+}
