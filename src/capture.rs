@@ -181,11 +181,14 @@ impl ImageFiles {
     /// The loader of an architecture.
     fn loader(&self, arch: Arch) -> Option<&ImageLibrary> {
         let name = match arch {
-            Arch::X86_64 => "/ld-linux-x86-64.so.2",
-            Arch::Arm64 => "/ld-linux-aarch64.so.1",
+            Arch::X86_64 => "ld-linux-x86-64.so.2",
+            Arch::Arm64 => "ld-linux-aarch64.so.1",
         };
+        // Before glibc 2.35 the file was called ld-VERSION.so, and this name was a link to it.
+        let is_loader = |library: &&ImageLibrary| library.data.soname.as_deref() == Some(name);
+        let file_name = |library: &&ImageLibrary| library.data.path.rsplit('/').next() == Some(name);
         let mut libraries = self.libraries.iter();
-        libraries.find(|library| library.data.path.ends_with(name))
+        libraries.clone().find(file_name).or_else(|| libraries.find(is_loader))
     }
 }
 

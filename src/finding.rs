@@ -227,12 +227,18 @@ pub struct Finding {
     /// What to do.
     pub help: String,
     /// Every path that it is about, if the message names only some, escaped for display.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<Box<Files>>,
     /// What it has in common with others; `None` if each stands alone.
     #[serde(skip)]
     pub cause: Option<Box<Cause>>,
 }
+
+/// Paths that a finding is about, escaped for display.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct Files(Vec<String>);
 
 /// What findings of one code have in common: people are told once, with the number of files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -264,7 +270,7 @@ impl Finding {
             path: None,
             message: text.map(|text| fill(&text.message)).unwrap_or_default(),
             help: text.map(|text| fill(&text.help)).unwrap_or_default(),
-            files: Vec::new(),
+            files: None,
             cause: None,
         }
     }
@@ -302,7 +308,7 @@ impl Finding {
     /// The same finding, about all of these paths.
     #[must_use]
     pub fn about(mut self, files: Vec<String>) -> Self {
-        self.files = files;
+        self.files = Some(Box::new(Files(files)));
         self
     }
 

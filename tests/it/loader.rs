@@ -466,3 +466,24 @@ fn copies_of_variables_and_libraries_without_versions_end_a_program_as_the_loade
         assert_eq!(is_wrong, !started.unwrap().status.success(), "{name}: {findings:#?}");
     }
 }
+
+/// Before glibc 2.35 the loader was a file called `ld-VERSION.so`, and its name in programs an absolute link to that.
+#[test]
+fn a_root_is_captured_in_which_the_loader_is_a_link() {
+    let sandbox = Sandbox::new();
+    let loader = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"];
+    let Some((path, bytes)) = loader.iter().find_map(|path| Some((path, fs_err::read(path).ok()?))) else {
+        return;
+    };
+    sandbox
+        .file("root/usr/lib/ld-2.31.so", bytes)
+        .link(&format!("root{path}"), "/usr/lib/ld-2.31.so");
+    sandbox
+        .run(["runtimes", "capture", "root", "-o", "mine.toml"])
+        .expect_status(0);
+    let captured = fs_err::read_to_string(sandbox.path("mine.toml")).unwrap();
+    assert!(
+        captured.contains(&format!("\"{path}\" = \"/usr/lib/ld-2.31.so\"")),
+        "{captured}"
+    );
+}
