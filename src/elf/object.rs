@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use goblin::container::{Container, Ctx};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD};
+use goblin::elf::reloc::{R_AARCH64_COPY, R_X86_64_COPY};
 use goblin::elf::{Dynamic, Elf, Header, ProgramHeader, dynamic, header};
 
 use super::directories;
@@ -378,12 +379,13 @@ fn read_dynamic(
         .map(|need| (need.index, need.version.as_str()));
     let names = defined.iter().map(|(index, name)| (*index, name.as_str()));
     // Only programs have room for copies.
-    let copying = match object.kind {
-        Kind::Executable if image.is_64_bit() => object.machine,
-        _ => Machine::Other(0),
+    let copy = match (object.kind, object.machine) {
+        (Kind::Executable, Machine::X86_64) if image.is_64_bit() => Some(R_X86_64_COPY),
+        (Kind::Executable, Machine::Aarch64) => Some(R_AARCH64_COPY),
+        _ => None,
     };
     let versions = asked.chain(names).collect();
-    object.symbols = Some(symbols::read(image, dynamic, &versions, copying, tell)?);
+    object.symbols = Some(symbols::read(image, dynamic, &versions, copy, tell)?);
     let mut versions: Vec<String> = defined.into_values().collect();
     versions.sort_unstable();
     versions.dedup();

@@ -7,7 +7,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use goblin::elf::{Dynamic, dynamic};
 
 use super::image::{ElfError, Image, value};
-use super::object::Machine;
 use super::symbol_count::{MOST_SYMBOLS, count};
 use super::versions::VERSYM_VERSION;
 
@@ -134,12 +133,13 @@ impl Symbols {
     }
 }
 
-/// Reads `DT_SYMTAB`; `versions` are the names by their index in `DT_VERSYM`.
+/// Reads `DT_SYMTAB`; `versions` are the names by their index in `DT_VERSYM`, `copy` is the type of relocation that copies a
+/// variable, where those are to be read.
 pub(super) fn read(
     image: &Image<'_>,
     dynamic: &Dynamic,
     versions: &BTreeMap<u16, &str>,
-    machine: Machine,
+    copy: Option<u32>,
     tell: &mut dyn FnMut(&str, Option<&str>, bool),
 ) -> Result<Symbols, ElfError> {
     let mut symbols = Symbols::default();
@@ -161,7 +161,10 @@ pub(super) fn read(
         Some(versym) => image.table(versym, count, 2)?,
         None => Vec::new(),
     };
-    let copied = copied(image, dynamic, machine)?;
+    let copied = match copy {
+        Some(kind) => copied(image, dynamic, kind)?,
+        None => BTreeSet::new(),
+    };
     for (number, entry) in entries.chunks_exact(layout.size).enumerate().skip(1) {
         let (binding, kind) = (entry[layout.info] >> 4, entry[layout.info] & 0xf);
         let visibility = entry[layout.info + 1] & 0x3;
@@ -195,21 +198,16 @@ pub(super) fn read(
     Ok(symbols)
 }
 
-/// The numbers of the symbols that a program has copied into itself when it starts (`DT_RELA`; psABI, "Relocation Types").
-fn copied(image: &Image<'_>, dynamic: &Dynamic, machine: Machine) -> Result<BTreeSet<usize>, ElfError> {
+/// The numbers of the symbols that a program has copied into itself when it starts, by relocations of this type in `DT_RELA`.
+fn copied(image: &Image<'_>, dynamic: &Dynamic, kind: u32) -> Result<BTreeSet<usize>, ElfError> {
     /// Elf64_Rela: offset, info and addend (u64 each); the info holds the type (u32) and the symbol (u32).
     const RELOCATION: usize = 24;
-    let copy = match machine {
-        Machine::X86_64 => 5,
-        Machine::Aarch64 => 1024,
-        Machine::Other(_) => return Ok(BTreeSet::new()),
-    };
     let (Some(table), Some(length)) = (value(dynamic, dynamic::DT_RELA), value(dynamic, dynamic::DT_RELASZ)) else {
         return Ok(BTreeSet::new());
     };
     let entries = image.table(table, length / RELOCATION as u64, RELOCATION)?;
     let symbol_of = |entry: &[u8]| {
-        let is_copy = image.word(entry, 8) == Some(copy);
+        let is_copy = image.word(entry, 8) == Some(kind);
         is_copy.then(|| image.word(entry, 12).map(|symbol| symbol as usize))?
     };
     Ok(entries.chunks_exact(RELOCATION).filter_map(symbol_of).collect())
