@@ -330,6 +330,15 @@ fn is_ident_valid(ident: &[u8]) -> bool {
     is_abi_known && is_current && ident[EI_PAD..header::SIZEOF_IDENT].iter().all(|byte| *byte == 0)
 }
 
+/// The type of relocation by which it copies variables of libraries: only programs have room for them.
+fn copy_relocation(object: &Object, image: &Image<'_>) -> Option<u32> {
+    match (object.kind, object.machine) {
+        (Kind::Executable, Machine::X86_64) if image.is_64_bit() => Some(R_X86_64_COPY),
+        (Kind::Executable, Machine::Aarch64) => Some(R_AARCH64_COPY),
+        _ => None,
+    }
+}
+
 fn read_dynamic(
     object: &mut Object,
     image: &Image<'_>,
@@ -378,12 +387,7 @@ fn read_dynamic(
         .iter()
         .map(|need| (need.index, need.version.as_str()));
     let names = defined.iter().map(|(index, name)| (*index, name.as_str()));
-    // Only programs have room for copies.
-    let copy = match (object.kind, object.machine) {
-        (Kind::Executable, Machine::X86_64) if image.is_64_bit() => Some(R_X86_64_COPY),
-        (Kind::Executable, Machine::Aarch64) => Some(R_AARCH64_COPY),
-        _ => None,
-    };
+    let copy = copy_relocation(object, image);
     let versions = asked.chain(names).collect();
     object.symbols = Some(symbols::read(image, dynamic, &versions, copy, tell)?);
     let mut versions: Vec<String> = defined.into_values().collect();

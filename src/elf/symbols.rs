@@ -161,10 +161,7 @@ pub(super) fn read(
         Some(versym) => image.table(versym, count, 2)?,
         None => Vec::new(),
     };
-    let copied = match copy {
-        Some(kind) => copied(image, dynamic, kind)?,
-        None => BTreeSet::new(),
-    };
+    let copied = copied(image, dynamic, copy)?;
     for (number, entry) in entries.chunks_exact(layout.size).enumerate().skip(1) {
         let (binding, kind) = (entry[layout.info] >> 4, entry[layout.info] & 0xf);
         let visibility = entry[layout.info + 1] & 0x3;
@@ -199,15 +196,16 @@ pub(super) fn read(
 }
 
 /// The numbers of the symbols that a program has copied into itself when it starts, by relocations of this type in `DT_RELA`.
-fn copied(image: &Image<'_>, dynamic: &Dynamic, kind: u32) -> Result<BTreeSet<usize>, ElfError> {
+fn copied(image: &Image<'_>, dynamic: &Dynamic, copy: Option<u32>) -> Result<BTreeSet<usize>, ElfError> {
     /// Elf64_Rela: offset, info and addend (u64 each); the info holds the type (u32) and the symbol (u32).
     const RELOCATION: usize = 24;
-    let (Some(table), Some(length)) = (value(dynamic, dynamic::DT_RELA), value(dynamic, dynamic::DT_RELASZ)) else {
+    let table = (value(dynamic, dynamic::DT_RELA), value(dynamic, dynamic::DT_RELASZ));
+    let (Some(_), (Some(table), Some(length))) = (copy, table) else {
         return Ok(BTreeSet::new());
     };
     let entries = image.table(table, length / RELOCATION as u64, RELOCATION)?;
     let symbol_of = |entry: &[u8]| {
-        let is_copy = image.word(entry, 8) == Some(kind);
+        let is_copy = image.word(entry, 8) == copy;
         is_copy.then(|| image.word(entry, 12).map(|symbol| symbol as usize))?
     };
     Ok(entries.chunks_exact(RELOCATION).filter_map(symbol_of).collect())
