@@ -16,6 +16,7 @@ use crate::manifest::Manifest;
 use crate::pack::CapacityReport;
 use crate::publish::Publication;
 use crate::recording::Recording;
+use crate::timings::Timings;
 
 /// The schema of every document by its name: that of the command, or of the file.
 fn schemas() -> Vec<(&'static str, Value)> {
@@ -38,6 +39,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("runtimes", schema::<RuntimeList>()),
         ("runtimes-show", schema::<RuntimeReport<'_>>()),
         ("sbom", schema::<Materials>()),
+        ("timings", schema::<Timings>()),
         ("verify", schema::<Verified>()),
         ("why", schema::<Why>()),
     ]
