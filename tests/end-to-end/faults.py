@@ -21,6 +21,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,8 +35,8 @@ CALLS = {
     "write": "write,pwrite64,writev",
 }
 FAULTS = ["error=ENOSPC", "error=EIO", "error=EINTR", "error=EACCES", "signal=SIGKILL"]
-# Only the calls that are looked at are stopped.
-STRACE = ["strace", "-f", "--seccomp-bpf"]
+# Without --seccomp-bpf, which injects no signals.
+STRACE = ["strace", "-f"]
 # Of writes, the first, the last and so many between them.
 WRITES = 50
 # strace counts the calls of each thread for itself.
@@ -270,6 +271,7 @@ def numbers(kind, count):
 def main(every, names):
     table, bad = collections.Counter(), []
     for name in names:
+        kills = 0
         with tempfile.TemporaryDirectory() as work:
             os.chdir(work)
             scenario = SCENARIOS[name]()
@@ -286,10 +288,13 @@ def main(every, names):
                             scenario.command,
                             strace=[*STRACE, "-o", "/dev/null", "-e", f"trace={calls}", "-e", inject],
                         )
+                        kills += ran.returncode == -signal.SIGKILL
                         left, problems = scenario.judge(ran, fault.startswith("signal"))
                         table[name, kind, fault, left] += 1
                         bad.extend((name, inject, ran.returncode, problem) for problem in problems)
             os.chdir("/")
+        if not kills:
+            bad.append((name, "nothing was killed"))
     for (name, kind, fault, left), number in sorted(table.items()):
         print(f"{name:8} {kind:7} {fault:15} {left:20} {number}")
     for line in bad:
