@@ -172,7 +172,8 @@ def own_trace(document, task):
         if name in document:
             lines = [line.strip().replace("file://", "") for line in document[name]]
             own = [line for line in lines if task in line or not re.match(r"at |File ", line)]
-            document[name] = [re.sub(r"\s+\n", "\n", line) for line in own]
+            # How deep a recursion may be depends on what has called the handler.
+            document[name] = [re.sub(r"repeated \d+ more", "repeated more", line) for line in own]
     return document
 
 
