@@ -281,6 +281,7 @@ fn publish_works_with_a_real_server_and_the_real_tool() {
     named_layers_are_published_under_their_names(&world);
     a_run_goes_on_where_the_server_has_failed(&world);
     large_layers_go_through_s3_and_only_once(&world);
+    by_reference_zips_stay_in_the_bucket(&world);
     a_runtime_of_the_customer_is_named_custom(&world);
     without_the_tool_and_with_a_bad_one(&world);
     nothing_secret_was_seen(&world);
@@ -516,6 +517,41 @@ fn large_layers_go_through_s3_and_only_once(world: &World) {
     assert_eq!(version["Content"]["CodeSize"], publication["layers"][0]["zipped_bytes"]);
     world.requests();
     assert_eq!(statuses(&world.publish(0, &with_bucket)), ["unchanged"]);
+    assert_eq!(world.uploads(), Vec::<String>::new(), "a second run uploads nothing");
+}
+
+fn by_reference_zips_stay_in_the_bucket(world: &World) {
+    world.pack("kept", &[1], FILE, SMALL);
+    let arguments = ["kept", "--name", "kept", "--bucket", "kept-zips", "--by-reference"];
+    world.aws(&[
+        "s3api",
+        "create-bucket",
+        "--bucket",
+        "kept-zips",
+        "--create-bucket-configuration",
+        "LocationConstraint=eu-west-1",
+    ]);
+    world.aws(&[
+        "s3api",
+        "put-bucket-versioning",
+        "--bucket",
+        "kept-zips",
+        "--versioning-configuration",
+        "Status=Enabled",
+    ]);
+    world.requests();
+    let publication = world.publish(0, &arguments);
+    assert_eq!(statuses(&publication), ["published"]);
+    let sent = world.uploads();
+    assert!(sent[0].starts_with("PUT /kept-zips/"), "{sent:?}");
+    assert_eq!(sent[1..], [post("kept-1")]);
+    let object = &world.version("kept-1", 1)["Content"]["ResolvedS3Object"];
+    assert_eq!(object["S3Bucket"], "kept-zips");
+    assert!(object["S3ObjectVersion"].is_string(), "{object}");
+    let policy: Value = serde_json::from_str(publication["bucket_policy"].as_str().unwrap()).unwrap();
+    assert_eq!(policy["Statement"][0]["Principal"]["Service"], "lambda.amazonaws.com");
+    world.requests();
+    assert_eq!(statuses(&world.publish(0, &arguments)), ["unchanged"]);
     assert_eq!(world.uploads(), Vec::<String>::new(), "a second run uploads nothing");
 }
 
