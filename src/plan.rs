@@ -510,7 +510,9 @@ fn finders<'a>(
     }
     if !at_stake.is_empty() {
         finders.push(Box::new(SourceCode::of(root.tree, at_stake)));
-        finders.push(Box::new(CalledCommands::of(root, at_stake)));
+        if let Some(called) = CalledCommands::of(root, at_stake) {
+            finders.push(Box::new(called));
+        }
     }
     finders
 }

@@ -139,13 +139,15 @@ pub fn foreign_files<'m>(
     missing: impl Fn(&TreePath) -> Vec<&'m str>,
 ) -> BTreeMap<TreePath, Foreign> {
     let mut foreign: BTreeMap<TreePath, String> = BTreeMap::new();
+    // Files that nothing loads by their names: they count where they are one of several.
+    let mut unnamed: BTreeSet<TreePath> = BTreeSet::new();
     let mut fitting: BTreeSet<Alternatives> = BTreeSet::new();
     for (path, file) in tree.files() {
         let system = match &file.content {
             Content::Foreign(format) => {
                 let is_program = file.mode.is_executable() && !path.file_name().contains('.');
                 if !is_native_name(path) && !is_program {
-                    continue;
+                    unnamed.insert(path.clone());
                 }
                 Some(format.to_string())
             }
@@ -174,6 +176,7 @@ pub fn foreign_files<'m>(
             let is_alternative = alternatives(&path).is_some_and(|place| fitting.contains(&place));
             (path, Foreign { system, is_alternative })
         })
+        .filter(|(path, foreign)| foreign.is_alternative || !unnamed.contains(path))
         .collect()
 }
 

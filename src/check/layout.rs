@@ -6,11 +6,14 @@ use super::names;
 use crate::finding::{Code, Finding, Severity};
 use crate::languages::layout::{Layout, ModuleRoot, modules, of_runtime};
 use crate::languages::{BUILT_IN, ForeignModule, Language};
+use crate::loader::Graph;
 use crate::root::Root;
 use crate::tree::TreePath;
 
 /// Everything of this kind, on a runtime that brings a language; nothing on any other.
-pub fn layout_findings(root: Root<'_>) -> Vec<Finding> {
+///
+/// What is for another system as a whole is said elsewhere.
+pub fn layout_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
     let Some((language, layout, version)) = of_runtime(&root.runtime.name) else {
         return Vec::new();
     };
@@ -19,7 +22,9 @@ pub fn layout_findings(root: Root<'_>) -> Vec<Finding> {
     if !found && elsewhere.is_empty() {
         findings.extend(other_language(root, language, layout));
     }
-    findings.extend(wrong_abi(root, language, layout, version));
+    let mut modules = language.foreign_modules(root, version);
+    modules.retain(|module| !graph.foreign.contains_key(&module.path));
+    findings.extend(wrong_abi(root, layout, modules));
     findings
 }
 
@@ -73,9 +78,9 @@ fn other_language(root: Root<'_>, language: &dyn Language, layout: &Layout) -> O
 }
 
 /// Native modules that were built for another version, once for each version.
-fn wrong_abi(root: Root<'_>, language: &dyn Language, layout: &Layout, version: &str) -> Vec<Finding> {
+fn wrong_abi(root: Root<'_>, layout: &Layout, modules: Vec<ForeignModule>) -> Vec<Finding> {
     let mut by_version: BTreeMap<(bool, String), Vec<ForeignModule>> = BTreeMap::new();
-    for module in language.foreign_modules(root.tree, version) {
+    for module in modules {
         let key = (module.has_fallback, module.built_for.clone());
         by_version.entry(key).or_default().push(module);
     }

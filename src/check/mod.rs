@@ -281,7 +281,7 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
     together.extend(covered_paths(&merged));
     together.extend(names_differ_in_case(&merged));
     together.extend(native_findings(root, loaded.graph()));
-    together.extend(layout_findings(root));
+    together.extend(layout_findings(root, loaded.graph()));
     together.extend(loader_findings(&loaded));
     together.extend(start::start_findings(root));
     findings.extend(together.into_iter().map(|finding| {

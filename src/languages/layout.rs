@@ -29,6 +29,9 @@ pub struct Layout {
     suffix: String,
     search: Vec<String>,
     home: String,
+    /// The versions of the interface to native modules, by the versions of the runtimes, where they have one of their own.
+    #[serde(default)]
+    abi: BTreeMap<String, String>,
     #[serde(rename = "source")]
     _source: String,
 }
@@ -61,6 +64,19 @@ impl Layout {
     /// Where modules belong for a runtime of this version.
     pub fn home(&self, version: &str) -> Option<TreePath> {
         TreePath::new(&self.home.replace("{version}", version))
+    }
+
+    /// The version of the interface to native modules that a version of the language has; `None` where nothing is known.
+    pub fn abi(&self, version: &str) -> Option<&str> {
+        self.abi.get(version).map(String::as_str)
+    }
+
+    /// The version of the language that has this version of the interface to native modules.
+    pub fn version_of_abi(&self, abi: &str) -> Option<String> {
+        let mut known = self.abi.iter();
+        known
+            .find(|(_, known)| *known == abi)
+            .map(|(version, _)| version.clone())
     }
 
     /// The name of the runtime of this version.

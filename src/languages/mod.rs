@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::LazyLock;
 
+use globset::GlobBuilder;
+
 use self::layout::ModuleRoot;
 use crate::finding::Finding;
 use crate::licenses::License;
@@ -127,8 +129,9 @@ pub trait Language: Sync {
         BTreeSet::new()
     }
 
-    /// Native modules that a runtime of this version of the language does not load, because they were built for another one.
-    fn foreign_modules(&self, _tree: &Tree, _version: &str) -> Vec<ForeignModule> {
+    /// Native modules that a runtime of this version of the language does not load, because they were built for another one, or
+    /// for a platform which their bytes do not tell.
+    fn foreign_modules(&self, _root: Root<'_>, _version: &str) -> Vec<ForeignModule> {
         Vec::new()
     }
 
@@ -325,8 +328,8 @@ pub struct Reference {
     pub is_import: bool,
     /// What is written.
     pub text: String,
-    /// The line, counted from 1.
-    pub line: usize,
+    /// The line, counted from 1; `None` in what is not a text.
+    pub line: Option<usize>,
 }
 
 /// An interpreter that is in a tree.
@@ -552,6 +555,19 @@ pub fn openings<'f>(path: &TreePath, file: &'f File) -> Cow<'f, [Opening]> {
         }
         _ => Cow::Borrowed(&[]),
     }
+}
+
+/// What lies below a directory and fits a pattern of a shell, in which `**` goes down into directories.
+fn fitting(tree: &Tree, directory: &TreePath, pattern: &str) -> Vec<TreePath> {
+    let Ok(pattern) = GlobBuilder::new(pattern).literal_separator(true).build() else {
+        return Vec::new();
+    };
+    let pattern = pattern.compile_matcher();
+    let below = tree.below(directory).map(|(path, _)| path);
+    below
+        .filter(|path| path.below(directory).is_some_and(|name| pattern.is_match(name)))
+        .cloned()
+        .collect()
 }
 
 /// The anchors of all built-in languages.

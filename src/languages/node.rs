@@ -1,12 +1,13 @@
 //! Node: packages in `node_modules`.
 
+mod abi;
 mod code;
 mod range;
 
 use std::collections::BTreeSet;
 
-use super::layout::ModuleRoot;
-use super::{Language, LanguageAnchor, ManagedRuntime, Metadata, Package, PackageSource, SourceReader};
+use super::layout::{Layout, ModuleRoot};
+use super::{ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, PackageSource, SourceReader};
 use crate::licenses::License;
 use crate::root::{Location, Root, link_target};
 use crate::tree::content::{CodeKind, Keep, KeptFile, TEXT_LIMIT};
@@ -46,11 +47,15 @@ impl Language for Node {
     }
 
     fn kept_files(&self) -> &'static [KeptFile] {
-        &[KeptFile {
-            name: MANIFEST,
-            limit: TEXT_LIMIT,
-            keep: Keep::Text,
-        }]
+        const fn text(name: &'static str) -> KeptFile {
+            KeptFile {
+                name,
+                limit: TEXT_LIMIT,
+                keep: Keep::Text,
+            }
+        }
+        const KEPT: &[KeptFile] = &[text(MANIFEST), text(abi::CONFIGURATION)];
+        KEPT
     }
 
     fn managed_runtime(&self, name: &str) -> Option<ManagedRuntime> {
@@ -148,6 +153,19 @@ impl Language for Node {
             .filter(|path| path.file_name().ends_with(ADDON))
             .cloned()
             .collect()
+    }
+
+    fn versions(&self, tree: &Tree) -> BTreeSet<String> {
+        Layout::of(self)
+            .map(|layout| abi::versions(tree, layout))
+            .unwrap_or_default()
+    }
+
+    fn foreign_modules(&self, root: Root<'_>, version: &str) -> Vec<ForeignModule> {
+        let layout = Layout::of(self);
+        layout
+            .map(|layout| abi::foreign(root, layout, version))
+            .unwrap_or_default()
     }
 
     fn anchors(&self) -> &'static [LanguageAnchor] {

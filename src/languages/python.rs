@@ -3,6 +3,7 @@
 mod byte_code;
 mod code;
 mod metadata;
+mod wheel;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use super::{
     ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, ReadSource, SourceReader, version,
 };
 use crate::root::Root;
+use crate::runtime::Arch;
 use crate::tree::content::{CodeKind, Keep, KeptFile, TEXT_LIMIT};
 use crate::tree::{Tree, TreePath};
 
@@ -79,7 +81,7 @@ impl Language for Python {
     }
 
     fn kept_files(&self) -> &'static [KeptFile] {
-        const KEPT: &[KeptFile] = &[text(RECORD), text(METADATA)];
+        const KEPT: &[KeptFile] = &[text(RECORD), text(METADATA), text(wheel::WHEEL)];
         KEPT
     }
 
@@ -157,34 +159,12 @@ impl Language for Python {
         modules.filter_map(|(_, tag)| version_of(tag)).collect()
     }
 
-    fn foreign_modules(&self, tree: &Tree, version: &str) -> Vec<ForeignModule> {
-        let wanted = version.replace('.', "");
-        let modules = tree.files().filter_map(|(path, _)| Some((path, tagged(path)?)));
-        modules
-            .filter(|(_, (_, tag))| *tag != wanted)
-            .filter_map(|(path, (stem, tag))| {
-                let directory = path.parent()?;
-                let prefix = format!("{stem}.");
-                let siblings = tree.below(&directory).filter_map(|(other, _)| {
-                    let name = other.below(&directory)?;
-                    name.strip_prefix(&prefix).filter(|rest| !rest.contains('/'))
-                });
-                let mut has_fallback = false;
-                for rest in siblings {
-                    let other = rest.strip_prefix("cpython-").and_then(|rest| rest.split('-').next());
-                    if other == Some(wanted.as_str()) || rest == "so" || rest == "abi3.so" {
-                        return None;
-                    }
-                    has_fallback |= rest == "py";
-                }
-                Some(ForeignModule {
-                    path: path.clone(),
-                    built_for: format!("CPython {}", version_of(tag).unwrap_or_else(|| tag.to_owned())),
-                    version: version_of(tag),
-                    has_fallback,
-                })
-            })
-            .collect()
+    fn foreign_modules(&self, root: Root<'_>, version: &str) -> Vec<ForeignModule> {
+        let mut found = misnamed_modules(root, version);
+        let known: BTreeSet<TreePath> = found.iter().map(|module| module.path.clone()).collect();
+        let of_wheels = misbuilt_modules(root, version).into_iter();
+        found.extend(of_wheels.filter(|module| !known.contains(&module.path)));
+        found
     }
 
     fn is_in_package(&self, path: &TreePath, tree: &Tree) -> bool {
@@ -287,6 +267,134 @@ fn tagged(path: &TreePath) -> Option<(&str, &str)> {
     let (stem, rest) = path.file_name().strip_suffix(".so")?.split_once(".cpython-")?;
     let tag = rest.split('-').next()?;
     tag.starts_with(|c: char| c.is_ascii_digit()).then_some((stem, tag))
+}
+
+/// The platform in the name of an extension module that Python looks for on Linux with glibc (PEP 3149).
+fn platform_tag(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "x86_64-linux-gnu",
+        Arch::Arm64 => "aarch64-linux-gnu",
+    }
+}
+
+/// Extension modules whose names say that they are for another Python or another platform, where nothing that is found lies
+/// beside them.
+fn misnamed_modules(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
+    let tree = root.tree;
+    let wanted = version.replace('.', "");
+    let full = format!("cpython-{wanted}-{}.so", platform_tag(root.runtime.arch));
+    let is_found =
+        |rest: &str| rest == full || rest == format!("cpython-{wanted}.so") || ["so", "abi3.so"].contains(&rest);
+    let modules = tree.files().filter_map(|(path, _)| Some((path, tagged(path)?)));
+    modules
+        .filter_map(|(path, (stem, tag))| {
+            let own = path.file_name().strip_prefix(stem)?.strip_prefix('.')?;
+            let directory = path.parent()?;
+            let prefix = format!("{stem}.");
+            let mut beside = tree.below(&directory).filter_map(|(other, _)| {
+                let name = other.below(&directory)?;
+                name.strip_prefix(&prefix).filter(|rest| !rest.contains('/'))
+            });
+            if is_found(own) {
+                return None;
+            }
+            let mut has_fallback = false;
+            if beside.any(|rest| {
+                has_fallback |= rest == "py";
+                is_found(rest)
+            }) {
+                return None;
+            }
+            let platform = own
+                .strip_suffix(".so")?
+                .split_once('-')?
+                .1
+                .split_once('-')
+                .map(|(_, platform)| platform);
+            let (built_for, version) = match (tag == wanted, platform) {
+                (true, Some(platform)) => (platform.to_owned(), None),
+                _ => (
+                    format!("CPython {}", version_of(tag).unwrap_or_else(|| tag.to_owned())),
+                    version_of(tag),
+                ),
+            };
+            Some(ForeignModule {
+                path: path.clone(),
+                built_for,
+                version,
+                has_fallback,
+            })
+        })
+        .collect()
+}
+
+/// Extension modules whose names say nothing, of distributions that were built for another Python or another platform.
+fn misbuilt_modules(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
+    let tree = root.tree;
+    let machine = root.runtime.arch.machine();
+    let listed: BTreeMap<TreePath, Vec<TreePath>> = distributions(tree)
+        .into_iter()
+        .map(|package| (package.directory, package.listed))
+        .collect();
+    let mut found = Vec::new();
+    for (path, file) in tree.files().filter(|(path, _)| path.file_name() == wheel::WHEEL) {
+        let misfit = file
+            .content
+            .text()
+            .and_then(|text| wheel::misfit(text, version, root.runtime.arch));
+        let (Some(metadata), Some(misfit)) = (path.parent(), misfit) else {
+            continue;
+        };
+        let files = listed
+            .get(&metadata)
+            .cloned()
+            .unwrap_or_else(|| unlisted(&metadata, tree));
+        let (built_for, version, is_of_python) = match misfit {
+            wheel::Misfit::Python(built_for, version) => (built_for, version, true),
+            wheel::Misfit::Platform(built_for) => (built_for, None, false),
+        };
+        for path in files {
+            let Some(object) = tree.object(&path).filter(|object| object.machine == machine) else {
+                continue;
+            };
+            // What has a version in its name is judged by that; what no Python imports fits any.
+            let stem = path.file_name().split('.').next().unwrap_or_default();
+            let is_plain = path.file_name().strip_suffix(".so") == Some(stem);
+            let is_module = object
+                .symbols
+                .as_ref()
+                .is_some_and(|symbols| symbols.has(&format!("PyInit_{stem}")));
+            if !is_of_python || is_plain && is_module {
+                found.push(ForeignModule {
+                    path,
+                    built_for: built_for.clone(),
+                    version: version.clone(),
+                    has_fallback: false,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// The files of a distribution that does not list any: those in the directory of its name.
+fn unlisted(metadata: &TreePath, tree: &Tree) -> Vec<TreePath> {
+    let stem = metadata
+        .file_name()
+        .strip_suffix(METADATA_DIRECTORY)
+        .unwrap_or_default();
+    let name = normalized(stem.split('-').next().unwrap_or_default());
+    let Some(site) = metadata.parent().filter(|_| !name.is_empty()) else {
+        return Vec::new();
+    };
+    let files = tree.below(&site).map(|(path, _)| path);
+    files
+        .filter(|path| {
+            let top = path.below(&site).and_then(|below| below.split(['/', '.']).next());
+            top.is_some_and(|top| normalized(top) == name)
+        })
+        .cloned()
+        .collect()
 }
 
 /// The version of Python that a tag such as `313` is for; `None` for another kind of build, such as the free-threaded `313t`.

@@ -1,12 +1,17 @@
 //! Ruby: gems as RubyGems installs them.
 
-use std::collections::BTreeSet;
+mod code;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::ModuleRoot;
-use super::{ForeignModule, Language, Metadata, Package, PackageSource};
+use super::{ForeignModule, Language, LanguageAnchor, Metadata, Package, PackageSource, SourceReader};
 use crate::licenses::License;
+use crate::root::Root;
 use crate::tree::content::{CodeKind, is_library_name};
 use crate::tree::{Entry, Tree, TreePath};
+
+use code::Scripts;
 
 /// In a gem directory, the descriptions of the gems that are installed in it (RubyGems, Gem::Specification).
 const SPECIFICATIONS: &str = "specifications";
@@ -15,6 +20,8 @@ const GEMS: &str = "gems";
 /// In a gem directory, compiled extensions by platform and ABI version, such as `x86_64-linux/3.4.0` (RubyGems,
 /// Gem.extension_api_version).
 const EXTENSIONS: &str = "extensions";
+/// The directory of a gem's code.
+const LIBRARY: &str = "lib";
 /// How the name of a source ends.
 const SOURCE: &str = ".rb";
 /// What describes a gem.
@@ -97,10 +104,25 @@ impl Language for Ruby {
         let sources = files
             .filter(|path| path.file_name().ends_with(SOURCE))
             .filter_map(|path| {
-                let lib = TreePath::new("ruby/lib").filter(|lib| path.below(lib).is_some())?;
-                Some((lib, path.clone()))
+                let own = TreePath::new("ruby/lib").filter(|lib| path.below(lib).is_some());
+                // Someone meant it to be on the load path.
+                let at_top = || path.parent().filter(|above| above.as_str() == LIBRARY);
+                Some((own.or_else(at_top)?, path.clone()))
             });
         ModuleRoot::certain(gems.chain(sources))
+    }
+
+    fn source_reader<'a>(&self, tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
+        Some(Box::new(Scripts::of(tree)))
+    }
+
+    fn anchors(&self) -> &'static [LanguageAnchor] {
+        &[LanguageAnchor {
+            name: "gem-home",
+            title: "each directory that RubyGems installs into",
+            directories: |tree| gem_specifications(tree).map(|(home, _)| home).collect(),
+            files: None,
+        }]
     }
 
     fn versions(&self, tree: &Tree) -> BTreeSet<String> {
@@ -109,17 +131,60 @@ impl Language for Ruby {
             .collect()
     }
 
-    fn foreign_modules(&self, tree: &Tree, version: &str) -> Vec<ForeignModule> {
-        abi_directories(tree)
+    fn foreign_modules(&self, root: Root<'_>, version: &str) -> Vec<ForeignModule> {
+        let compiled = abi_directories(root.tree)
             .filter(|(_, _, abi)| abi_version(abi).is_some_and(|built| built != version))
             .map(|(path, _, abi)| ForeignModule {
                 path,
                 built_for: format!("Ruby {abi}"),
                 version: abi_version(&abi),
                 has_fallback: false,
-            })
-            .collect()
+            });
+        compiled.chain(precompiled_elsewhere(root, version)).collect()
     }
+}
+
+/// Of gems that bring their extensions compiled, in a directory for each version of Ruby, those that have none for this version
+/// (rake-compiler, "Cross compilation"): the first extension of each.
+fn precompiled_elsewhere(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
+    let machine = root.runtime.arch.machine();
+    let mut versions: BTreeMap<TreePath, BTreeMap<String, &TreePath>> = BTreeMap::new();
+    for (path, object) in root.tree.objects() {
+        let directory = path.parent();
+        let built = directory
+            .as_ref()
+            .map(TreePath::file_name)
+            .filter(|name| is_version(name));
+        let gem = directory.as_ref().and_then(TreePath::parent);
+        let is_of_gem = || path.names().any(|name| name == GEMS) && path.names().any(|name| name == LIBRARY);
+        if let (Some(built), Some(gem)) = (built, gem)
+            && is_library_name(path.file_name())
+            && object.machine == machine
+            && is_of_gem()
+        {
+            let extensions = versions.entry(gem).or_default();
+            extensions.entry(built.to_owned()).or_insert(path);
+        }
+    }
+    let without = versions
+        .into_values()
+        .filter(|versions| !versions.contains_key(version));
+    without
+        .filter_map(|versions| {
+            let (newest, path) = versions.into_iter().next_back()?;
+            Some(ForeignModule {
+                path: path.clone(),
+                built_for: format!("Ruby {newest}"),
+                version: Some(newest),
+                has_fallback: false,
+            })
+        })
+        .collect()
+}
+
+/// Whether a directory is named as a version of Ruby, such as `3.4`.
+fn is_version(name: &str) -> bool {
+    abi_version(name).is_some_and(|version| version == name)
 }
 
 /// The strings that a description sets an attribute to. RubyGems writes installed descriptions in one form, a line for each

@@ -205,7 +205,7 @@ pub fn analyze(
     };
     findings.extend(check::link_findings(kept));
     findings.extend(check::native_findings(kept, &plan.graph));
-    findings.extend(check::layout_findings(kept));
+    findings.extend(check::layout_findings(kept, &plan.graph));
     findings.extend(check::tree_names(&plan.kept));
     findings.extend(check::loader_findings(&loaded.of_changed(kept)));
     for library in &plan.added {

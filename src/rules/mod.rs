@@ -21,12 +21,13 @@ use crate::toml_file::TomlError;
 use unused::Evidence;
 
 /// The rule files that are built in, by name, in the order in which they apply.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 9] = [
     ("rules/unused.toml", include_str!("../../rules/unused.toml")),
     ("rules/unix.toml", include_str!("../../rules/unix.toml")),
     ("rules/r.toml", include_str!("../../rules/r.toml")),
     ("rules/python.toml", include_str!("../../rules/python.toml")),
     ("rules/node.toml", include_str!("../../rules/node.toml")),
+    ("rules/ruby.toml", include_str!("../../rules/ruby.toml")),
     ("rules/shadowed.toml", include_str!("../../rules/shadowed.toml")),
     ("rules/provided.toml", include_str!("../../rules/provided.toml")),
     ("rules/other.toml", include_str!("../../rules/other.toml")),

@@ -3,14 +3,14 @@
 use tree_sitter::{Language, Node};
 
 use super::opens::Opens;
-use super::{Literal, Opening, children, line_of, parse, text_of, walk};
+use super::{ANYTHING, Literal, Opening, children, line_of, parse, text_of, walk};
 
 /// What a module refers to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
-    /// What it asks `require` or `import` for.
+    /// What it asks `require` or `import` for. [`ANYTHING`] stands for what only a run tells.
     pub requests: Vec<Literal>,
-    /// Paths relative to the directory of the module.
+    /// Paths relative to the directory of the module, with the same sign.
     pub paths: Vec<Literal>,
 }
 
@@ -34,8 +34,7 @@ pub fn references(text: &str) -> References {
                 found.requests.extend(source.and_then(|source| literal(source, text)));
             }
             "call_expression" => found.read_call(node, text),
-            "string" => found.paths.extend(relative(node, text)),
-            "template_string" => found.paths.extend(below_directory(node, text)),
+            "string" | "template_string" | "binary_expression" => found.paths.extend(relative(node, text)),
             _ => {}
         }
         true
@@ -67,19 +66,19 @@ impl References {
             function,
             "require" | "import" | "require.resolve" | "import.meta.resolve"
         ) {
-            self.requests.extend(first.and_then(|first| literal(first, text)));
+            let request = first.map(|first| Literal {
+                text: pattern(first, text),
+                line: line_of(first),
+            });
+            let is_written = |request: &Literal| request.text.contains(|c: char| c.is_alphanumeric());
+            self.requests.extend(request.filter(is_written));
             return;
         }
-        let is_joiner = function.rsplit('.').next().is_some_and(|name| JOINERS.contains(&name));
-        if is_joiner && first.is_some_and(|first| DIRECTORIES.contains(&text_of(first, text))) {
-            let parts: Option<Vec<String>> = children(arguments)
-                .skip(1)
-                .map(|part| literal(part, text).map(|literal| literal.text))
-                .collect();
-            self.paths.extend(parts.map(|parts| Literal {
-                text: parts.join("/"),
+        if let Some(path) = joined(call, text) {
+            self.paths.push(Literal {
+                text: path,
                 line: line_of(call),
-            }));
+            });
         }
     }
 }
@@ -99,36 +98,76 @@ fn literal(node: Node<'_>, text: &str) -> Option<Literal> {
     })
 }
 
-/// A string that is a path from the module's directory: by its beginning, behind `__dirname +`, or in `new URL(…,
-/// import.meta.url)`.
+/// A text that is a path from the module's directory: by its beginning, or in `new URL(…, import.meta.url)`. Nothing for a part
+/// of a longer one.
 fn relative(node: Node<'_>, text: &str) -> Option<Literal> {
-    let literal = literal(node, text)?;
-    if literal.text.starts_with("./") || literal.text.starts_with("../") {
-        return Some(literal);
-    }
-    let parent = node.parent()?;
-    let left = parent.child_by_field_name("left").map(|left| text_of(left, text));
-    let is_behind = parent.kind() == "binary_expression" && left.is_some_and(|left| DIRECTORIES.contains(&left));
-    let is_url = parent.kind() == "arguments" && text_of(parent, text).contains("import.meta.url");
-    if !is_behind && !is_url {
+    let written = pattern(node, text);
+    let is_relative = written.starts_with("./") || written.starts_with("../");
+    if !is_relative && node.kind() == "binary_expression" || !written.contains(|c: char| c.is_alphanumeric()) {
         return None;
     }
-    Some(Literal {
-        text: literal.text.trim_start_matches('/').to_owned(),
-        ..literal
+    // Asked last, for a node is found from the root on.
+    let parent = node.parent()?;
+    let is_part = ["binary_expression", "import_statement", "export_statement"].contains(&parent.kind());
+    let is_url = || parent.kind() == "arguments" && text_of(parent, text).contains("import.meta.url");
+    (!is_part && (is_relative || is_url())).then(|| Literal {
+        text: written,
+        line: line_of(node),
     })
 }
 
-/// What stands behind the directory in `${__dirname}/x`.
-fn below_directory(template: Node<'_>, text: &str) -> Option<Literal> {
-    let written = text_of(template, text).trim_matches('`');
-    let path = DIRECTORIES
-        .iter()
-        .find_map(|directory| written.strip_prefix("${")?.strip_prefix(directory)?.strip_prefix("}/"))?;
-    (!path.contains("${")).then(|| Literal {
-        text: path.to_owned(),
-        line: line_of(template),
-    })
+/// How many operators and calls deep a text is put together from others: nobody writes more.
+const DEEPEST: usize = 20;
+
+/// A text with [`ANYTHING`] for what is computed in it, and `.` for the directory of the module.
+fn pattern(node: Node<'_>, text: &str) -> String {
+    pattern_at(node, text, DEEPEST)
+}
+
+fn pattern_at(node: Node<'_>, text: &str, depth: usize) -> String {
+    let anything = || ANYTHING.to_owned();
+    let Some(depth) = depth.checked_sub(1) else {
+        return anything();
+    };
+    let written = text_of(node, text);
+    if DIRECTORIES.contains(&written) {
+        return ".".to_owned();
+    }
+    let field = |name: &str| node.child_by_field_name(name);
+    let inner = |node: Option<Node<'_>>| node.map_or_else(anything, |node| pattern_at(node, text, depth));
+    match node.kind() {
+        "template_string" => children(node)
+            .map(|part| match part.kind() {
+                "string_fragment" => text_of(part, text).to_owned(),
+                "template_substitution" => inner(part.named_child(0)),
+                _ => anything(),
+            })
+            .collect(),
+        "parenthesized_expression" => inner(node.named_child(0)),
+        "binary_expression" if field("operator").is_some_and(|sign| text_of(sign, text) == "+") => {
+            inner(field("left")) + &inner(field("right"))
+        }
+        "call_expression" => joined_at(node, text, depth).unwrap_or_else(anything),
+        _ => literal(node, text).map_or_else(anything, |literal| literal.text),
+    }
+}
+
+/// The path that a call joins to the directory of the module.
+fn joined(call: Node<'_>, text: &str) -> Option<String> {
+    joined_at(call, text, DEEPEST)
+}
+
+fn joined_at(call: Node<'_>, text: &str, depth: usize) -> Option<String> {
+    let function = text_of(call.child_by_field_name("function")?, text);
+    let arguments = call.child_by_field_name("arguments")?;
+    let is_joiner = function.rsplit('.').next().is_some_and(|name| JOINERS.contains(&name));
+    let first = arguments.named_child(0).filter(|_| is_joiner)?;
+    if !DIRECTORIES.contains(&text_of(first, text)) {
+        return None;
+    }
+    let parts: Vec<String> = children(arguments).map(|part| pattern_at(part, text, depth)).collect();
+    let joined = parts.join("/");
+    joined.contains(|c: char| c.is_alphanumeric()).then_some(joined)
 }
 
 #[cfg(test)]
@@ -149,6 +188,11 @@ mod tests {
         check("if (x) { module.exports = require.resolve('x/y') }", &["x/y"]);
         check("// require('a')\n/* import 'b' */ 'require(\"c\")'", &[]);
         check("require(name); import(`./${x}`)", &[]);
+        check(
+            "require('./test/' + name); import(`./l/${x}.js`)",
+            &["./test/*", "./l/*.js"],
+        );
+        check("require(path.join(__dirname, 'a', 'b'))", &["./a/b"]);
         check("!function(){return function(){var t=require('min')}}()", &["min"]);
     }
 
@@ -159,12 +203,19 @@ mod tests {
             let texts: Vec<&str> = paths.iter().map(|literal| literal.text.as_str()).collect();
             assert_eq!(texts, expected, "{text}");
         };
-        check("fs.readFileSync(path.join(__dirname, 'docs', 'a.md'))", &["docs/a.md"]);
-        check("fs.readFileSync(__dirname + '/b.md')", &["b.md"]);
-        check("fs.readFileSync(`${__dirname}/c.md`)", &["c.md"]);
+        check(
+            "fs.readFileSync(path.join(__dirname, 'docs', 'a.md'))",
+            &["./docs/a.md"],
+        );
+        check("fs.readFileSync(__dirname + '/b.md')", &["./b.md"]);
+        check("fs.readFileSync(`${__dirname}/c.md`)", &["./c.md"]);
         check("new URL('d.md', import.meta.url)", &["d.md"]);
         check("load('./e.md', 'f.md')", &["./e.md"]);
         check("path.join(dir, 'x')", &[]);
+        check(
+            "e('./min/x'); f(`${__dirname}/a/${n}.md`, __dirname + '/b/' + n)",
+            &["./min/x", "./a/*.md", "./b/*"],
+        );
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub use opens::{LibraryName, Opening};
 /// Longer source is not read: what is written by people is shorter, and generated code refers to little, in bytes.
 pub const LONGEST: usize = 4 << 20;
 
+/// What stands in a text for a part that only a run tells, as in a pattern of a shell.
+pub const ANYTHING: &str = "*";
+
 /// A text in source code that may be a path or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Literal {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use tree_sitter::{Language, Node, Parser};
 
 use super::opens::Opens;
-use super::{LONGEST, Literal, Opening, children, line_of, text_of, walk};
+use super::{ANYTHING, LONGEST, Literal, Opening, children, line_of, text_of, walk};
 use statements::{Statement, run_statements};
 
 /// One import.
@@ -27,7 +27,8 @@ pub struct Import {
 pub struct References {
     /// Its imports, those for type checkers left out.
     pub imports: Vec<Import>,
-    /// The texts in it that may be paths: with a slash, or a dot before a letter or digit. Docstrings are none.
+    /// The texts in it that may be paths: with a slash, or a dot before a letter or digit. Docstrings are none. [`ANYTHING`]
+    /// stands for what only a run tells.
     pub literals: Vec<Literal>,
 }
 
@@ -110,7 +111,11 @@ impl References {
                     return false;
                 }
                 "call" => found.read_call(node, &text),
-                "binary_operator" => found.literals.extend(divided(node, &text)),
+                "binary_operator" => {
+                    found.literals.extend(divided(node, &text));
+                    found.literals.extend(computed(node, &text));
+                }
+                "string" if has_interpolation(node) => found.literals.extend(computed(node, &text)),
                 "string" => found.literals.extend(literal(node, &text)),
                 _ => {}
             }
@@ -156,16 +161,9 @@ impl References {
                 line,
             });
         } else if JOINERS.contains(&name) {
-            let parts: Vec<String> = children(arguments)
-                .filter_map(|argument| literal(argument, text))
-                .map(|literal| literal.text)
-                .collect();
-            if parts.len() > 1 {
-                self.literals.push(Literal {
-                    text: parts.join("/"),
-                    line,
-                });
-            }
+            self.literals.extend(joined(children(arguments), line, text));
+        } else if name == "format" {
+            self.literals.extend(computed(call, text));
         }
     }
 }
@@ -219,20 +217,110 @@ fn divided(operator: Node<'_>, text: &str) -> Option<Literal> {
     let mut parts = Vec::new();
     let mut current = Some(operator);
     while let Some(node) = current.filter(|node| is_division(*node)) {
-        let right = node.child_by_field_name("right").and_then(|right| literal(right, text));
-        parts.extend(right.map(|literal| literal.text));
+        parts.extend(node.child_by_field_name("right"));
         current = node.child_by_field_name("left");
     }
-    parts.reverse();
+    parts.extend(current);
+    joined(parts.into_iter().rev(), line_of(operator), text)
+}
+
+/// The parts of a path, joined. What comes before the first that is written out is where the path begins, which only a run
+/// tells; nothing if but one part is left, for that is a text by itself.
+fn joined<'t>(parts: impl Iterator<Item = Node<'t>>, line: usize, text: &str) -> Option<Literal> {
+    let parts: Vec<String> = parts
+        .map(|part| pattern(part, text))
+        .skip_while(|part| part == ANYTHING)
+        .collect();
     (parts.len() > 1).then(|| Literal {
         text: parts.join("/"),
-        line: line_of(operator),
+        line,
     })
+}
+
+/// A text of which some is computed, if it is not a part of a longer one.
+fn computed(node: Node<'_>, text: &str) -> Option<Literal> {
+    let pattern = pattern(node, text);
+    if !pattern.contains(|c: char| c.is_alphanumeric()) || !pattern.contains(ANYTHING) {
+        return None;
+    }
+    let is_part = node.parent().is_some_and(|parent| {
+        let operator = parent.child_by_field_name("operator").map(|sign| text_of(sign, text));
+        parent.kind() == "binary_operator" && matches!(operator, Some("+" | "%"))
+    });
+    (!is_part).then(|| Literal {
+        text: pattern,
+        line: line_of(node),
+    })
+}
+
+/// How many operators deep a text is put together from others: nobody writes more.
+const DEEPEST: usize = 20;
+
+/// A text with [`ANYTHING`] for what is computed in it.
+fn pattern(node: Node<'_>, text: &str) -> String {
+    pattern_at(node, text, DEEPEST)
+}
+
+fn pattern_at(node: Node<'_>, text: &str, depth: usize) -> String {
+    let anything = || ANYTHING.to_owned();
+    let field = |name: &str| node.child_by_field_name(name);
+    let inner = |node: Option<Node<'_>>| match (node, depth.checked_sub(1)) {
+        (Some(node), Some(depth)) => pattern_at(node, text, depth),
+        _ => anything(),
+    };
+    let written = match node.kind() {
+        "string" => children(node)
+            .map(|part| match part.kind() {
+                "string_content" => text_of(part, text),
+                "interpolation" => ANYTHING,
+                _ => "",
+            })
+            .collect(),
+        "parenthesized_expression" => inner(node.named_child(0)),
+        "binary_operator" => match field("operator").map(|sign| text_of(sign, text)) {
+            Some("+") => inner(field("left")) + &inner(field("right")),
+            Some("%") => without_fields(&inner(field("left")), '%', |c: char| c.is_ascii_alphabetic()),
+            _ => anything(),
+        },
+        "call" => {
+            let function = field("function").filter(|function| function.kind() == "attribute");
+            let formats = |function: &Node<'_>| {
+                let name = function.child_by_field_name("attribute");
+                name.is_some_and(|name| text_of(name, text) == "format")
+            };
+            match function.filter(formats) {
+                Some(function) => without_fields(&inner(function.child_by_field_name("object")), '{', |c| c == '}'),
+                None => anything(),
+            }
+        }
+        _ => anything(),
+    };
+    let twice = ANYTHING.repeat(2);
+    if written.contains(&twice) && node.kind() != "string" {
+        written.replace(&twice, ANYTHING)
+    } else {
+        written
+    }
+}
+
+/// A format with [`ANYTHING`] for its fields, which go from one character to the first that ends them.
+fn without_fields(format: &str, begin: char, ends: impl Fn(char) -> bool) -> String {
+    let mut parts = format.split(begin);
+    let mut written = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        written.push_str(ANYTHING);
+        written.push_str(part.find(&ends).and_then(|at| part.get(at + 1..)).unwrap_or_default());
+    }
+    written
+}
+
+fn has_interpolation(string: Node<'_>) -> bool {
+    children(string).any(|part| part.kind() == "interpolation")
 }
 
 /// The text of a string in which nothing is computed.
 fn literal(node: Node<'_>, text: &str) -> Option<Literal> {
-    if node.kind() != "string" || children(node).any(|part| part.kind() == "interpolation") {
+    if node.kind() != "string" || has_interpolation(node) {
         return None;
     }
     let content = children(node).filter(|part| part.kind() == "string_content");
@@ -319,7 +407,7 @@ mod tests {
             "p = Path(__file__).parent / 'tests' / 'd.csv'\n",
             &["tests/d.csv", "d.csv"],
         );
-        check("x = f'{a}/b.h'\n", &[]);
+        check("x = f'{a}/b.h'\n", &["*/b.h"]);
         check(
             "if x:\n    'a doc/string'\n    y = {\n        'k': 'a.b',\n    }\n",
             &["a.b"],
@@ -330,6 +418,12 @@ mod tests {
             &["b/c", "e.f", "g/h"],
         );
         check("except_ = lambda x: 'a/b'\nelse_ = 'c/d'\n", &["a/b", "c/d"]);
+        check("x = here + '/a/b.h'\n", &["*/a/b.h", "/a/b.h"]);
+        check("os.path.join(here, 'a', name + '.h')\n", &["a/*.h", "*.h", ".h"]);
+        check("Path(here) / f'k_{n}.cu'\n", &["k_*.cu"]);
+        check("'%s/x.cu' % name\n", &["*/x.cu", "%s/x.cu"]);
+        check("'a/{}.cu'.format(name)\n", &["a/*.cu", "a/{}.cu"]);
+        check("x = a + b\ny = f'{a}'\n", &[]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::tree::{Entry, Tree, TreePath};
 /// Finds what source code refers to. Only files that have a name of something at stake in them are parsed; what is among
 /// that itself always is.
 pub struct SourceCode<'a> {
+    tree: &'a Tree,
     at_stake: &'a BTreeSet<TreePath>,
     readers: Vec<Reader<'a>>,
     /// Packages by the directories that are theirs alone.
@@ -36,10 +37,11 @@ impl<'a> SourceCode<'a> {
                 .map(move |directory| (directory, package.clone()))
         });
         Self {
+            tree,
             at_stake,
             readers: readers
                 .filter_map(|reader| {
-                    let names = outermost.iter().filter_map(|path| reader.name_in_code(path));
+                    let names = outermost.iter().flat_map(|path| names_in_code(&*reader, path));
                     let names: BTreeSet<&str> = names.collect();
                     Some(Reader {
                         names: AhoCorasick::new(names).ok()?,
@@ -60,6 +62,26 @@ impl<'a> SourceCode<'a> {
             None => Used::Path(reference.to.clone()),
         }
     }
+
+    /// What lies in a directory that is at stake as a whole and to which code has the path: which of it is read, only a run
+    /// tells.
+    fn inside(&self, reference: &Reference) -> Vec<TreePath> {
+        let is_directory = matches!(self.tree.get(&reference.to), Some(Entry::Directory(_)));
+        if reference.is_import || !is_directory || !self.at_stake.contains(&reference.to) {
+            return Vec::new();
+        }
+        let below = self.tree.below(&reference.to).map(|(path, _)| path);
+        below.filter(|path| self.at_stake.contains(*path)).cloned().collect()
+    }
+}
+
+/// How code that refers to a path would have it: by its name or, where it is no module, by what all files of its kind end with.
+fn names_in_code<'p>(reader: &dyn SourceReader, path: &'p TreePath) -> impl Iterator<Item = &'p str> {
+    let name = reader.name_in_code(path);
+    let is_whole = name.is_some_and(|name| name == path.file_name());
+    let dots = [path.file_name().find('.'), path.file_name().rfind('.')];
+    let endings = dots.into_iter().flatten().filter(move |at| is_whole && *at > 0);
+    name.into_iter().chain(endings.map(|at| &path.file_name()[at..]))
 }
 
 /// The outermost directory above a path that is at stake as a whole, or the path itself: code outside of it has to name it.
@@ -96,7 +118,8 @@ impl FindUses for SourceCode<'_> {
             if matches!(&to, Used::Path(path) if !self.at_stake.contains(path)) {
                 continue;
             }
-            uses.push(Use {
+            let inside = self.inside(&reference).into_iter().map(Used::Path);
+            uses.extend(std::iter::once(to).chain(inside).map(|to| Use {
                 from: User::Path(source.path.clone()),
                 to,
                 kind: if reference.is_import {
@@ -105,10 +128,10 @@ impl FindUses for SourceCode<'_> {
                     UseKind::Path
                 },
                 evidence: Evidence {
-                    text: reference.text,
-                    line: Some(reference.line),
+                    text: reference.text.clone(),
+                    line: reference.line,
                 },
-            });
+            }));
         }
         uses
     }

@@ -41,5 +41,6 @@ mod sbom;
 mod schemas;
 mod shadowed;
 mod support;
+mod uses;
 mod why;
 mod zips;

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{MANIFEST, MODULES};
-use crate::languages::{Reference, SourceReader};
+use crate::languages::{Reference, SourceReader, fitting};
+use crate::source::ANYTHING;
 use crate::source::javascript::{References, references};
 use crate::tree::{Entry, File, Tree, TreePath};
 
@@ -69,6 +70,12 @@ impl Modules<'_> {
         let Some(directory) = module.parent() else {
             return Vec::new();
         };
+        if request.contains(ANYTHING) {
+            let is_module = |path: &TreePath| ENDINGS.iter().any(|ending| path.as_str().ends_with(ending));
+            let mut found = self.fitting(module, request);
+            found.retain(is_module);
+            return found;
+        }
         if request.starts_with('.') {
             return joined(&directory, request)
                 .map(|path| self.load(&path))
@@ -89,6 +96,38 @@ impl Modules<'_> {
                 found.extend(package.join(MANIFEST));
                 found.extend(joined(&package, below).map(|path| self.load(&path)).unwrap_or_default());
             }
+        }
+        found
+    }
+
+    /// What fits a pattern of paths from a module, which may leave the ending out.
+    fn fitting(&self, module: &TreePath, written: &str) -> Vec<TreePath> {
+        let at = written.find(ANYTHING).unwrap_or(written.len());
+        let (directory, names) = match written[..at].rfind('/') {
+            Some(slash) => (&written[..slash], &written[slash + 1..]),
+            None => return Vec::new(),
+        };
+        let directory = module.parent().and_then(|own| joined(&own, directory));
+        let Some(directory) = directory.filter(|_| written.starts_with('.')) else {
+            return Vec::new();
+        };
+        let endings = std::iter::once("").chain(ENDINGS);
+        endings
+            .flat_map(|ending| fitting(self.tree, &directory, &format!("{names}{ending}")))
+            .collect()
+    }
+
+    /// What a path from a module means, as far as it is there.
+    fn written(&self, module: &TreePath, written: &str) -> Vec<TreePath> {
+        if written.contains(ANYTHING) {
+            return self.fitting(module, written);
+        }
+        let Some(path) = module.parent().and_then(|own| joined(&own, written)) else {
+            return Vec::new();
+        };
+        let mut found = self.load(&path);
+        if self.tree.contains(&path) && !found.contains(&path) {
+            found.push(path);
         }
         found
     }
@@ -116,7 +155,7 @@ impl Modules<'_> {
                             to,
                             is_import: true,
                             text: format!("\"{key}\": \"{target}\""),
-                            line: 1 + text.find(target).map_or(0, |at| text[..at].matches('\n').count()),
+                            line: text.find(target).map(|at| 1 + text[..at].matches('\n').count()),
                         }));
                     }
                     _ => {}
@@ -154,9 +193,9 @@ impl SourceReader for Modules<'_> {
             let files = self.requested(path, &request.text).into_iter();
             files.map(move |to| (to, true, request))
         });
-        let written = paths.iter().filter_map(|written| {
-            let to = joined(&path.parent()?, &written.text)?;
-            self.tree.contains(&to).then_some((to, false, written))
+        let written = paths.iter().flat_map(|written| {
+            let found = self.written(path, &written.text).into_iter();
+            found.map(move |to| (to, false, written))
         });
         requested
             .chain(written)
@@ -164,7 +203,7 @@ impl SourceReader for Modules<'_> {
                 to,
                 is_import,
                 text: literal.text.clone(),
-                line: literal.line,
+                line: Some(literal.line),
             })
             .collect()
     }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::module_directories;
-use crate::languages::{Reference, SourceReader};
+use super::byte_code::CACHE;
+use super::{SOURCE, is_extension_module, module_directories};
+use crate::languages::{Reference, SourceReader, fitting};
+use crate::shell;
+use crate::source::ANYTHING;
 use crate::source::python::{Import, References, references};
 use crate::tree::{Entry, File, Tree, TreePath};
 
@@ -11,12 +14,23 @@ use crate::tree::{Entry, File, Tree, TreePath};
 const MODULES: [&str; 3] = [".py", ".so", ".pyc"];
 /// The file that is run when a package is imported.
 const PACKAGE: &str = "__init__";
+/// A part of the name of every Python.
+const PYTHON: &str = "python";
+/// Longer names of modules and files are not looked for, in bytes.
+const LONGEST_NAME: usize = 200;
+/// The file that lists the entry points of a distribution, and how the directories that it lies in end.
+const ENTRY_POINTS: &str = "entry_points.txt";
+const METADATA: [&str; 2] = [".dist-info", ".egg-info"];
+/// The groups of entry points that installers make commands of.
+const COMMANDS: [&str; 2] = ["[console_scripts]", "[gui_scripts]"];
 
 /// Reads the Python modules of one tree.
 pub(super) struct Modules<'a> {
     tree: &'a Tree,
     /// Directories in which absolute imports are looked for.
     roots: BTreeSet<TreePath>,
+    /// The names of what lies in these, without what comes behind a dot.
+    tops: BTreeSet<&'a str>,
 }
 
 impl<'a> Modules<'a> {
@@ -25,7 +39,12 @@ impl<'a> Modules<'a> {
         // The standard library is above the directory for what is installed.
         let above: Vec<TreePath> = roots.iter().filter_map(TreePath::parent).collect();
         roots.extend(above);
-        Self { tree, roots }
+        let of_root = |path: &'a TreePath| {
+            let is_top = path.parent().is_some_and(|above| roots.contains(&above));
+            is_top.then(|| path.file_name().split('.').next()).flatten()
+        };
+        let tops = tree.iter().filter_map(|(path, _)| of_root(path)).collect();
+        Self { tree, roots, tops }
     }
 
     /// The files that are run when the module of this name in a directory is imported.
@@ -75,28 +94,166 @@ impl<'a> Modules<'a> {
         module.parent().into_iter().chain(self.roots.iter().cloned()).collect()
     }
 
-    /// What a path may mean that is written in a module: from its own directory, or from its package's.
-    fn written(&self, module: &TreePath, text: &str) -> Vec<TreePath> {
-        let text = text.trim_start_matches("./").trim_end_matches('/');
-        let is_path = text.contains('/') || text.contains('.');
-        if !is_path || text.len() > 200 {
+    /// The files that the module of a dotted name runs, such as `package.tests` or `.tests`, as far as it is more than one
+    /// name that a file may have as well; nothing if there is no such module.
+    fn named(&self, module: &TreePath, text: &str) -> Vec<TreePath> {
+        let name = text.trim_start_matches('.');
+        let is_name = |part: &str| {
+            let mut letters = part.chars();
+            letters.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+                && letters.all(|c| c.is_alphanumeric() || c == '_')
+        };
+        if text.len() > LONGEST_NAME || !text.contains('.') || !name.split('.').all(is_name) {
             return Vec::new();
+        }
+        let level = text.len() - name.len();
+        let first = name.split('.').next().unwrap_or_default();
+        let is_beside = || {
+            let beside = module.parent().and_then(|own| own.join(first));
+            beside.is_some_and(|path| self.tree.contains(&path))
+        };
+        if level == 0 && !self.tops.contains(first) && !is_beside() {
+            return Vec::new();
+        }
+        let least = if level > 0 { 1 } else { 2 };
+        let begin: Vec<&str> = name.split('.').take(least).collect();
+        let whole = Import {
+            level,
+            module: name.to_owned(),
+            names: Vec::new(),
+            line: 0,
+        };
+        let starts = self.starts(module, &whole).into_iter();
+        starts
+            .filter(|start| {
+                let above = begin[..begin.len() - 1]
+                    .iter()
+                    .try_fold(start.clone(), |path, name| path.join(name));
+                above.is_some_and(|above| !self.module(&above, begin[begin.len() - 1]).is_empty())
+            })
+            .flat_map(|start| self.imported(&start, &whole))
+            .collect()
+    }
+
+    /// What a path may mean that is written in a module: from its own directory, from its package's, or from those of the
+    /// packages that it names.
+    fn written(&self, module: &TreePath, text: &str, named: &BTreeSet<TreePath>) -> Vec<TreePath> {
+        let text = text.trim_start_matches([ANYTHING, "/"].concat().as_str());
+        let text = text.trim_start_matches("./").trim_matches('/');
+        let is_path = text.contains('/') || text.contains('.');
+        // Whole directories at any depth are what is left out somewhere; caches nobody opens by their paths.
+        let is_cache = text.split('/').any(|name| name == CACHE) || text.ends_with("**");
+        if !is_path || is_cache || text.len() > LONGEST_NAME {
+            return Vec::new();
+        }
+        let own = module.parent();
+        if let Some(at) = text.find(ANYTHING) {
+            let (directory, ending) = match text[..at].rfind('/') {
+                Some(slash) => (&text[..slash], &text[slash + 1..]),
+                None => ("", text),
+            };
+            let starts = own.into_iter().chain(named.iter().cloned());
+            let directories = starts.filter_map(|start| match directory {
+                "" => Some(start),
+                directory => start.join(directory),
+            });
+            return directories
+                .flat_map(|directory| fitting(self.tree, &directory, ending))
+                .collect();
         }
         let package = self.roots.iter().filter_map(|root| {
             let below = module.below(root)?;
             root.join(below.split('/').next()?)
         });
-        let starts: BTreeSet<TreePath> = module.parent().into_iter().chain(package).collect();
+        let starts: BTreeSet<TreePath> = own.into_iter().chain(package).chain(named.iter().cloned()).collect();
         let paths = starts.iter().filter_map(|start| start.join(text));
         paths.filter(|path| self.tree.contains(path)).collect()
+    }
+
+    /// The modules in the groups of entry points of a distribution, but for those of its commands, which are no use of it by
+    /// themselves (Packaging user guide, "Entry points specification").
+    fn of_entry_points(&self, path: &TreePath, text: &str) -> Vec<Reference> {
+        let mut is_command = false;
+        let mut found = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.starts_with('[') {
+                is_command = COMMANDS.contains(&line);
+            } else if let Some((_, object)) = line.split_once('=').filter(|_| !is_command) {
+                let module = object.split([':', '[']).next().unwrap_or_default().trim();
+                let import = Import {
+                    level: 0,
+                    module: module.to_owned(),
+                    names: Vec::new(),
+                    line: number + 1,
+                };
+                found.extend(self.of_import(path, &import, line));
+            }
+        }
+        found
+    }
+
+    /// The modules that a shell script has Python run, with `-m`.
+    fn of_shell_script(&self, path: &TreePath, text: &str) -> Vec<Reference> {
+        let mut found = Vec::new();
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains(PYTHON)) {
+            let words: Vec<&str> = line
+                .split_whitespace()
+                .map(|word| word.trim_matches(['"', '\'']))
+                .collect();
+            for pair in words.windows(2).filter(|pair| pair[0] == "-m") {
+                let import = Import {
+                    level: 0,
+                    module: pair[1].to_owned(),
+                    names: Vec::new(),
+                    line: number + 1,
+                };
+                found.extend(self.of_import(path, &import, &pair.join(" ")));
+            }
+        }
+        found
+    }
+
+    /// The modules whose names an extension module has in it: code that was compiled imports them by these.
+    fn of_extension_module(&self, path: &TreePath, text: &str) -> Vec<Reference> {
+        let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
+        let names: BTreeSet<&str> = names.filter(|name| name.contains('.')).collect();
+        let found = names.into_iter().flat_map(|name| {
+            let files: BTreeSet<TreePath> = self.named(path, name).into_iter().collect();
+            files.into_iter().map(move |to| Reference {
+                to,
+                is_import: true,
+                text: name.to_owned(),
+                line: None,
+            })
+        });
+        found.collect()
+    }
+
+    /// What an import refers to, as it is written.
+    fn of_import(&self, path: &TreePath, import: &Import, written: &str) -> Vec<Reference> {
+        let starts = self.starts(path, import).into_iter();
+        let files: BTreeSet<TreePath> = starts.flat_map(|start| self.imported(&start, import)).collect();
+        let reference = |to| Reference {
+            to,
+            is_import: true,
+            text: written.to_owned(),
+            line: Some(import.line),
+        };
+        files.into_iter().map(reference).collect()
     }
 }
 
 impl SourceReader for Modules<'_> {
     fn is_source(&self, path: &TreePath, file: &File) -> bool {
-        let script = || file.content.text().and_then(|text| text.lines().next());
-        path.file_name().strip_suffix(".py").is_some()
-            || script().is_some_and(|line| line.starts_with("#!") && line.contains("python"))
+        let is_script = |text: &str| {
+            let first = text.lines().next().unwrap_or_default();
+            first.starts_with("#!") && first.contains(PYTHON) || is_shell_script(text) && text.contains(PYTHON)
+        };
+        path.file_name().strip_suffix(SOURCE).is_some()
+            || is_entry_points(path)
+            || is_extension_module(path)
+            || file.content.text().is_some_and(is_script)
     }
 
     fn name_in_code<'p>(&self, path: &'p TreePath) -> Option<&'p str> {
@@ -111,32 +268,66 @@ impl SourceReader for Modules<'_> {
     }
 
     fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
+        if is_entry_points(path) {
+            return self.of_entry_points(path, text);
+        }
+        if is_extension_module(path) {
+            return self.of_extension_module(path, text);
+        }
+        if is_shell_script(text) && path.file_name().strip_suffix(SOURCE).is_none() {
+            return self.of_shell_script(path, text);
+        }
         let References { imports, literals } = references(text, is_wanted);
-        let imported = imports.iter().flat_map(|import| {
-            let starts = self.starts(path, import).into_iter();
-            let files: BTreeSet<TreePath> = starts.flat_map(|start| self.imported(&start, import)).collect();
+        let mut found = Vec::new();
+        for import in &imports {
             let dots = ".".repeat(import.level);
             let names = import.names.join(", ");
             let written = match (import.level, import.names.is_empty()) {
                 (0, true) => format!("import {}", import.module),
                 _ => format!("from {dots}{} import {names}", import.module),
             };
-            files.into_iter().map(move |to| Reference {
+            found.extend(self.of_import(path, import, &written));
+        }
+        for literal in &literals {
+            let files: BTreeSet<TreePath> = self.named(path, &literal.text).into_iter().collect();
+            found.extend(files.into_iter().map(|to| Reference {
                 to,
                 is_import: true,
-                text: written.clone(),
-                line: import.line,
-            })
-        });
-        let written = literals.iter().flat_map(|literal| {
-            let paths = self.written(path, &literal.text).into_iter();
-            paths.map(|to| Reference {
+                text: literal.text.clone(),
+                line: Some(literal.line),
+            }));
+        }
+        // Data is read from packages by their names. Those above the module are asked for it anyway.
+        let is_package = |reference: &&Reference| reference.to.file_name().split('.').next() == Some(PACKAGE);
+        let packages = found
+            .iter()
+            .filter(is_package)
+            .filter_map(|reference| reference.to.parent());
+        let packages: BTreeSet<TreePath> = packages.filter(|package| path.below(package).is_none()).collect();
+        let outer: BTreeSet<TreePath> = packages.iter().filter_map(TreePath::parent).collect();
+        let packages: BTreeSet<TreePath> = packages
+            .into_iter()
+            .filter(|package| !outer.contains(package))
+            .collect();
+        for literal in &literals {
+            let paths = self.written(path, &literal.text, &packages).into_iter();
+            found.extend(paths.map(|to| Reference {
                 to,
                 is_import: false,
                 text: literal.text.clone(),
-                line: literal.line,
-            })
-        });
-        imported.chain(written).collect()
+                line: Some(literal.line),
+            }));
+        }
+        found
     }
+}
+
+fn is_shell_script(text: &str) -> bool {
+    text.starts_with("#!") && shell::is_for_shell(text)
+}
+
+/// Whether a file lists the entry points of a distribution.
+fn is_entry_points(path: &TreePath) -> bool {
+    let is_of_metadata = |above: TreePath| METADATA.iter().any(|ending| above.file_name().ends_with(ending));
+    path.file_name() == ENTRY_POINTS && path.parent().is_some_and(is_of_metadata)
 }

@@ -86,7 +86,7 @@ impl SourceReader for Scripts<'_> {
                 to,
                 is_import,
                 text: text.clone(),
-                line: reference.path.line,
+                line: Some(reference.path.line),
             }));
         }
         found

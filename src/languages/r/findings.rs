@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{homes, rscript, which};
-use crate::finding::{Code, Finding};
+use super::{R, description, homes, rscript, which};
+use crate::finding::{Code, Finding, Severity};
+use crate::languages::Language;
 use crate::languages::started::BOOTSTRAP;
 use crate::root::{Location, Root};
 use crate::shell;
@@ -15,7 +16,120 @@ pub(super) fn findings(root: Root<'_>) -> Vec<Finding> {
     let mut findings = not_executable(root.tree);
     findings.extend(homes_elsewhere(root));
     findings.extend(missing_which(root));
+    findings.extend(built_elsewhere(root.tree));
     findings
+}
+
+/// Before this version packages are not loaded any more (R NEWS 4.0.0: "Packages need to be (re-)installed under this version").
+const OLDEST: [u32; 3] = [4, 0, 0];
+
+/// For which R a package was built, as R CMD INSTALL writes it: `R 4.2.2; x86_64-pc-linux-gnu; 2023-01-20; unix` (Writing R
+/// Extensions, section 1.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Built {
+    version: [u32; 3],
+    /// Empty for a package without compiled code.
+    platform: String,
+}
+
+impl Built {
+    fn of(description: &str) -> Option<Self> {
+        let built = description::field(description, "Built")?;
+        let mut parts = built.split(';').map(str::trim);
+        let mut numbers = parts
+            .next()?
+            .strip_prefix("R ")?
+            .split('.')
+            .map(|number| number.parse().ok());
+        let mut number = || numbers.next().flatten();
+        Some(Self {
+            version: [number()?, number()?, number().unwrap_or(0)],
+            platform: parts.next().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// The platform without its vendor, which does not count (base R, `testPlatformEquivalence`).
+    fn system(&self) -> Option<(&str, &str)> {
+        let mut parts = self.platform.splitn(3, '-');
+        Some((parts.next().filter(|machine| !machine.is_empty())?, parts.nth(1)?))
+    }
+
+    fn shown(&self) -> String {
+        let [major, minor, patch] = self.version;
+        format!("R {major}.{minor}.{patch}")
+    }
+
+    /// What an R says to a package: whether it does not load it, or warns.
+    fn judges(&self, package: &Self) -> Option<(Severity, String)> {
+        let is_of_other_system = matches!((self.system(), package.system()), (Some(own), Some(its)) if own != its);
+        if is_of_other_system {
+            return Some((Severity::Error, package.platform.clone()));
+        }
+        if package.version < OLDEST && self.version >= OLDEST {
+            return Some((Severity::Error, package.shown()));
+        }
+        (package.version[..2] > self.version[..2]).then(|| (Severity::Warning, package.shown()))
+    }
+}
+
+/// Packages that were built for another R than each of those in the tree, or for another platform; once for each.
+fn built_elsewhere(tree: &Tree) -> Vec<Finding> {
+    let packages: Vec<(TreePath, Built)> = R
+        .packages(tree)
+        .into_iter()
+        .filter_map(|package| Some((package.directory, Built::of(tree.text(&package.manifest)?)?)))
+        .collect();
+    let homes: Vec<Built> = homes(tree)
+        .iter()
+        .filter_map(|home| {
+            let library = home.join("library")?;
+            let mut own = packages
+                .iter()
+                .filter(|(directory, _)| directory.parent().as_ref() == Some(&library));
+            let base = library.join("base")?;
+            let version = own.clone().find(|(directory, _)| *directory == base)?.1.version;
+            let compiled = own.find(|(_, built)| built.version == version && !built.platform.is_empty());
+            let platform = compiled.map(|(_, built)| built.platform.clone()).unwrap_or_default();
+            Some(Built { version, platform })
+        })
+        .collect();
+    let mut by_cause: BTreeMap<(Severity, String, String), Vec<&TreePath>> = BTreeMap::new();
+    for (directory, built) in &packages {
+        let mut judged = homes.iter().map(|home| Some((home.judges(built)?, home.shown())));
+        // Whichever R it is for, one that takes it will do.
+        let first = judged.next().flatten();
+        if let Some(((severity, built_for), home)) = first.filter(|_| judged.all(|other| other.is_some())) {
+            by_cause.entry((severity, built_for, home)).or_default().push(directory);
+        }
+    }
+    by_cause
+        .into_iter()
+        .map(|((severity, built_for, home), paths)| {
+            let words = [
+                ("files", names(&paths)),
+                ("right", format!("one with {built_for}")),
+                ("built_for", built_for),
+                ("runtime", home),
+            ];
+            let words = words.each_ref().map(|(name, word)| (*name, word.as_str()));
+            Finding::new(Code::WrongAbi, &words)
+                .at(paths[0].shown())
+                .with_severity(severity)
+        })
+        .collect()
+}
+
+/// At most three of several paths, for people.
+fn names(paths: &[&TreePath]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = paths.iter().take(SHOWN).map(|path| path.shown()).collect();
+    let more = paths.len().saturating_sub(SHOWN);
+    let more = if more == 0 {
+        String::new()
+    } else {
+        format!(", {more} more")
+    };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// R's start scripts and programs.
@@ -124,4 +238,30 @@ fn is_home(root: Root<'_>, homes: &[TreePath], value: &str) -> bool {
         let is_home = matches!(root.resolve(&path), Ok(Location::Tree(path)) if homes.contains(&path));
         is_home || matches!(root.resolve(&format!("{path}/bin/R")), Ok(Location::Tree(_)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What library() of R 4.2.2 says of packages whose Built was changed so: an error, a warning, or nothing.
+    #[test]
+    fn packages_are_judged_as_r_does() {
+        let built = |text: &str| Built::of(&format!("Package: x\nBuilt: {text}; 2023-01-20; unix\n")).unwrap();
+        let own = built("R 4.2.2; x86_64-pc-linux-gnu");
+        let check = |text: &str, expected: Option<Severity>| {
+            let severity = own.judges(&built(text)).map(|(severity, _)| severity);
+            assert_eq!(severity, expected, "{text}");
+        };
+        check("R 4.2.2; x86_64-pc-linux-gnu", None);
+        check("R 4.0.5; x86_64-pc-linux-gnu", None);
+        check("R 4.2.3; ", None);
+        check("R 4.1.0; x86_64-redhat-linux-gnu", None);
+        check("R 4.3.1; ", Some(Severity::Warning));
+        check("R 3.6.3; ", Some(Severity::Error));
+        check("R 4.2.2; aarch64-unknown-linux-gnu", Some(Severity::Error));
+        check("R 4.2.2; x86_64-pc-linux-musl", Some(Severity::Error));
+        check("R 4.2.2; x86_64-apple-darwin17.0", Some(Severity::Error));
+        assert_eq!(Built::of("Package: x\nBuilt: nonsense\n"), None);
+    }
 }

@@ -1,0 +1,208 @@
+//! What rules leave because code that stays refers to it, in each language and in each way of saying it; and what they take
+//! because nothing does. That the code needs the file follows from the language: it fails without it.
+
+use crate::support::Sandbox;
+
+/// Each row: what is written in the code, and whether the file has to stay.
+type Row<'a> = (&'a str, bool);
+
+/// Checks for each row whether `prune` keeps files of a tree in which one file has the code of the row.
+fn check(runtime: &str, files: &[(&str, &str)], code: &str, kept: &[&str], rows: &[Row<'_>]) {
+    for (text, stays) in rows {
+        let s = Sandbox::new();
+        for (path, content) in files {
+            s.file(&format!("t/{path}"), content);
+            if content.starts_with("#!") {
+                s.mode(&format!("t/{path}"), 0o755);
+            }
+        }
+        s.file(&format!("t/{code}"), text);
+        if text.starts_with("#!") {
+            s.mode(&format!("t/{code}"), 0o755);
+        }
+        let runtime = (!runtime.is_empty()).then_some(["--runtime", runtime]);
+        let arguments = ["prune", "t", "--to", "copy"]
+            .into_iter()
+            .chain(runtime.into_iter().flatten());
+        s.run(arguments).expect_status(0);
+        for path in kept {
+            assert_eq!(s.path(&format!("copy/{path}")).exists(), *stays, "{text}: {path}");
+        }
+    }
+}
+
+const METADATA: &str = "Metadata-Version: 2.1\nName: pkg\nVersion: 1.0\n";
+const HELPER: [&str; 2] = ["python/pkg/tests/__init__.py", "python/pkg/tests/helper.py"];
+const DATA: [&str; 1] = ["python/pkg/tests/data.json"];
+const PYTHON: [(&str, &str); 5] = [
+    ("python/pkg-1.0.dist-info/METADATA", METADATA),
+    ("python/pkg-1.0.dist-info/RECORD", "pkg/__init__.py,,\n"),
+    (HELPER[0], ""),
+    (HELPER[1], "x = 1\n"),
+    (DATA[0], "{}"),
+];
+
+#[test]
+fn python_modules_are_kept_however_they_are_named() {
+    check(
+        "python3.13",
+        &PYTHON,
+        "python/pkg/__init__.py",
+        &HELPER,
+        &[
+            ("from .tests import helper\n", true),
+            ("import os, pkg.tests.helper as h\n", true),
+            ("def f():\n    from pkg.tests.helper import x\n", true),
+            (
+                "import importlib\nm = importlib.import_module('.tests.helper', __package__)\n",
+                true,
+            ),
+            ("import runpy\nrunpy.run_module('pkg.tests.helper')\n", true),
+            ("_lazy = {'x': '.tests.helper'}\n", true),
+            ("_import_structure = {'tests.helper': ['x']}\n", true),
+            ("# from .tests import helper\n", false),
+            (
+                "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .tests import helper\n",
+                false,
+            ),
+            ("x = 'tests'\n", false),
+        ],
+    );
+    check(
+        "python3.13",
+        &[&PYTHON[..], &[("python/pkg/__init__.py", "")]].concat(),
+        "python/pkg-1.0.dist-info/entry_points.txt",
+        &HELPER,
+        &[
+            ("[plugins]\na = pkg.tests.helper:x\n", true),
+            ("[console_scripts]\na = pkg.tests.helper:x\n", false),
+        ],
+    );
+    check(
+        "provided.al2023",
+        &[&PYTHON[..], &[("python/pkg/__init__.py", "")]].concat(),
+        "bootstrap",
+        &HELPER,
+        &[
+            ("#!/bin/sh\nexec python3 -m pkg.tests.helper\n", true),
+            ("#!/bin/sh\nexec python3 -m pkg\n", false),
+        ],
+    );
+}
+
+#[test]
+fn files_beside_python_modules_are_kept_however_their_paths_are_put_together() {
+    check(
+        "python3.13",
+        &PYTHON,
+        "python/pkg/__init__.py",
+        &DATA,
+        &[
+            (
+                "p = os.path.join(os.path.dirname(__file__), 'tests', 'data.json')\n",
+                true,
+            ),
+            ("p = os.path.dirname(__file__) + '/tests/data.json'\n", true),
+            ("p = f'{os.path.dirname(__file__)}/tests/{name}.json'\n", true),
+            ("p = os.path.join(here, 'tests', name)\n", true),
+            ("p = Path(__file__).parent / 'tests' / 'data.json'\n", true),
+            ("p = pkgutil.get_data('pkg.tests', 'data.json')\n", true),
+            ("p = files('pkg.tests').joinpath('data.json')\n", true),
+            ("from . import tests\np = read_text(tests, 'data.json')\n", true),
+            ("p = Path(__file__).parent.glob('tests/*.json')\n", true),
+            ("p = 'data.json'\n", false),
+            ("left_out = ['**/tests/**']\n", false),
+        ],
+    );
+    check(
+        "python3.13",
+        &[&PYTHON[..], &[("python/pkg/kernel.cu.h", "x")]].concat(),
+        "python/pkg/__init__.py",
+        &["python/pkg/kernel.cu.h"],
+        &[
+            ("p = open(os.path.join(here, f'{n}.cu.h'))\n", true),
+            ("p = '{}.cu.h'.format(n)\n", true),
+            ("p = glob('*.h')\n", true),
+            ("p = glob('*.c')\n", false),
+        ],
+    );
+}
+
+#[test]
+fn node_modules_are_kept_however_their_paths_are_put_together() {
+    let policy = "nodejs/node_modules/m/test/policy.js";
+    check(
+        "nodejs22.x",
+        &[
+            (
+                "nodejs/node_modules/m/package.json",
+                "{\"name\":\"m\",\"main\":\"index.js\"}",
+            ),
+            (policy, "module.exports = 1"),
+        ],
+        "nodejs/node_modules/m/index.js",
+        &[policy],
+        &[
+            ("require('./test/policy')", true),
+            ("require(require('path').join(__dirname, 'test', 'policy'))", true),
+            ("function f(n) { return require('./test/' + n) }", true),
+            ("const f = (n) => import(`./test/${n}.js`)", true),
+            ("var e = require; e('./test/policy')", true),
+            ("fs.readdirSync(path.join(__dirname, 'test'))", true),
+            ("fs.readFileSync(`${__dirname}/test/${n}`)", true),
+            ("new Worker(new URL('./test/policy.js', import.meta.url))", true),
+            ("// require('./test/policy')", false),
+            ("const test = './tests/policy'", false),
+        ],
+    );
+}
+
+#[test]
+fn ruby_code_and_what_lies_beside_it_are_kept() {
+    let support = "ruby/gems/3.3.0/gems/g-1.0/spec/support.rb";
+    check(
+        "ruby3.3",
+        &[
+            ("ruby/gems/3.3.0/specifications/g-1.0.gemspec", "Gem::Specification.new"),
+            (support, "X = 1"),
+        ],
+        "ruby/gems/3.3.0/gems/g-1.0/lib/g.rb",
+        &[support],
+        &[
+            ("require_relative '../spec/support'\n", true),
+            ("require File.expand_path('../../spec/support', __FILE__)\n", true),
+            ("load File.join(__dir__, '..', 'spec', \"#{name}.rb\")\n", true),
+            ("# require_relative '../spec/support'\n", false),
+            ("require 'support'\n", false),
+        ],
+    );
+}
+
+#[test]
+fn commands_are_kept_that_code_may_call() {
+    let config = ("bin/foo-config", "#!/bin/sh\necho -lfoo\n");
+    let check =
+        |code: &str, runtime: &str, rows: &[Row<'_>]| check(runtime, &[config], code, &["bin/foo-config"], rows);
+    check(
+        "python/m.py",
+        "python3.13",
+        &[
+            ("subprocess.run(['foo-config', '--libs'])\n", true),
+            ("os.system('foo-config --libs')\n", true),
+            ("# foo-config\n", false),
+            ("x = 'my-foo-config'\n", false),
+        ],
+    );
+    check(
+        "R/x.R",
+        "",
+        &[("system2('foo-config', '--libs')\n", true), ("x <- 1\n", false)],
+    );
+    check("ruby/lib/x.rb", "ruby3.3", &[("`foo-config --libs`\n", true)]);
+    check("nodejs/x.js", "nodejs22.x", &[("execFileSync('foo-config')", true)]);
+    check(
+        "bin/tool",
+        "",
+        &[("#!/usr/bin/awk -f\nBEGIN { system(\"foo-config\") }\n", true)],
+    );
+}
