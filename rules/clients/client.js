@@ -93,7 +93,7 @@ async function load(file) {
       return import(pathToFileURL(found));
     }
   }
-  throw Object.assign(new Error(`Cannot find module '${path.basename(file)}'`), { code: 'MODULE_NOT_FOUND' });
+  throw Object.assign(new Error(`Cannot find module '${path.basename(file)}'\nRequire stack:\n- ${__filename}`), { code: 'MODULE_NOT_FOUND' });
 }
 
 async function handlerNamed(name) {
@@ -105,7 +105,7 @@ async function handlerNamed(name) {
   try {
     module = await load(path.resolve(process.env.LAMBDA_TASK_ROOT, directory, parts[1]));
   } catch (error) {
-    if (error instanceof SyntaxError) throw Object.assign(new Fault('UserCodeSyntaxError', String(error)), { stack: error.stack });
+    if (error instanceof SyntaxError) throw new Fault('UserCodeSyntaxError', String(error));
     if (error.code === 'MODULE_NOT_FOUND' || error.code === 'ERR_MODULE_NOT_FOUND') throw new Fault('ImportModuleError', String(error));
     throw error;
   }
@@ -208,7 +208,6 @@ async function serve(handler) {
         await handler(event, stream, context);
         await stream.finished;
       } catch (error) {
-        if (!stream.sent) throw error;
         await stream.break(error);
       }
       return;
