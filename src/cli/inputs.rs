@@ -437,7 +437,14 @@ pub(super) fn estimated(
     match estimate(directory, scan, plan, &limits, &project.layers, true, progress) {
         Ok(estimate) => Ok(Some(estimate)),
         Err(PackError::Interrupted(_)) => Err(Failure::Interrupted),
-        // What keeps it from being packed is among the findings.
-        Err(_) => Ok(None),
+        // What of the tree keeps it from being packed is among the findings.
+        Err(
+            PackError::Problems(_)
+            | PackError::Name { .. }
+            | PackError::Huge(_)
+            | PackError::Nothing
+            | PackError::NamedLayer { .. },
+        ) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

@@ -25,7 +25,14 @@ pub(super) struct ByteRange {
 impl Spool {
     /// A nameless file in a directory; it is gone with the process.
     pub(super) fn new(directory: &Path) -> io::Result<Self> {
-        Ok(Self::over(tempfile::tempfile_in(directory)?, directory))
+        let file = tempfile::tempfile_in(directory).map_err(|error| {
+            let text = format!(
+                "cannot write to {}: {error}; make room there, or set TMPDIR",
+                directory.display()
+            );
+            io::Error::new(error.kind(), text)
+        })?;
+        Ok(Self::over(file, directory))
     }
 
     /// An empty file that was opened for reading and writing.

@@ -186,3 +186,15 @@ fn a_closed_pipe_is_fine() {
         assert_eq!(first.lines().count(), 1);
     }
 }
+
+#[test]
+fn an_analysis_that_cannot_be_whole_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.file("opt/x", "x");
+    let ran = sandbox.run_with(["analyze", "opt"], |command| {
+        command.env("TMPDIR", "/nowhere/at-all");
+    });
+    assert_eq!(ran.status, 2, "{ran:#?}");
+    assert!(ran.stderr.contains("/nowhere/at-all"), "{ran:#?}");
+    assert_eq!(ran.stdout, "");
+}
