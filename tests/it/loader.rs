@@ -164,13 +164,22 @@ fn compare(sandbox: &Sandbox, shared: &Path, opt: &Path) -> usize {
         match real {
             Err(said) => {
                 // Where the loader gives up it lists nothing. Then it names the object itself, for one that is not of its
-                // kind, or a library that is not found here either.
+                // kind, a library that is not found here either, or one that is found and has not the version.
                 let object = tree.object(&path).unwrap();
                 let foreign = object.machine != runtime.arch.machine() || object.class != Class::Elf64;
                 let named = ours
                     .iter()
                     .any(|(name, place)| place.is_none() && said.contains(name.as_str()));
-                if !(named || foreign && said.contains(&path.on_lambda())) {
+                let lacks_version = ours.values().flatten().any(|place| {
+                    let Some((_, rest)) = said.split_once(&format!("{place}: version `")) else {
+                        return false;
+                    };
+                    let version = rest.split('\'').next().unwrap();
+                    let found = tree.objects().find(|(path, _)| path.on_lambda() == *place);
+                    let versions = found.and_then(|(_, object)| object.versions.as_ref());
+                    versions.is_some_and(|versions| !versions.iter().any(|has| has == version))
+                });
+                if !(named || lacks_version || foreign && said.contains(&path.on_lambda())) {
                     differences.push(format!("{path}: the loader says: {said}; here: {ours:?}"));
                 }
             }
