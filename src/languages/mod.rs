@@ -557,9 +557,14 @@ pub fn openings<'f>(path: &TreePath, file: &'f File) -> Cow<'f, [Opening]> {
     }
 }
 
-/// What lies below a directory and fits a pattern of a shell, in which `**` goes down into directories.
+/// What lies below a directory and fits a pattern in which `*` stands for what is not known of a name, and `**` goes down into
+/// directories. One that has directories and no letter fits nothing.
 fn fitting(tree: &Tree, directory: &TreePath, pattern: &str) -> Vec<TreePath> {
-    let Ok(pattern) = GlobBuilder::new(pattern).literal_separator(true).build() else {
+    if pattern.contains('/') && !pattern.contains(char::is_alphanumeric) {
+        return Vec::new();
+    }
+    let pattern = pattern.split('*').map(globset::escape).collect::<Vec<_>>().join("*");
+    let Ok(pattern) = GlobBuilder::new(&pattern).literal_separator(true).build() else {
         return Vec::new();
     };
     let pattern = pattern.compile_matcher();

@@ -140,7 +140,7 @@ impl<'a> Modules<'a> {
     fn written(&self, module: &TreePath, text: &str, named: &BTreeSet<TreePath>) -> Vec<TreePath> {
         let text = text.trim_start_matches([ANYTHING, "/"].concat().as_str());
         let text = text.trim_start_matches("./").trim_matches('/');
-        let is_path = text.contains('/') || text.contains('.');
+        let is_path = (text.contains('/') || text.contains('.')) && text.contains(char::is_alphanumeric);
         // Whole directories at any depth are what is left out somewhere; caches nobody opens by their paths.
         let is_cache = text.split('/').any(|name| name == CACHE) || text.ends_with("**");
         if !is_path || is_cache || text.len() > LONGEST_NAME {
