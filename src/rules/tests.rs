@@ -213,3 +213,19 @@ fn the_command_line_beats_the_file() {
         "{error}"
     );
 }
+
+#[test]
+fn tests_of_python_modules_are_those_that_pytest_loads() {
+    check(&[
+        ("python/pkg-1.dist-info/METADATA", "-"),
+        ("python/pkg/__init__.py", "-"),
+        ("python/pkg/tests/test_x.py", "python-tests"),
+        ("python/pkg/sub/tests/data.json", "python-tests"),
+        ("python/pkg/conftest.py", "python-tests"),
+        ("python/pkg/sub/conftest.py", "python-tests"),
+        ("python/conftest.py", "-"),
+        ("python/pkg/conftests.py", "-"),
+        ("python/tests/__init__.py", "-"),
+        ("python/pkg/testing/__init__.py", "-"),
+    ]);
+}
