@@ -193,8 +193,15 @@ fn bytes(file: &TomlFile<'_>, size: &Spanned<String>) -> Result<Bytes, TomlError
     bytes.map_err(|error: crate::size::SizeError| file.error(size.span(), error.to_string()))
 }
 
+/// The longest glob for names of layers and components, in bytes: several times the longest name of a file (limits.h).
+const LONGEST_GLOB: usize = 1000;
+
 /// A glob for names of layers or components, which are not paths.
 fn name_glob(file: &TomlFile<'_>, name: &Spanned<String>) -> Result<GlobMatcher, TomlError> {
+    // What is much longer than any name makes a matcher that is too large, and that panics.
+    if name.get_ref().len() > LONGEST_GLOB {
+        return Err(file.error(name.span(), format!("the glob is longer than {LONGEST_GLOB} bytes")));
+    }
     match Glob::new(name.get_ref()) {
         Ok(glob) => Ok(glob.compile_matcher()),
         Err(error) => Err(file.error(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use globset::{Glob, GlobMatcher};
+use globset::{Glob, GlobSet};
 use serde::Deserialize;
 use spdx::Expression;
 
@@ -24,7 +24,7 @@ pub struct LicenseTable {
 #[derive(Debug, Clone, Default)]
 pub struct LicensePolicy {
     /// The denied ones, as they are written, and what they match.
-    denied: Vec<(String, GlobMatcher)>,
+    denied: Vec<(String, GlobSet)>,
 }
 
 impl LicensePolicy {
@@ -42,8 +42,9 @@ impl LicensePolicy {
                     ))
                 })?;
             }
-            let glob = Glob::new(text).map_err(|error| unusable(error.to_string()))?;
-            denied.push((text.clone(), glob.compile_matcher()));
+            // Unlike a matcher of one glob, a set does not panic on one that is too long.
+            let glob = Glob::new(text).and_then(|glob| GlobSet::builder().add(glob).build());
+            denied.push((text.clone(), glob.map_err(|error| unusable(error.kind().to_string()))?));
         }
         Ok(Self { denied })
     }

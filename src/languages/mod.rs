@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::LazyLock;
 
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobSet};
 
 use self::layout::ModuleRoot;
 use crate::finding::Finding;
@@ -564,10 +564,11 @@ fn fitting(tree: &Tree, directory: &TreePath, pattern: &str) -> Vec<TreePath> {
         return Vec::new();
     }
     let pattern = pattern.split('*').map(globset::escape).collect::<Vec<_>>().join("*");
-    let Ok(pattern) = GlobBuilder::new(&pattern).literal_separator(true).build() else {
+    let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
+    // Unlike a matcher of one glob, a set does not panic on one that is too long.
+    let Ok(pattern) = glob.and_then(|glob| GlobSet::builder().add(glob).build()) else {
         return Vec::new();
     };
-    let pattern = pattern.compile_matcher();
     let below = tree.below(directory).map(|(path, _)| path);
     below
         .filter(|path| path.below(directory).is_some_and(|name| pattern.is_match(name)))

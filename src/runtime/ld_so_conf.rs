@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use globset::Glob;
+use globset::{Glob, GlobSet};
 
 /// How deep `include` lines may nest.
 const MAX_INCLUDES: usize = 8;
@@ -47,10 +47,11 @@ fn matching_files(pattern: &Path) -> Vec<PathBuf> {
     let (Some(folder), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|n| n.to_str())) else {
         return Vec::new();
     };
-    let (Ok(glob), Ok(entries)) = (Glob::new(name), fs_err::read_dir(folder)) else {
+    // Unlike a matcher of one glob, a set does not panic on one that is too long.
+    let glob = Glob::new(name).and_then(|glob| GlobSet::builder().add(glob).build());
+    let (Ok(glob), Ok(entries)) = (glob, fs_err::read_dir(folder)) else {
         return Vec::new();
     };
-    let glob = glob.compile_matcher();
     let mut files: Vec<PathBuf> = entries
         .flatten()
         .filter(|entry| glob.is_match(entry.file_name()))

@@ -222,6 +222,19 @@ fn what_makes_no_sense_in_the_file_is_refused_with_its_place() {
         let ran = check(&sandbox, &[]).expect_status(2);
         assert!(ran.stderr.contains(words), "{text}: {ran:#?}");
     }
+    // The patterns that are made of globs have a limit.
+    let long = "{a,b}*".repeat(100_000);
+    for text in [
+        format!("[[budget]]\nlayer = '{long}'\nmax-zipped = '1B'"),
+        format!("[licenses]\ndeny = ['{long}']"),
+    ] {
+        sandbox.file("lambdar-prune.toml", text);
+        let ran = check(&sandbox, &[]).expect_status(2);
+        assert!(
+            ran.stderr.contains("lambdar-prune.toml:") && ran.stderr.len() < 1_000_000,
+            "{ran:#?}"
+        );
+    }
 }
 
 /// Packs the tree `opt` of a sandbox.
