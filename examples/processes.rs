@@ -54,9 +54,15 @@ fn lines(root: Root<'_>, process: Process, loaded: Vec<Loaded<'_>>) -> BTreeSet<
     for object in loaded.iter().skip(1) {
         lines.insert(format!("L {}", object.found.path));
     }
-    let missing = loaded.iter().flat_map(|object| &object.needs);
-    let missing = missing.filter(|(_, provided)| matches!(provided, Provided::Missing(_)));
-    lines.extend(missing.map(|(name, _)| format!("N {name}")));
+    for object in &loaded {
+        let missing = object
+            .needs
+            .iter()
+            .filter(|(_, provided)| matches!(provided, Provided::Missing(_)));
+        // The loader names what it looks for, in which the origin is expanded.
+        let (origin, _) = object.found.path.rsplit_once('/').unwrap_or_default();
+        lines.extend(missing.map(|(name, _)| format!("N {}", name.replace("$ORIGIN", origin))));
+    }
     for problem in version_problems(root, &graph_of(&loaded)) {
         if problem.grade == Grade::Fatal {
             lines.insert(format!("V {} /opt/{}", problem.version, problem.object));

@@ -15,6 +15,10 @@ pub use opens::{LibraryName, Opening};
 /// Longer source is not read: what is written by people is shorter, and generated code refers to little, in bytes.
 pub const LONGEST: usize = 4 << 20;
 
+/// Source that is nested deeper is not read, nor such with more tokens in a row that are no expressions: a query looks at all that
+/// is above a node and at the tokens after it. Python itself refuses 200 parentheses in one another (MAXLEVEL in its tokenizer).
+const DEEPEST: usize = 5_000;
+
 /// What stands in a text for a part that only a run tells, as in a pattern of a shell.
 pub const ANYTHING: &str = "*";
 
@@ -33,7 +37,28 @@ fn parse(language: &Language, text: &str) -> Option<Tree> {
     }
     let mut parser = Parser::new();
     parser.set_language(language).ok()?;
-    parser.parse(text, None)
+    parser.parse(text, None).filter(|tree| !is_unreadable(tree))
+}
+
+fn is_unreadable(tree: &Tree) -> bool {
+    let mut cursor = tree.walk();
+    let (mut depth, mut tokens) = (0, 0);
+    loop {
+        tokens = if cursor.node().is_named() { 0 } else { tokens + 1 };
+        if depth > DEEPEST || tokens > DEEPEST {
+            return true;
+        }
+        if cursor.goto_first_child() {
+            depth += 1;
+            continue;
+        }
+        while !cursor.goto_next_sibling() {
+            if !cursor.goto_parent() {
+                return false;
+            }
+            depth -= 1;
+        }
+    }
 }
 
 /// Visits every node before what is in it; `visit` says whether to go into a node. However deep source is nested, this does
@@ -55,7 +80,9 @@ fn walk<'t>(tree: &'t Tree, mut visit: impl FnMut(Node<'t>) -> bool) {
 
 /// The named nodes directly in a node.
 fn children(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    (0..node.named_child_count()).filter_map(move |number| node.named_child(u32::try_from(number).ok()?))
+    // By their numbers, each would be counted off from the first.
+    let children: Vec<Node<'_>> = node.named_children(&mut node.walk()).collect();
+    children.into_iter()
 }
 
 fn text_of<'t>(node: Node<'_>, text: &'t str) -> &'t str {

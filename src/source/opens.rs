@@ -355,6 +355,31 @@ mod tests {
     use super::super::{javascript, python, r, ruby};
     use super::*;
 
+    #[test]
+    fn source_that_is_nested_very_deep_is_left_unread() {
+        let nested = |depth: usize| {
+            let (open, close) = ("(".repeat(depth), ")".repeat(depth));
+            format!("import ctypes\nx = {open}1{close}\nctypes.CDLL('libz.so')\n")
+        };
+        assert_eq!(python::opens(&nested(100)).len(), 1);
+        assert!(python::opens(&nested(100_000)).is_empty());
+        assert!(
+            python::opens(&format!(
+                "import ctypes\nctypes.CDLL('libz.so')\nx = {}",
+                "(".repeat(100_000)
+            ))
+            .is_empty()
+        );
+        let (open, close) = ("(".repeat(20_000), ")".repeat(20_000));
+        assert!(javascript::opens(&format!("process.dlopen(m, '/opt/x.node'); {open}1{close}")).is_empty());
+        assert!(
+            ruby::opens(&format!(
+                "require 'fiddle'\nFiddle.dlopen('libz.so')\nx = {open}1{close}\n"
+            ))
+            .is_empty()
+        );
+    }
+
     /// Each group as `name or name`, with `?` where the code goes on without it.
     fn shown(openings: &[Opening]) -> Vec<String> {
         let show = |opening: &Opening| {
