@@ -3,7 +3,7 @@
 use brush_parser::ParserOptions;
 use brush_parser::ast::{ArithmeticExpr, ArithmeticTarget, BinaryOperator, UnaryOperator};
 use brush_parser::word::{
-    self, BraceExpressionMember, BraceExpressionOrText, Parameter, ParameterExpr, ParameterTestType, SpecialParameter,
+    BraceExpressionMember, BraceExpressionOrText, Parameter, ParameterExpr, ParameterTestType, SpecialParameter,
     SubstringMatchKind, TildeExpr, WordPiece, WordPieceWithSource,
 };
 
@@ -556,10 +556,9 @@ impl Shell<'_> {
         if self.is_posix || !word.contains('{') || !(word.contains(',') || word.contains("..")) {
             return vec![word.to_owned()];
         }
-        match word::parse_brace_expansions(word, &self.options()) {
-            Ok(Some(parts)) => brace_words(&parts).unwrap_or_else(|| vec![word.to_owned()]),
-            _ => vec![word.to_owned()],
-        }
+        parse::brace_expansions(word, &self.options())
+            .and_then(|parts| brace_words(&parts))
+            .unwrap_or_else(|| vec![word.to_owned()])
     }
 
     /// The value of an arithmetic expression. Assignments in it are carried out.

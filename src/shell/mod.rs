@@ -446,6 +446,7 @@ mod tests {
             ("for i in x; do ", "; done"),
             ("cat <<E\n$((", "))\nE\n"),
             ("[[ ( ", " ) ]]"),
+            ("echo {1..2,", "}"),
         ] {
             for depth in [5, 60, 5000] {
                 let script = format!("{}x{}", open.repeat(depth), close.repeat(depth));
@@ -454,6 +455,7 @@ mod tests {
                 source(&open.repeat(depth), &mut BTreeMap::new());
             }
         }
+        source(&format!("echo {{1..{}2,x", "{".repeat(2000)), &mut BTreeMap::new());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use std::thread;
 
 use brush_parser::ast::Program;
-use brush_parser::word::{self, WordPieceWithSource};
+use brush_parser::word::{self, BraceExpressionOrText, WordPieceWithSource};
 use brush_parser::{ParserOptions, Token, parse_tokens, uncached_tokenize_str};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -159,6 +159,11 @@ fn check_nesting(tokens: &[Token]) -> Nesting {
 /// The pieces of a word; `None` if they nest too deep or cannot be told apart.
 pub(super) fn word(text: &str, options: &ParserOptions) -> Option<Vec<WordPieceWithSource>> {
     is_shallow(text).then(|| word::parse(text, options).ok())?
+}
+
+/// What the braces of a word stand for; `None` if they stand for nothing or nest too deep.
+pub(super) fn brace_expansions(text: &str, options: &ParserOptions) -> Option<Vec<BraceExpressionOrText>> {
+    is_shallow(text).then(|| word::parse_brace_expansions(text, options).ok().flatten())?
 }
 
 /// Whether parentheses and braces of a word nest no deeper than people write them.
