@@ -63,7 +63,7 @@ impl<'a> SourceCode<'a> {
         }
     }
 
-    /// What lies in a directory that is at stake as a whole and to which code has the path: which of it is read, only a run
+    /// What is in a directory that is at stake as a whole and to which code has the path: which of it is read, only a run
     /// tells.
     fn inside(&self, reference: &Reference) -> Vec<TreePath> {
         let is_directory = matches!(self.tree.get(&reference.to), Some(Entry::Directory(_)));

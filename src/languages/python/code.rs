@@ -18,7 +18,7 @@ const PACKAGE: &str = "__init__";
 const PYTHON: &str = "python";
 /// Longer names of modules and files are not looked for, in bytes.
 const LONGEST_NAME: usize = 200;
-/// The file that lists the entry points of a distribution, and how the directories that it lies in end.
+/// The file that lists the entry points of a distribution, and how the directories that have it end.
 const ENTRY_POINTS: &str = "entry_points.txt";
 const METADATA: [&str; 2] = [".dist-info", ".egg-info"];
 /// The groups of entry points that installers make commands of.
@@ -29,7 +29,7 @@ pub(super) struct Modules<'a> {
     tree: &'a Tree,
     /// Directories in which absolute imports are looked for.
     roots: BTreeSet<TreePath>,
-    /// The names of what lies in these, without what comes behind a dot.
+    /// The names of what is in these, without what follows a dot.
     tops: BTreeSet<&'a str>,
 }
 
