@@ -29,7 +29,7 @@ use crate::finding::Finding;
 use crate::licenses::License;
 use crate::root::Root;
 use crate::shell;
-use crate::source::Opening;
+use crate::source::{Literal, Opening};
 use crate::tree::content::{CodeKind, Inspector, KeptFile};
 use crate::tree::{Content, File, GeneratedFile, Tree, TreePath};
 
@@ -330,6 +330,18 @@ pub struct Reference {
     pub text: String,
     /// The line, counted from 1; `None` in what is not a text.
     pub line: Option<usize>,
+}
+
+impl Reference {
+    /// What a literal in code refers to.
+    fn by_literal(to: TreePath, is_import: bool, literal: &Literal) -> Self {
+        Self {
+            to,
+            is_import,
+            text: literal.text.clone(),
+            line: Some(literal.line),
+        }
+    }
 }
 
 /// An interpreter that is in a tree.

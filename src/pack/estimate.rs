@@ -263,7 +263,8 @@ impl Sample {
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
-        clippy::cast_sign_loss
+        clippy::cast_sign_loss,
+        reason = "an estimate of a length, which is positive"
     )]
     fn zipped(&self, of_class: Ratio) -> u64 {
         let length = self.length as f64;
@@ -332,7 +333,7 @@ impl Sampler {
     }
 
     /// What becomes of a piece.
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "a piece has 64 KiB at most")]
     fn compressed(&mut self, piece: &[u8], class: Class) -> Ratio {
         let bound = self.compressor.deflate_compress_bound(piece.len());
         self.buffer.resize(bound, 0);

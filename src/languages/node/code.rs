@@ -199,12 +199,7 @@ impl SourceReader for Modules<'_> {
         });
         requested
             .chain(written)
-            .map(|(to, is_import, literal)| Reference {
-                to,
-                is_import,
-                text: literal.text.clone(),
-                line: Some(literal.line),
-            })
+            .map(|(to, is_import, literal)| Reference::by_literal(to, is_import, literal))
             .collect()
     }
 }

@@ -122,12 +122,7 @@ impl SourceReader for Scripts<'_> {
         });
         required
             .chain(written)
-            .map(|(to, is_import, literal)| Reference {
-                to,
-                is_import,
-                text: literal.text.clone(),
-                line: Some(literal.line),
-            })
+            .map(|(to, is_import, literal)| Reference::by_literal(to, is_import, literal))
             .collect()
     }
 }
