@@ -2,6 +2,7 @@
 //!
 //! Pure functions from a text to plain data. What the references mean in a tree, the languages know.
 
+mod bounded;
 pub mod javascript;
 mod opens;
 pub mod python;
@@ -37,7 +38,12 @@ fn parse(language: &Language, text: &str) -> Option<Tree> {
     }
     let mut parser = Parser::new();
     parser.set_language(language).ok()?;
-    parser.parse(text, None).filter(|tree| !is_unreadable(tree))
+    parse_with(&mut parser, text)
+}
+
+/// Parses a text in the language of the parser, if it can be read in bounded time.
+fn parse_with(parser: &mut Parser, text: &str) -> Option<Tree> {
+    bounded::parse(parser, text).filter(|tree| !is_unreadable(tree))
 }
 
 fn is_unreadable(tree: &Tree) -> bool {

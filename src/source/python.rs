@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use tree_sitter::{Language, Node, Parser};
 
 use super::opens::Opens;
-use super::{ANYTHING, LONGEST, Literal, Opening, children, line_of, text_of, walk};
+use super::{ANYTHING, LONGEST, Literal, Opening, children, line_of, parse_with, text_of, walk};
 use statements::{Statement, run_statements};
 
 /// One import.
@@ -100,7 +100,7 @@ pub fn opens(text: &str) -> Vec<Opening> {
 impl References {
     fn read_statement(&mut self, statement: &Statement<'_>, parser: &mut Parser) {
         let text = alone(statement);
-        let Some(tree) = parser.parse(text.as_ref(), None) else {
+        let Some(tree) = parse_with(parser, &text) else {
             return;
         };
         let mut found = Self::default();
