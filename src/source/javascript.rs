@@ -1,5 +1,8 @@
 //! What JavaScript code refers to.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use tree_sitter::{Language, Node};
 
 use super::opens::Opens;
@@ -42,12 +45,69 @@ pub fn references(text: &str) -> References {
     found
 }
 
+/// Whether [`references`] could find something that is wanted: a look at the strings that may be requests or paths, which takes
+/// a small part of the time. What is computed may be wanted.
+pub fn may_refer(text: &str, is_wanted: &dyn Fn(&str) -> bool) -> bool {
+    static STARTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(STARTS_OF_REFERENCES).ok());
+    let from_directory = OWN_PLACE.iter().any(|written| text.contains(written));
+    let Some(starts) = STARTS.as_ref().filter(|_| !from_directory) else {
+        return is_wanted(text);
+    };
+    starts.find_iter(text).any(|start| {
+        let is_quoted = text.as_bytes()[start.start()..]
+            .first()
+            .is_some_and(|first| QUOTES.contains(first));
+        let at = if is_quoted { start.start() } else { start.end() };
+        let rest = if is_quoted {
+            &text[at..]
+        } else {
+            after_head(&text[at..])
+        };
+        string_at(rest).is_some_and(|(string, rest)| {
+            let is_computed = string.contains("${") || rest.trim_start().starts_with('+');
+            is_computed || is_wanted(string)
+        })
+    })
+}
+
+/// How what [`references`] reads begins: calls and statements that ask for a module, and strings that are relative paths.
+const STARTS_OF_REFERENCES: [&str; 9] = [
+    "require", "import", "from", "'./", "\"./", "`./", "'../", "\"../", "`../",
+];
+
+/// What stands for the place of the module itself.
+const OWN_PLACE: [&str; 3] = ["__dirname", "import.meta.dirname", "import.meta.url"];
+
+const QUOTES: [u8; 3] = *b"'\"`";
+
+/// What follows the parenthesis, spaces and comments before an argument.
+fn after_head(text: &str) -> &str {
+    let mut rest = text.strip_prefix(".resolve").unwrap_or(text);
+    loop {
+        let next = rest.trim_start();
+        rest = match next.strip_prefix("/*").and_then(|comment| comment.split_once("*/")) {
+            Some((_, after)) => after,
+            None => next.strip_prefix('(').unwrap_or(next),
+        };
+        if rest.len() == next.len() {
+            return rest;
+        }
+    }
+}
+
+/// The string at the beginning of a text, and what follows it.
+fn string_at(text: &str) -> Option<(&str, &str)> {
+    let quote = text.chars().next().filter(char::is_ascii)?;
+    let is_quote = u8::try_from(quote).is_ok_and(|quote| QUOTES.contains(&quote));
+    text[1..].split_once(quote).filter(|_| is_quote)
+}
+
 /// The libraries that a module opens by name.
 pub fn opens(text: &str) -> Vec<Opening> {
     static OPENS: Opens = Opens::new(
         || Language::from(tree_sitter_javascript::LANGUAGE),
         include_str!("../../rules/source/opens-javascript.scm"),
-        &["koffi", "dlopen", "Library"],
+        &["koffi", "dlopen", ".Library(", "DynamicLibrary"],
     );
     OPENS.read(text)
 }
@@ -61,7 +121,7 @@ impl References {
             return;
         };
         let function = text_of(function, text);
-        let first = arguments.named_child(0);
+        let first = first_argument(arguments);
         if matches!(
             function,
             "require" | "import" | "require.resolve" | "import.meta.resolve"
@@ -81,6 +141,11 @@ impl References {
             });
         }
     }
+}
+
+/// The first argument of a call, which bundlers are told about in a comment before it.
+fn first_argument(arguments: Node<'_>) -> Option<Node<'_>> {
+    children(arguments).find(|node| node.kind() != "comment")
 }
 
 /// The text of a string in which nothing is computed.
@@ -161,11 +226,12 @@ fn joined_at(call: Node<'_>, text: &str, depth: usize) -> Option<String> {
     let function = text_of(call.child_by_field_name("function")?, text);
     let arguments = call.child_by_field_name("arguments")?;
     let is_joiner = function.rsplit('.').next().is_some_and(|name| JOINERS.contains(&name));
-    let first = arguments.named_child(0).filter(|_| is_joiner)?;
+    let first = first_argument(arguments).filter(|_| is_joiner)?;
     if !DIRECTORIES.contains(&text_of(first, text)) {
         return None;
     }
-    let parts: Vec<String> = children(arguments).map(|part| pattern_at(part, text, depth)).collect();
+    let parts = children(arguments).filter(|part| part.kind() != "comment");
+    let parts: Vec<String> = parts.map(|part| pattern_at(part, text, depth)).collect();
     let joined = parts.join("/");
     joined.contains(|c: char| c.is_alphanumeric()).then_some(joined)
 }
@@ -193,6 +259,7 @@ mod tests {
             &["./test/*", "./l/*.js"],
         );
         check("require(path.join(__dirname, 'a', 'b'))", &["./a/b"]);
+        check("import(/* webpackChunkName: 'x' */ 'y')", &["y"]);
         check("!function(){return function(){var t=require('min')}}()", &["min"]);
     }
 
@@ -219,8 +286,47 @@ mod tests {
     }
 
     #[test]
+    fn a_look_finds_whatever_is_read() {
+        for text in [
+            "const a = require('./test/policy');",
+            "import x, {y} from \"test\"; import 'c';",
+            "export*from'./test';export { e };",
+            "const m = await import(`./test.mjs`);",
+            "import ( /* webpackChunkName: 'x' */\n 'test' )",
+            "if (x) { module.exports = require.resolve('test/y') }",
+            "require('./l/' + name)",
+            "import(`a/${x}.js`)",
+            "fs.readFileSync(path.join(__dirname, 'test', 'a.md'))",
+            "new URL('test', import.meta.url)",
+            "load('./test.md', 'f.md')",
+        ] {
+            let found = references(text);
+            assert_ne!(found, References::default(), "{text}");
+            assert!(may_refer(text, &|part| part.contains("test")), "{text}");
+        }
+        for text in [
+            "test('x', () => require('y'))",
+            "Array.from(test); from 'test",
+            "import a from 'b'; 'test'",
+            "require(test)",
+        ] {
+            assert!(!may_refer(text, &|part| part.contains("test")), "{text}");
+        }
+    }
+
+    #[test]
     fn source_that_is_no_javascript_is_looked_through() {
-        for text in ["", "\0", "((((", "import", &"{".repeat(100_000), "`${"] {
+        for text in [
+            "",
+            "\0",
+            "((((",
+            "import",
+            "require('",
+            "from\u{e4}",
+            &"{".repeat(100_000),
+            "`${",
+        ] {
+            may_refer(text, &|_| true);
             references(text);
         }
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{MANIFEST, MODULES};
 use crate::languages::{Reference, SourceReader, fitting};
 use crate::source::ANYTHING;
-use crate::source::javascript::{References, references};
+use crate::source::javascript::{References, may_refer, references};
 use crate::tree::{Entry, File, Tree, TreePath};
 
 /// How files of modules end, and in which order Node looks for them (Node.js documentation, "Modules: CommonJS modules"); the
@@ -184,9 +184,12 @@ impl SourceReader for Modules<'_> {
         Some(stem.unwrap_or(name))
     }
 
-    fn references(&self, path: &TreePath, text: &str, _is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
+    fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         if path.file_name() == MANIFEST {
             return self.of_manifest(path, text);
+        }
+        if !may_refer(text, is_wanted) {
+            return Vec::new();
         }
         let References { requests, paths } = references(text);
         let requested = requests.iter().flat_map(|request| {
