@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use globset::GlobSet;
 use rayon::prelude::*;
@@ -41,12 +42,12 @@ use crate::size::Bytes;
 use crate::timings::phase;
 use crate::tree::{Entry, File, Tree, TreePath};
 use crate::uses::{
-    Asked, CalledCommands, Companion, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
-    ShadowedLibraries, Sought, SoughtKind, SourceCode, WrittenNames, WrittenPaths, whole_package,
+    Ask, Asked, CalledCommands, Companion, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
+    ShadowedLibraries, Sought, SoughtKind, SourceCode, WrittenNames, WrittenPaths, uses_of, whole_package,
 };
 
 use dedupe::{Deduped, dedupe};
-use import::{PrivateCopies, add_packages, import};
+use import::{Owners, PrivateCopies, add_packages, import, owners};
 use layout::Layout;
 use notes::{notes, shadowed_layer};
 use repair::{bring_newer, repair};
@@ -172,6 +173,8 @@ pub struct Options {
     pub dedupe: bool,
     /// Paths whose uses are found as well although no rule matches them, to be shown.
     pub explained: BTreeSet<TreePath>,
+    /// Whether the uses of what rules that are off match are found as well, for [`kept_with_each`].
+    pub compared: bool,
     /// The paths of layers with names of their own, of which the first one that matches has a file. A function may have one
     /// layer without the other, so that no link leads from one into another.
     pub layers: Vec<GlobSet>,
@@ -284,7 +287,12 @@ fn decide(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> 
     let tree = loaded.root().tree;
     let (matches, is_shadowed_layer) = matches(tree, context);
     let replaced = replaced_by_bootstrap(tree, options);
-    let uses = find_uses(loaded, context, &matches, &replaced, &options.explained);
+    let mut at_stake: BTreeSet<TreePath> = matches.keys().chain(&options.explained).cloned().collect();
+    if options.compared {
+        let rules = &context.rules.with_all_on();
+        at_stake.extend(self::matches(tree, &Context { rules, ..*context }).0.into_keys());
+    }
+    let uses = find_uses(loaded, context, &matches, &replaced, at_stake);
     let retention = retain(tree, context.rules, &matches, &uses);
     let layout = Layout::of(tree, &retention, context.runtime, options.symlinks)?;
     Ok(Decided {
@@ -298,11 +306,13 @@ fn decide(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> 
 /// The paths that would stay with each of several sets of rules, which are those of [`Plan::kept`] without what comes in; `None`
 /// where there would be no plan.
 ///
-/// Each file is looked into once for all of them. The rules in the context are those that the others differ from.
+/// The rules in the context are those that the others add to, and `known` are the uses that the plan for them found. If they
+/// tell all ([`Options::compared`]), no file is looked into again, otherwise each is once for all sets.
 pub fn kept_with_each(
     loaded: &LoadedTree<'_>,
     context: &Context<'_>,
     options: &Options,
+    known: &Uses,
     each: &[Matcher],
 ) -> Vec<Option<BTreeSet<TreePath>>> {
     let _phase = phase("compare plans");
@@ -316,23 +326,25 @@ pub fn kept_with_each(
     let at_stake: BTreeSet<TreePath> = matched.flat_map(BTreeMap::keys).cloned().collect();
     let packages = InstalledPackages::of(tree);
     let chosen = chosen(context.rules, &packages);
+    let replaced = replaced_by_bootstrap(tree, options);
+    let kept = |ask: &Ask<'_>| {
+        let kept = all.iter().map(|(rules, matches)| {
+            let uses = follow(tree, rules, matches, &replaced, chosen.clone(), ask);
+            let retention = retain(tree, rules, matches, &uses);
+            let layout = Layout::of(tree, &retention, context.runtime, options.symlinks).ok()?;
+            Some(layout.tree.iter().map(|(path, _)| path.clone()).collect())
+        });
+        kept.collect()
+    };
+    // Whatever stays with more rules stays with fewer, too, and was asked.
+    let adds = |matches: &Matches| base.keys().all(|path| matches.contains_key(path));
+    if known.are_about(&at_stake) && all.iter().all(|(_, matches)| adds(matches)) {
+        return kept(&|path| known.by(path).to_vec());
+    }
     let companions = companions(context.rules, &base);
     let finders = finders(loaded, context.rules, &base, &at_stake, packages, &companions);
     let asked = Asked::new(tree, &finders, context.contents);
-    let replaced = replaced_by_bootstrap(tree, options);
-    let kept = all.into_iter().map(|(rules, matches)| {
-        let start = tree.iter().map(|(path, _)| path);
-        let start = start.filter(|path| !matches.contains_key(*path)).cloned().collect();
-        let uses = Uses::follow_asking(start, chosen.clone(), &|path| asked.uses(path), &|edge| {
-            let mut retained = retained_by(tree, rules, &matches, edge);
-            retained.retain(|path| !replaced.contains(path));
-            retained
-        });
-        let retention = retain(tree, rules, &matches, &uses);
-        let layout = Layout::of(tree, &retention, context.runtime, options.symlinks).ok()?;
-        Some(layout.tree.iter().map(|(path, _)| path.clone()).collect())
-    });
-    kept.collect()
+    kept(&|path| asked.uses(path))
 }
 
 /// The paths that rules match, and whether the tree is a layer of which all is shadowed.
@@ -358,8 +370,14 @@ pub fn plan(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -
         layout: kept,
     } = decide(loaded, context, options)?;
     let imported = import(&kept, loaded, context, &options.fixes, &PrivateCopies::new());
-    let mut imported = bring_newer(imported, loaded, context, options);
-    add_packages(&mut imported.layout, context.libraries, &options.fixes);
+    let added = imported.layout.added.clone();
+    // A package manager takes as long as all that is done here.
+    let (mut imported, owners) = thread::scope(|scope| {
+        let owners = scope.spawn(|| owners(&added, context.libraries, Owners::new()));
+        let imported = bring_newer(imported, loaded, context, options);
+        (imported, owners.join().unwrap_or_default())
+    });
+    add_packages(&mut imported.layout, owners, context.libraries, &options.fixes);
     let repaired = repair(&imported, context, options)?;
     let Deduped { changed, unlinked } = dedupe(&repaired, &imported.graph, loaded, context, options);
     let (layout, graph) = changed.unwrap_or((repaired, imported.graph));
@@ -454,25 +472,40 @@ fn replaced_by_bootstrap(tree: &Tree, options: &Options) -> BTreeSet<TreePath> {
     files.map(|file| file.path).collect()
 }
 
-/// Follows uses from everything that no rule matches and from what the user chose. What is replaced is not retained.
+/// Finds the uses of what is at stake.
 fn find_uses(
     loaded: &LoadedTree<'_>,
     context: &Context<'_>,
     matches: &Matches,
     replaced: &BTreeSet<TreePath>,
-    explained: &BTreeSet<TreePath>,
+    at_stake: BTreeSet<TreePath>,
 ) -> Uses {
     let _phase = phase("find uses");
     let (tree, rules) = (loaded.root().tree, context.rules);
     let packages = InstalledPackages::of(tree);
-    let mut chosen = chosen(rules, &packages);
-    chosen.extend(recorded(tree, rules, matches));
+    let chosen = chosen(rules, &packages);
     let companions = companions(rules, matches);
-    let at_stake = matches.keys().chain(explained).cloned().collect();
     let finders = finders(loaded, rules, matches, &at_stake, packages, &companions);
-    let kept = tree.iter().map(|(path, _)| path);
-    let kept = kept.filter(|path| !matches.contains_key(*path)).cloned().collect();
-    Uses::follow(tree, kept, chosen, &finders, context.contents, &|edge| {
+    let ask = |path: &TreePath| uses_of(tree, path, &finders, context.contents);
+    let uses = follow(tree, rules, matches, replaced, chosen, &ask);
+    drop(finders);
+    uses.about(at_stake)
+}
+
+/// Follows uses from everything that no rule matches, and from what the user chose and recorded runs used. What is replaced is
+/// not retained.
+fn follow(
+    tree: &Tree,
+    rules: &Matcher,
+    matches: &Matches,
+    replaced: &BTreeSet<TreePath>,
+    mut chosen: Vec<Use>,
+    ask: &Ask<'_>,
+) -> Uses {
+    chosen.extend(recorded(tree, rules, matches));
+    let start = tree.iter().map(|(path, _)| path);
+    let start = start.filter(|path| !matches.contains_key(*path)).cloned().collect();
+    Uses::follow(start, chosen, ask, &|edge| {
         let mut retained = retained_by(tree, rules, matches, edge);
         retained.retain(|path| !replaced.contains(path));
         retained

@@ -12,7 +12,7 @@ use crate::root::{Location, Root};
 use crate::shell::{self, Shebang};
 use crate::tree::path::escaped;
 use crate::tree::{Content, File, TreePath};
-use crate::uses::{FindUses, Interpreters, NamedCommands, Uses, WrittenPaths};
+use crate::uses::{FindUses, Interpreters, NamedCommands, Uses, WrittenPaths, uses_of};
 
 /// What programs of a root lack to be started, besides libraries.
 pub fn program_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
@@ -119,9 +119,8 @@ fn started_scripts(root: Root<'_>) -> BTreeSet<TreePath> {
         finders.push(Box::new(written));
     }
     // What a scan keeps of a text is all that there is to read.
-    let uses = Uses::follow(root.tree, start.clone(), Vec::new(), &finders, &|_, _| None, &|edge| {
-        vec![edge.to.path().clone()]
-    });
+    let ask = |path: &TreePath| uses_of(root.tree, path, &finders, &|_, _| None);
+    let uses = Uses::follow(start.clone(), Vec::new(), &ask, &|edge| vec![edge.to.path().clone()]);
     let reached = uses.reached().map(|(path, _)| path.clone());
     start.into_iter().chain(reached).collect()
 }

@@ -57,6 +57,7 @@ impl Arguments {
         let placed = Placed::default();
         let options = plan::Options {
             explained: loaded.graph().unneeded.iter().cloned().collect(),
+            compared: true,
             ..plan::Options::default()
         };
         let source = Source {
@@ -65,7 +66,7 @@ impl Arguments {
             loaded: &loaded,
         };
         let (plan, matcher) = self.planning.plan(source, &selected, &options, &project)?;
-        let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, each, &options, progress);
+        let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, &plan.uses, each, &options, progress);
         let mut analysis = report::analyze(
             &scan,
             &copies(directory, &scan.tree, |_, file| file.content.object().is_some()),

@@ -85,8 +85,7 @@ impl Arguments {
     /// The configuration for the tree as it is now: every key, those that are defaults as comments.
     fn configuration(&self, global: &Global, progress: &Terminal) -> Result<String, Failure> {
         let opened = global.open_tree(self.tree.as_deref(), progress)?;
-        let directory = opened.path();
-        let scanned = scan(directory, progress)?;
+        let scanned = scan(opened.path(), progress)?;
         let runtime = global.runtime(&scanned.tree)?;
         let rules = RuleSet::built_in()?;
         let loaded = LoadedTree::of(Root {
@@ -95,11 +94,15 @@ impl Arguments {
         });
         let matcher = Matcher::new(&rules, &[], &loaded)?;
         let context = Context {
-            contents: &reader(directory),
+            contents: &reader(opened.path()),
             ..Context::scanned(&runtime, &matcher)
         };
-        let plan = plan(&loaded, &context, &Options::default())?;
-        let kept_with = |each: &[Matcher]| kept_with_each(&loaded, &context, &Options::default(), each);
+        let options = Options {
+            compared: true,
+            ..Options::default()
+        };
+        let plan = plan(&loaded, &context, &options)?;
+        let kept_with = |each: &[Matcher]| kept_with_each(&loaded, &context, &options, &plan.uses, each);
         let what_if = WhatIf::new(&scanned.tree, &matcher, &plan.kept, &kept_with);
         let analysis = report::analyze(&scanned, &[], &loaded, &plan, &rules, &what_if, &NoLibraries);
         let off = analysis.rules.iter().filter(|rule| !rule.enabled && rule.files > 0);

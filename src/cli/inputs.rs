@@ -14,7 +14,7 @@ use crate::languages::layout::{Recognized, recognize};
 use crate::languages::place::Placed;
 use crate::loader::LoadedTree;
 use crate::pack::{Estimate, EstimatedEntry, Limits, NamedLayer, PackError, estimate};
-use crate::plan::{self, Fixes, Plan, PlanError};
+use crate::plan::{self, Fixes, Plan, PlanError, Uses};
 use crate::progress::Progress;
 use crate::recording::Recording;
 use crate::report::{self, RenderOptions};
@@ -353,11 +353,12 @@ impl Source<'_> {
         }))
     }
 
-    /// The paths that would stay with each of several sets of rules, which differ from those of a plan. Once the user has
-    /// interrupted, no file is read any more, and the answer means nothing.
+    /// The paths that would stay with each of several sets of rules, which add to those of a plan with these uses. Once the user
+    /// has interrupted, no file is read any more, and the answer means nothing.
     pub(super) fn kept_with_each(
         self,
         rules: &Matcher,
+        known: &Uses,
         each: &[Matcher],
         options: &plan::Options,
         progress: &Terminal,
@@ -370,7 +371,7 @@ impl Source<'_> {
             },
             ..plan::Context::scanned(self.loaded.root().runtime, rules)
         };
-        plan::kept_with_each(self.loaded, &context, options, each)
+        plan::kept_with_each(self.loaded, &context, options, known, each)
     }
 }
 

@@ -88,7 +88,10 @@ impl PackJob<'_> {
         options: &Options,
     ) -> Result<Packed, PackFailure> {
         let (directory, scan, runtime) = (self.directory, self.scan, self.loaded.root().runtime);
-        let kept_with = |each: &[Matcher]| self.source().kept_with_each(matcher, each, planned, self.progress);
+        let kept_with = |each: &[Matcher]| {
+            self.source()
+                .kept_with_each(matcher, &plan.uses, each, planned, self.progress)
+        };
         let what_if = WhatIf::new(&scan.tree, matcher, &plan.kept, &kept_with);
         let options = Options {
             licenses: self.licenses(plan),

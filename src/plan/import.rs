@@ -132,10 +132,43 @@ pub(super) fn import(
     }
 }
 
-/// Notes which packages of this machine the added files come from, and adds the license texts of those packages.
-pub(super) fn add_packages(layout: &mut Layout, host: &dyn Libraries, fixes: &Fixes) {
+/// The packages of this machine that own files of it, by file; `None` for those that none owns.
+pub(super) type Owners = BTreeMap<PathBuf, Option<HostPackage>>;
+
+/// Finds the packages that own the files that were added from this machine, those aside of which they are known.
+pub(super) fn owners(added: &[Added], host: &dyn Libraries, known: Owners) -> Owners {
+    let paths = added.iter().filter_map(host_path);
+    let paths: Vec<PathBuf> = paths.filter(|path| !known.contains_key(*path)).cloned().collect();
+    let mut owners = known;
+    if !paths.is_empty() {
+        let mut found = host.packages(&paths);
+        owners.extend(paths.into_iter().map(|path| {
+            let package = found.remove(&path);
+            (path, package)
+        }));
+    }
+    owners
+}
+
+fn host_path(added: &Added) -> Option<&PathBuf> {
+    match &added.from {
+        Origin::Host(path) => Some(path),
+        _ => None,
+    }
+}
+
+/// Notes which packages of this machine the added files come from, and adds the license texts of those packages. `known` are
+/// those that were asked for already.
+pub(super) fn add_packages(layout: &mut Layout, known: Owners, host: &dyn Libraries, fixes: &Fixes) {
     let _phase = phase("packages of libraries");
-    let packages = note_packages(&mut layout.added, host);
+    let owners = owners(&layout.added, host, known);
+    let mut packages: BTreeMap<HostPackage, Vec<TreePath>> = BTreeMap::new();
+    for added in &mut layout.added {
+        added.package = host_path(added).and_then(|path| owners.get(path)?.clone());
+        if let Some(package) = &added.package {
+            packages.entry(package.clone()).or_default().push(added.path.clone());
+        }
+    }
     if !fixes.has(LICENSES) {
         return;
     }
@@ -152,27 +185,6 @@ pub(super) fn add_packages(layout: &mut Layout, host: &dyn Libraries, fixes: &Fi
     for (text, needed_by) in texts {
         add_license(layout, text, needed_by, host);
     }
-}
-
-/// Gives each added file its package, and tells which files are of each.
-fn note_packages(added: &mut [Added], host: &dyn Libraries) -> BTreeMap<HostPackage, Vec<TreePath>> {
-    let on_host = |added: &Added| match &added.from {
-        Origin::Host(path) => Some(path.clone()),
-        _ => None,
-    };
-    let paths: Vec<PathBuf> = added.iter().filter_map(on_host).collect();
-    let mut packages: BTreeMap<HostPackage, Vec<TreePath>> = BTreeMap::new();
-    if paths.is_empty() {
-        return packages;
-    }
-    let owners = host.packages(&paths);
-    for added in added {
-        added.package = on_host(added).and_then(|path| owners.get(&path).cloned());
-        if let Some(package) = &added.package {
-            packages.entry(package.clone()).or_default().push(added.path.clone());
-        }
-    }
-    packages
 }
 
 fn license_missing(package: &HostPackage, file: &TreePath) -> Finding {

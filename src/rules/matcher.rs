@@ -195,6 +195,16 @@ impl Matcher {
         }
     }
 
+    /// The same rules, all of them on.
+    #[must_use]
+    pub fn with_all_on(&self) -> Self {
+        let mut all = self.clone();
+        for rule in &mut all.rules {
+            rule.on = true;
+        }
+        all
+    }
+
     /// Drops what globs match as well, unless it is to be kept, as if the command line said so.
     pub fn drop_also(&mut self, globs: &[String]) -> Result<(), RuleError> {
         let drop_name = DROP.to_owned();

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
@@ -12,6 +13,9 @@ use crate::tree::{Tree, TreePath};
 /// Reads a file of the tree into a buffer in place of what is there; `None` if that fails.
 pub type Contents<'a> = dyn Fn(&TreePath, &mut Vec<u8>) -> Option<()> + Sync + 'a;
 
+/// What a path uses, as finders say that know the tree.
+pub type Ask<'a> = dyn Fn(&TreePath) -> Vec<Use> + Sync + 'a;
+
 /// What everything that is kept uses.
 #[derive(Debug, Clone, Default)]
 pub struct Uses {
@@ -20,31 +24,21 @@ pub struct Uses {
     to: BTreeMap<TreePath, Vec<usize>>,
     /// For each path that was reached and not a start, the edge by which it was reached first.
     first: BTreeMap<TreePath, usize>,
+    /// The edges that the finders found at a path, where they found any.
+    by: BTreeMap<TreePath, Range<usize>>,
+    /// What the finders looked for.
+    about: BTreeSet<TreePath>,
 }
 
 impl Uses {
     /// Follows uses from the paths in `kept`, and from those that the user chose, until nothing new is reached.
     ///
-    /// `reached` says which of the paths that are not in `kept` an edge leads to. The finders are asked about each path
-    /// once, those of one distance from the start in parallel and in order of their paths, so that the result is always
-    /// the same.
+    /// `reached` says which of the paths that are not in `kept` an edge leads to. Each path is asked about once, those of one
+    /// distance from the start in parallel and in order of their paths, so that the result is always the same.
     pub fn follow(
-        tree: &Tree,
         kept: BTreeSet<TreePath>,
         chosen: Vec<Use>,
-        finders: &[Box<dyn FindUses + '_>],
-        contents: &Contents<'_>,
-        reached: &dyn Fn(&Use) -> Vec<TreePath>,
-    ) -> Self {
-        let ask = |path: &TreePath| uses_of(tree, path, finders, contents);
-        Self::follow_asking(kept, chosen, &ask, reached)
-    }
-
-    /// As [`Uses::follow`], with all finders together as one function.
-    pub fn follow_asking(
-        kept: BTreeSet<TreePath>,
-        chosen: Vec<Use>,
-        ask: &(dyn Fn(&TreePath) -> Vec<Use> + Sync),
+        ask: &Ask<'_>,
         reached: &dyn Fn(&Use) -> Vec<TreePath>,
     ) -> Self {
         let mut uses = Self::default();
@@ -54,7 +48,11 @@ impl Uses {
         while !pending.is_empty() {
             let asked = std::mem::take(&mut pending);
             let found: Vec<Vec<Use>> = asked.par_iter().map(ask).collect();
-            for edges in found {
+            for (path, edges) in asked.into_iter().zip(found) {
+                let first = uses.edges.len();
+                if !edges.is_empty() {
+                    uses.by.insert(path, first..first + edges.len());
+                }
                 uses.add(edges, &mut seen, &mut pending, reached);
             }
         }
@@ -79,6 +77,24 @@ impl Uses {
             self.to.entry(edge.to.path().clone()).or_default().push(number);
             self.edges.push(edge);
         }
+    }
+
+    /// Notes the paths whose uses the finders looked for.
+    #[must_use]
+    pub fn about(mut self, sought: BTreeSet<TreePath>) -> Self {
+        self.about = sought;
+        self
+    }
+
+    /// Whether the finders looked for all uses of these paths.
+    pub fn are_about(&self, paths: &BTreeSet<TreePath>) -> bool {
+        paths.is_subset(&self.about)
+    }
+
+    /// What the finders found at a path that was reached, or from which they started.
+    pub fn by(&self, path: &TreePath) -> &[Use] {
+        let range = self.by.get(path).cloned();
+        range.and_then(|range| self.edges.get(range)).unwrap_or_default()
     }
 
     /// Every edge, in the order in which they were found.
@@ -133,7 +149,7 @@ impl<'a> Asked<'a> {
 }
 
 /// What all finders say of one path.
-fn uses_of(tree: &Tree, path: &TreePath, finders: &[Box<dyn FindUses + '_>], contents: &Contents<'_>) -> Vec<Use> {
+pub fn uses_of(tree: &Tree, path: &TreePath, finders: &[Box<dyn FindUses + '_>], contents: &Contents<'_>) -> Vec<Use> {
     thread_local! {
         /// The content of one file after the other: a new buffer for each would take longer than most are looked through.
         static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -183,14 +199,10 @@ mod tests {
         for name in ["a-b-c", "b-c", "c", "d-e", "e"] {
             tree.insert(path(name), Entry::Directory(Mode::DIRECTORY));
         }
-        let uses = Uses::follow(
-            &tree,
-            BTreeSet::from([path("a-b-c")]),
-            Vec::new(),
-            &[Box::new(Chain)],
-            &|_, _| None,
-            &|edge| vec![edge.to.path().clone()],
-        );
+        let finders: [Box<dyn FindUses>; 1] = [Box::new(Chain)];
+        let start = BTreeSet::from([path("a-b-c")]);
+        let ask = |path: &TreePath| uses_of(&tree, path, &finders, &|_, _| None);
+        let uses = Uses::follow(start, Vec::new(), &ask, &|edge| vec![edge.to.path().clone()]);
         let reached: Vec<String> = uses
             .reached()
             .map(|(path, by)| format!("{path} by {}", by.from))
@@ -230,7 +242,8 @@ mod tests {
             Some(())
         };
         let finders: [Box<dyn FindUses>; 1] = [Box::new(Calls)];
-        let uses = Uses::follow(&tree, paths.clone(), Vec::new(), &finders, &content, &|_| Vec::new());
+        let ask = |path: &TreePath| uses_of(&tree, path, &finders, &content);
+        let uses = Uses::follow(paths.clone(), Vec::new(), &ask, &|_| Vec::new());
         assert_eq!(uses.all().len(), 0);
         // Asked from anywhere else, too.
         let asked = Asked::new(&tree, &finders, &content);

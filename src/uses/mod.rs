@@ -20,7 +20,7 @@ use std::fmt;
 
 pub use code::SourceCode;
 pub use commands::{CalledCommands, NamedCommands};
-pub use graph::{Asked, Contents, Uses};
+pub use graph::{Ask, Asked, Contents, Uses, uses_of};
 pub(crate) use libraries::differences;
 pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};
 pub use packages::{InstalledPackages, whole_package};
