@@ -275,6 +275,11 @@ impl Finding {
         }
     }
 
+    /// As [`Finding::new`], with words that were made for it.
+    pub fn of<const N: usize>(code: Code, words: [(&str, String); N]) -> Self {
+        Self::new(code, &words.each_ref().map(|(name, word)| (*name, word.as_str())))
+    }
+
     /// The same finding with the cause that it shares; `words` are those of [`Finding::new`].
     #[must_use]
     pub fn because_of(mut self, key: String, rank: Vec<u32>, words: &[(&str, &str)]) -> Self {

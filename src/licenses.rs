@@ -70,11 +70,6 @@ impl License {
             expression: expression(text),
         }
     }
-
-    /// Whether nothing at all is known of it.
-    pub fn is_unknown(&self) -> bool {
-        self.declared.is_none() && self.expression.is_none()
-    }
 }
 
 /// A license as an SPDX expression: a text that is one, also with operators as people write them, or that is a known name.

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
-use crate::elf::{Kind, Object};
+use crate::elf::Object;
 use crate::languages::openings;
 use crate::platform::foreign_system;
 use crate::root::Root;
@@ -78,7 +78,11 @@ pub fn missing_opened(root: Root<'_>) -> Vec<MissingOpened<'_>> {
         let of_code = of_code.map(|opening| (opening.names, Some(opening.line), opening.is_required));
         let object = file.content.object();
         let own = object.filter(|object| foreign_system(object, root.runtime.arch).is_none());
-        for (names, line, is_required) in of_code.chain(own.into_iter().flat_map(opened_by)) {
+        let of_object = own.into_iter().flat_map(|object| {
+            let is_required = object.is_program();
+            opened_by(object).map(move |names| (names, None, is_required))
+        });
+        for (names, line, is_required) in of_code.chain(of_object) {
             let known = known.get_or_insert_with(|| Known::of(root));
             if !names.iter().any(|name| known.has(name, root)) {
                 let is_useless = names.iter().all(|name| USELESS.is_match(name.shown()));
@@ -103,15 +107,14 @@ fn is_aside(path: &TreePath) -> bool {
 
 /// The names that an object may open, those of one library together. Libraries mostly do without what they open: of those in
 /// three releases of Debian and in wheels on PyPI, all do.
-fn opened_by(object: &Object) -> Vec<(Vec<LibraryName>, Option<usize>, bool)> {
+fn opened_by(object: &Object) -> impl Iterator<Item = Vec<LibraryName>> {
     let mut by_stem: BTreeMap<&str, Vec<LibraryName>> = BTreeMap::new();
     let noted: BTreeSet<&String> = object.dlopen_notes.iter().flat_map(|note| &note.soname).collect();
     for name in object.opened.iter().filter(|name| !noted.contains(name)) {
         let stem = name.split(".so").next().unwrap_or_default();
         by_stem.entry(stem).or_default().push(LibraryName::File(name.clone()));
     }
-    let is_program = object.kind == Kind::Executable && object.soname.is_none();
-    by_stem.into_values().map(|names| (names, None, is_program)).collect()
+    by_stem.into_values()
 }
 
 /// The names of the libraries in a tree and its runtime.

@@ -30,9 +30,10 @@ use globset::GlobSet;
 use rayon::prelude::*;
 
 use crate::bootstrap::{self, BootstrapError};
-use crate::elf::{Kind, Object, Patch};
+use crate::elf::{Object, Patch};
 use crate::finding::Finding;
 use crate::host::{HostPackage, Libraries, NoLibraries};
+use crate::languages::code_files;
 use crate::languages::place::Placed;
 use crate::loader::{Finder, Graph, LoadedTree, Shadowed, ShadowedLibrary};
 use crate::root::Root;
@@ -58,11 +59,6 @@ pub use dedupe::Unlinked;
 pub use repair::fix_names;
 pub use retain::Retained;
 pub use what_if::{Change, Gain, KeptWith, WhatIf};
-
-/// What code in files without `#!` is called.
-const CODE_EXTENSIONS: [&str; 14] = [
-    "R", "cjs", "class", "dll", "jar", "js", "lua", "mjs", "php", "pl", "pm", "py", "pyc", "rb",
-];
 
 /// What becomes of a tree.
 #[derive(Debug, Clone)]
@@ -434,8 +430,7 @@ fn is_shadowed_layer(tree: &Tree, rules: &Matcher, matches: &Matches) -> bool {
     let mut removes_program = false;
     let all_are_matched = code.all(|(path, file)| {
         let rule = matches.get(path);
-        let is_program = |object: &Object| object.kind == Kind::Executable && object.soname.is_none();
-        let is_program = file.content.object().is_some_and(is_program);
+        let is_program = file.content.object().is_some_and(Object::is_program);
         removes_program |= is_program && rule.is_some_and(|rule| about_shadowed.contains(rule));
         rule.is_some()
     });
@@ -444,10 +439,7 @@ fn is_shadowed_layer(tree: &Tree, rules: &Matcher, matches: &Matches) -> bool {
 
 /// Whether something can be run or loaded.
 fn is_code(path: &TreePath, file: &File) -> bool {
-    let extension = path.file_name().rsplit_once('.').map(|(_, extension)| extension);
-    file.content.object().is_some()
-        || file.mode.is_executable()
-        || extension.is_some_and(|extension| CODE_EXTENSIONS.contains(&extension))
+    file.content.object().is_some() || file.mode.is_executable() || code_files::is_code(path)
 }
 
 /// The matches as if the rules about shadowed libraries were off.

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::open;
-use crate::runtime::Arch;
+use crate::runtime::{Arch, TASK_ROOT};
 use crate::tree::TreePath;
 use crate::tree::path::escaped;
 
@@ -18,9 +18,6 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 /// The most paths that a recording has: several times as many as layers can have files.
 pub const MOST_PATHS: usize = 1_000_000;
-
-/// Where the function's own code is.
-pub const TASK_ROOT: &str = "/var/task";
 
 /// A run of a function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

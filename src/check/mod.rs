@@ -312,35 +312,30 @@ struct Merged {
 
 /// Lays layers over one another: of two at one path the later one counts, as on Lambda.
 fn merge(layers: Vec<Layer>) -> Merged {
-    let Merged {
-        mut sizes,
-        mut unzipped,
-        tree: mut merged,
-        mut origins,
-        mut findings,
-    } = Merged::default();
+    let mut all = Merged::default();
     for (number, layer) in layers.into_iter().enumerate() {
-        unzipped += layer.unzipped_bytes;
+        all.unzipped += layer.unzipped_bytes;
         let name = layer.zip_bytes.map(|_| layer.file.as_str());
         if let Some(size) = layer.size() {
-            findings.extend(zip_size(size.zipped_bytes).map(|finding| finding.in_layer(name)));
-            sizes.push(size);
+            all.findings
+                .extend(zip_size(size.zipped_bytes).map(|finding| finding.in_layer(name)));
+            all.sizes.push(size);
         }
         let alone = layer.findings.into_iter().chain(names::name_findings(&layer.tree));
-        findings.extend(alone.map(|finding| finding.in_layer(name)));
-        origins.files.push(name.map(ToOwned::to_owned));
+        all.findings.extend(alone.map(|finding| finding.in_layer(name)));
+        all.origins.files.push(name.map(ToOwned::to_owned));
         for (path, entry) in layer.tree {
             let sum = layer.sums.get(&path).copied();
-            let there = origins.of.entry(path.clone()).or_default();
+            let there = all.origins.of.entry(path.clone()).or_default();
             if let Some((other, other_sum)) = there.last()
-                && !same(merged.get(&path), &entry, *other_sum, sum)
+                && !same(all.tree.get(&path), &entry, *other_sum, sum)
             {
-                let other = escaped(origins.files[*other].as_deref().unwrap_or("the tree").as_bytes());
+                let other = escaped(all.origins.files[*other].as_deref().unwrap_or("the tree").as_bytes());
                 let words = [
                     ("other", other.as_str()),
                     ("how", "with different content; this layer comes later and wins"),
                 ];
-                findings.push(
+                all.findings.push(
                     Finding::new(Code::ConflictingPath, &words)
                         .at(shown(&path))
                         .in_layer(name)
@@ -348,18 +343,12 @@ fn merge(layers: Vec<Layer>) -> Merged {
                 );
             }
             there.push((number, sum));
-            if !matches!(entry, Entry::Directory(_)) || merged.get(&path).is_none() {
-                merged.insert(path, entry);
+            if !matches!(entry, Entry::Directory(_)) || all.tree.get(&path).is_none() {
+                all.tree.insert(path, entry);
             }
         }
     }
-    Merged {
-        sizes,
-        unzipped,
-        tree: merged,
-        origins,
-        findings,
-    }
+    all
 }
 
 /// How bad it is that layers have different things at a path. The later one wins, which is what its author may want; of a
@@ -410,8 +399,7 @@ fn limited(findings: Vec<Finding>) -> Vec<Finding> {
     }
     for (code, count) in counts.into_iter().filter(|(_, count)| *count > MOST) {
         let words = [("count", exact((count - MOST) as u64)), ("code", code.to_string())];
-        let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
-        kept.push(Finding::new(Code::MoreFindings, &words));
+        kept.push(Finding::of(Code::MoreFindings, words));
     }
     kept
 }
@@ -508,8 +496,7 @@ fn links_between(root: Root<'_>, origins: &Origins) -> Vec<Finding> {
         .map(|((_, other), (count, path, target))| {
             let other = escaped(origins.files[other].as_deref().unwrap_or("the tree").as_bytes());
             let words = [("count", exact(count as u64)), ("other", other), ("target", target)];
-            let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
-            Finding::new(Code::LinkNeedsLayer, &words).at(shown(path))
+            Finding::of(Code::LinkNeedsLayer, words).at(shown(path))
         })
         .collect()
 }
@@ -525,8 +512,7 @@ fn names_differ_in_case(tree: &Tree) -> Option<Finding> {
     let alike: Vec<_> = groups.into_values().filter(|paths| paths.len() > 1).collect();
     let first = alike.first()?;
     let words = [("count", exact(alike.len() as u64)), ("example", names(first))];
-    let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
-    Some(Finding::new(Code::NamesDifferInCase, &words).at(shown(first[0])))
+    Some(Finding::of(Code::NamesDifferInCase, words).at(shown(first[0])))
 }
 
 /// Everything that keeps programs from starting: libraries, symbol versions, interpreters and commands.

@@ -169,8 +169,7 @@ fn read_zip(path: &Path, max_unzipped: Bytes, progress: &dyn Progress, work: &dy
             ("bytes", exact(layer.unzipped_bytes.0)),
             ("limit", exact(max_unzipped.0)),
         ];
-        let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
-        layer.findings.push(Finding::new(Code::UnpacksTooFar, &words));
+        layer.findings.push(Finding::of(Code::UnpacksTooFar, words));
         return Ok(layer);
     }
     read_entries(&archive, &mut layer, progress, work)?;
@@ -553,9 +552,8 @@ impl Reader<'_> {
             _ => Some("enter"),
         };
         if let (Some(what), Some(mode)) = (what, mode) {
-            let words = [("mode", mode.to_string()), ("what", what.to_owned())];
-            let words: Vec<_> = words.iter().map(|(name, word)| (*name, word.as_str())).collect();
-            result.find(shown, Code::FolderNotSearchable, &words);
+            let octal = mode.to_string();
+            result.find(shown, Code::FolderNotSearchable, &[("mode", &octal), ("what", what)]);
         }
         result.value = (!path.is_root()).then_some((path, Entry::Directory(mode.unwrap_or(Mode::DIRECTORY))));
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::{names, shown};
-use crate::elf::Kind;
 use crate::finding::{Code, Finding};
 use crate::languages;
 use crate::root::{Location, Root};
@@ -122,8 +121,7 @@ fn other_programs(root: Root<'_>, judged: &BTreeSet<TreePath>) -> Vec<Finding> {
     for (path, file) in root.tree.files().filter(|(path, _)| !judged.contains(*path)) {
         match &file.content {
             Content::Object(object) | Content::ObjectFact(object, _) => {
-                let is_program = object.kind == Kind::Executable && object.soname.is_none();
-                if is_program && !file.mode.others_may_execute() {
+                if object.is_program() && !file.mode.others_may_execute() {
                     closed.push(path);
                 }
             }

@@ -140,6 +140,11 @@ pub struct Object {
 }
 
 impl Object {
+    /// Whether it is there to be started: libraries that can also be started, such as glibc's `libc.so.6`, have a `DT_SONAME`.
+    pub fn is_program(&self) -> bool {
+        self.kind == Kind::Executable && self.soname.is_none()
+    }
+
     /// An object of which nothing else is known.
     pub fn bare(class: Class, machine: Machine, kind: Kind) -> Self {
         Self {

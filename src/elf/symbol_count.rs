@@ -7,7 +7,8 @@ use super::image::{ElfError, Image, add, value};
 /// No library has more dynamic symbols; those of Chromium and LLVM have a tenth of it.
 pub(super) const MOST_SYMBOLS: u64 = 1 << 20;
 
-/// How many dynamic symbols there are, as far as they matter. `DT_HASH` says it; in `DT_GNU_HASH` the chain of the last bucket ends with the last one.
+/// How many dynamic symbols there are, as far as they matter. `DT_HASH` says it; in `DT_GNU_HASH` the chain of the last bucket
+/// ends with the last one.
 pub(super) fn count(image: &Image<'_>, dynamic: &Dynamic) -> Result<u64, ElfError> {
     if let Some(hash) = value(dynamic, dynamic::DT_HASH) {
         return Ok(u64::from(image.u32(add(hash, 4)?)?));

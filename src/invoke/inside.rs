@@ -1,6 +1,6 @@
 //! The part of the program that runs inside of the sandbox: its first process, which opens the Runtime API's socket and hands
-//! it out, starts the bootstrap and the extensions, collects the dead, and ends everything. The kernel protects the first process of a
-//! namespace from the signals of all others in it (pid_namespaces(7)).
+//! it out, starts the bootstrap and the extensions, collects the dead, and ends everything. The kernel protects the first process
+//! of a namespace from the signals of all others in it (pid_namespaces(7)).
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -18,11 +18,10 @@ use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, wait
 use super::confine::confine;
 use super::data::DATA;
 use super::wire::{Exit, Instruction, Notification, Process, StartFailure, receive, send};
+use crate::runtime::TASK_ROOT;
 
 /// Where extensions are; each file is one.
 pub(super) const EXTENSIONS: &str = "/opt/extensions";
-/// Where the runtime is started.
-const TASK: &str = "/var/task";
 /// How long processes may take to end once they are killed.
 const ENDING: Duration = Duration::from_secs(5);
 /// How long is waited before it is looked again for children where there are none.
@@ -136,7 +135,7 @@ impl Inside {
             path.exists() && !path.is_dir()
         });
         match found {
-            Some(bootstrap) => self.start(Process::Runtime, bootstrap, TASK, environment),
+            Some(bootstrap) => self.start(Process::Runtime, bootstrap, TASK_ROOT, environment),
             None => self.tell(&Notification::NoBootstrap),
         }
     }

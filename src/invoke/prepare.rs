@@ -247,8 +247,7 @@ fn given_root(root: &Path, runtime: &Runtime) -> Result<RootFileSystem, InvokeEr
 /// own bootstrap.
 fn interpreter_of(runtime: &Runtime) -> Result<Option<(ManagedRuntime, Interpreter)>, InvokeError> {
     let Some(managed) = managed_runtime(&runtime.name) else {
-        let has_language = runtime.entries().any(|(path, _)| path.starts_with("/var/lang/"));
-        return if has_language {
+        return if runtime.has_language() {
             Err(InvokeError::NoClient(runtime.name.clone()))
         } else {
             Ok(None)

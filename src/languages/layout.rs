@@ -177,7 +177,8 @@ pub enum Recognized {
 }
 
 /// Recognizes the runtime that a tree is for: it has modules where a language's runtimes look, and no bootstrap of its own.
-/// Where nothing tells the version, it is the newest that was supported when the runtimes' data were recorded. `None` if the tree has no such modules.
+/// Where nothing tells the version, it is the newest that was supported when the runtimes' data were recorded. `None` if the tree
+/// has no such modules.
 pub fn recognize(tree: &Tree) -> Option<Recognized> {
     if tree.at(BOOTSTRAP).is_some() {
         return None;

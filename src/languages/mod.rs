@@ -4,6 +4,7 @@
 //! wrong with it. The rest of the program asks the list [`BUILT_IN`] and names no language. A further language is a file
 //! here and a line in that list.
 
+pub mod code_files;
 pub mod components;
 mod java;
 pub mod layout;

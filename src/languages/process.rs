@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::started::{Setting, StartedProcesses, with_colons};
 use super::{BUILT_IN, Environment, Interpreter, Language};
-use crate::elf::{Kind, Object};
+use crate::elf::Object;
 use crate::root::Root;
 use crate::tree::{Tree, TreePath};
 
@@ -129,7 +129,7 @@ impl<'a> Processes<'a> {
             }
         }
         for (path, object) in self.root.tree.objects() {
-            if object.kind == Kind::Executable && object.soname.is_none() {
+            if object.is_program() {
                 processes.extend(self.started(path));
             }
         }

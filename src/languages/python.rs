@@ -277,8 +277,8 @@ fn platform_tag(arch: Arch) -> &'static str {
     }
 }
 
-/// Extension modules whose names say that they are for another Python or another platform, where nothing that is found lies
-/// beside them.
+/// Extension modules whose names say that they are for another Python or another platform, where Python finds nothing else
+/// next to them that it can load.
 fn misnamed_modules(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
     let tree = root.tree;
     let wanted = version.replace('.', "");
@@ -291,18 +291,15 @@ fn misnamed_modules(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
             let own = path.file_name().strip_prefix(stem)?.strip_prefix('.')?;
             let directory = path.parent()?;
             let prefix = format!("{stem}.");
-            let mut beside = tree.below(&directory).filter_map(|(other, _)| {
+            let beside = tree.below(&directory).filter_map(|(other, _)| {
                 let name = other.below(&directory)?;
                 name.strip_prefix(&prefix).filter(|rest| !rest.contains('/'))
             });
             if is_found(own) {
                 return None;
             }
-            let mut has_fallback = false;
-            if beside.any(|rest| {
-                has_fallback |= rest == "py";
-                is_found(rest)
-            }) {
+            let beside: BTreeSet<&str> = beside.collect();
+            if beside.iter().any(|rest| is_found(rest)) {
                 return None;
             }
             let platform = own
@@ -322,7 +319,7 @@ fn misnamed_modules(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
                 path: path.clone(),
                 built_for,
                 version,
-                has_fallback,
+                has_fallback: beside.contains("py"),
             })
         })
         .collect()

@@ -127,17 +127,17 @@ impl Language for Ruby {
 
     fn versions(&self, tree: &Tree) -> BTreeSet<String> {
         abi_directories(tree)
-            .filter_map(|(_, _, abi)| abi_version(&abi))
+            .filter_map(|path| abi_version(path.file_name()))
             .collect()
     }
 
     fn foreign_modules(&self, root: Root<'_>, version: &str) -> Vec<ForeignModule> {
         let compiled = abi_directories(root.tree)
-            .filter(|(_, _, abi)| abi_version(abi).is_some_and(|built| built != version))
-            .map(|(path, _, abi)| ForeignModule {
-                path,
-                built_for: format!("Ruby {abi}"),
-                version: abi_version(&abi),
+            .filter(|path| abi_version(path.file_name()).is_some_and(|built| built != version))
+            .map(|path| ForeignModule {
+                path: path.clone(),
+                built_for: format!("Ruby {}", path.file_name()),
+                version: abi_version(path.file_name()),
                 has_fallback: false,
             });
         compiled.chain(precompiled_elsewhere(root, version)).collect()
@@ -213,18 +213,14 @@ fn gem_specifications(tree: &Tree) -> impl Iterator<Item = (TreePath, &TreePath)
         })
 }
 
-/// Directories of compiled extensions: the directory, its platform, its ABI version.
-fn abi_directories(tree: &Tree) -> impl Iterator<Item = (TreePath, String, String)> {
+/// Directories of compiled extensions, `extensions/PLATFORM/ABI` in a gem directory; their names are versions of the ABI.
+fn abi_directories(tree: &Tree) -> impl Iterator<Item = &TreePath> {
     let directories = tree.iter().filter(|(_, entry)| matches!(entry, Entry::Directory(_)));
-    directories.filter_map(|(path, _)| {
-        let platform = path.parent()?;
-        (platform.parent()?.file_name() == EXTENSIONS).then(|| {
-            (
-                path.clone(),
-                platform.file_name().to_owned(),
-                path.file_name().to_owned(),
-            )
-        })
+    directories.map(|(path, _)| path).filter(|path| {
+        let platform = path.parent();
+        platform
+            .and_then(|platform| platform.parent())
+            .is_some_and(|above| above.file_name() == EXTENSIONS)
     })
 }
 

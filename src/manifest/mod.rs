@@ -1,4 +1,5 @@
-//! The manifest `layers.json`: the layers, where their contents came from, and what was removed. A data type that [`pack`](crate::pack) writes and all others read.
+//! The manifest `layers.json`: the layers, where their contents came from, and what was removed. A data type that
+//! [`pack`](crate::pack) writes and all others read.
 
 use std::collections::BTreeMap;
 use std::io::Read;

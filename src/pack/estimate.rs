@@ -224,8 +224,8 @@ impl Class {
     /// What the default effort makes of a content, beside what [`LEVEL`] makes of its pieces. Nothing of that is due to what
     /// is in the pieces: the one finds more, and finds it in the pieces before.
     ///
-    /// Measured on trees of R, Python and Node: large objects 0.87 to 0.89, and 0.80 of Rust without optimization; large others 0.77
-    /// to 0.88, small ones 0.90 to 0.93.
+    /// Measured on trees of R, Python and Node: large objects 0.87 to 0.89, and 0.80 of Rust without optimization; large others
+    /// 0.77 to 0.88, small ones 0.90 to 0.93.
     fn of_pieces(self) -> f64 {
         match (self.is_object, self.is_one_piece) {
             (true, false) => 0.885,

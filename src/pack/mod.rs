@@ -248,7 +248,7 @@ fn fail_on_problems(scan: &Scan) -> Result<(), PackError> {
     Ok(())
 }
 
-/// Packs a planned tree into zips of at most `options.max` bytes and writes them with their manifest.
+/// Packs a planned tree into zips of at most `options.limits.max` bytes and writes them with their manifest.
 ///
 /// The zips are written to a directory of their own next to the target, read back by another reader, and moved into place
 /// when all are right; a run that fails or is stopped leaves the output directory as it was.

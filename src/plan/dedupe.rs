@@ -27,7 +27,7 @@ use globset::GlobSet;
 use super::layout::Layout;
 use super::{Changed, Context, Options, Symlinks};
 use crate::elf::Kind;
-use crate::languages;
+use crate::languages::{self, code_files};
 use crate::loader::{Graph, LoadedTree, Resolution};
 use crate::root::{Location, Root};
 use crate::size::Bytes;
@@ -39,12 +39,6 @@ use crate::uses::differences;
 const SHORTEST: Bytes = Bytes(256);
 /// From this length on it is told why contents are there more than once.
 const WORTH_TELLING: Bytes = Bytes(16 << 10);
-
-/// Code that may find itself by its real name, by its extension.
-const CODE: [&str; 20] = [
-    "R", "cjs", "class", "ear", "jar", "js", "json", "jsx", "mjs", "node", "php", "pl", "pm", "py", "pyc", "rb", "sh",
-    "ts", "war", "wasm",
-];
 
 /// What is in programs and libraries that may look at their own path: what the loader puts a path in place of (ld.so(8)), the
 /// link to a process's program (proc(5)), and functions that resolve links (realpath(3), readlink(2)), with the names that
@@ -217,7 +211,6 @@ impl<'a> Judge<'a> {
 
     /// As far as can be told without the content.
     fn by_kind(&self, path: &TreePath, file: &File) -> Reach {
-        let extension = path.file_name().rsplit_once('.').map(|(_, extension)| extension);
         if self.layout.origins.contains_key(path) || self.layout.patches.contains_key(path) {
             return Reach::Nowhere(IS_CHANGED);
         }
@@ -226,7 +219,7 @@ impl<'a> Judge<'a> {
             Content::Object(object) if object.soname.is_none() => Reach::Nowhere(IS_PLUGIN),
             Content::Object(_) if self.needed.contains(path) => Reach::Anywhere,
             Content::Object(_) => Reach::Folder(IS_PLUGIN),
-            Content::Data if extension.is_some_and(|extension| CODE.contains(&extension)) => Reach::Nowhere(IS_CODE),
+            Content::Data if code_files::is_module(path) => Reach::Nowhere(IS_CODE),
             // It is run as something, or nobody knows why it may be.
             Content::Data if file.mode.is_executable() => Reach::Folder(IS_CODE),
             Content::Data if path.splits().any(|(directory, _)| self.packages.contains(directory)) => {

@@ -103,14 +103,15 @@ impl<'a> WhatIf<'a> {
         let mut largest: Vec<(&str, u64)> = sizes.into_iter().filter(|(_, size)| *size > 0).collect();
         largest.sort_by_key(|(name, size)| (std::cmp::Reverse(*size), *name));
         largest.truncate(PACKAGES);
-        let changes = largest.into_iter().map(|(component, _)| Change::Drop {
-            component: component.to_owned(),
-            globs: components
-                .directories(component)
-                .map(|path| globset::escape(path.as_str()))
-                .collect(),
+        let changes = largest.into_iter().filter_map(|(component, _)| {
+            let directories = components.directories(component);
+            let globs: Vec<String> = directories.map(|path| globset::escape(path.as_str())).collect();
+            (!globs.is_empty()).then(|| Change::Drop {
+                component: component.to_owned(),
+                globs,
+            })
         });
-        let changes: Vec<Change> = changes.filter(|change| !change.options().is_empty()).collect();
+        let changes: Vec<Change> = changes.collect();
         self.gains(&changes)
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::SCHEMA_VERSION;
 use super::table::{Column, ROWS, RenderOptions, long_table};
-use crate::elf::Kind;
+use crate::elf::Object;
 use crate::host::Libraries;
 use crate::loader::{
     Followed, Graph, Loaded, LoadedTree, MissingCause, Provided, Rejection, Resolution, Resolved, SearchStep, Start,
@@ -214,7 +214,7 @@ pub fn why(what: &str, asked: Asked, loaded: &LoadedTree<'_>, plan: &Plan, libra
         is_program: target
             .as_ref()
             .and_then(|path| tree.object(path))
-            .is_some_and(|object| object.kind == Kind::Executable && object.soname.is_none()),
+            .is_some_and(Object::is_program),
         path: target.map(|path| path.to_string()),
         chains,
         misses,

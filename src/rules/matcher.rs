@@ -96,8 +96,8 @@ impl Matcher {
         &self.shadowed
     }
 
-    /// The rule that removes the path, or the option: `--keep` beats everything, then `--drop`, then the selection of R packages, then the last rule
-    /// that is on and matches.
+    /// The rule that removes the path, or the option: `--keep` beats everything, then `--drop`, then the selection of R packages,
+    /// then the last rule that is on and matches.
     pub fn removed_by(&self, path: &TreePath) -> Option<&str> {
         for level in &self.levels {
             if level.keep.is_match(path.as_str()) {

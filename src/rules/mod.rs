@@ -49,8 +49,8 @@ pub enum Anchor {
     /// The root of the tree.
     #[default]
     Tree,
-    /// Libraries on the runtime's search path of which its own copies are found first, and links to these. Paths begin at the root of
-    /// the tree.
+    /// Libraries on the runtime's search path of which its own copies are found first, and links to these. Paths begin at the
+    /// root of the tree.
     Shadowed,
     /// Programs that need such a library, and links to them, where the runtime has a command of that name that is found first
     /// on `PATH`. Paths begin at the root of the tree.

@@ -127,7 +127,7 @@ pub(super) fn unused(root: Root<'_>, rules: &RuleSet, evidence: &Evidence) -> Re
         .collect())
 }
 
-/// A directory is used by itself only where it is not there for what is in it: see `plan::find_uses`.
+/// A directory is used by itself only where it is not there for what is in it: see `plan::recorded`.
 fn is_there(tree: &Tree, path: &TreePath) -> bool {
     tree.get(path)
         .is_some_and(|entry| !matches!(entry, Entry::Directory(_)))

@@ -28,6 +28,10 @@ use crate::tree::{Entry, Tree};
 /// The runtime that is meant where none is named: the only one of those without a language that AWS still develops.
 pub const DEFAULT: &str = "provided.al2023";
 
+/// Where the function's own code is, and where its processes start (AWS Lambda developer guide, "Building a custom runtime":
+/// `LAMBDA_TASK_ROOT`).
+pub const TASK_ROOT: &str = "/var/task";
+
 /// One runtime on one architecture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Runtime {

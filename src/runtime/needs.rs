@@ -16,6 +16,8 @@ pub type Sonames = BTreeSet<String>;
 #[derive(Default)]
 struct Needs {
     libraries: BTreeMap<String, Sonames>,
+    /// Libraries whose names have a version in them that goes up, by globs.
+    families: Vec<(GlobMatcher, Sonames)>,
     programs: Vec<(GlobMatcher, Sonames)>,
 }
 
@@ -51,8 +53,13 @@ static NEEDS: LazyLock<Needs> = LazyLock::new(|| {
     };
     let mut needs = Needs::default();
     for library in data.libraries {
-        let names = library.sonames.into_iter();
-        needs.libraries.extend(names.map(|name| (name, library.needs.clone())));
+        for name in library.sonames {
+            if !name.contains('*') {
+                needs.libraries.insert(name, library.needs.clone());
+            } else if let Ok(glob) = Glob::new(&name) {
+                needs.families.push((glob.compile_matcher(), library.needs.clone()));
+            }
+        }
     }
     for program in data.programs {
         let globs = program.runtimes.iter().filter_map(|glob| Glob::new(glob).ok());
@@ -69,7 +76,9 @@ pub fn of_library(soname: &str) -> Option<&'static Sonames> {
     if super::glibc::is_library(soname) {
         return Some(&NOTHING);
     }
-    NEEDS.libraries.get(soname)
+    let family = || NEEDS.families.iter().find(|(glob, _)| glob.is_match(soname));
+    let known = NEEDS.libraries.get(soname);
+    known.or_else(|| family().map(|(_, needs)| needs))
 }
 
 /// What the programs of a runtime and their standard modules may load beyond glibc; `None` where that is not known.
@@ -89,7 +98,12 @@ mod tests {
     fn the_data_can_be_read_and_names_each_library_once() {
         let data: Data = toml::from_str(TEXT).unwrap();
         let names: Vec<&String> = data.libraries.iter().flat_map(|library| &library.sonames).collect();
-        assert_eq!(names.len(), NEEDS.libraries.len());
+        assert_eq!(names.len(), NEEDS.libraries.len() + NEEDS.families.len());
+        for name in names.iter().filter(|name| name.contains('*')) {
+            let glob = Glob::new(name).unwrap().compile_matcher();
+            let covered = NEEDS.libraries.keys().find(|soname| glob.is_match(soname));
+            assert_eq!(covered, None, "{name}");
+        }
         assert!(of_library("libcurl.so.4").unwrap().contains("libcrypto.so.3"));
         assert!(of_library("libdnf.so.2").unwrap().contains("libstdc++.so.6"));
         assert!(of_library("libc.so.6").unwrap().is_empty());
@@ -97,6 +111,23 @@ mod tests {
         assert!(of_programs("nodejs22.x").unwrap().contains("libstdc++.so.6"));
         assert!(!of_programs("python3.13").unwrap().contains("libstdc++.so.6"));
         assert!(of_programs("mine").is_none());
+    }
+
+    #[test]
+    fn versioned_libraries_of_every_language_runtime_are_known() {
+        for summary in built_in(recorded().unwrap()).unwrap() {
+            let runtime = Runtime::load(&summary.name, Arch::X86_64).unwrap();
+            let paths: Vec<_> = runtime.entries().map(|(path, _)| path.clone()).collect();
+            let own = paths.iter().filter_map(|path| path.strip_prefix("/var/lang/lib/"));
+            let own = own.filter_map(|name| Some((name.split_once(".so.")?.0, name)));
+            // Of the names of one library, the loader asks for one.
+            let mut known: BTreeMap<&str, bool> = BTreeMap::new();
+            for (stem, name) in own {
+                *known.entry(stem).or_default() |= of_library(name).is_some();
+            }
+            let unknown: Vec<_> = known.iter().filter(|(_, is_known)| !**is_known).collect();
+            assert!(unknown.is_empty(), "{}: {unknown:?}", summary.name);
+        }
     }
 
     #[test]

@@ -436,11 +436,14 @@ impl<'a> Following<'a> {
         let follow = !keeps_links(call);
         for (from, path) in paths_of(call) {
             let resolved = self.resolve(process, &from, path, follow);
-            let how = match () {
-                () if executes => PathUse::Executed,
-                () if opens => PathUse::Opened,
-                () if resolved.is_link && call.name.starts_with("readlink") => PathUse::Followed,
-                () => PathUse::Asked,
+            let how = if executes {
+                PathUse::Executed
+            } else if opens {
+                PathUse::Opened
+            } else if resolved.is_link && call.name.starts_with("readlink") {
+                PathUse::Followed
+            } else {
+                PathUse::Asked
             };
             self.trace.note_resolved(&resolved, how);
             if executes && resolved.found {
