@@ -6,15 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use super::Environment;
 use crate::root::{Location, Root};
-use crate::shell::{self, FileKind, Files, Run, Script, Start, Started, Value};
+use crate::runtime::TASK_ROOT;
+use crate::shell::{self, Export, FileKind, Files, Run, Script, Start, Started, Value};
 use crate::tree::path::LAYER_ROOT;
 use crate::tree::{Entry, TreePath};
 
 /// The script that Lambda starts where the runtime is the user's own.
 pub const BOOTSTRAP: &str = "bootstrap";
 
-/// Where Lambda starts a function (AWS Lambda developer guide, "Building a custom runtime": `LAMBDA_TASK_ROOT`).
-const TASK_ROOT: &str = "/var/task";
 /// The variable that names a script that starts the runtime in its place (AWS Lambda developer guide, "Modifying the runtime
 /// environment").
 const WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
@@ -139,7 +138,10 @@ impl StartedProcesses {
         let (variables, is_complete): (BTreeMap<String, Value>, bool) = if let Some(started) = last {
             (started.environment.clone(), started.is_complete)
         } else {
-            let exported = run.variables.iter().filter(|(_, variable)| variable.is_exported);
+            let exported = run
+                .variables
+                .iter()
+                .filter(|(_, variable)| variable.export > Export::Never);
             let values = exported.map(|(name, variable)| (name.clone(), variable.value.clone()));
             (values.collect(), run.is_complete)
         };

@@ -9,8 +9,8 @@ use brush_parser::ast::{
 };
 
 use super::FileKind;
-use super::run::{Flow, Shell, normal};
-use super::value::{Locals, Value, Variable};
+use super::run::{Flow, Function, Shell, normal};
+use super::value::{Export, Locals, Outside, Value};
 
 /// Built-in commands of which assignments are arguments that are not split (bash's manual, "Simple Commands").
 const DECLARATIONS: [&str; 5] = ["export", "readonly", "declare", "typeset", "local"];
@@ -31,6 +31,7 @@ const STARTERS: [(&str, usize, &[&str]); 6] = [
 ];
 
 /// A variable that is set: its name, what it is set to, and whether that is put behind what it has.
+#[derive(Clone)]
 struct Setting {
     name: String,
     value: Option<Value>,
@@ -155,7 +156,7 @@ impl Shell<'_> {
         };
         let function = self.state.functions.get(&name).filter(|_| has_functions).cloned();
         if let Some(function) = function {
-            self.with_settings(settings, false, |shell| shell.call(&function, arguments));
+            self.call_either(&function, words, declared, settings);
             return;
         }
         if name == "exec" {
@@ -205,22 +206,44 @@ impl Shell<'_> {
     }
 
     fn restore(&mut self, before: Locals) {
-        for (name, (variable, is_exported_later)) in before {
-            if is_exported_later {
-                self.state.exported_later.insert(name.clone());
+        for (name, outside) in before {
+            if outside.exported_later > Export::Never {
+                self.state.exported_later.insert(name.clone(), outside.exported_later);
             }
-            match variable {
+            match outside.variable {
                 Some(variable) => self.state.variables.insert(name, variable),
                 None => self.state.variables.remove(&name),
             };
         }
     }
 
-    fn outside(&self, name: &str) -> (Option<Variable>, bool) {
-        (
-            self.state.variables.get(name).cloned(),
-            self.state.exported_later.contains(name),
-        )
+    fn outside(&self, name: &str) -> Outside {
+        Outside {
+            variable: self.state.variables.get(name).cloned(),
+            exported_later: self.state.exported_later.get(name).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Calls a function; if it depends on a condition which one that is, whether it is there at all, or both, calls each.
+    fn call_either(&mut self, function: &Function, words: &[Value], declared: Vec<Setting>, settings: Vec<Setting>) {
+        let arguments = words.get(1..).unwrap_or_default();
+        match function.bodies.split_first() {
+            None => self.dispatch(words, declared, settings, false),
+            Some((body, [])) if !function.may_be_missing => {
+                self.with_settings(settings, false, |shell| shell.call(body, arguments));
+            }
+            Some((body, rest)) => {
+                let others = Function {
+                    bodies: rest.to_vec(),
+                    ..*function
+                };
+                let these = settings.clone();
+                self.fork(
+                    |shell| shell.with_settings(these, false, |shell| shell.call(body, arguments)),
+                    |shell| shell.call_either(&others, words, declared, settings),
+                );
+            }
+        }
     }
 
     fn call(&mut self, function: &Rc<FunctionBody>, arguments: &[Value]) {
@@ -288,7 +311,13 @@ impl Shell<'_> {
                 self.state.status = None;
                 return;
             };
-            let is_own = is_built_in(text) || self.state.functions.contains_key(text);
+            let function = self.state.functions.get(text);
+            if function.is_some_and(|function| function.may_be_missing) {
+                self.print(&Value::unknown());
+                self.state.status = None;
+                return;
+            }
+            let is_own = is_built_in(text) || function.is_some();
             let path = self.state.variables.get("PATH").map(|path| path.value.text.clone());
             let found = match path {
                 _ if is_own => Some(text.to_owned()),
@@ -440,11 +469,14 @@ impl Shell<'_> {
             let was_set = self.state.variables.contains_key(&name);
             if exports && !is_undone && setting.value.is_none() && !was_set {
                 // It is exported as soon as it is set.
-                self.state.exported_later.insert(name.clone());
+                self.state.exported_later.insert(name.clone(), Export::Always);
             }
             self.apply(setting, exports);
-            if is_undone && let Some(variable) = self.state.variables.get_mut(&name) {
-                variable.is_exported = false;
+            if is_undone {
+                self.state.exported_later.remove(&name);
+                if let Some(variable) = self.state.variables.get_mut(&name) {
+                    variable.export = Export::Never;
+                }
             }
         }
     }
@@ -460,18 +492,26 @@ impl Shell<'_> {
     }
 
     fn unset(&mut self, arguments: &[Value]) {
-        let mut is_function = false;
+        let (mut is_function, mut is_variable) = (false, false);
         for argument in arguments {
             match argument.complete() {
                 Some("-f") => is_function = true,
-                Some("-v" | "-n") => {}
+                Some("-v" | "-n") => is_variable = true,
                 Some(name) if is_function => {
                     self.state.functions.remove(name);
                 }
+                Some(name) if name.contains('[') => {
+                    let array = name.split('[').next().unwrap_or_default();
+                    if let Some(values) = self.state.arrays.get_mut(array) {
+                        *values = vec![Value::unknown()];
+                    }
+                }
                 Some(name) => {
-                    self.state.arrays.remove(name);
-                    self.state.exported_later.remove(name);
-                    if self.state.variables.remove(name).is_none() && !self.state.arrays.contains_key(name) {
+                    // A function goes only if there is no variable of this name (bash's manual, "unset").
+                    let was_array = self.state.arrays.remove(name).is_some();
+                    let was_exported = self.state.exported_later.remove(name).is_some();
+                    let was_set = self.state.variables.remove(name).is_some();
+                    if !(was_array || was_exported || was_set || is_variable) {
                         self.state.functions.remove(name);
                     }
                 }
@@ -593,14 +633,15 @@ impl Shell<'_> {
                 return;
             };
             let is_on = text.starts_with('-');
+            let exports_all = if is_on { Export::Always } else { Export::Never };
             rest = after;
             for letter in letters.chars() {
                 match letter {
-                    'a' => self.state.exports_all = is_on,
+                    'a' => self.state.exports_all = exports_all,
                     'e' => self.state.exits_on_error = is_on,
                     'o' => {
                         match rest.first().map(|name| name.text.as_str()) {
-                            Some("allexport") => self.state.exports_all = is_on,
+                            Some("allexport") => self.state.exports_all = exports_all,
                             Some("errexit") => self.state.exits_on_error = is_on,
                             Some("posix") => self.is_posix = is_on,
                             _ => {}

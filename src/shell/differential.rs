@@ -17,6 +17,11 @@ const SEEDS: &str = "LAMBDAR_PRUNE_SEEDS";
 /// No script takes longer, however it is written.
 const LONGEST: Duration = Duration::from_secs(5);
 
+fn scripts() -> u64 {
+    let count = std::env::var(MORE).ok().and_then(|count| count.parse().ok());
+    count.unwrap_or(SCRIPTS)
+}
+
 /// The variables that scripts set.
 const NAMES: [&str; 4] = ["A", "B", "C", "LIBS"];
 /// Where `env` and the like are.
@@ -228,14 +233,10 @@ fn ours(script: &str, is_posix: bool) -> Option<BTreeMap<String, Value>> {
 
 #[test]
 fn scripts_do_what_real_shells_make_of_them() {
-    let count = std::env::var(MORE)
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(SCRIPTS);
     for (shell, is_bash) in [("bash", true), ("sh", false)] {
         let (mut compared, mut incomplete) = (0, 0);
         let mut different = Vec::new();
-        for seed in 0..count {
+        for seed in 0..scripts() {
             let script = Maker {
                 seed: seed << 20,
                 is_bash,
@@ -274,6 +275,101 @@ fn scripts_do_what_real_shells_make_of_them() {
             incomplete * 4 <= compared,
             "{shell}: {incomplete} of {compared} scripts are not known as a whole"
         );
+    }
+}
+
+/// Where a condition of a script looks; nothing is known of files here, so that both branches are followed.
+const PLACE: &str = "PLACE";
+
+/// What of a script's environment is known for certain and wrong, whatever its conditions on files come to.
+fn falsely_certain(shell: &str, script: &str) -> Vec<String> {
+    let Some(ours) = ours(&script.replace(PLACE, "/"), shell != "bash") else {
+        return Vec::new();
+    };
+    let mut wrong = Vec::new();
+    for place in ["/", "/nonexistent"] {
+        let script = script.replace(PLACE, place);
+        let Some(real) = real(shell, &script).filter(|real| !real.is_empty()) else {
+            continue;
+        };
+        for name in NAMES {
+            let is_right = match (ours.get(name), real.get(name)) {
+                (Some(known), real) if known.is_complete => real == Some(&known.text),
+                (Some(_), _) | (None, None) => true,
+                (None, Some(_)) => false,
+            };
+            if !is_right {
+                let (ours, real) = (ours.get(name), real.get(name));
+                wrong.push(format!("{shell}: {name} is {ours:?}, and really {real:?}\n{script}\n"));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn what_depends_on_unknown_conditions_is_not_certain() {
+    for script in [
+        "LIST=(a b)\nif [ -e PLACE ]; then LIST=(c); fi\nexport A=\"${LIST[0]}\"",
+        "if [ -e PLACE ]; then LIST=(c); fi\nexport A=\"x${LIST[0]}\"",
+        "if [ -e PLACE ]; then :; else LIST=(c); fi\nexport A=\"x${LIST[*]}\"",
+        "if [ -e PLACE ]; then f() { A=1; }; else f() { A=2; }; fi\nf\nexport A",
+        "if [ -e PLACE ]; then f() { A=1; }; fi\nf 2>/dev/null\nexport A",
+        "f() { A=1; }\nif [ -e PLACE ]; then unset -f f; fi\nf 2>/dev/null\nexport A",
+        "dirname() { echo mine; }\nif [ -e PLACE ]; then unset -f dirname; fi\nexport A=$(dirname /x/y)",
+        "if [ -e PLACE ]; then export B; fi\nB=1",
+        "if [ -e PLACE ]; then :; else export B; fi\nB=1",
+        "B=1\nif [ -e PLACE ]; then export B; fi\nB=2",
+        "export B=1\nif [ -e PLACE ]; then unset B; fi\nB=2",
+        "if [ -e PLACE ]; then set -a; fi\nB=1",
+        "if [ -e PLACE ]; then export -n A; fi\nA=2",
+        "if [ -e PLACE ]; then B=1; else export B; fi\nB=2",
+    ] {
+        let script = format!("{script}\nexec /usr/bin/printenv -0");
+        let wrong = falsely_certain("bash", &script);
+        assert!(wrong.is_empty(), "{}", wrong.concat());
+    }
+    for (shell, is_bash) in [("bash", true), ("sh", false)] {
+        for seed in 0..scripts() {
+            let mut maker = Maker {
+                seed: (seed << 20) + 11,
+                is_bash,
+                functions: 0,
+            };
+            let (before, then, otherwise) = (maker.statement(1), maker.statement(1), maker.statement(1));
+            let script = format!(
+                "{before}\nif [ -e PLACE ]; then\n{then}\nelse\n{otherwise}\nfi\n{}",
+                maker.script()
+            );
+            // What is not a name there ends a command, and an unknown value may be anything.
+            if script.contains("${!") {
+                continue;
+            }
+            let wrong = falsely_certain(shell, &script);
+            assert!(wrong.is_empty(), "{seed}: {}", wrong.concat());
+        }
+    }
+}
+
+/// Scripts in which `unset` finds a variable, an array, a function or two of them under the name.
+#[test]
+fn unset_takes_the_function_only_where_no_variable_is() {
+    for script in [
+        "f=(a); unset f",
+        "f=a; unset f",
+        "f=; unset f",
+        "unset f",
+        "export f; unset f",
+        "unset -v f",
+        "f=(a b); unset 'f[0]'",
+        "f=(a); unset -f f",
+        "f=(a); unset f f",
+        "unset A B; export B; export -n B; B=1; f",
+    ] {
+        let script = format!("f() {{ A=called; }}\n{script}\nf 2>/dev/null\nexport A\nexec /usr/bin/printenv -0");
+        let known = ours(&script, false).unwrap();
+        let known: BTreeMap<String, String> = known.into_iter().map(|(name, value)| (name, value.text)).collect();
+        assert_eq!(Some(known), real("bash", &script), "{script}");
     }
 }
 
@@ -366,13 +462,9 @@ fn seeds() -> Vec<String> {
 
 #[test]
 fn mutated_scripts_take_little_time_and_never_panic() {
-    let count = std::env::var(MORE)
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(SCRIPTS);
     let seeds = seeds();
     let mut slowest = (Duration::ZERO, String::new());
-    for seed in 0..count {
+    for seed in 0..scripts() {
         let is_bash = seed % 2 == 0;
         let mut maker = Maker {
             seed: (seed << 20) + 7,

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
-pub use value::{Value, Variable};
+pub use value::{Export, Value, Variable};
 
 use commands::Commands;
 use run::Shell;

@@ -12,7 +12,7 @@ use brush_parser::ast::{
     IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator,
 };
 
-use super::value::{Locals, Value, Variable};
+use super::value::{Export, Locals, Value, Variable};
 use super::{Files, Script, Start, Started, parse};
 
 /// What bounds the work on a hostile script: commands carried out, how deep functions, substitutions and branches nest, turns of
@@ -23,6 +23,8 @@ const MOST_TURNS: usize = 64;
 const MOST_STARTED: usize = 256;
 const MOST_VARIABLES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
+/// Functions that one name may stand for where that depends on conditions.
+const MOST_BODIES: usize = 8;
 
 /// Exit status 0 (`Some(true)`), another one, or one that is not known.
 pub(super) type Status = Option<bool>;
@@ -39,14 +41,23 @@ pub(super) enum Flow {
     Exit,
 }
 
+/// A function, as far as it is known which one that is.
+#[derive(Debug, Clone)]
+pub(super) struct Function {
+    /// The functions that it may be, each once.
+    pub(super) bodies: Vec<Rc<FunctionBody>>,
+    /// Whether there may be none of this name.
+    pub(super) may_be_missing: bool,
+}
+
 /// What a subshell has a copy of.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) variables: BTreeMap<String, Variable>,
     pub(super) arrays: BTreeMap<String, Vec<Value>>,
-    pub(super) functions: BTreeMap<String, Rc<FunctionBody>>,
+    pub(super) functions: BTreeMap<String, Function>,
     /// Variables that `export` named before they were set.
-    pub(super) exported_later: BTreeSet<String>,
+    pub(super) exported_later: BTreeMap<String, Export>,
     pub(super) directory: Value,
     /// The directories that `pushd` left, the last at the end.
     pub(super) left_directories: Vec<Value>,
@@ -57,8 +68,9 @@ pub(super) struct State {
     pub(super) source: Value,
     pub(super) status: Status,
     pub(super) flow: Flow,
-    /// `set -a` and `set -e`.
-    pub(super) exports_all: bool,
+    /// `set -a`: whether variables that are set are exported.
+    pub(super) exports_all: Export,
+    /// `set -e`.
     pub(super) exits_on_error: bool,
     /// Whether something that cannot be read may have changed variables.
     pub(super) is_clouded: bool,
@@ -95,7 +107,7 @@ impl<'f> Shell<'f> {
             .map(|(name, value)| {
                 let variable = Variable {
                     value: value.clone(),
-                    is_exported: true,
+                    export: Export::Always,
                 };
                 (name.clone(), variable)
             })
@@ -108,7 +120,7 @@ impl<'f> Shell<'f> {
                 variables,
                 arrays: BTreeMap::new(),
                 functions: BTreeMap::new(),
-                exported_later: BTreeSet::new(),
+                exported_later: BTreeMap::new(),
                 directory: start.directory.clone(),
                 left_directories: Vec::new(),
                 source: name.clone(),
@@ -116,7 +128,7 @@ impl<'f> Shell<'f> {
                 arguments: start.arguments.to_vec(),
                 status: Some(true),
                 flow: Flow::Next,
-                exports_all: false,
+                exports_all: Export::Never,
                 exits_on_error: false,
                 is_clouded: false,
             },
@@ -288,8 +300,11 @@ impl<'f> Shell<'f> {
                 });
             }
             Command::Function(function) => {
-                let body = Rc::new(function.body.clone());
-                self.state.functions.insert(function.fname.value.clone(), body);
+                let known = Function {
+                    bodies: vec![Rc::new(function.body.clone())],
+                    may_be_missing: false,
+                };
+                self.state.functions.insert(function.fname.value.clone(), known);
                 self.state.status = Some(true);
             }
             Command::ExtendedTest(test, _) => self.state.status = self.extended_test(&test.expr),
@@ -563,10 +578,11 @@ impl<'f> Shell<'f> {
             self.state.is_clouded = true;
             return;
         }
-        let is_exported = is_exported || self.state.exports_all || self.state.exported_later.remove(name);
+        let later = self.state.exported_later.remove(name).unwrap_or_default();
+        let asked = if is_exported { Export::Always } else { Export::Never };
         let variable = all.entry(name.to_owned()).or_default();
         variable.value = value;
-        variable.is_exported |= is_exported;
+        variable.export = variable.export.max(asked).max(later).max(self.state.exports_all);
         self.state.arrays.remove(name);
     }
 
@@ -574,8 +590,12 @@ impl<'f> Shell<'f> {
     pub(super) fn exported(&self) -> BTreeMap<String, Value> {
         let variables = self.state.variables.iter();
         variables
-            .filter(|(_, variable)| variable.is_exported)
-            .map(|(name, variable)| (name.clone(), variable.value.clone()))
+            .filter(|(_, variable)| variable.export > Export::Never)
+            .map(|(name, variable)| {
+                let mut value = variable.value.clone();
+                value.is_complete &= variable.export == Export::Always;
+                (name.clone(), value)
+            })
             .collect()
     }
 
@@ -716,33 +736,28 @@ fn joined(one: State, other: State) -> State {
         _ => {}
     }
     let mut joined = one.clone();
-    let names: BTreeSet<&String> = one.variables.keys().chain(other.variables.keys()).collect();
-    for name in names {
-        let (first, second) = (one.variables.get(name), other.variables.get(name));
-        if first == second {
-            continue;
+    for name in either(&one.variables, &other.variables) {
+        if let Some(variable) = joined_variable(name, &one, &other) {
+            joined.variables.insert(name.clone(), variable);
         }
-        let is_exported = [first, second]
-            .into_iter()
-            .flatten()
-            .any(|variable| variable.is_exported);
-        let value = match (first, second) {
-            (Some(first), Some(second)) => first.value.clone().either(second.value.clone()),
-            (Some(only), None) | (None, Some(only)) => Value {
-                is_complete: false,
-                ..only.value.clone()
-            },
-            (None, None) => continue,
-        };
-        joined.variables.insert(name.clone(), Variable { value, is_exported });
     }
-    for (name, values) in &other.arrays {
-        if one.arrays.get(name) != Some(values) {
+    for name in either(&one.exported_later, &other.exported_later) {
+        let export = exported_later(&one, name).either(exported_later(&other, name));
+        joined.exported_later.insert(name.clone(), export);
+    }
+    // A variable that is set says itself whether it is exported.
+    joined
+        .exported_later
+        .retain(|name, _| !joined.variables.contains_key(name));
+    for name in either(&one.arrays, &other.arrays) {
+        if one.arrays.get(name) != other.arrays.get(name) {
             joined.arrays.insert(name.clone(), vec![Value::unknown()]);
         }
     }
-    for (name, body) in other.functions {
-        joined.functions.entry(name).or_insert(body);
+    for name in either(&one.functions, &other.functions) {
+        let function = joined_function(one.functions.get(name), other.functions.get(name));
+        joined.is_clouded |= function.bodies.len() > MOST_BODIES;
+        joined.functions.insert(name.clone(), function);
     }
     if one.directory != other.directory {
         joined.directory = Value::unknown();
@@ -759,10 +774,53 @@ fn joined(one: State, other: State) -> State {
     if one.flow != other.flow {
         joined.flow = Flow::Next;
     }
-    joined.exports_all |= other.exports_all;
+    joined.exports_all = one.exports_all.either(other.exports_all);
     joined.exits_on_error &= other.exits_on_error;
     joined.is_clouded |= other.is_clouded;
     joined
+}
+
+/// The names of two maps.
+fn either<'a, T>(one: &'a BTreeMap<String, T>, other: &'a BTreeMap<String, T>) -> BTreeSet<&'a String> {
+    one.keys().chain(other.keys()).collect()
+}
+
+fn exported_later(state: &State, name: &str) -> Export {
+    state.exported_later.get(name).copied().unwrap_or_default()
+}
+
+/// What is known of a variable after one of two ways; `None` if no way sets it.
+fn joined_variable(name: &str, one: &State, other: &State) -> Option<Variable> {
+    let export = |state: &State, variable: Option<&Variable>| {
+        variable.map_or_else(|| exported_later(state, name), |variable| variable.export)
+    };
+    let (first, second) = (one.variables.get(name), other.variables.get(name));
+    let value = match (first, second) {
+        (Some(first), Some(second)) => first.value.clone().either(second.value.clone()),
+        (Some(only), None) | (None, Some(only)) => Value {
+            is_complete: false,
+            ..only.value.clone()
+        },
+        (None, None) => return None,
+    };
+    let export = export(one, first).either(export(other, second));
+    Some(Variable { value, export })
+}
+
+/// What is known of a function after one of two ways.
+fn joined_function(one: Option<&Function>, other: Option<&Function>) -> Function {
+    let mut bodies: Vec<Rc<FunctionBody>> = Vec::new();
+    for body in [one, other].into_iter().flatten().flat_map(|function| &function.bodies) {
+        if bodies.len() <= MOST_BODIES && !bodies.iter().any(|known| Rc::ptr_eq(known, body)) {
+            bodies.push(Rc::clone(body));
+        }
+    }
+    Function {
+        bodies,
+        may_be_missing: [one, other]
+            .iter()
+            .any(|one| one.is_none_or(|function| function.may_be_missing)),
+    }
 }
 
 /// An absolute path without `.`, `..` and empty names, as `cd -L` and `pwd -L` have it.

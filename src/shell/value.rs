@@ -5,8 +5,16 @@ use std::collections::BTreeMap;
 /// What a value holds at most, in bytes: a few lines of a hostile script can double one again and again.
 const LONGEST: usize = 32 << 10;
 
-/// The variables that a function has of its own, with what they were outside, and whether they were to be exported once set.
-pub(super) type Locals = BTreeMap<String, (Option<Variable>, bool)>;
+/// The variables that a function has of its own, with what they were outside.
+pub(super) type Locals = BTreeMap<String, Outside>;
+
+/// What a name stands for outside a function that has a variable of this name.
+#[derive(Debug, Clone)]
+pub(super) struct Outside {
+    pub(super) variable: Option<Variable>,
+    /// Whether the variable is exported as soon as it is set.
+    pub(super) exported_later: Export,
+}
 
 /// A text of which parts may be unknown, such as the output of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,5 +95,24 @@ pub struct Variable {
     /// What it holds.
     pub value: Value,
     /// Whether processes that are started get it.
-    pub is_exported: bool,
+    pub export: Export,
+}
+
+/// Whether processes that are started get a variable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Export {
+    /// They do not.
+    #[default]
+    Never,
+    /// That depends on a condition that is not known.
+    Perhaps,
+    /// They do.
+    Always,
+}
+
+impl Export {
+    /// What is known where it is one of two.
+    pub(super) fn either(self, other: Self) -> Self {
+        if self == other { self } else { Self::Perhaps }
+    }
 }
