@@ -276,7 +276,7 @@ impl Finding {
     }
 
     /// As [`Finding::new`], with words that were made for it.
-    pub fn of<const N: usize>(code: Code, words: [(&str, String); N]) -> Self {
+    pub fn of<const N: usize>(code: Code, words: &[(&str, String); N]) -> Self {
         Self::new(code, &words.each_ref().map(|(name, word)| (*name, word.as_str())))
     }
 

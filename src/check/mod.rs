@@ -399,7 +399,7 @@ fn limited(findings: Vec<Finding>) -> Vec<Finding> {
     }
     for (code, count) in counts.into_iter().filter(|(_, count)| *count > MOST) {
         let words = [("count", exact((count - MOST) as u64)), ("code", code.to_string())];
-        kept.push(Finding::of(Code::MoreFindings, words));
+        kept.push(Finding::of(Code::MoreFindings, &words));
     }
     kept
 }
@@ -496,7 +496,7 @@ fn links_between(root: Root<'_>, origins: &Origins) -> Vec<Finding> {
         .map(|((_, other), (count, path, target))| {
             let other = escaped(origins.files[other].as_deref().unwrap_or("the tree").as_bytes());
             let words = [("count", exact(count as u64)), ("other", other), ("target", target)];
-            Finding::of(Code::LinkNeedsLayer, words).at(shown(path))
+            Finding::of(Code::LinkNeedsLayer, &words).at(shown(path))
         })
         .collect()
 }
@@ -512,7 +512,7 @@ fn names_differ_in_case(tree: &Tree) -> Option<Finding> {
     let alike: Vec<_> = groups.into_values().filter(|paths| paths.len() > 1).collect();
     let first = alike.first()?;
     let words = [("count", exact(alike.len() as u64)), ("example", names(first))];
-    Some(Finding::of(Code::NamesDifferInCase, words).at(shown(first[0])))
+    Some(Finding::of(Code::NamesDifferInCase, &words).at(shown(first[0])))
 }
 
 /// Everything that keeps programs from starting: libraries, symbol versions, interpreters and commands.

@@ -169,7 +169,7 @@ fn read_zip(path: &Path, max_unzipped: Bytes, progress: &dyn Progress, work: &dy
             ("bytes", exact(layer.unzipped_bytes.0)),
             ("limit", exact(max_unzipped.0)),
         ];
-        layer.findings.push(Finding::of(Code::UnpacksTooFar, words));
+        layer.findings.push(Finding::of(Code::UnpacksTooFar, &words));
         return Ok(layer);
     }
     read_entries(&archive, &mut layer, progress, work)?;

@@ -120,10 +120,10 @@ fn other_programs(root: Root<'_>, judged: &BTreeSet<TreePath>) -> Vec<Finding> {
     let mut closed: Vec<&TreePath> = Vec::new();
     for (path, file) in root.tree.files().filter(|(path, _)| !judged.contains(*path)) {
         match &file.content {
-            Content::Object(object) | Content::ObjectFact(object, _) => {
-                if object.is_program() && !file.mode.others_may_execute() {
-                    closed.push(path);
-                }
+            Content::Object(object) | Content::ObjectFact(object, _)
+                if object.is_program() && !file.mode.others_may_execute() =>
+            {
+                closed.push(path);
             }
             Content::Text(text) if file.mode.is_executable() && begins_with_crlf(text) => {
                 findings.push(Finding::new(Code::ScriptWithCrlf, &[]).at(shown(path)));

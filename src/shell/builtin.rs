@@ -473,11 +473,16 @@ impl Shell<'_> {
             }
             self.apply(setting, exports);
             if is_undone {
-                self.state.exported_later.remove(&name);
-                if let Some(variable) = self.state.variables.get_mut(&name) {
-                    variable.export = Export::Never;
-                }
+                self.keep_to_itself(&name);
             }
+        }
+    }
+
+    /// What processes that are started do not get any more.
+    fn keep_to_itself(&mut self, name: &str) {
+        self.state.exported_later.remove(name);
+        if let Some(variable) = self.state.variables.get_mut(name) {
+            variable.export = Export::Never;
         }
     }
 
