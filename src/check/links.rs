@@ -27,6 +27,7 @@ pub fn link_findings(root: Root<'_>) -> Vec<Finding> {
             let target = escaped(target.as_bytes());
             let words = [("target", target.as_str()), ("runtime", &root.runtime.name)];
             let finding = Finding::new(code, &words).at(shown(path));
+            let finding = finding.because_of(target.clone(), Vec::new(), &words);
             Some(match code {
                 Code::LinkToRuntime => finding,
                 _ => finding.with_severity(severity(path)),

@@ -76,6 +76,7 @@ fn interpreters(loaded: &LoadedTree<'_>) -> Vec<Finding> {
                     ("interpreter", &escaped(wanted.as_bytes())),
                     ("files", &names(&paths)),
                     ("runtime", &root.runtime.name),
+                    ("cure", &cure(root, &wanted, &paths, needed_at_start)),
                 ],
             )
             .at(paths.first().map(|path| shown(path)).unwrap_or_default());
@@ -86,6 +87,40 @@ fn interpreters(loaded: &LoadedTree<'_>) -> Vec<Finding> {
             }
         })
         .collect()
+}
+
+/// What to do where an interpreter is missing. Packages for /usr that are laid below /opt often have it, and their programs and
+/// scripts look for it in /usr.
+fn cure(root: Root<'_>, wanted: &str, by: &[&TreePath], needed_at_start: bool) -> String {
+    let runtime = &root.runtime.name;
+    let is_loader = by.iter().any(|path| root.tree.object(path).is_some());
+    match own_program(root, wanted.rsplit('/').next().unwrap_or(wanted)) {
+        Some(own) if is_loader => {
+            format!("the tree has it: `patchelf --set-interpreter {own}`, or start it as `{own} PROGRAM`")
+        }
+        Some(own) => format!("the tree has it: write {own} after #! in the first line, or start it as `{own} SCRIPT`"),
+        None if is_loader => {
+            format!("build it for the loader of {runtime}, or put its own into the tree and name that with patchelf")
+        }
+        None if needed_at_start => {
+            format!("put the interpreter into the tree, or use one that {runtime} has, such as /bin/sh")
+        }
+        None => {
+            "remove the scripts with --drop, or put the interpreter into the tree if something runs them".to_owned()
+        }
+    }
+}
+
+/// The program of a name in the tree, the outermost of several, as it is called on Lambda.
+fn own_program(root: Root<'_>, name: &str) -> Option<String> {
+    let is_program = |path: &&TreePath| match root.resolve(&path.on_lambda()) {
+        Ok(Location::Tree(file)) => root.tree.file(&file).is_some_and(|file| file.mode.is_executable()),
+        _ => false,
+    };
+    let named = root.tree.iter().map(|(path, _)| path);
+    let programs = named.filter(|path| path.file_name() == name).filter(is_program);
+    let own = programs.min_by_key(|path| (path.names().count(), *path))?;
+    Some(escaped(own.on_lambda().as_bytes()))
 }
 
 /// Programs that are started in no other way than by a call of a loader: the one that they name does not matter.

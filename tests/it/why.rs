@@ -297,6 +297,47 @@ fn interpreters_and_commands_must_be_there() {
     assert!(!report.to_string().contains("bin/pythonic"), "{report}");
 }
 
+#[test]
+fn the_trees_own_interpreter_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .file("opt/lib/perl5/bin/perl", "x")
+        .mode("opt/lib/perl5/bin/perl", 0o755);
+    sandbox.file("opt/bin/perl5.36", "x").mode("opt/bin/perl5.36", 0o755);
+    sandbox.link("opt/bin/perl", "perl5.36");
+    sandbox.file("opt/share/doc/perl", "a text");
+    sandbox
+        .file("opt/bin/tool", "#!/usr/bin/perl\n")
+        .mode("opt/bin/tool", 0o755);
+    sandbox
+        .file("opt/bin/other", "#!/usr/bin/tclsh\n")
+        .mode("opt/bin/other", 0o755);
+    let said = sandbox.run(["check", "opt"]).stdout.replace("\n ", "");
+    assert!(said.contains("write /opt/bin/perl after #!"), "{said}");
+    assert!(
+        said.contains("/usr/bin/tclsh") && !said.contains("/opt/bin/tclsh"),
+        "{said}"
+    );
+}
+
+#[test]
+fn links_to_one_place_are_told_once() {
+    let sandbox = Sandbox::new();
+    for name in ["a.ttf", "b.ttf", "c.ttf"] {
+        sandbox.link(&format!("opt/share/fonts/{name}"), format!("/opt/share/type1/{name}"));
+    }
+    sandbox.link("opt/share/one.txt", "/opt/share/two.txt");
+    let said = sandbox.run(["check", "opt"]).stdout;
+    assert_eq!(said.matches("[dangling-link]").count(), 2, "{said}");
+    assert!(
+        said.contains("3 files are links to /opt/share/type1, which does not exist"),
+        "{said}"
+    );
+    let listed = found(&sandbox);
+    let links = listed.iter().filter(|finding| finding.starts_with("dangling-link"));
+    assert_eq!(links.count(), 4, "{listed:?}");
+}
+
 /// Objects that a compiler makes here: a note of what is opened at run time, and a bootstrap that sets the search path.
 #[test]
 fn compiled_objects_tell_what_they_open() {
