@@ -9,7 +9,7 @@ use brush_parser::ast::{
 };
 
 use super::FileKind;
-use super::run::{Flow, Function, Shell, normal};
+use super::run::{Flow, Function, Shell};
 use super::value::{Export, Locals, Outside, Value};
 
 /// Built-in commands of which assignments are arguments that are not split (bash's manual, "Simple Commands").
@@ -126,22 +126,22 @@ impl Shell<'_> {
     }
 
     fn apply(&mut self, setting: Setting, is_exported: bool) {
-        let before = self
-            .state
-            .variables
-            .get(&setting.name)
-            .map(|variable| variable.value.clone());
-        let value = match (setting.value, before) {
-            (Some(value), Some(mut before)) if setting.is_appended => {
-                before.push(&value);
-                before
-            }
-            (Some(value), _) => value,
-            // `export NAME` of a variable that is not set leaves it so.
-            (None, None) => return,
-            (None, Some(before)) => before,
-        };
-        self.set(&setting.name, value, is_exported);
+        let name = setting.name.clone();
+        // `export NAME` of a variable that is not set leaves it so.
+        if let Some(value) = self.appended(setting).or_else(|| self.plain(&name)) {
+            self.set(&name, value, is_exported);
+        }
+    }
+
+    /// What a variable is set to; `None` if that is left open.
+    fn appended(&self, setting: Setting) -> Option<Value> {
+        let value = setting.value?;
+        if !setting.is_appended {
+            return Some(value);
+        }
+        let mut whole = self.plain(&setting.name).unwrap_or_default();
+        whole.push(&value);
+        Some(whole)
     }
 
     /// Carries out a command by its name. `settings` are the assignments before it.
@@ -176,18 +176,8 @@ impl Shell<'_> {
     fn environment_with(&mut self, settings: Vec<Setting>) -> BTreeMap<String, Value> {
         let mut environment = self.exported();
         for setting in settings {
-            let Some(mut value) = setting.value else { continue };
-            if setting.is_appended {
-                let before = self
-                    .state
-                    .variables
-                    .get(&setting.name)
-                    .map(|variable| variable.value.clone());
-                let mut whole = before.unwrap_or_default();
-                whole.push(&value);
-                value = whole;
-            }
-            environment.insert(setting.name, value);
+            let name = setting.name.clone();
+            environment.extend(self.appended(setting).map(|value| (name, value)));
         }
         environment
     }
@@ -318,11 +308,11 @@ impl Shell<'_> {
                 return;
             }
             let is_own = is_built_in(text) || function.is_some();
-            let path = self.state.variables.get("PATH").map(|path| path.value.text.clone());
+            let path = self.plain("PATH").map(|path| path.text);
             let found = match path {
                 _ if is_own => Some(text.to_owned()),
                 _ if text.contains('/') => self.absolute(name),
-                Some(path) => self.on_path(text, &path),
+                Some(path) => self.on_path(text, &path, true),
                 None => None,
             };
             if let Some(found) = found {
@@ -401,13 +391,8 @@ impl Shell<'_> {
             "type" | "hash" => self.locate(arguments),
             "mapfile" | "readarray" | "getopts" | "let" => {
                 for argument in arguments {
-                    let names = argument.text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-                    let names: Vec<String> = names
-                        .filter(|name| super::is_name(name))
-                        .map(ToOwned::to_owned)
-                        .collect();
-                    for name in names {
-                        self.set(&name, Value::unknown(), false);
+                    for name in super::names_in(&argument.text) {
+                        self.set(name, Value::unknown(), false);
                     }
                 }
                 self.state.status = None;
@@ -532,10 +517,9 @@ impl Shell<'_> {
         {
             rest = after;
         }
-        let variable = |name: &str| self.state.variables.get(name).map(|variable| variable.value.clone());
         let target = match rest.first() {
-            None => variable("HOME").unwrap_or_else(Value::unknown),
-            Some(target) if target.complete() == Some("-") => variable("OLDPWD").unwrap_or_else(Value::unknown),
+            None => self.plain("HOME").unwrap_or_else(Value::unknown),
+            Some(target) if target.complete() == Some("-") => self.plain("OLDPWD").unwrap_or_else(Value::unknown),
             Some(target) => target.clone(),
         };
         let directory = self.absolute(&target).map_or_else(Value::unknown, Value::known);
@@ -576,19 +560,9 @@ impl Shell<'_> {
         };
         let path = match file.complete() {
             Some(name) if !name.contains('/') => {
-                let path = self.state.variables.get("PATH").map(|path| path.value.text.clone());
-                let in_path = path.unwrap_or_default();
-                let mut folders = in_path.split(':').filter(|folder| folder.starts_with('/'));
-                let found = folders.find(|folder| {
-                    matches!(
-                        self.files.kind(&format!("{folder}/{name}")),
-                        Some(FileKind::File { .. })
-                    )
-                });
-                match found {
-                    Some(folder) => Some(normal(&format!("{folder}/{name}"))),
-                    None => self.absolute(file).filter(|_| !self.is_posix),
-                }
+                let path = self.plain("PATH").unwrap_or_default();
+                let found = self.on_path(name, &path.text, false);
+                found.or_else(|| self.absolute(file).filter(|_| !self.is_posix))
             }
             _ => self.absolute(file),
         };
@@ -756,10 +730,7 @@ impl Shell<'_> {
         };
         self.state.status = Some(line.is_some());
         let line = line.unwrap_or_default();
-        let separators = match self.state.variables.get("IFS") {
-            Some(variable) => variable.value.text.clone(),
-            None => " \t\n".to_owned(),
-        };
+        let separators = self.separators();
         let mut rest = line.trim_matches(|c: char| c.is_whitespace() && separators.contains(c));
         for (number, name) in names.iter().enumerate() {
             let is_last = number + 1 == names.len();

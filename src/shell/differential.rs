@@ -321,6 +321,7 @@ fn what_depends_on_unknown_conditions_is_not_certain() {
         "if [ -e PLACE ]; then :; else export B; fi\nB=1",
         "B=1\nif [ -e PLACE ]; then export B; fi\nB=2",
         "export B=1\nif [ -e PLACE ]; then unset B; fi\nB=2",
+        "if [ -e PLACE ]; then B=1; fi\n[[ -v B ]] && A=set\nexport A",
         "if [ -e PLACE ]; then set -a; fi\nB=1",
         "if [ -e PLACE ]; then export -n A; fi\nA=2",
         "if [ -e PLACE ]; then B=1; else export B; fi\nB=2",

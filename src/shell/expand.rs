@@ -264,14 +264,14 @@ impl Shell<'_> {
         })
     }
 
-    fn variable(&self, name: &str) -> Option<Value> {
+    pub(super) fn variable(&self, name: &str) -> Option<Value> {
         if let Some(array) = self.state.arrays.get(name) {
             return array.first().cloned();
         }
         if name == "BASH_SOURCE" {
             return (!self.is_posix).then(|| self.state.source.clone());
         }
-        let variable = self.state.variables.get(name).map(|variable| variable.value.clone());
+        let variable = self.plain(name);
         if variable.is_none() && (SET_BY_SHELL.contains(&name) || self.state.is_clouded) {
             return Some(Value::unknown());
         }
@@ -511,10 +511,7 @@ impl Shell<'_> {
     }
 
     fn split(&self, segments: Vec<Segment>, fields: &mut Vec<Value>) {
-        let separators = match self.state.variables.get("IFS") {
-            Some(variable) => variable.value.text.clone(),
-            None => " \t\n".to_owned(),
-        };
+        let separators = self.separators();
         let mut current: Option<Value> = None;
         for segment in segments {
             let Segment::Text {

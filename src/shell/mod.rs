@@ -224,6 +224,12 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// The words of an expression that are names of variables.
+fn names_in(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| is_name(word))
+}
+
 /// What the first line of a script asks the kernel to start (execve(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shebang<'a> {

@@ -693,19 +693,27 @@ impl<'f> Shell<'f> {
             return program.clone();
         };
         let path = environment.get("PATH").map_or("", |path| path.text.as_str());
-        self.on_path(name, path).map_or_else(|| program.clone(), Value::known)
+        self.on_path(name, path, true)
+            .map_or_else(|| program.clone(), Value::known)
     }
 
-    pub(super) fn on_path(&self, name: &str, path: &str) -> Option<String> {
-        let candidates = path.split(':').filter(|folder| folder.starts_with('/'));
-        candidates
-            .map(|folder| normal(&format!("{folder}/{name}")))
-            .find(|path| {
-                matches!(
-                    self.files.kind(path),
-                    Some(super::FileKind::File { is_executable: true })
-                )
-            })
+    /// The first file of this name in the directories of a search path, or the first that can be executed.
+    pub(super) fn on_path(&self, name: &str, path: &str, executed: bool) -> Option<String> {
+        let directories = path.split(':').filter(|directory| directory.starts_with('/'));
+        let mut candidates = directories.map(|directory| normal(&format!("{directory}/{name}")));
+        candidates.find(|path| {
+            matches!(self.files.kind(path), Some(super::FileKind::File { is_executable }) if is_executable || !executed)
+        })
+    }
+
+    /// What a variable was set to.
+    pub(super) fn plain(&self, name: &str) -> Option<Value> {
+        self.state.variables.get(name).map(|variable| variable.value.clone())
+    }
+
+    /// The characters at which words are split.
+    pub(super) fn separators(&self) -> String {
+        self.plain("IFS").map_or_else(|| " \t\n".to_owned(), |value| value.text)
     }
 
     /// Prints something, if somebody looks.
@@ -718,10 +726,8 @@ impl<'f> Shell<'f> {
 
     /// Where the value of variables is not known any more because an expression assigns to them.
     pub(super) fn forget_assigned(&mut self, expression: &str) {
-        let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let names: Vec<&str> = words.filter(|word| super::is_name(word)).collect();
         if expression.contains('=') || expression.contains("++") || expression.contains("--") {
-            for name in names {
+            for name in super::names_in(expression) {
                 self.set(name, Value::unknown(), false);
             }
         }

@@ -73,8 +73,9 @@ impl Shell<'_> {
             'n' => operand.complete().map(|text| !text.is_empty()),
             'z' => operand.complete().map(str::is_empty),
             'v' => {
-                let name = operand.complete()?;
-                Some(self.state.variables.contains_key(name) || self.state.arrays.contains_key(name))
+                let value = self.variable(operand.complete()?);
+                // One that is known in part may be that of another branch.
+                value.map_or(Some(false), |value| value.is_complete.then_some(true))
             }
             'e' | 'f' | 'd' | 'x' | 'r' | 's' => {
                 if operand.complete() == Some("") {
