@@ -7,6 +7,7 @@ use aho_corasick::AhoCorasick;
 
 use super::paths::line_of;
 use super::place::used_at;
+use super::words::{is_of_file_name, is_of_name_in_text, is_whole};
 use super::{Evidence, FindUses, Source, Use, UseKind, Used};
 use crate::elf::Object;
 use crate::languages::BUILT_IN;
@@ -65,10 +66,7 @@ impl CalledCommands<'_> {
     fn named(&self, content: &[u8], counts: impl Fn(usize) -> bool) -> BTreeMap<&str, usize> {
         let mut named = BTreeMap::new();
         for found in self.names.find_overlapping_iter(content) {
-            let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
-            let before = found.start().checked_sub(1).and_then(|at| content.get(at));
-            let is_whole = !before.is_some_and(is_of_name) && !content.get(found.end()).is_some_and(is_of_name);
-            if !is_whole || !counts(found.start()) {
+            if !is_whole(content, found.range(), is_of_file_name) || !counts(found.start()) {
                 continue;
             }
             if let Some(path) = self.at_stake.get(found.pattern().as_usize()) {
@@ -90,7 +88,7 @@ fn is_in_comment(text: &[u8], at: usize) -> bool {
 
 /// Whether a name in a shell script is the end of a path that begins with what only a run tells: `$bin/x`, `$(f)/bin/x`.
 fn is_behind_variable(script: &[u8], at: usize) -> bool {
-    let is_of_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./-".contains(byte);
+    let is_of_path = |byte: &u8| is_of_file_name(*byte) || *byte == b'/';
     let start = script[..at].iter().rposition(|byte| !is_of_path(byte));
     let path = &script[start.map_or(0, |start| start + 1)..at];
     let before = start.and_then(|start| script.get(start));
@@ -191,7 +189,6 @@ fn commands_in<'p>(directories: &[String], paths: &'p BTreeSet<TreePath>) -> imp
 
 /// Whether a word stands in a text with nothing around it that could be a part of it.
 fn has_word(text: &str, word: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    text.match_indices(word)
-        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
+    let mut found = memchr::memmem::find_iter(text.as_bytes(), word);
+    found.any(|at| is_whole(text.as_bytes(), at..at + word.len(), is_of_name_in_text))
 }

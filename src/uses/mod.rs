@@ -14,6 +14,7 @@ mod libraries;
 mod packages;
 mod paths;
 mod place;
+mod words;
 mod written;
 
 use std::fmt;

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use memchr::memmem;
 
+use super::words::{is_of_name_in_text, is_of_path_in_text};
 use super::written::is_text;
 use super::{Evidence, FindUses, Source, Use, UseKind, Used};
 use crate::root::{Location, Root};
@@ -36,7 +37,7 @@ impl<'a> WrittenPaths<'a> {
             root,
             at_stake,
             odd: absolute
-                .filter(|(absolute, _)| !absolute.bytes().all(is_of_path))
+                .filter(|(absolute, _)| !absolute.bytes().all(is_of_path_in_text))
                 .collect(),
             finder: memmem::Finder::new(LAYER_ROOT).into_owned(),
         })
@@ -45,7 +46,10 @@ impl<'a> WrittenPaths<'a> {
     /// What is written from a place of a content on, where [`LAYER_ROOT`] stands: the paths that it means.
     fn meant(&self, content: &[u8], at: usize) -> Option<(String, Vec<TreePath>)> {
         let rest = &content[at..content.len().min(at + LONGEST_PATH)];
-        let end = rest.iter().position(|byte| !is_of_path(*byte)).unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|byte| !is_of_path_in_text(*byte))
+            .unwrap_or(rest.len());
         let written = std::str::from_utf8(&rest[..end]).ok()?;
         let below = &written[LAYER_ROOT.len()..];
         if !below.is_empty() && !below.starts_with('/') {
@@ -117,7 +121,7 @@ impl FindUses for WrittenPaths<'_> {
         let mut known = BTreeSet::new();
         for at in self.finder.find_iter(content) {
             // In a text, `/usr/local/opt` and `-I/opt` are something else; in a program strings may stand side by side.
-            let is_begun = at == 0 || !is_of_name(content[at - 1]);
+            let is_begun = at == 0 || !is_of_name_in_text(content[at - 1]);
             if is_text && !is_begun {
                 continue;
             }
@@ -141,12 +145,4 @@ impl FindUses for WrittenPaths<'_> {
 /// The line that a place of a text is in, counted from 1.
 pub(super) fn line_of(text: &[u8], at: usize) -> usize {
     1 + memchr::memchr_iter(b'\n', &text[..at]).count()
-}
-
-fn is_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) || !byte.is_ascii()
-}
-
-fn is_of_path(byte: u8) -> bool {
-    is_of_name(byte) || b"/+@~".contains(&byte)
 }

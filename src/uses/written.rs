@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::AhoCorasick;
 
+use super::words::{is_of_file_name, is_whole};
 use super::{Evidence, FindUses, Source, Use, UseKind, Used};
 use crate::loader::BOOTSTRAP;
 use crate::root::{Location, Root};
@@ -195,13 +196,9 @@ impl<'a> WrittenNames<'a> {
 
     /// The names in a program by which only the tree has a library.
     fn own_names_in(&self, content: &[u8]) -> BTreeSet<Written> {
-        let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
-        let is_whole = |found: &aho_corasick::Match| {
-            let before = found.start().checked_sub(1).and_then(|at| content.get(at));
-            !before.is_some_and(is_of_name) && !content.get(found.end()).is_some_and(is_of_name)
-        };
-        let found = self.own_names.find_overlapping_iter(content).filter(is_whole);
+        let found = self.own_names.find_overlapping_iter(content);
         found
+            .filter(|found| is_whole(content, found.range(), is_of_file_name))
             .map(|found| Written::One(self.own[found.pattern().as_usize()]))
             .collect()
     }
@@ -278,7 +275,7 @@ impl<'a> WrittenNames<'a> {
 
     /// Whether the path that ends in a text at `after` is written out and does not lead into the tree.
     fn is_elsewhere(&self, text: &str, at: usize, after: usize) -> bool {
-        let is_of_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.+-/".contains(byte);
+        let is_of_path = |byte: &u8| is_of_file_name(*byte) || b"+/".contains(byte);
         let before = text[..at].bytes().rev().take(LONGEST_PATH);
         let start = at - before.take_while(is_of_path).count();
         let path = &text[start..after];
