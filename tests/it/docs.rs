@@ -88,7 +88,11 @@ fn options_of_examples_exist() {
                 let help = sandbox.run([words[0], "--help"]).expect_status(0).stdout;
                 for option in words.iter().filter(|word| word.starts_with("--")) {
                     let option = option.split('=').next().unwrap();
-                    assert!(help.contains(option), "{}: {line}", path.display());
+                    // Not the beginning of a longer one.
+                    let is_option = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '-');
+                    let mut found = help.match_indices(option);
+                    let exists = found.any(|(at, _)| is_option(&help[at + option.len()..]));
+                    assert!(exists, "{}: {line}", path.display());
                     checked += 1;
                 }
             }
@@ -114,44 +118,40 @@ fn configurations_are_read() {
 
 #[test]
 fn links_lead_to_files() {
+    let mut followed = 0;
     for (path, text) in pages() {
         for link in text.split("](").skip(1) {
             let target = link.split([')', '#']).next().unwrap();
             if !target.is_empty() && !target.contains("://") {
                 let file = path.parent().unwrap().join(target);
                 assert!(file.exists(), "{}: {target}", path.display());
+                followed += 1;
             }
         }
     }
+    assert!(followed > 5, "{followed}");
 }
 
 /// `docs/commands.md` is made from the help of every command.
 #[test]
 fn the_reference_of_commands_is_current() {
     let sandbox = sandbox();
-    let commands = [
-        "analyze",
-        "pack",
-        "check",
-        "diff",
-        "prune",
-        "bootstrap",
-        "rules",
-        "publish",
-        "invoke",
-        "why",
-        "runtimes",
-        "sbom",
-        "verify",
-        "init",
-        "completions",
-        "man",
-    ];
     let mut text = "# Commands\n\nMade from the help of the program.\n".to_owned();
     let all = sandbox.run(["--help"]).expect_status(0).stdout;
     text += &format!("\n```text\n{}\n```\n", all.trim_end());
+    let commands = all
+        .split_once("Commands:\n")
+        .unwrap()
+        .1
+        .lines()
+        .take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.split_whitespace().next().unwrap())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.len() > 10, "{all}");
     for command in commands {
-        assert!(all.contains(&format!("\n  {command} ")), "{all}");
         let help = sandbox.run([command, "--help"]).expect_status(0).stdout;
         assert!(help.contains("Exit status"), "{command}");
         assert!(help.contains("Examples:"), "{command}");

@@ -103,7 +103,11 @@ impl Sandbox {
             .args(arguments)
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
-        command.output().is_ok().then(|| ran(&mut command))
+        if command.output().is_err() {
+            skipped("setpriv is not on this machine: permissions are not tested");
+            return None;
+        }
+        Some(ran(&mut command))
     }
 
     /// The bytes of every file in a folder, by name.
@@ -132,13 +136,21 @@ fn ran(command: &mut Command) -> Ran {
     }
 }
 
+/// Says that something is not tested, and why; where `CI` is set in the environment, that is a failure.
+pub(crate) fn skipped(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    #[expect(clippy::print_stderr, reason = "a test that is passed over says so")]
+    {
+        eprintln!("{why}");
+    }
+}
+
 /// What a command of the system prints; `None` where the machine does not have it, which is said.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let Ok(output) = Command::new(program).args(arguments).stdin(Stdio::null()).output() else {
-        #[expect(clippy::print_stderr, reason = "a test that is passed over says so")]
-        {
-            eprintln!("{program} is not on this machine: what it would show is not tested");
-        }
+        skipped(&format!(
+            "{program} is not on this machine: what it would show is not tested"
+        ));
         return None;
     };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
