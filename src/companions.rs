@@ -55,7 +55,7 @@ pub struct Companion {
 
 /// A library that opens files which are not in the tree.
 #[derive(Debug)]
-pub struct Lonely<'a> {
+pub struct MissingCompanion<'a> {
     /// The library.
     pub library: &'a TreePath,
     /// The name under which it is needed.
@@ -177,24 +177,24 @@ fn built_in() -> &'static [Companion] {
 
 /// The libraries of a tree that some process may load and that open files which are neither in the tree nor in the runtime,
 /// sorted by path.
-pub fn lonely_libraries<'a>(root: Root<'a>, graph: &'a Graph) -> Vec<Lonely<'a>> {
-    let mut lonely = Vec::new();
+pub fn missing_companions<'a>(root: Root<'a>, graph: &'a Graph) -> Vec<MissingCompanion<'a>> {
+    let mut missing = Vec::new();
     for (library, _) in graph.loaded_objects() {
         let Some(soname) = root.tree.object(library).and_then(|object| object.soname.as_deref()) else {
             continue;
         };
         let companions = built_in().iter().filter(|companion| companion.belongs_to(soname));
-        lonely.extend(
+        missing.extend(
             companions
                 .filter(|companion| !companion.is_in(root) && companion.is_asked_for(root))
-                .map(|companion| Lonely {
+                .map(|companion| MissingCompanion {
                     library,
                     soname,
                     companion,
                 }),
         );
     }
-    lonely
+    missing
 }
 
 #[cfg(test)]

@@ -159,6 +159,8 @@ pub(super) struct Located {
     pub(super) harmless: Option<&'static str>,
     /// What is wrong with its extra fields or its descriptor.
     pub(super) broken: Option<&'static str>,
+    /// The extra fields of its own header.
+    pub(super) extra: Vec<u8>,
 }
 
 /// The end record, and what it says of the directory.
@@ -249,20 +251,6 @@ impl Archive {
         })
     }
 
-    /// The extra fields of an entry's own header.
-    pub(super) fn local_extra(&self, header: &Header) -> Vec<u8> {
-        let mut local = [0; LOCAL_LENGTH];
-        if self.file.read_exact_at(&mut local, header.offset).is_err() {
-            return Vec::new();
-        }
-        let at = header.offset + LOCAL_LENGTH as u64 + u64::from(u16_at(&local, 26));
-        let mut extra = vec![0; usize::from(u16_at(&local, 28))];
-        match self.file.read_exact_at(&mut extra, at) {
-            Ok(()) => extra,
-            Err(_) => Vec::new(),
-        }
-    }
-
     /// Where an entry is in the file, and in what its own header differs from the directory.
     pub(super) fn locate(&self, header: &Header) -> Result<Located, String> {
         let outside = || "it is outside the zip".to_owned();
@@ -283,7 +271,10 @@ impl Archive {
         self.file
             .read_exact_at(&mut own_name, header.offset + LOCAL_LENGTH as u64)
             .map_err(|_| outside())?;
-        let extra = self.local_extra(header);
+        let mut extra = vec![0; usize::from(extra_length)];
+        self.file
+            .read_exact_at(&mut extra, start - u64::from(extra_length))
+            .map_err(|_| outside())?;
         let descriptor = if header.has_descriptor() {
             self.descriptor(header, end)
         } else {
@@ -304,6 +295,7 @@ impl Archive {
             difference,
             harmless,
             broken,
+            extra,
         })
     }
 

@@ -28,7 +28,7 @@ use read::distinct_names;
 pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
 pub(crate) use set::zips_in_order;
 
-use crate::companions::{Lonely, lonely_libraries};
+use crate::companions::{MissingCompanion, missing_companions};
 use crate::finding::{Code, Finding, Severity};
 use crate::limits;
 use crate::loader::{Graph, LoadedTree};
@@ -276,13 +276,10 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
     findings.extend(unzipped_size(unzipped, reserve));
     let root = Root { tree: &merged, runtime };
     let loaded = LoadedTree::of(root);
-    let mut together = link_findings(root);
+    let mut together = tree_findings(&loaded);
     together.extend(links_between(root, &origins));
     together.extend(covered_paths(&merged));
     together.extend(names_differ_in_case(&merged));
-    together.extend(native_findings(root, loaded.graph()));
-    together.extend(layout_findings(root, loaded.graph()));
-    together.extend(loader_findings(&loaded));
     together.extend(start::start_findings(root));
     findings.extend(together.into_iter().map(|finding| {
         let layer = finding.path.as_deref().and_then(|path| origins.layer_of(path));
@@ -515,8 +512,18 @@ fn names_differ_in_case(tree: &Tree) -> Option<Finding> {
     Some(Finding::of(Code::NamesDifferInCase, &words).at(shown(first[0])))
 }
 
+/// What is wrong with a tree itself, however it gets to Lambda. What [`judge`] finds beyond that is about layers: what is in
+/// which one, names that a zip or an unpacker cannot have, leftovers, and a start script's permissions.
+pub fn tree_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
+    let mut findings = link_findings(loaded.root());
+    findings.extend(native_findings(loaded.root(), loaded.graph()));
+    findings.extend(layout_findings(loaded.root(), loaded.graph()));
+    findings.extend(loader_findings(loaded));
+    findings
+}
+
 /// Everything that keeps programs from starting: libraries, symbol versions, interpreters and commands.
-pub fn loader_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
+fn loader_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let mut findings = libraries::library_findings(loaded);
     findings.extend(program_findings(loaded));
     findings.extend(opened::opened_findings(loaded.root()));
@@ -526,10 +533,10 @@ pub fn loader_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
 
 /// Libraries that open files which are not there.
 fn companion_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
-    let lonely = lonely_libraries(root, graph).into_iter();
-    lonely
-        .filter(|lonely| !lonely.companion.is_optional())
-        .map(|Lonely { library, companion, .. }| {
+    let missing = missing_companions(root, graph).into_iter();
+    missing
+        .filter(|missing| !missing.companion.is_optional())
+        .map(|MissingCompanion { library, companion, .. }| {
             let variables: Vec<&str> = companion.variables.keys().map(String::as_str).collect();
             let words = [
                 ("what", companion.name.as_str()),

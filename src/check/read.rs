@@ -583,8 +583,7 @@ impl Reader<'_> {
             let reason = "it is on another disk of a multi-part archive";
             result.find(shown, Code::BrokenHeader, &[("reason", reason)]);
         }
-        let extra = self.archive.local_extra(header);
-        if let Some(other) = self.archive.other_name(header, &extra) {
+        if let Some(other) = self.archive.other_name(header, &located.extra) {
             result.find(shown, Code::SecondName, &[("name", &escaped(&other))]);
         }
         if String::from_utf8_lossy(self.archive.name(header))

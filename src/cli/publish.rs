@@ -169,7 +169,7 @@ impl Arguments {
         }
         match &publication.end {
             End::Complete | End::Failed => {}
-            End::Hindered => {
+            End::Blocked => {
                 if self.form() == Form::Arns {
                     tell(report::finding_lines(&publication.findings, global.render_options()).trim_end());
                 }
@@ -190,7 +190,7 @@ impl Arguments {
             },
             status: match publication.end {
                 End::Complete => Status::Ok,
-                End::Hindered | End::Failed => Status::No,
+                End::Blocked | End::Failed => Status::No,
                 End::Interrupted => Status::Interrupted,
                 End::Unrecorded(_) => Status::Failed,
             },

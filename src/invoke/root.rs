@@ -96,7 +96,7 @@ pub(super) fn plan(runtime: &Runtime, language: Option<&(ManagedRuntime, Interpr
                 planning.plan.entries.insert(path, RootEntry::Link(target.clone()));
                 continue;
             }
-            Entry::File(file) if matches!(file.content, Content::Object(_)) => planning.library(&path, &name),
+            Entry::File(file) if file.content.object().is_some() => planning.library(&path, &name),
             Entry::File(_) => planning.command(&path, &name),
         };
         if !there {

@@ -55,7 +55,7 @@ impl Placed {
 pub enum PlaceError {
     /// The runtime has no language.
     #[error(
-        "--place puts modules where the runtime of a language looks for them, and {0} is none; name one with --runtime"
+        "--place puts modules where the runtime of a language looks for them, and {0} brings no language; name one that does with --runtime"
     )]
     NoLanguage(String),
     /// Two files would be at one path.

@@ -64,6 +64,7 @@ impl Graph {
     /// The objects that something can load: programs, native modules of languages, libraries that are where the loader looks,
     /// and what these need. Others may be opened by a name that nothing here knows: optional plugins, programs of tests.
     pub fn reachable(&self) -> BTreeSet<TreePath> {
+        // Every runtime has /opt/lib on its search path; what is only there for tests and as an example is not started.
         let is_searched = |path: &TreePath| path.parent().is_some_and(|above| above.as_str() == "lib");
         let needed = self.needed_files();
         let unneeded: BTreeSet<&TreePath> = self.unneeded.iter().collect();

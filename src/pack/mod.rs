@@ -236,14 +236,14 @@ pub struct Packed {
 
 /// Fails if something of the tree could not be read, or cannot be in a zip.
 fn fail_on_problems(scan: &Scan) -> Result<(), PackError> {
-    let hindrances: Vec<Problem> = scan
+    let problems: Vec<Problem> = scan
         .problems
         .iter()
         .filter(|problem| !matches!(problem.kind, ProblemKind::Special(_)))
         .cloned()
         .collect();
-    if !hindrances.is_empty() {
-        return Err(PackError::Problems(hindrances));
+    if !problems.is_empty() {
+        return Err(PackError::Problems(problems));
     }
     Ok(())
 }

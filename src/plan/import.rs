@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Added, Context, Fixes, Layout, Origin};
-use crate::companions::{Companion, Lonely, lonely_libraries};
+use crate::companions::{Companion, MissingCompanion, missing_companions};
 use crate::elf::{Object, Patch};
 use crate::finding::{Code, Finding};
 use crate::host::{DataFile, HostLibrary, HostPackage, Libraries, LicenseFile, Wanted};
@@ -330,16 +330,19 @@ fn companions_on_host(
         tree: &layout.tree,
         runtime: context.runtime,
     };
-    let on_host = |lonely: Lonely<'_>| {
-        let on_host = match layout.origins.get(lonely.library) {
+    let on_host = |missing: MissingCompanion<'_>| {
+        let on_host = match layout.origins.get(missing.library) {
             Some(Origin::Host(path)) => path.clone(),
-            _ => context.libraries.find(lonely.soname, context.runtime.arch)?.path,
+            _ => context.libraries.find(missing.soname, context.runtime.arch)?.path,
         };
-        let places = lonely.companion.places();
+        let places = missing.companion.places();
         let data = places.flat_map(|place| context.libraries.data(&on_host, place));
-        Some((lonely.library.clone(), lonely.companion, data.collect()))
+        Some((missing.library.clone(), missing.companion, data.collect()))
     };
-    lonely_libraries(root, graph).into_iter().filter_map(on_host).collect()
+    missing_companions(root, graph)
+        .into_iter()
+        .filter_map(on_host)
+        .collect()
 }
 
 /// Where a missing library is to be put, with those who look there: `lib` if all do, else the first directory of the tree

@@ -405,8 +405,8 @@ pub struct PlannedCommand {
 pub enum End {
     /// Every layer has its version.
     Complete,
-    /// Check found errors.
-    Hindered,
+    /// Check found errors: nothing was published.
+    Blocked,
     /// A layer failed.
     Failed,
     /// The user stopped the run.
@@ -481,7 +481,7 @@ impl Publication {
             warnings: Vec::new(),
             findings,
             allowed,
-            end: End::Hindered,
+            end: End::Blocked,
         }
     }
 

@@ -203,11 +203,8 @@ pub fn analyze(
         tree: &plan.kept,
         runtime,
     };
-    findings.extend(check::link_findings(kept));
-    findings.extend(check::native_findings(kept, &plan.graph));
-    findings.extend(check::layout_findings(kept, &plan.graph));
+    findings.extend(check::tree_findings(&loaded.of_changed(kept)));
     findings.extend(check::tree_names(&plan.kept));
-    findings.extend(check::loader_findings(&loaded.of_changed(kept)));
     for library in &plan.added {
         let Some(soname) = &library.soname else { continue };
         let needed_by: Vec<&TreePath> = library.needed_by.iter().collect();

@@ -135,7 +135,7 @@ fn proof(manifest: &Manifest, render: RenderOptions) -> String {
         let unzipped: Bytes = rest.layers.iter().map(|layer| layer.unzipped_bytes).sum();
         let zipped: Bytes = rest.layers.iter().map(|layer| layer.zipped_bytes).sum();
         let line = format!(
-            "What no recording used is in {} in {}, {zipped} zipped, {unzipped} unzipped: attach them if it is missed.",
+            "What no recording used is in {} in {}, {zipped} zipped, {unzipped} unzipped: attach them if the function needs it.",
             counted(rest.layers.len(), "layer"),
             rest.directory
         );

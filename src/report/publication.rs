@@ -7,7 +7,7 @@ use crate::publish::{End, Publication, PublishedLayer, RECORD_NAME, State};
 
 /// The report of `publish` as text.
 pub fn publication(publication: &Publication, directory: &str, render: RenderOptions) -> String {
-    if publication.end == End::Hindered {
+    if publication.end == End::Blocked {
         return finding_lines(&publication.findings, render);
     }
     let mut text = warnings(publication, render);

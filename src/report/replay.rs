@@ -90,7 +90,7 @@ pub fn replayed(replayed: &Replayed, render: RenderOptions) -> String {
     text + &left_out_lines(&replayed.left_out, render)
 }
 
-/// Which files were looked for in vain that had been left out, and what to do.
+/// Which files that had been left out were looked for, and what to do.
 pub fn left_out_lines(left_out: &[LeftOut], render: RenderOptions) -> String {
     if left_out.is_empty() {
         return String::new();
@@ -100,7 +100,7 @@ pub fn left_out_lines(left_out: &[LeftOut], render: RenderOptions) -> String {
     } else {
         left_out.len().min(SHOWN)
     };
-    let mut text = "Looked for in vain, and left out when the layers were packed:\n".to_owned();
+    let mut text = "Looked for and not found, because left out when the layers were packed:\n".to_owned();
     for file in left_out.iter().take(shown) {
         let path = escaped(file.path.as_bytes());
         let layer = file
