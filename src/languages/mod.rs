@@ -589,6 +589,20 @@ fn fitting(tree: &Tree, directory: &TreePath, pattern: &str) -> Vec<TreePath> {
         .collect()
 }
 
+/// What an absolute path means that code puts together, with `*` for what is not known of it; `None` for one that is not below
+/// /opt, or is /opt itself.
+fn absolute(tree: &Tree, written: &str) -> Option<Vec<TreePath>> {
+    let (path, pattern) = match written.find('*') {
+        Some(at) => written.split_at(written[..at].rfind('/')?),
+        None => (written, ""),
+    };
+    let path = TreePath::normal(path).filter(|path| !path.is_root())?;
+    Some(match pattern.strip_prefix('/') {
+        Some(pattern) => fitting(tree, &path, pattern),
+        None => tree.contains(&path).then_some(path).into_iter().collect(),
+    })
+}
+
 /// The anchors of all built-in languages.
 pub fn anchors() -> impl Iterator<Item = &'static LanguageAnchor> {
     BUILT_IN.iter().flat_map(|language| language.anchors())

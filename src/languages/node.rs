@@ -3,6 +3,7 @@
 mod abi;
 mod code;
 mod range;
+mod registration;
 
 use std::collections::BTreeSet;
 
@@ -54,7 +55,15 @@ impl Language for Node {
                 keep: Keep::Text,
             }
         }
-        const KEPT: &[KeptFile] = &[text(MANIFEST), text(abi::CONFIGURATION)];
+        const KEPT: &[KeptFile] = &[
+            text(MANIFEST),
+            text(abi::CONFIGURATION),
+            KeptFile {
+                name: "*.node",
+                limit: 0,
+                keep: Keep::ObjectFact(registration::version),
+            },
+        ];
         KEPT
     }
 

@@ -76,7 +76,8 @@ pub(super) fn retain(tree: &Tree, rules: &Matcher, matches: &Matches, uses: &Use
     }
 }
 
-/// The matched paths that stay because of a use. An import of what the runtime brings itself keeps nothing.
+/// The matched paths that stay because of a use. An import of what the runtime brings itself keeps nothing, and of what is for
+/// another system nothing but a choice of the user's does: code names the modules for every system, and loads one.
 pub(super) fn retained_by(tree: &Tree, rules: &Matcher, matches: &Matches, edge: &Use) -> Vec<TreePath> {
     let mut paths: Vec<TreePath> = match &edge.to {
         Used::Path(path) => vec![path.clone()],
@@ -87,6 +88,9 @@ pub(super) fn retained_by(tree: &Tree, rules: &Matcher, matches: &Matches, edge:
         }
     };
     paths.retain(|path| rules.outweighs_recordings(path, edge));
+    if !matches!(edge.kind, UseKind::Choice | UseKind::Recorded) {
+        paths.retain(|path| !matches.get(path).is_some_and(|rule| rules.is_of_no_use(rule)));
+    }
     if edge.kind == UseKind::Import {
         paths.retain(|path| !matches.get(path).is_some_and(|rule| rules.is_provided(rule)));
     }

@@ -6,6 +6,7 @@ use globset::{GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::globs::{built, glob_of, set_of};
+use super::platforms::other_platforms;
 use super::provided::provided;
 use super::{Anchor, Rule, RuleError};
 use crate::loader::{LoadedTree, ShadowedLibrary};
@@ -269,14 +270,7 @@ fn among(
         Anchor::Provided => Some(provided(loaded.root())),
         Anchor::Shadowed => Some(shadowed.iter().flat_map(ShadowedLibrary::paths).cloned().collect()),
         Anchor::ShadowedCommand => Some(shadowed.iter().flat_map(|library| &library.commands).cloned().collect()),
-        Anchor::OtherPlatforms => {
-            let foreign = loaded
-                .graph()
-                .foreign
-                .iter()
-                .filter(|(_, foreign)| foreign.is_alternative);
-            Some(foreign.map(|(path, _)| path.clone()).collect())
-        }
+        Anchor::OtherPlatforms => Some(other_platforms(loaded)),
         Anchor::Language(anchor) => anchor.files.map(|files| files(loaded.root())),
         Anchor::Tree => None,
     }

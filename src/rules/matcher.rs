@@ -230,6 +230,11 @@ impl Matcher {
         self.rule(id).is_some_and(|rule| rule.is_provided)
     }
 
+    /// Whether nothing on the runtime can use what a rule removes, whatever names it.
+    pub fn is_of_no_use(&self, id: &str) -> bool {
+        self.rule(id).is_some_and(|rule| rule.anchor == Anchor::OtherPlatforms)
+    }
+
     /// Whether a rule removes shadowed libraries.
     pub fn removes_shadowed(&self, id: &str) -> bool {
         self.rule(id).is_some_and(|rule| rule.anchor == Anchor::Shadowed)

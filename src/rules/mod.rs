@@ -4,6 +4,7 @@ mod anchored;
 pub(crate) mod file;
 mod globs;
 mod matcher;
+mod platforms;
 mod provided;
 pub mod unused;
 

@@ -13,7 +13,7 @@ use super::{ANYTHING, Literal, Opening, children, line_of, parse, text_of, walk}
 pub struct References {
     /// What it asks `require` or `import` for. [`ANYTHING`] stands for what only a run tells.
     pub requests: Vec<Literal>,
-    /// Paths relative to the directory of the module, with the same sign.
+    /// Paths relative to the directory of the module, and absolute ones that it puts together, with the same sign.
     pub paths: Vec<Literal>,
 }
 
@@ -217,7 +217,7 @@ fn pattern_at(node: Node<'_>, text: &str, depth: usize) -> String {
     }
 }
 
-/// The path that a call joins to the directory of the module.
+/// The path that a call joins to the directory of the module or to an absolute path.
 fn joined(call: Node<'_>, text: &str) -> Option<String> {
     joined_at(call, text, DEEPEST)
 }
@@ -227,7 +227,8 @@ fn joined_at(call: Node<'_>, text: &str, depth: usize) -> Option<String> {
     let arguments = call.child_by_field_name("arguments")?;
     let is_joiner = function.rsplit('.').next().is_some_and(|name| JOINERS.contains(&name));
     let first = first_argument(arguments).filter(|_| is_joiner)?;
-    if !DIRECTORIES.contains(&text_of(first, text)) {
+    let is_absolute = literal(first, text).is_some_and(|first| first.text.starts_with('/'));
+    if !is_absolute && !DIRECTORIES.contains(&text_of(first, text)) {
         return None;
     }
     let parts = children(arguments).filter(|part| part.kind() != "comment");
@@ -279,6 +280,7 @@ mod tests {
         check("new URL('d.md', import.meta.url)", &["d.md"]);
         check("load('./e.md', 'f.md')", &["./e.md"]);
         check("path.join(dir, 'x')", &[]);
+        check("path.join('/opt', 'lib', name + '.so')", &["/opt/lib/*.so"]);
         check(
             "e('./min/x'); f(`${__dirname}/a/${n}.md`, __dirname + '/b/' + n)",
             &["./min/x", "./a/*.md", "./b/*"],

@@ -27,8 +27,9 @@ pub struct Import {
 pub struct References {
     /// Its imports, those for type checkers left out.
     pub imports: Vec<Import>,
-    /// The texts in it that may be paths: with a slash, or a dot before a letter or digit. Docstrings are none. [`ANYTHING`]
-    /// stands for what only a run tells.
+    /// The texts in it that may be paths: with a slash, or a dot before a letter or digit; in a module that imports others by
+    /// computed names, single names as well. Docstrings are none. [`ANYTHING`] stands for what only a run tells, and what
+    /// begins with `./` is beside the module.
     pub literals: Vec<Literal>,
 }
 
@@ -53,12 +54,14 @@ pub fn references(text: &str, is_wanted: &dyn Fn(&str) -> bool) -> References {
     if text.len() > LONGEST || parser.set_language(&language).is_err() {
         return found;
     }
+    let imports_by_name = IMPORTERS.iter().any(|word| text.contains(word));
     let may_refer = |statement: &Statement<'_>| {
         let has_word = || TELLING.iter().any(|word| statement.text.contains(word));
-        !statement.is_string && (statement.has_path || has_word()) && is_wanted(statement.text)
+        let may_name = || imports_by_name && statement.text.contains(['"', '\'']);
+        !statement.is_string && (statement.has_path || has_word() || may_name()) && is_wanted(statement.text)
     };
     for statement in run_statements(text).filter(may_refer) {
-        found.read_statement(&statement, &mut parser);
+        found.read_statement(&statement, &mut parser, imports_by_name);
     }
     found
 }
@@ -98,7 +101,7 @@ pub fn opens(text: &str) -> Vec<Opening> {
 }
 
 impl References {
-    fn read_statement(&mut self, statement: &Statement<'_>, parser: &mut Parser) {
+    fn read_statement(&mut self, statement: &Statement<'_>, parser: &mut Parser, imports_by_name: bool) {
         let text = alone(statement);
         let Some(tree) = parse_with(parser, &text) else {
             return;
@@ -128,7 +131,9 @@ impl References {
         for literal in &mut found.literals {
             literal.line += before;
         }
-        found.literals.retain(|literal| may_be_path(&literal.text));
+        found
+            .literals
+            .retain(|literal| may_be_path(&literal.text) || imports_by_name && may_be_name(&literal.text));
         self.imports.append(&mut found.imports);
         self.literals.append(&mut found.literals);
     }
@@ -205,6 +210,11 @@ fn may_be_path(text: &str) -> bool {
     text.contains('/') || behind_dots.any(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
+/// Whether a text may be the name of a module.
+fn may_be_name(text: &str) -> bool {
+    !text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
 /// The literals of `directory / "a" / "b"`, joined.
 fn divided(operator: Node<'_>, text: &str) -> Option<Literal> {
     let is_division = |node: Node<'_>| {
@@ -224,15 +234,28 @@ fn divided(operator: Node<'_>, text: &str) -> Option<Literal> {
     joined(parts.into_iter().rev(), line_of(operator), text)
 }
 
+/// The variable that has the path of the module (The Python Language Reference, section 5.4.1).
+const OWN_PATH: &str = "__file__";
+
 /// The parts of a path, joined. What comes before the first that is written out is where the path begins, which only a run
-/// tells; nothing if but one part is left, for that is a text by itself.
+/// tells, if it is not beside the module; nothing if but one part is left, for that is a text by itself.
 fn joined<'t>(parts: impl Iterator<Item = Node<'t>>, line: usize, text: &str) -> Option<Literal> {
-    let parts: Vec<String> = parts
-        .map(|part| pattern(part, text))
-        .skip_while(|part| part == ANYTHING)
-        .collect();
-    (parts.len() > 1).then(|| Literal {
-        text: parts.join("/"),
+    let mut is_beside = false;
+    let mut written: Vec<String> = Vec::new();
+    for part in parts {
+        let pattern = pattern(part, text);
+        if !written.is_empty() || pattern != ANYTHING {
+            written.push(pattern);
+        } else {
+            is_beside |= text_of(part, text).contains(OWN_PATH);
+        }
+    }
+    if let ([name], true) = (&mut written[..], is_beside) {
+        name.insert_str(0, "./");
+    }
+    let is_path = written.len() > 1 || is_beside && !written.is_empty();
+    is_path.then(|| Literal {
+        text: written.join("/"),
         line,
     })
 }
@@ -424,6 +447,9 @@ mod tests {
         check("'%s/x.cu' % name\n", &["*/x.cu", "%s/x.cu"]);
         check("'a/{}.cu'.format(name)\n", &["a/*.cu", "a/{}.cu"]);
         check("x = a + b\ny = f'{a}'\n", &[]);
+        check("os.path.join(os.path.dirname(__file__), 'a')\n", &["./a"]);
+        check("os.path.join(here, 'a')\n", &[]);
+        check("NAMES = ['a', 'b c', '1']\nimport_module('.' + name)\n", &["a"]);
     }
 
     #[test]

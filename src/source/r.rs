@@ -23,7 +23,7 @@ pub enum Base {
     Package(String),
     /// R's own directory, as for `R.home()`.
     Home,
-    /// The directory of the code.
+    /// The directory of the code, unless the path is absolute.
     OwnDirectory,
 }
 
@@ -71,6 +71,13 @@ fn reference<'t>(kind: &str, captured: &dyn Fn(&str) -> Option<Node<'t>>, text: 
     }
     let node = captured("arguments")?;
     let arguments = Arguments::of(node, text);
+    if kind == "absolute" {
+        let is_absolute = arguments.parts.first().is_some_and(|first| first.starts_with('/'));
+        return is_absolute.then(|| Reference {
+            from: Base::OwnDirectory,
+            path: literal(&arguments.parts, node),
+        });
+    }
     let (from, mut parts) = match (kind, captured("outer")) {
         ("joined", Some(outer)) => {
             let outer = Arguments::of(outer, text);

@@ -28,9 +28,9 @@ const START_SCRIPT: &str = "bootstrap";
 /// A file of which more is kept than its kind, because a decision depends on it.
 #[derive(Debug, Clone, Copy)]
 pub struct KeptFile {
-    /// The name of the file.
+    /// The name of the file; with a `*` in front, how it ends.
     pub name: &'static str,
-    /// How many bytes of it are read at most.
+    /// How many bytes of it are read at most, if it is not an object.
     pub limit: usize,
     /// What is kept of it.
     pub keep: Keep,
@@ -159,7 +159,10 @@ impl Inspector {
     }
 
     fn kept(&self, file_name: &str) -> impl Iterator<Item = &KeptFile> {
-        self.kept.iter().filter(move |kept| kept.name == file_name)
+        self.kept.iter().filter(move |kept| match kept.name.strip_prefix('*') {
+            Some(ending) => file_name.ends_with(ending),
+            None => file_name == kept.name,
+        })
     }
 
     fn fact_finder(&self, file_name: &str) -> Option<(usize, FindFact)> {

@@ -17,7 +17,7 @@ const KEY: &str = "\"node_module_version\":";
 /// The symbol that an addon defines which is initialized by name, with the version behind it (`NODE_MODULE_INIT` in node.h).
 const BY_NAME: &str = "node_register_module_v";
 /// Node.js' registry of versions begins far below the first and ends far above the last of these (doc/abi_version_registry.json).
-const VERSIONS: std::ops::Range<u32> = 40..400;
+pub(super) const VERSIONS: std::ops::Range<u32> = 40..400;
 
 /// What an addon fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,8 @@ fn addons(tree: &Tree) -> BTreeMap<TreePath, Vec<(&TreePath, Option<Fit>)>> {
     for (path, object) in tree.objects().filter(|(path, _)| path.file_name().ends_with(ADDON)) {
         let versions: Vec<u32> = path.names().filter_map(version_in).collect();
         let by_name = versions.last().copied().map(Fit::One);
-        let fit = of_object(object).or(by_name).or_else(|| configured(path, tree));
+        let registered = || Some(Fit::One(tree.file(path)?.content.fact()?.parse().ok()?));
+        let fit = of_object(object).or_else(registered).or(by_name).or_else(|| configured(path, tree));
         let mut above = path
             .ancestors()
             .skip_while(|above| version_in(above.file_name()).is_some());

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{MANIFEST, MODULES};
-use crate::languages::{Reference, SourceReader, fitting};
+use crate::languages::{Reference, SourceReader, absolute, fitting};
 use crate::source::ANYTHING;
 use crate::source::javascript::{References, may_refer, references};
 use crate::tree::{Entry, File, Tree, TreePath};
@@ -119,6 +119,9 @@ impl Modules<'_> {
 
     /// What a path from a module means, as far as it is there.
     fn written(&self, module: &TreePath, written: &str) -> Vec<TreePath> {
+        if let Some(found) = absolute(self.tree, written) {
+            return found;
+        }
         if written.contains(ANYTHING) {
             return self.fitting(module, written);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::byte_code::CACHE;
 use super::{SOURCE, is_extension_module, module_directories};
-use crate::languages::{Reference, SourceReader, fitting};
+use crate::languages::{Reference, SourceReader, absolute, fitting};
 use crate::shell;
 use crate::source::ANYTHING;
 use crate::source::python::{Import, References, references};
@@ -97,13 +97,24 @@ impl<'a> Modules<'a> {
     /// The files that the module of a dotted name runs, such as `package.tests` or `.tests`, as far as it is more than one
     /// name that a file may have as well; nothing if there is no such module.
     fn named(&self, module: &TreePath, text: &str) -> Vec<TreePath> {
+        if text.contains(ANYTHING) {
+            return self.fitting_modules(module, text);
+        }
         let name = text.trim_start_matches('.');
-        let is_name = |part: &str| {
-            let mut letters = part.chars();
-            letters.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-                && letters.all(|c| c.is_alphanumeric() || c == '_')
-        };
-        if text.len() > LONGEST_NAME || !text.contains('.') || !name.split('.').all(is_name) {
+        if is_identifier(text) {
+            let beside = Import {
+                level: 1,
+                module: text.to_owned(),
+                names: Vec::new(),
+                line: 0,
+            };
+            return self
+                .starts(module, &beside)
+                .iter()
+                .flat_map(|start| self.imported(start, &beside))
+                .collect();
+        }
+        if text.len() > LONGEST_NAME || !text.contains('.') || !name.split('.').all(is_identifier) {
             return Vec::new();
         }
         let level = text.len() - name.len();
@@ -135,12 +146,67 @@ impl<'a> Modules<'a> {
             .collect()
     }
 
+    /// The files that modules run of whose dotted name a part is computed: `package.tests.*`, or `*.tests.*` where the name
+    /// of the package itself is. Nothing where no more than the package is written out: what of it is meant, nobody knows.
+    fn fitting_modules(&self, module: &TreePath, text: &str) -> Vec<TreePath> {
+        let name = text.trim_start_matches('.');
+        let is_of_name = |c: char| c.is_alphanumeric() || c == '_' || ANYTHING.contains(c);
+        let mut parts: Vec<&str> = name.split('.').collect();
+        let is_dotted = text.contains('.') && parts.iter().all(|part| !part.is_empty() && part.chars().all(is_of_name));
+        if text.len() > LONGEST_NAME || !is_dotted {
+            return Vec::new();
+        }
+        let mut level = text.len() - name.len();
+        if level == 0 && parts[0] == ANYTHING {
+            parts.remove(0);
+            level = 1;
+        }
+        let is_written = |part: &&&str| part.contains(char::is_alphanumeric);
+        let least = if level > 0 { 1 } else { 2 };
+        if parts.iter().filter(is_written).count() < least {
+            return Vec::new();
+        }
+        let import = Import {
+            level,
+            module: String::new(),
+            names: Vec::new(),
+            line: 0,
+        };
+        let mut here: BTreeSet<TreePath> = self.starts(module, &import).into_iter().collect();
+        let mut files = Vec::new();
+        for part in parts {
+            let mut inner = BTreeSet::new();
+            for directory in &here {
+                if part.contains(ANYTHING) {
+                    let found = fitting(self.tree, directory, &format!("{part}{ANYTHING}"));
+                    let names: BTreeSet<&str> = found
+                        .iter()
+                        .filter_map(|path| path.file_name().split('.').next())
+                        .filter(|name| is_identifier(name) && (part.ends_with(ANYTHING) || name.ends_with(behind(part))))
+                        .collect();
+                    files.extend(names.iter().flat_map(|name| self.module(directory, name)));
+                    inner.extend(names.iter().filter_map(|name| directory.join(name)));
+                } else {
+                    let found = self.module(directory, part);
+                    inner.extend(directory.join(part));
+                    files.extend(found);
+                }
+            }
+            here = inner;
+        }
+        files
+    }
+
     /// What a path may mean that is written in a module: from its own directory, from its package's, or from those of the
     /// packages that it names.
     fn written(&self, module: &TreePath, text: &str, named: &BTreeSet<TreePath>) -> Vec<TreePath> {
+        if let Some(found) = absolute(self.tree, text) {
+            return found;
+        }
         let text = text.trim_start_matches([ANYTHING, "/"].concat().as_str());
+        let is_beside = text.starts_with("./");
         let text = text.trim_start_matches("./").trim_matches('/');
-        let is_path = (text.contains('/') || text.contains('.')) && text.contains(char::is_alphanumeric);
+        let is_path = (is_beside || text.contains('/') || text.contains('.')) && text.contains(char::is_alphanumeric);
         // Whole directories at any depth are what is left out somewhere; caches nobody opens by their paths.
         let is_cache = text.split('/').any(|name| name == CACHE) || text.ends_with("**");
         if !is_path || is_cache || text.len() > LONGEST_NAME {
@@ -320,6 +386,17 @@ impl SourceReader for Modules<'_> {
         }
         found
     }
+}
+
+/// Whether a text is a name as modules have them.
+fn is_identifier(text: &str) -> bool {
+    let mut letters = text.chars();
+    letters.next().is_some_and(|c| c.is_alphabetic() || c == '_') && letters.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// What of a pattern is behind the last part that is computed.
+fn behind(pattern: &str) -> &str {
+    pattern.rsplit(ANYTHING).next().unwrap_or_default()
 }
 
 fn is_shell_script(text: &str) -> bool {

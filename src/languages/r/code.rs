@@ -2,7 +2,7 @@
 //! packages is compressed, and is not read.
 
 use super::{R, homes};
-use crate::languages::{Language, Package, Reference, SourceReader};
+use crate::languages::{Language, Package, Reference, SourceReader, absolute};
 use crate::source::r::{Base, references};
 use crate::tree::{Entry, File, Tree, TreePath};
 
@@ -71,8 +71,11 @@ impl SourceReader for Scripts<'_> {
                 (Base::Package(_), true) => (self.starts(path, &reference.from), true),
                 (Base::OwnDirectory, _) if !written.contains(['/', '.']) => continue,
                 (from, false) => {
-                    let paths = self.starts(path, from).into_iter();
-                    let paths = paths.filter_map(|start| start.join(written));
+                    let below_bases = || {
+                        let paths = self.starts(path, from).into_iter();
+                        paths.filter_map(|start| start.join(written)).collect()
+                    };
+                    let paths = absolute(self.tree, written).unwrap_or_else(below_bases).into_iter();
                     (paths.flat_map(|path| self.at(path)).collect(), false)
                 }
             };

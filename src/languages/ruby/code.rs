@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{GEMS, LIBRARY, SOURCE, gem_specifications};
-use crate::languages::{Reference, SourceReader, fitting};
+use crate::languages::{Reference, SourceReader, absolute, fitting};
 use crate::source::ANYTHING;
 use crate::source::ruby::{References, Request, references};
 use crate::tree::{Entry, File, Tree, TreePath};
@@ -61,6 +61,9 @@ impl<'a> Scripts<'a> {
 
     /// What a path may mean that is written in code: from its own directory, the one above, or its gem's.
     fn written(&self, code: &TreePath, text: &str) -> Vec<TreePath> {
+        if let Some(found) = absolute(self.tree, text) {
+            return found;
+        }
         let text = text.trim_start_matches([ANYTHING, "/"].concat().as_str());
         let text = text.trim_start_matches("./").trim_matches('/');
         if !text.contains(['/', '.']) || text.len() > LONGEST_NAME {
