@@ -116,6 +116,7 @@ pub enum Code {
     LinkAsText,
     ModulesNotFound,
     ModulesElsewhere,
+    EditableInstall,
     OtherLanguage,
     WrongAbi,
     RuntimeDeprecated,

@@ -44,7 +44,8 @@ use crate::timings::phase;
 use crate::tree::{Entry, File, Tree, TreePath};
 use crate::uses::{
     Ask, Asked, CalledCommands, Companion, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
-    ShadowedLibraries, Sought, SoughtKind, SourceCode, WrittenNames, WrittenPaths, uses_of, whole_package,
+    OpenedLibraries, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode, WrittenNames, WrittenPaths, uses_of,
+    whole_package,
 };
 
 use dedupe::{Deduped, dedupe};
@@ -527,10 +528,16 @@ fn finders<'a>(
         Box::new(packages),
     ];
     let sought = sought(root, companions, &removable);
+    if let Some(opened) = OpenedLibraries::of(&sought) {
+        finders.push(Box::new(opened));
+    }
     if let Some(written) = WrittenNames::of(root, sought, settings) {
         finders.push(Box::new(written));
     }
     if let Some(written) = WrittenPaths::of(root, at_stake) {
+        finders.push(Box::new(written));
+    }
+    if let Some(written) = ShellPaths::of(at_stake) {
         finders.push(Box::new(written));
     }
     if !at_stake.is_empty() {

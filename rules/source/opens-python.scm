@@ -12,6 +12,11 @@
   (#match? @function "(^|[.])(c|py)dll$")
   (#set! names "file"))
 
+; numpy.ctypeslib.load_library (NumPy documentation), which is mostly imported as npct
+((call function: (_) @function arguments: (argument_list) @names) @open
+  (#match? @function "(ctypeslib|np_?ct)[.]load_library$")
+  (#set! names "whole"))
+
 ; FFI.dlopen, which asks find_library where the name as it is leads nowhere (CFFI documentation, "ffi.dlopen()").
 ((call function: (_) @function arguments: (argument_list) @names) @open
   (#match? @function "(^|[._])dlopen$")

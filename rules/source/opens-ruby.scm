@@ -15,6 +15,7 @@
 
 (string (string_content) @content) @text
 (bare_string (string_content) @content) @text
+((simple_symbol) @text @content)
 (string (interpolation)) @computed
 [(argument_list) (array) (string_array) (parenthesized_statements) (conditional)] @clear
 (binary operator: ["||" "or"]) @clear

@@ -3,6 +3,7 @@
 use super::names::is_there_at_run_time;
 use super::shown;
 use crate::finding::{Code, Finding, Severity};
+use crate::languages::BUILT_IN;
 use crate::root::{Location, Root, Unresolved, link_target};
 use crate::tree::content::is_library_name;
 use crate::tree::path::escaped;
@@ -42,6 +43,8 @@ pub fn link_findings(root: Root<'_>) -> Vec<Finding> {
 /// be found by its path. A command on `PATH` or a library may be
 /// wanted: a library that an object needs is reported as missing besides. Nothing runs through any other link: licenses,
 /// documents, and the interpreter of a virtual environment, of which runtimes have their own.
+///
+/// A module of a language, or a package where its runtime looks, cannot be imported.
 fn severity(path: &TreePath) -> Severity {
     let name = path.file_name();
     let above = path.parent().map(|above| above.as_str().to_owned()).unwrap_or_default();
@@ -49,7 +52,7 @@ fn severity(path: &TreePath) -> Severity {
     let is_top = above.is_empty() && !is_document;
     if is_top || above == "extensions" {
         Severity::Error
-    } else if above == "bin" || is_library_name(name) {
+    } else if above == "bin" || is_library_name(name) || BUILT_IN.iter().any(|language| language.is_module(path)) {
         Severity::Warning
     } else {
         Severity::Note

@@ -141,11 +141,13 @@ fn is_of_musl(interpreter: &str) -> bool {
 }
 
 /// Scripts that a start of the function comes through, and those that such a script may start, and so on.
-fn started_scripts(root: Root<'_>) -> BTreeSet<TreePath> {
+pub(super) fn started_scripts(root: Root<'_>) -> BTreeSet<TreePath> {
     let is_script = |file: &File| file.content.text().is_some_and(|text| text.starts_with("#!"));
     let scripts = root.tree.files().filter(|(_, file)| is_script(file));
     let scripts: BTreeSet<TreePath> = scripts.map(|(path, _)| path.clone()).collect();
-    let start: BTreeSet<TreePath> = scripts.iter().filter(|path| is_on_start_path(path)).cloned().collect();
+    // A function's variable AWS_LAMBDA_EXEC_WRAPPER names a script at the top.
+    let may_start = |path: &&TreePath| is_on_start_path(path) || path.parent().is_some_and(|above| above.is_root());
+    let start: BTreeSet<TreePath> = scripts.iter().filter(may_start).cloned().collect();
     let mut finders: Vec<Box<dyn FindUses + '_>> = vec![
         Box::new(Interpreters(root)),
         Box::new(NamedCommands::of(root.runtime, &scripts)),

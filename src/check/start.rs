@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::programs::started_scripts;
 use super::{names, shown};
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
 use crate::languages;
 use crate::root::{Location, Root};
 use crate::size::exact;
@@ -117,7 +118,7 @@ fn started(file: &File) -> Vec<Finding> {
 /// Programs that are not executable, and scripts whose interpreter has a carriage return in its name.
 fn other_programs(root: Root<'_>, judged: &BTreeSet<TreePath>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut closed: Vec<&TreePath> = Vec::new();
+    let (mut closed, mut broken): (Vec<&TreePath>, Vec<&TreePath>) = (Vec::new(), Vec::new());
     for (path, file) in root.tree.files().filter(|(path, _)| !judged.contains(*path)) {
         match &file.content {
             Content::Object(object) | Content::ObjectFact(object, _)
@@ -125,12 +126,24 @@ fn other_programs(root: Root<'_>, judged: &BTreeSet<TreePath>) -> Vec<Finding> {
             {
                 closed.push(path);
             }
-            Content::Text(text) if file.mode.is_executable() && begins_with_crlf(text) => {
-                findings.push(Finding::new(Code::ScriptWithCrlf, &[]).at(shown(path)));
-            }
+            Content::Text(text) if file.mode.is_executable() && begins_with_crlf(text) => broken.push(path),
             _ => {}
         }
     }
+    let started = if broken.is_empty() {
+        BTreeSet::new()
+    } else {
+        started_scripts(root)
+    };
+    findings.extend(broken.into_iter().map(|path| {
+        let finding = Finding::new(Code::ScriptWithCrlf, &[]).at(shown(path));
+        let is_command = path.parent().is_some_and(|above| above.as_str() == "bin");
+        if is_command || started.contains(path) {
+            finding
+        } else {
+            finding.with_severity(Severity::Note)
+        }
+    }));
     if let Some(first) = closed.first().and_then(|path| root.tree.file(path)) {
         let (count, mode, paths) = (exact(closed.len() as u64), first.mode.to_string(), names(&closed));
         let words = [("count", count.as_str()), ("mode", &mode), ("files", &paths)];

@@ -227,27 +227,42 @@ fn recognize_by(language: &dyn Language, known: &[runtime::Summary], tree: &Tree
             versions.insert((*version).to_owned());
         }
     }
-    let place = roots.iter().map(|root| &root.directory).find(|directory| {
+    let is_searched = |directory: &&TreePath| {
         common.iter().any(|common| directory.below(common).is_some())
             || all
                 .iter()
-                .any(|(_, version, _)| layout.search(version).contains(directory))
-    })?;
+                .any(|(_, version, _)| layout.search(version).contains(*directory))
+    };
+    // Modules in a wrong place are for a runtime of their language all the same, unless there are programs besides.
+    let misplaced = || roots.iter().find(|root| root.is_certain && !has_commands(tree));
+    let place = roots.iter().map(|root| &root.directory).find(is_searched);
+    let place = place.or_else(|| Some(&misplaced()?.directory))?;
+    let shown = if place.is_root() {
+        "the top of the tree".to_owned()
+    } else {
+        format!("{place}/")
+    };
     versions.retain(|version| all.iter().any(|(_, known, _)| known == version));
     Some(match versions.iter().collect::<Vec<_>>()[..] {
         [] => Recognized::Runtime {
             name: layout.runtime(newest),
             because: format!(
-                "{place}/ has modules of {}, and nothing in the tree tells the version",
+                "{shown} has modules of {}, and nothing in the tree tells the version",
                 layout.title
             ),
         },
         [version] => Recognized::Runtime {
             name: layout.runtime(version),
-            because: format!("{place}/ has modules for {} {version}", layout.title),
+            because: format!("{shown} has modules for {} {version}", layout.title),
         },
         _ => Recognized::Several(versions.iter().map(|version| layout.runtime(version)).collect()),
     })
+}
+
+/// Whether a tree has commands of its own, as one for a runtime without a language has.
+fn has_commands(tree: &Tree) -> bool {
+    let is_command = |path: &TreePath| path.parent().is_some_and(|above| above.file_name() == "bin");
+    tree.objects().any(|(path, _)| is_command(path))
 }
 
 /// The numbers of a version, for sorting.

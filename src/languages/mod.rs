@@ -6,6 +6,7 @@
 
 pub mod code_files;
 pub mod components;
+mod dotnet;
 mod java;
 pub mod layout;
 mod node;
@@ -35,7 +36,14 @@ use crate::tree::content::{CodeKind, Inspector, KeptFile};
 use crate::tree::{Content, File, GeneratedFile, Tree, TreePath};
 
 /// Every language that is known.
-pub const BUILT_IN: &[&dyn Language] = &[&r::R, &python::Python, &node::Node, &ruby::Ruby, &java::Java];
+pub const BUILT_IN: &[&dyn Language] = &[
+    &r::R,
+    &python::Python,
+    &node::Node,
+    &ruby::Ruby,
+    &java::Java,
+    &dotnet::DotNet,
+];
 
 /// The environment variables of a process.
 pub type Environment = BTreeMap<String, String>;
@@ -133,6 +141,26 @@ pub trait Language: Sync {
     /// Native modules that a runtime of this version of the language does not load, because they were built for another one, or
     /// for a platform which their bytes do not tell.
     fn foreign_modules(&self, _root: Root<'_>, _version: &str) -> Vec<ForeignModule> {
+        Vec::new()
+    }
+
+    /// Whether a path is a link that a package manager makes to a command of a package, which no function starts.
+    fn is_command_link(&self, _path: &TreePath) -> bool {
+        false
+    }
+
+    /// Whether a path is where the language looks for a module or a package, by its name alone.
+    fn is_module(&self, _path: &TreePath) -> bool {
+        false
+    }
+
+    /// Whether a file is compiled code that may open libraries by name, by its path.
+    fn is_compiled(&self, _path: &TreePath) -> bool {
+        false
+    }
+
+    /// The names of the files of libraries that compiled code may open, the ones that only may be meant among them.
+    fn opened_by_compiled(&self, _content: &[u8]) -> Vec<String> {
         Vec::new()
     }
 

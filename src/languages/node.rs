@@ -89,12 +89,31 @@ impl Language for Node {
 
     fn module_roots(&self, tree: &Tree) -> Vec<ModuleRoot> {
         let packages = self.packages(tree).into_iter();
-        ModuleRoot::certain(packages.filter_map(|package| {
+        let roots = ModuleRoot::certain(packages.filter_map(|package| {
             let mut above = package.directory.ancestors().filter(|path| path.file_name() == MODULES);
             let root = above.next()?;
-            // Of nested directories only the outermost is one that a runtime looks into.
-            above.next().is_none().then_some((root, package.manifest))
-        }))
+            // Of nested directories only the outermost is one that a runtime looks into, and none directly in another one.
+            let is_outermost = above.next().is_none();
+            let is_misnested = root.parent().is_some_and(|above| above.file_name() == MODULES);
+            (is_outermost || is_misnested).then_some((root, package.manifest))
+        }));
+        if roots.is_empty() {
+            ModuleRoot::certain(packages_at_the_top(tree))
+        } else {
+            roots
+        }
+    }
+
+    fn is_command_link(&self, path: &TreePath) -> bool {
+        path.parent().is_some_and(|directory| directory.file_name() == COMMANDS)
+    }
+
+    fn is_module(&self, path: &TreePath) -> bool {
+        let is_in_package = path.names().any(|name| name == MODULES);
+        let is_code = [".js", ".cjs", ".mjs", ADDON]
+            .iter()
+            .any(|end| path.file_name().ends_with(end));
+        name_of(path).is_some_and(|name| !name.starts_with('.')) || is_in_package && is_code && !is_aside(path)
     }
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {
@@ -187,6 +206,24 @@ impl Language for Node {
     }
 }
 
+/// Packages as they are in `node_modules`, but at the top of a tree: where Lambda has nothing of its own, each with its manifest.
+fn packages_at_the_top(tree: &Tree) -> impl Iterator<Item = (TreePath, TreePath)> {
+    const OWN: [&str; 5] = ["nodejs", "python", "ruby", "java", "extensions"];
+    let manifests = tree
+        .files()
+        .map(|(path, _)| path)
+        .filter(|path| path.file_name() == MANIFEST);
+    let tops = manifests.filter(|path| {
+        let names: Vec<&str> = path.names().collect();
+        match names[..] {
+            [package, _] => !OWN.contains(&package),
+            [scope, _, _] => scope.starts_with('@'),
+            _ => false,
+        }
+    });
+    tops.map(|manifest| (TreePath::root(), manifest.clone()))
+}
+
 /// The license of a package: an expression, or in older manifests an object or a list of them (npm documentation,
 /// "package.json", license).
 fn license(manifest: &serde_json::Value) -> License {
@@ -217,6 +254,14 @@ fn ranges(manifest: &str) -> Vec<(String, String)> {
         (name.clone(), range.as_str().unwrap_or("?").to_owned())
     };
     lists.flat_map(|list| list.iter().map(range)).collect()
+}
+
+/// Whether a path is among commands or what packages bring for browsers, documents and tests.
+fn is_aside(path: &TreePath) -> bool {
+    const ASIDE: [&str; 9] = [
+        COMMANDS, "test", "tests", "docs", "doc", "examples", "example", "static", "assets",
+    ];
+    path.names().any(|name| ASIDE.contains(&name))
 }
 
 /// The name of the package that is installed in a directory, with its scope; `None` for one inside of a package.

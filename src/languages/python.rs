@@ -2,6 +2,7 @@
 
 mod byte_code;
 mod code;
+mod editable;
 mod metadata;
 mod wheel;
 
@@ -11,6 +12,7 @@ use super::layout::{ModuleRoot, of_runtime};
 use super::{
     ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, ReadSource, SourceReader, version,
 };
+use crate::finding::Finding;
 use crate::root::Root;
 use crate::runtime::Arch;
 use crate::tree::content::{CodeKind, Keep, KeptFile, TEXT_LIMIT};
@@ -81,12 +83,16 @@ impl Language for Python {
     }
 
     fn kept_files(&self) -> &'static [KeptFile] {
-        const KEPT: &[KeptFile] = &[text(RECORD), text(METADATA), text(wheel::WHEEL)];
+        const KEPT: &[KeptFile] = &[text(RECORD), text(METADATA), text(wheel::WHEEL), text(editable::ORIGIN)];
         KEPT
     }
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {
         distributions(tree)
+    }
+
+    fn findings(&self, root: Root<'_>) -> Vec<Finding> {
+        editable::findings(root)
     }
 
     fn requirements(&self, package: &Package, tree: &Tree) -> Vec<(String, String)> {
@@ -154,9 +160,22 @@ impl Language for Python {
         module_roots(tree)
     }
 
+    fn is_module(&self, path: &TreePath) -> bool {
+        let name = path.file_name();
+        let is_in_modules = path.names().any(|name| ROOT_NAMES.contains(&name));
+        is_in_modules && (name.ends_with(SOURCE) || is_extension_module(path))
+    }
+
     fn versions(&self, tree: &Tree) -> BTreeSet<String> {
         let modules = tree.files().filter_map(|(path, _)| tagged(path));
-        modules.filter_map(|(_, tag)| version_of(tag)).collect()
+        let of_modules: BTreeSet<String> = modules.filter_map(|(_, tag)| version_of(tag)).collect();
+        if !of_modules.is_empty() {
+            return of_modules;
+        }
+        // Installers compile what they install.
+        let caches = tree.files().filter_map(|(path, _)| byte_code::source_of(path));
+        let tags = caches.filter_map(|(_, tag)| tag.strip_prefix("cpython-"));
+        tags.filter_map(version_of).collect()
     }
 
     fn foreign_modules(&self, root: Root<'_>, version: &str) -> Vec<ForeignModule> {
@@ -471,7 +490,7 @@ fn module_roots(tree: &Tree) -> Vec<ModuleRoot> {
         if is_inside || is_interpreter {
             continue;
         }
-        let is_certain = is_certain || ROOT_NAMES.contains(&root.file_name());
+        let is_certain = is_certain || ROOT_NAMES.contains(&root.file_name()) || is_of_version(&root);
         let known = roots.entry(root.clone()).or_insert_with(|| ModuleRoot {
             directory: root,
             is_certain,
@@ -480,6 +499,15 @@ fn module_roots(tree: &Tree) -> Vec<ModuleRoot> {
         known.is_certain |= is_certain;
     }
     roots.into_values().collect()
+}
+
+/// Whether a directory is the one of an interpreter's version that has the directory of modules in it: `lib/python3.13`.
+fn is_of_version(directory: &TreePath) -> bool {
+    let is_versioned = directory.file_name().strip_prefix("python3.").is_some();
+    is_versioned
+        && directory
+            .parent()
+            .is_some_and(|above| ["lib", "lib64"].contains(&above.file_name()))
 }
 
 /// Distributions by the directories of their metadata, each with the files that it lists and with the directories in which

@@ -75,8 +75,8 @@ const STARTS_OF_REFERENCES: [&str; 9] = [
     "require", "import", "from", "'./", "\"./", "`./", "'../", "\"../", "`../",
 ];
 
-/// What stands for the place of the module itself.
-const OWN_PLACE: [&str; 3] = ["__dirname", "import.meta.dirname", "import.meta.url"];
+/// What stands for the place of the module itself, and where layers are: paths begin with these that are put together.
+const OWN_PLACE: [&str; 4] = ["__dirname", "import.meta.dirname", "import.meta.url", "/opt"];
 
 const QUOTES: [u8; 3] = *b"'\"`";
 

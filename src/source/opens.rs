@@ -185,7 +185,9 @@ impl<'t> Captures<'t> {
             self.opens.push((open, names, form.to_owned()));
         }
         if let (Some(string), Some(content)) = (one("text"), one("content")) {
-            self.texts.insert(string.id(), text_of(content, text).to_owned());
+            // A symbol of Ruby is taken for its name.
+            let content = text_of(content, text).trim_start_matches(':');
+            self.texts.insert(string.id(), content.to_owned());
         }
         let sets = [
             ("computed", &mut self.computed),

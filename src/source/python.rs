@@ -95,7 +95,7 @@ pub fn opens(text: &str) -> Vec<Opening> {
     static OPENS: Opens = Opens::new(
         || Language::from(tree_sitter_python::LANGUAGE),
         include_str!("../../rules/source/opens-python.scm"),
-        &["DLL", "dll", "LoadLibrary", "dlopen", "find_library"],
+        &["DLL", "dll", "LoadLibrary", "dlopen", "find_library", "load_library"],
     );
     OPENS.read(text)
 }

@@ -95,7 +95,7 @@ pub enum Content {
     Code(Box<[Opening]>),
     /// A program or library of another system, by its format.
     Foreign(Format),
-    /// The target of a link, as a text where a library or program should be: some programs unpack and copy links so.
+    /// The target of a link, as a text where a library, a program or code should be: some programs unpack and copy links so.
     LinkText(String),
     /// The memory of a process that crashed.
     CoreDump,
@@ -223,11 +223,11 @@ impl Inspector {
         if !is_read {
             if let Some(code) = self.code(file_name) {
                 let opened = (code.opens)(&String::from_utf8_lossy(bytes));
-                return if opened.is_empty() {
-                    Content::Data
-                } else {
-                    Content::Code(opened.into())
-                };
+                if !opened.is_empty() {
+                    return Content::Code(opened.into());
+                }
+                let link = Some(bytes).filter(|bytes| bytes.len() < LINK_LIMIT);
+                return link.and_then(link_text).map_or(Content::Data, Content::LinkText);
             }
             let link = Some(bytes).filter(|bytes| may_be_link(file_name) && bytes.len() < LINK_LIMIT);
             return link.and_then(link_text).map_or(Content::Data, Content::LinkText);

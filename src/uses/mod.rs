@@ -11,6 +11,7 @@ mod code;
 mod commands;
 mod graph;
 mod libraries;
+mod opened;
 mod packages;
 mod paths;
 mod place;
@@ -24,8 +25,9 @@ pub use commands::{CalledCommands, NamedCommands};
 pub use graph::{Ask, Asked, Contents, Uses, uses_of};
 pub(crate) use libraries::differences;
 pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};
+pub use opened::OpenedLibraries;
 pub use packages::{InstalledPackages, whole_package};
-pub use paths::WrittenPaths;
+pub use paths::{ShellPaths, WrittenPaths};
 pub use place::{Interpreters, LinkTargets};
 pub use written::{Sought, SoughtKind, WrittenNames};
 

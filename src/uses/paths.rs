@@ -11,6 +11,7 @@ use super::words::{is_of_name_in_text, is_of_path_in_text};
 use super::written::is_text;
 use super::{Evidence, FindUses, Source, Use, UseKind, Used};
 use crate::root::{Location, Root};
+use crate::shell;
 use crate::tree::path::LAYER_ROOT;
 use crate::tree::{Entry, TreePath};
 
@@ -142,7 +143,83 @@ impl FindUses for WrittenPaths<'_> {
     }
 }
 
+/// Finds paths of which a shell script has the beginning from a variable or a command, `$here/share/x`: they may be from the top
+/// of the tree or from the script's own directory.
+pub struct ShellPaths<'a> {
+    at_stake: &'a BTreeSet<TreePath>,
+}
+
+impl<'a> ShellPaths<'a> {
+    /// Makes ready to look for paths to these; `None` if there are none.
+    pub fn of(at_stake: &'a BTreeSet<TreePath>) -> Option<Self> {
+        (!at_stake.is_empty()).then_some(Self { at_stake })
+    }
+}
+
+impl FindUses for ShellPaths<'_> {
+    fn uses(&self, source: &Source<'_>) -> Vec<Use> {
+        let Entry::File(file) = source.entry else {
+            return Vec::new();
+        };
+        let Some(script) = file.content.text().filter(|text| text.starts_with("#!")) else {
+            return Vec::new();
+        };
+        if !shell::is_for_shell(script) {
+            return Vec::new();
+        }
+        let mut uses = Vec::new();
+        for (number, line) in script.lines().enumerate() {
+            for tail in computed_beginnings(line) {
+                let from_own = source.path.parent().and_then(|own| own.join(tail));
+                let paths = [TreePath::new(tail), from_own].into_iter().flatten();
+                uses.extend(paths.filter(|path| self.at_stake.contains(path)).map(|path| {
+                    let evidence = Evidence {
+                        text: tail.to_owned(),
+                        line: Some(number + 1),
+                    };
+                    source.uses(Used::Path(path), UseKind::Path, evidence)
+                }));
+            }
+        }
+        uses
+    }
+}
+
+/// What is written out of the paths in a line of a shell script that begin with a variable or the output of a command.
+fn computed_beginnings(line: &str) -> impl Iterator<Item = &str> {
+    let is_comment = line.trim_start().starts_with('#');
+    let starts = line.match_indices('/').filter(move |_| !is_comment);
+    starts.filter_map(|(at, _)| {
+        let before = &line[..at];
+        let is_of_variable = |c: char| c.is_alphanumeric() || c == '_';
+        let is_behind_variable = before.trim_end_matches(is_of_variable).ends_with('$') && !before.ends_with('$');
+        if !is_behind_variable && !before.ends_with(['}', ')', '"', '`']) {
+            return None;
+        }
+        let rest = &line[at + 1..];
+        let end = rest.find(|c: char| !c.is_ascii() || !is_of_path(c as u8));
+        let tail = &rest[..end.unwrap_or(rest.len())];
+        (!tail.is_empty()).then_some(tail)
+    })
+}
+
 /// The line that a place of a text is in, counted from 1.
 pub(super) fn line_of(text: &[u8], at: usize) -> usize {
     1 + memchr::memchr_iter(b'\n', &text[..at]).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_behind_what_is_computed_are_read_from_shell_scripts() {
+        let check = |line: &str, expected: &[&str]| {
+            assert_eq!(computed_beginnings(line).collect::<Vec<_>>(), expected, "{line}");
+        };
+        check("source \"$D/include/functions.h\"", &["include/functions.h"]);
+        check("cat \"${D}\"/man/man1/x.1 $(pwd)/a", &["man/man1/x.1", "a"]);
+        check("cat /opt/include/x; x=a/b; # $D/c", &["c"]);
+        check("  # $D/c", &[]);
+    }
 }

@@ -763,6 +763,13 @@ fn case(code: Code, s: &Sandbox) -> Option<Case<'_>> {
             Case::zips(s, &text("libx.so.1"), &text("INPUT(libx.so.1)\n"))
         }
         Code::ModulesNotFound => Case::zips(s, &[ok("six/__init__.py")], &[ok("python/six/__init__.py")]),
+        Code::EditableInstall => {
+            let origin = r#"{"url": "file:///src/pkg", "dir_info": {"editable": true}}"#;
+            let origin = member("python/pkg-1.0.dist-info/direct_url.json", FILE, origin);
+            let bad = [ok("python/other/__init__.py"), origin.clone()];
+            // The source was copied beside it.
+            Case::zips(s, &bad, &[ok("python/pkg/__init__.py"), origin])
+        }
         Code::ModulesElsewhere => {
             let with = |place: &str| [ok("python/six.py"), ok(&format!("{place}/site-packages/x/__init__.py"))];
             Case::zips(s, &with("python/lib/python3.12"), &with("python/lib/python3.13"))

@@ -21,6 +21,7 @@ fn modules_are_looked_for_where_the_runtime_does() {
         .file("namespace/python/google/cloud/storage/__init__.py", "")
         .file("vendored/python/setuptools/__init__.py", "")
         .file("vendored/python/setuptools/_vendor/wheel-0.1.dist-info/METADATA", "")
+        .file("version/python/lib/python3.13/a/__init__.py", "")
         .file("own/bootstrap", "#!/bin/sh\n")
         .file("own/modules/a/__init__.py", "")
         .file("wrapped/python/a.py", "")
@@ -33,6 +34,7 @@ fn modules_are_looked_for_where_the_runtime_does() {
     for (tree, code, expected) in [
         ("wrong", "modules-not-found", Some("error")),
         ("partly", "modules-elsewhere", Some("warning")),
+        ("version", "modules-not-found", Some("error")),
         ("namespace", "modules-elsewhere", None),
         ("namespace", "modules-not-found", None),
         ("vendored", "modules-elsewhere", None),
@@ -43,6 +45,84 @@ fn modules_are_looked_for_where_the_runtime_does() {
     }
     for code in ["modules-not-found", "modules-elsewhere"] {
         assert_eq!(severity(&checked("own", "provided.al2023"), code), None);
+    }
+    sandbox
+        .file("nested/nodejs/node_modules/a/package.json", "{}")
+        .file("nested/nodejs/node_modules/node_modules/b/package.json", "{}")
+        .file("top/b/package.json", "{}")
+        .file("own-code/nodejs/package.json", "{}");
+    for (tree, code, expected) in [
+        ("nested", "modules-elsewhere", Some("warning")),
+        ("top", "modules-not-found", Some("error")),
+        ("own-code", "modules-not-found", None),
+    ] {
+        let found = severity(&checked(tree, "nodejs22.x"), code);
+        assert_eq!(found.as_deref(), expected, "{tree} {code}");
+    }
+}
+
+/// Code that chooses names the modules for every system, so that naming one is no use of it.
+#[test]
+fn packages_for_other_platforms_go_as_a_whole() {
+    let sandbox = Sandbox::new();
+    let program = fs_err::read("/bin/true").unwrap();
+    let mut other = program.clone();
+    other[18..20].copy_from_slice(if program[18] == 62 { &[183, 0] } else { &[62, 0] });
+    let (own, foreign) = if program[18] == 62 {
+        ("x64", "arm64")
+    } else {
+        ("arm64", "x64")
+    };
+    let modules = "t/nodejs/node_modules";
+    let choose = format!("module.exports = require(c ? 'a-linux-{own}' : 'a-linux-{foreign}')");
+    sandbox
+        .file(&format!("{modules}/a/package.json"), r#"{"name": "a", "main": "i.js"}"#)
+        .file(&format!("{modules}/a/i.js"), &choose);
+    for (platform, addon) in [(own, &program), (foreign, &other)] {
+        let package = format!("{modules}/a-linux-{platform}");
+        let manifest = format!(r#"{{"name": "a-linux-{platform}", "main": "a.node"}}"#);
+        sandbox
+            .file(&format!("{package}/package.json"), &manifest)
+            .file(&format!("{package}/a.node"), addon);
+    }
+    let arguments = ["prune", "t", "--to", "copy", "--runtime", "nodejs22.x"];
+    sandbox.run(arguments).expect_status(0);
+    let is_left = |package: String| sandbox.path(&format!("copy/nodejs/node_modules/{package}")).exists();
+    assert!(is_left(format!("a-linux-{own}/a.node")));
+    assert!(!is_left(format!("a-linux-{foreign}")));
+}
+
+/// Addons that register themselves when they are loaded say for which Node they are in a `node_module` (node.h).
+#[test]
+fn addons_say_which_node_they_are_for_in_their_registration() {
+    let sandbox = Sandbox::new();
+    let code = "struct node_module { int version; unsigned flags; void *dso; const char *file; void *f; void *g; \
+                const char *name; void *priv; void *link; };\n\
+                void node_module_register(void *); static void init(void) {}\n\
+                static struct node_module m = {VERSION, 0, 0, \"../b.cc\", (void *)init, 0, \"b\", 0, 0};\n\
+                __attribute__((constructor)) static void enter(void) { node_module_register(&m); }\n";
+    sandbox.file("b.c", code);
+    for (version, expected) in [("93", Some("error")), ("127", None)] {
+        let package = format!("t{version}/nodejs/node_modules/b");
+        sandbox.file(&format!("{package}/package.json"), "{}");
+        sandbox.file(&format!("{package}/build/Release/b.node"), "");
+        let to = sandbox.path(&format!("{package}/build/Release/b.node"));
+        let (define, from) = (format!("-DVERSION={version}"), sandbox.path("b.c"));
+        let options = ["-O1", "-shared", "-fPIC", "-nostdlib", &define, "-o"];
+        let paths = [to.to_str().unwrap(), from.to_str().unwrap()];
+        if output("gcc", &[&options[..], &paths].concat()).is_none() {
+            eprintln!("skipped: there is no gcc");
+            return;
+        }
+        let checked = sandbox.run([
+            "check",
+            &format!("t{version}"),
+            "--runtime",
+            "nodejs22.x",
+            "--format",
+            "json",
+        ]);
+        assert_eq!(severity(&checked, "wrong-abi").as_deref(), expected, "{version}");
     }
 }
 

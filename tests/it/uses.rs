@@ -60,6 +60,11 @@ fn python_modules_are_kept_however_they_are_named() {
             ("import runpy\nrunpy.run_module('pkg.tests.helper')\n", true),
             ("_lazy = {'x': '.tests.helper'}\n", true),
             ("_import_structure = {'tests.helper': ['x']}\n", true),
+            ("m = importlib.import_module(f'pkg.tests.{n}')\n", true),
+            ("m = importlib.import_module('pkg.tests.' + n)\n", true),
+            ("m = importlib.import_module('%s.tests.%s' % (__name__, n))\n", true),
+            ("m = importlib.import_module('{}.tests.{}'.format(__name__, n))\n", true),
+            ("m = importlib.import_module(f'.{n}', __name__)\n", false),
             ("# from .tests import helper\n", false),
             (
                 "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .tests import helper\n",
@@ -110,6 +115,10 @@ fn files_beside_python_modules_are_kept_however_their_paths_are_put_together() {
             ("p = files('pkg.tests').joinpath('data.json')\n", true),
             ("from . import tests\np = read_text(tests, 'data.json')\n", true),
             ("p = Path(__file__).parent.glob('tests/*.json')\n", true),
+            (
+                "p = open(os.path.join(os.path.dirname(__file__), 'tests') + name)\n",
+                true,
+            ),
             ("p = 'data.json'\n", false),
             ("left_out = ['**/tests/**']\n", false),
         ],
@@ -124,6 +133,68 @@ fn files_beside_python_modules_are_kept_however_their_paths_are_put_together() {
             ("p = '{}.cu.h'.format(n)\n", true),
             ("p = glob('*.h')\n", true),
             ("p = glob('*.c')\n", false),
+        ],
+    );
+}
+
+/// A package whose modules are imported by names from a table.
+#[test]
+fn modules_are_kept_that_a_table_of_names_has() {
+    let table = |name: &str| {
+        format!("NAMES = ['{name}']\ndef __getattr__(n):\n    return importlib.import_module('.' + n, __name__)\n")
+    };
+    check(
+        "python3.13",
+        &PYTHON,
+        "python/pkg/__init__.py",
+        &HELPER[..1],
+        &[(&table("tests"), true), (&table("other"), false)],
+    );
+}
+
+#[test]
+fn files_are_kept_whose_paths_code_joins_to_opt() {
+    let header = [
+        ("include/api.h", "#define X"),
+        ("python/other.py", ""),
+        ("nodejs/other.js", ""),
+    ];
+    let check = |code: &str, runtime: &str, rows: &[Row<'_>]| check(runtime, &header, code, &["include/api.h"], rows);
+    check(
+        "python/m.py",
+        "python3.13",
+        &[
+            ("p = os.path.join('/opt', 'include', 'api.h')\n", true),
+            ("p = os.path.join('/usr', 'include', 'api.h')\n", false),
+        ],
+    );
+    check(
+        "nodejs/m.js",
+        "nodejs22.x",
+        &[
+            ("fs.readFileSync(path.join('/opt', 'include', 'api.h'))", true),
+            ("fs.readFileSync(path.join('/usr', 'include', 'api.h'))", false),
+        ],
+    );
+    check(
+        "ruby/lib/m.rb",
+        "ruby3.3",
+        &[("File.read(File.join('/opt', 'include', 'api.h'))\n", true)],
+    );
+    check(
+        "R/x.R",
+        "",
+        &[
+            ("readLines(file.path(\"/opt\", \"include\", \"api.h\"))\n", true),
+            ("readLines(file.path(\"/usr\", \"include\", \"api.h\"))\n", false),
+        ],
+    );
+    check(
+        "bootstrap",
+        "",
+        &[
+            ("#!/bin/sh\ncat \"$(dirname \"$0\")/include/api.h\"\n", true),
+            ("#!/bin/sh\n# cat $D/include/api.h\n", false),
         ],
     );
 }

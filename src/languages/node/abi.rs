@@ -35,7 +35,10 @@ fn addons(tree: &Tree) -> BTreeMap<TreePath, Vec<(&TreePath, Option<Fit>)>> {
         let versions: Vec<u32> = path.names().filter_map(version_in).collect();
         let by_name = versions.last().copied().map(Fit::One);
         let registered = || Some(Fit::One(tree.file(path)?.content.fact()?.parse().ok()?));
-        let fit = of_object(object).or_else(registered).or(by_name).or_else(|| configured(path, tree));
+        let fit = of_object(object)
+            .or_else(registered)
+            .or(by_name)
+            .or_else(|| configured(path, tree));
         let mut above = path
             .ancestors()
             .skip_while(|above| version_in(above.file_name()).is_some());

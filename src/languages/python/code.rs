@@ -152,7 +152,10 @@ impl<'a> Modules<'a> {
         let name = text.trim_start_matches('.');
         let is_of_name = |c: char| c.is_alphanumeric() || c == '_' || ANYTHING.contains(c);
         let mut parts: Vec<&str> = name.split('.').collect();
-        let is_dotted = text.contains('.') && parts.iter().all(|part| !part.is_empty() && part.chars().all(is_of_name));
+        let is_dotted = text.contains('.')
+            && parts
+                .iter()
+                .all(|part| !part.is_empty() && part.chars().all(is_of_name));
         if text.len() > LONGEST_NAME || !is_dotted {
             return Vec::new();
         }
@@ -182,7 +185,9 @@ impl<'a> Modules<'a> {
                     let names: BTreeSet<&str> = found
                         .iter()
                         .filter_map(|path| path.file_name().split('.').next())
-                        .filter(|name| is_identifier(name) && (part.ends_with(ANYTHING) || name.ends_with(behind(part))))
+                        .filter(|name| {
+                            is_identifier(name) && (part.ends_with(ANYTHING) || name.ends_with(behind(part)))
+                        })
                         .collect();
                     files.extend(names.iter().flat_map(|name| self.module(directory, name)));
                     inner.extend(names.iter().filter_map(|name| directory.join(name)));
