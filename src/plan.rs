@@ -41,7 +41,7 @@ use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::timings::phase;
-use crate::tree::{Entry, File, Tree, TreePath};
+use crate::tree::{Content, Entry, File, Mode, Tree, TreePath};
 use crate::uses::{
     Ask, Asked, CalledCommands, Companion, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
     OpenedLibraries, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode, WrittenNames, WrittenPaths, uses_of,
@@ -657,6 +657,17 @@ impl Plan {
             plan.graph = graph;
         }
         plan
+    }
+
+    /// Puts a file that this program made at a path, in place of one that may be there.
+    pub fn add_generated(&mut self, path: TreePath, bytes: Vec<u8>) {
+        let file = File {
+            bytes: Bytes(bytes.len() as u64),
+            mode: Mode::FILE,
+            content: Content::Data,
+        };
+        self.kept.insert(path.clone(), Entry::File(file));
+        self.origins.insert(path, Origin::Generated(bytes.into()));
     }
 
     /// Says where the contents are in a directory in which files are elsewhere than in the tree that was planned for.

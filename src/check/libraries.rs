@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::elf::{Kind, OlderSymbols, outlook};
 use crate::finding::{Code, Finding, Severity};
+use crate::languages::components::Components;
 use crate::loader::{
     BoundProcesses, Followed, Grade, Graph, LoadedTree, MissingCause, Outdated, ProvidedUses, VersionProblem,
     c_libraries, free_name, has_version, loose_versions, missing_libraries, outdated, undefined_symbols,
@@ -30,6 +31,13 @@ pub(super) fn library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
 fn missing_library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
     let reachable = graph.reachable();
     let working = graph.working_alternatives();
+    let packages = Components::of(root.tree);
+    // What a package starts by itself may get its search path from it.
+    let is_started_by_package = |path: &&TreePath| {
+        let object = root.tree.object(path);
+        packages.is_in_package(path)
+            && object.is_some_and(|object| object.kind == Kind::Executable && object.soname.is_none())
+    };
     let is_replaced = |path: &&TreePath| alternatives(path).is_some_and(|place| working.contains(&place));
     missing_libraries(root, graph)
         .into_iter()
@@ -37,8 +45,11 @@ fn missing_library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
             let mut needed_by: Vec<&TreePath> = missing.needed_by.iter().collect();
             // Those that matter most are named first.
             needed_by.sort_by_key(|path| (is_replaced(path), !reachable.contains(*path)));
+            let is_elsewhere = matches!(missing.cause, MissingCause::Elsewhere(_));
             let severity = if needed_by.iter().all(is_replaced) {
                 Severity::Note
+            } else if is_elsewhere && needed_by.iter().all(is_started_by_package) {
+                Severity::Warning
             } else if needed_by.iter().any(|path| reachable.contains(*path)) {
                 Severity::Error
             } else {

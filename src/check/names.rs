@@ -133,6 +133,16 @@ pub(super) fn name_findings(tree: &Tree) -> Vec<Finding> {
     }
     findings.extend(top_directory(tree));
     findings.extend(only_an_archive(tree, &findings));
+    noted_once(findings)
+}
+
+/// The findings, with one note for all archives that packages bring: they have one reason.
+fn noted_once(findings: Vec<Finding>) -> Vec<Finding> {
+    let is_noted = |finding: &Finding| finding.code == Code::NestedArchive && finding.severity == Severity::Note;
+    let (noted, mut findings): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(is_noted);
+    let paths: Vec<String> = noted.iter().filter_map(|finding| finding.path.clone()).collect();
+    let first = noted.into_iter().next();
+    findings.extend(first.map(|first| if paths.len() > 1 { first.about(paths) } else { first }));
     findings
 }
 

@@ -9,6 +9,7 @@ mod arguments;
 mod bootstrap;
 mod check;
 mod clock;
+mod compile;
 mod complete;
 mod completions;
 mod diff;

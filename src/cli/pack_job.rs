@@ -13,9 +13,10 @@ use crate::progress::Progress;
 use crate::rules::Matcher;
 use crate::sbom::{Described, collect, licenses, text_at};
 use crate::scan::Scan;
-use crate::size::Bytes;
+use crate::size::{Bytes, exact};
 
 use super::arguments::{Global, PlanOptions};
+use super::compile::compile;
 use super::inputs::{SelectedRules, Source};
 use super::output::Failure;
 use super::progress::Terminal;
@@ -32,6 +33,8 @@ pub(super) struct PackJob<'a> {
     pub(super) planning_options: plan::Options,
     pub(super) selected: SelectedRules,
     pub(super) project: Project,
+    /// Whether modules are compiled that have no byte code which will be believed.
+    pub(super) compile: bool,
     /// The directory for further layers with what no recording used.
     pub(super) rest: Option<&'a Path>,
     pub(super) global: &'a Global,
@@ -55,7 +58,13 @@ impl<E: Into<Failure>> From<E> for PackFailure {
 impl PackJob<'_> {
     /// Packs the layers, after those with what no recording used, if they are asked for.
     pub(super) fn pack(&self) -> Result<(Plan, Packed), PackFailure> {
-        let (plan, matcher) = self.plan(&self.selected, &self.planning_options)?;
+        let (mut plan, matcher) = self.plan(&self.selected, &self.planning_options)?;
+        if self.compile {
+            let (count, program) = compile(&mut plan, self.directory, self.loaded.root().runtime)?;
+            let count = exact(count as u64);
+            self.global
+                .note(&format!("compiled {count} modules with {}", program.display()));
+        }
         let rest = match self.rest {
             Some(directory) => self.pack_rest(&plan, directory)?,
             None => None,

@@ -38,7 +38,10 @@ mod session;
 mod trace;
 mod wire;
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::languages::ManagedRuntime;
 
 pub use failure::{Failure, explaining};
 pub use inside::{inside, shell};
@@ -134,4 +137,9 @@ pub fn too_large(all: Bytes) -> Option<Finding> {
     let values = [("bytes", exact(all.0)), ("limit", exact(limits::UNZIPPED_BYTES))];
     let values = values.each_ref().map(|(name, value)| (*name, value.as_str()));
     (all.0 >= limits::UNZIPPED_BYTES).then(|| Finding::new(Code::UnzippedTooLarge, &values))
+}
+
+/// The program of the interpreter of this machine that has a runtime's version, if there is one.
+pub fn interpreter_of(runtime: &ManagedRuntime) -> Option<PathBuf> {
+    interpreter::find(runtime).map(|found| found.program)
 }

@@ -185,6 +185,11 @@ pub trait Language: Sync {
         None
     }
 
+    /// How its source is compiled in advance.
+    fn compiler(&self) -> Option<Compiler> {
+        None
+    }
+
     /// Directories of packages that people copy by themselves, such as into another library: no file in one may lead out of it.
     fn whole_packages(&self, _tree: &Tree) -> Vec<TreePath> {
         Vec::new()
@@ -296,6 +301,19 @@ pub struct ManagedRuntime {
     pub how_to_get: String,
     /// What the runtime has besides and this does not.
     pub lacks: Option<&'static str>,
+}
+
+/// How the source of a language is compiled in advance by its interpreter.
+#[derive(Debug, Clone, Copy)]
+pub struct Compiler {
+    /// Arguments before the script.
+    pub arguments: &'static [&'static str],
+    /// Reads a JSON list of sources from standard input, each with its path on Lambda and with the file to write.
+    pub script: &'static str,
+    /// Where a version of the language looks for what was compiled of a source; `None` for a file that is no source.
+    pub place: fn(&TreePath, &str) -> Option<TreePath>,
+    /// Whether what was compiled is of a source with this content and this time, or needs none to be believed.
+    pub is_current: fn(&[u8], &[u8], u32) -> bool,
 }
 
 /// How handlers are started by the runtime of this name.

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{ModuleRoot, of_runtime};
 use super::{
-    ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, ReadSource, SourceReader, version,
+    Compiler, ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, ReadSource, SourceReader,
+    version,
 };
 use crate::finding::Finding;
 use crate::root::Root;
@@ -223,6 +224,15 @@ impl Language for Python {
         }
         let text = String::from_utf8(writer.into_inner().ok()?).ok()?;
         is_changed.then_some(text)
+    }
+
+    fn compiler(&self) -> Option<Compiler> {
+        Some(Compiler {
+            arguments: &["-I", "-S", "-c"],
+            script: include_str!("../../rules/compile/compile.py"),
+            place: byte_code::cache_of,
+            is_current: byte_code::is_current,
+        })
     }
 
     fn content_in_layer(&self, path: &TreePath, content: &[u8], source: &ReadSource<'_>) -> Option<Vec<u8>> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Ran, Sandbox};
+use crate::support::{Ran, Sandbox, output};
 
 /// The names in all zips of a folder, by the crate that `check` reads with.
 fn packed_names(sandbox: &Sandbox, folder: &str) -> BTreeSet<String> {
@@ -294,4 +294,52 @@ fn distributions_of_python_and_packages_of_node_are_kept_together_and_named() {
         .map(|component| component["name"].as_str().unwrap())
         .collect();
     assert_eq!(names, ["@scope/package", "one", "three", "two"].into());
+}
+
+/// What a Python of the runtime's version would compile at each cold start is compiled on request, and what is not Python is
+/// passed over.
+#[test]
+fn modules_are_compiled_on_request() {
+    let version = output("python3", &["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
+    let Some(version) = version else { return };
+    let version = version.trim();
+    let s = Sandbox::new();
+    s.file("t/python/pkg/__init__.py", "")
+        .file("t/python/pkg/a.py", "x = 1\n")
+        .file("t/python/pkg/template.py", "{{ name }} = 1 1\n");
+    let runtime = format!("python{version}");
+    let ran = s.run([
+        "pack",
+        "t",
+        "--runtime",
+        &runtime,
+        "--compile",
+        "--no-cache",
+        "-o",
+        "out",
+    ]);
+    if !ran.stderr.contains("compiled 2 modules") {
+        // There is no runtime of this version, or no interpreter where it would be.
+        assert!(ran.status != 0, "{ran:?}");
+        return;
+    }
+    let names = packed_names(&s, "out");
+    let tag = version.replace('.', "");
+    let has = |module: &str| {
+        names
+            .iter()
+            .any(|name| name.contains(&format!("__pycache__/{module}.cpython-{tag}.pyc")))
+    };
+    assert!(has("__init__") && has("a") && !has("template"), "{names:?}");
+    s.run([
+        "pack",
+        "t",
+        "--runtime",
+        "nodejs22.x",
+        "--compile",
+        "--no-cache",
+        "-o",
+        "none",
+    ])
+    .expect_status(2);
 }

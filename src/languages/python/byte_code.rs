@@ -30,6 +30,34 @@ pub(super) fn source_of(cache: &TreePath) -> Option<(TreePath, &str)> {
     (!tag.contains('.')).then_some((source, tag))
 }
 
+/// The cache in which a version of CPython looks for the byte code of a source (PEP 3147).
+pub(super) fn cache_of(source: &TreePath, version: &str) -> Option<TreePath> {
+    let module = source.file_name().strip_suffix(".py")?;
+    let tag = version.replace('.', "");
+    let name = format!("{module}.cpython-{tag}{ENDING}");
+    source.parent()?.join(CACHE)?.join(&name)
+}
+
+/// Whether a cache is believed in a layer: by its hash, or because it can be made so.
+pub(super) fn is_current(cache: &[u8], source: &[u8], modified: u32) -> bool {
+    let flags = cache.get(4..8).and_then(|flags| flags.first_chunk::<4>());
+    match flags.map(|flags| u32::from_le_bytes(*flags)) {
+        Some(0) => unchecked(cache, source, modified).is_some(),
+        Some(flags) => cache.len() > HEADER && (flags == UNCHECKED_HASH || is_of_hash(cache, source)),
+        None => false,
+    }
+}
+
+/// Whether a cache that is compared with its source has the hash of it.
+fn is_of_hash(cache: &[u8], source: &[u8]) -> bool {
+    let magic = cache.first_chunk::<4>().map(|magic| u32::from_le_bytes(*magic));
+    let hash = cache.get(8..HEADER).and_then(|hash| hash.first_chunk::<8>());
+    match (magic, hash) {
+        (Some(magic), Some(hash)) => u64::from_le_bytes(*hash) == source_hash(magic, source),
+        _ => false,
+    }
+}
+
 /// A cache that Python believes whatever the time of its source is: this one, if it was made of the source as it is. `None`
 /// if it was made of another one, or is by hash already.
 pub(super) fn unchecked(cache: &[u8], source: &[u8], modified: u32) -> Option<Vec<u8>> {
