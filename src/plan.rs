@@ -44,8 +44,8 @@ use crate::timings::phase;
 use crate::tree::{Content, Entry, File, Mode, Tree, TreePath};
 use crate::uses::{
     Ask, Asked, CalledCommands, Companion, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
-    OpenedLibraries, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode, WrittenNames, WrittenPaths, uses_of,
-    whole_package,
+    OpenedLibraries, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode, WrittenNames, WrittenPaths,
+    uses_of, whole_package,
 };
 
 use dedupe::{Deduped, dedupe};

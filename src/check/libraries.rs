@@ -3,7 +3,7 @@
 use super::{NAMED, names, shown};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::elf::{Kind, OlderSymbols, outlook};
+use crate::elf::{Kind, Object, OlderSymbols, outlook};
 use crate::finding::{Code, Finding, Severity};
 use crate::languages::components::Components;
 use crate::loader::{
@@ -33,11 +33,8 @@ fn missing_library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
     let working = graph.working_alternatives();
     let packages = Components::of(root.tree);
     // What a package starts by itself may get its search path from it.
-    let is_started_by_package = |path: &&TreePath| {
-        let object = root.tree.object(path);
-        packages.is_in_package(path)
-            && object.is_some_and(|object| object.kind == Kind::Executable && object.soname.is_none())
-    };
+    let is_started_by_package =
+        |path: &&TreePath| packages.is_in_package(path) && root.tree.object(path).is_some_and(Object::is_program);
     let is_replaced = |path: &&TreePath| alternatives(path).is_some_and(|place| working.contains(&place));
     missing_libraries(root, graph)
         .into_iter()
