@@ -197,7 +197,9 @@ fn computed_beginnings(line: &str) -> impl Iterator<Item = &str> {
             return None;
         }
         let rest = &line[at + 1..];
-        let end = rest.find(|c: char| !c.is_ascii() || !is_of_path(c as u8));
+        let end = rest
+            .bytes()
+            .position(|byte| !byte.is_ascii() || !is_of_path_in_text(byte));
         let tail = &rest[..end.unwrap_or(rest.len())];
         (!tail.is_empty()).then_some(tail)
     })
