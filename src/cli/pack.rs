@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -238,10 +238,7 @@ impl Arguments {
             settle(std::slice::from_ref(path), global)?;
         }
         options.check(directory)?;
-        let mut scan = match self.symlinks {
-            Links::FollowAll => scan_following_links(directory, progress)?,
-            Links::Keep | Links::Follow => scan(directory, progress)?,
-        };
+        let mut scan = self.scanned(directory, progress)?;
         let runtime = global.runtime_with(&scan.tree, &self.planning.environment)?;
         let placed = self.placed(&mut scan, &runtime, global)?;
         let loaded = LoadedTree::of(Root {
@@ -379,6 +376,14 @@ impl Arguments {
                 .map(|format| render(format, global.render_options()))
                 .collect(),
             status: Status::No,
+        })
+    }
+
+    /// The tree, with what links lead to out of it where that is asked for.
+    fn scanned(&self, directory: &Path, progress: &Terminal) -> Result<Scan, Failure> {
+        Ok(match self.symlinks {
+            Links::FollowAll => scan_following_links(directory, progress)?,
+            Links::Keep | Links::Follow => scan(directory, progress)?,
         })
     }
 
