@@ -5,9 +5,8 @@
 use std::path::PathBuf;
 
 use lambdar_prune::loader::LoadedTree;
-use lambdar_prune::manifest::Effort;
-use lambdar_prune::pack::{Limits, Options, Previous, Timestamp, pack};
-use lambdar_prune::plan::{self, Context, WhatIf, plan};
+use lambdar_prune::pack::{Input, Options, pack};
+use lambdar_prune::plan::{self, Context, plan};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
 use lambdar_prune::rules::{Matcher, RuleSelection, RuleSet};
@@ -30,23 +29,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..RuleSelection::default()
     };
     let rules = Matcher::new(&RuleSet::built_in()?, &[everything], &loaded)?;
-    let context = Context::scanned(&runtime, &rules);
+    let context = Context::without_files(&runtime, &rules);
     let plan = plan(&loaded, &context, &plan::Options::default())?;
-    let what_if = WhatIf::new(&scan.tree, &rules, &plan.kept, &|each| vec![None; each.len()]);
-    let options = Options {
-        limits: Limits::DEFAULT,
-        output,
-        layers: Vec::new(),
-        timestamp: Timestamp::EARLIEST,
-        strip: true,
-        recompress: true,
-        effort: Effort::Best,
-        previous: Previous::Afresh,
-        cache: None,
-        rest: None,
-        licenses: Vec::new(),
+    let input = Input {
+        directory: &directory,
+        scan: &scan,
+        plan: &plan,
+        runtime: &runtime,
+        what_if: None,
     };
-    let packed = pack(&directory, &scan, &plan, &what_if, &runtime, &options, &Silent)?;
+    let packed = pack(&input, &Options::new(output), &Silent)?;
     for layer in &packed.manifest.layers {
         println!(
             "{}: {} zipped, {} unzipped",

@@ -256,8 +256,8 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// A context without any file: nothing is read, and nothing is imported.
-    pub fn scanned(runtime: &'a Runtime, rules: &'a Matcher) -> Self {
+    /// A context without access to files: contents that a scan did not keep are not read, and nothing is imported.
+    pub fn without_files(runtime: &'a Runtime, rules: &'a Matcher) -> Self {
         Self {
             runtime,
             rules,

@@ -95,7 +95,7 @@ impl Arguments {
         let matcher = Matcher::new(&rules, &[], &loaded)?;
         let context = Context {
             contents: &reader(opened.path()),
-            ..Context::scanned(&runtime, &matcher)
+            ..Context::without_files(&runtime, &matcher)
         };
         let options = Options {
             compared: true,

@@ -369,7 +369,7 @@ impl Source<'_> {
                 progress.check().ok()?;
                 read(self.placed.origin(path), buffer)
             },
-            ..plan::Context::scanned(self.loaded.root().runtime, rules)
+            ..plan::Context::without_files(self.loaded.root().runtime, rules)
         };
         plan::kept_with_each(self.loaded, &context, options, known, each)
     }

@@ -7,7 +7,7 @@ use crate::config::Project;
 use crate::languages::place::Placed;
 use crate::loader::LoadedTree;
 use crate::manifest::{LicenseUse, Rest};
-use crate::pack::{CapacityReport, Limits, Options, PackError, Packed, Previous, added_files, pack};
+use crate::pack::{CapacityReport, Input, Limits, Options, PackError, Packed, Previous, added_files, pack};
 use crate::plan::{self, Plan, WhatIf};
 use crate::progress::Progress;
 use crate::rules::Matcher;
@@ -96,17 +96,22 @@ impl PackJob<'_> {
         planned: &plan::Options,
         options: &Options,
     ) -> Result<Packed, PackFailure> {
-        let (directory, scan, runtime) = (self.directory, self.scan, self.loaded.root().runtime);
         let kept_with = |each: &[Matcher]| {
             self.source()
                 .kept_with_each(matcher, &plan.uses, each, planned, self.progress)
         };
-        let what_if = WhatIf::new(&scan.tree, matcher, &plan.kept, &kept_with);
+        let input = Input {
+            directory: self.directory,
+            scan: self.scan,
+            plan,
+            runtime: self.loaded.root().runtime,
+            what_if: Some(WhatIf::new(&self.scan.tree, matcher, &plan.kept, &kept_with)),
+        };
         let options = Options {
             licenses: self.licenses(plan),
             ..options.clone()
         };
-        match pack(directory, scan, plan, &what_if, runtime, &options, self.progress) {
+        match pack(&input, &options, self.progress) {
             Err(PackError::OverCapacity(report)) => {
                 self.progress.check()?;
                 Err(PackFailure::OverCapacity(report, Box::new(plan.clone())))

@@ -90,7 +90,7 @@ pub struct Loaded<'a> {
     /// What the loader reads of it.
     pub object: &'a Object,
     /// The object that asked for it first; `None` for the program.
-    pub loader: Option<usize>,
+    pub requested_by: Option<usize>,
     /// What it needs, in order, and what becomes of it.
     pub needs: Vec<(&'a str, Provided)>,
 }
@@ -410,7 +410,7 @@ struct State<'a, 'f> {
 }
 
 impl<'a> State<'a, '_> {
-    fn map(&mut self, found: Resolved, object: &'a Object, loader: Option<usize>) -> usize {
+    fn map(&mut self, found: Resolved, object: &'a Object, requested_by: Option<usize>) -> usize {
         let number = self.loaded.len();
         if let Some(soname) = &object.soname {
             self.names.entry(soname).or_insert(number);
@@ -420,7 +420,7 @@ impl<'a> State<'a, '_> {
             loaded: Loaded {
                 found,
                 object,
-                loader,
+                requested_by,
                 needs: Vec::new(),
             },
             folders: Vec::new(),
@@ -562,7 +562,7 @@ impl<'a> State<'a, '_> {
                 if let Some(path) = own.object.runpath.as_ref().or(own.object.rpath.as_ref()) {
                     add(SearchSource::Runpath, path, number);
                 }
-                owner = own.loader;
+                owner = own.requested_by;
             }
             folders.extend(
                 self.loader
@@ -580,7 +580,7 @@ impl<'a> State<'a, '_> {
                 if let Some(rpath) = &self.loaded[number].loaded.object.rpath {
                     add(SearchSource::Rpath, rpath, number);
                 }
-                owner = self.loaded[number].loaded.loader;
+                owner = self.loaded[number].loaded.requested_by;
             }
             if !program_seen && let Some(rpath) = &self.loaded[0].loaded.object.rpath {
                 add(SearchSource::Rpath, rpath, 0);

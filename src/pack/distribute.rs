@@ -31,7 +31,7 @@ pub(super) struct Distribution {
 /// What the distribution of entries over zips depends on.
 pub(super) struct Distributor<'a> {
     pub(super) preparation: &'a Preparation<'a>,
-    pub(super) what_if: &'a WhatIf<'a>,
+    pub(super) what_if: Option<WhatIf<'a>>,
     pub(super) components: &'a Components,
     pub(super) runtime: &'a Runtime,
     pub(super) options: &'a Options,
@@ -131,9 +131,12 @@ impl Distributor<'_> {
         size: &dyn Fn(&TreePath) -> u64,
     ) -> Result<(), PackError> {
         let proposals = Proposals {
-            rules: &|| self.what_if.rules(),
-            packages: &|| self.what_if.packages(self.components, size),
-            combination: &|changes, suffices| self.what_if.combination(changes, suffices),
+            rules: &|| self.what_if.map_or_else(Vec::new, |what_if| what_if.rules()),
+            packages: &|| {
+                let packages = |what_if: WhatIf<'_>| what_if.packages(self.components, size);
+                self.what_if.map_or_else(Vec::new, packages)
+            },
+            combination: &|changes, suffices| self.what_if?.combination(changes, suffices),
         };
         let limits = &self.options.limits;
         match capacity::over_capacity(candidates, known, packing, limits, &proposals, self.runtime) {

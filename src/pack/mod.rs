@@ -56,6 +56,21 @@ use crate::size::Bytes;
 use crate::tree::path::escaped;
 use crate::tree::{Tree, TreePath};
 
+/// Input of [`pack`]: a directory with what was scanned of it and planned for it.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The directory that was scanned; the contents are read from it.
+    pub directory: &'a Path,
+    /// What is in it.
+    pub scan: &'a Scan,
+    /// What of that goes into the layers, and what is added.
+    pub plan: &'a Plan,
+    /// The runtime that the layers are for.
+    pub runtime: &'a Runtime,
+    /// Finds what else could be left out if the layers exceed their limits; without it the error proposes nothing.
+    pub what_if: Option<WhatIf<'a>>,
+}
+
 /// Options of [`pack`].
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -85,6 +100,23 @@ pub struct Options {
 }
 
 impl Options {
+    /// The defaults of the command line for an output directory, but without a cache, and with nothing of an earlier packing.
+    pub fn new(output: PathBuf) -> Self {
+        Self {
+            limits: Limits::DEFAULT,
+            output,
+            layers: Vec::new(),
+            timestamp: Timestamp::EARLIEST,
+            strip: true,
+            recompress: true,
+            effort: Effort::Best,
+            previous: Previous::Afresh,
+            cache: None,
+            rest: None,
+            licenses: Vec::new(),
+        }
+    }
+
     /// Fails for what cannot be done whatever is in the tree: before a scan, which may take long.
     pub fn check(&self, tree: &Path) -> Result<(), PackError> {
         let max = self.limits.max;
@@ -220,7 +252,7 @@ fn describe_problems(problems: &[Problem]) -> String {
 /// Result of [`pack`].
 #[derive(Debug, Clone)]
 pub struct Packed {
-    /// What is in the output directory now.
+    /// The manifest that is in the output directory, and beyond it how the layers changed and what there is to say of the plan.
     pub manifest: Manifest,
     /// What [`check`](crate::check) says of the layers.
     pub findings: Vec<Finding>,
@@ -252,17 +284,10 @@ fn fail_on_problems(scan: &Scan) -> Result<(), PackError> {
 ///
 /// The zips are written to a directory of their own next to the target, read back by another reader, and moved into place
 /// when all are right; a run that fails or is stopped leaves the output directory as it was.
-pub fn pack(
-    tree: &Path,
-    scan: &Scan,
-    plan: &Plan,
-    what_if: &WhatIf<'_>,
-    runtime: &Runtime,
-    options: &Options,
-    progress: &dyn Progress,
-) -> Result<Packed, PackError> {
-    can_be_packed(tree, scan, plan, options)?;
-    let output = Output::open(tree, &options.output)?;
+pub fn pack(input: &Input<'_>, options: &Options, progress: &dyn Progress) -> Result<Packed, PackError> {
+    let Input { directory, plan, .. } = *input;
+    can_be_packed(directory, input.scan, plan, options)?;
+    let output = Output::open(directory, &options.output)?;
     let (history, previous_note) = History::read(&options.previous, &options.output, progress)?;
     let mut cache_note = None;
     let cache = options.cache.as_ref().and_then(|directory| {
@@ -274,7 +299,7 @@ pub fn pack(
         Effort::Fast | Effort::Max => BTreeSet::new(),
     };
     let preparation = Preparation {
-        tree,
+        tree: directory,
         plan,
         strip: options.strip,
         recompress: options.recompress,
@@ -284,7 +309,7 @@ pub fn pack(
         cache: cache.as_ref(),
         progress,
     };
-    let packed = carry_out(&preparation, scan, what_if, runtime, options, &history, output);
+    let packed = carry_out(&preparation, input, options, &history, output);
     if let Some(cache) = cache {
         match packed {
             Err(PackError::Verification { .. }) => cache.distrust(),
@@ -319,19 +344,20 @@ fn can_be_packed(tree: &Path, scan: &Scan, plan: &Plan, options: &Options) -> Re
 
 fn carry_out(
     preparation: &Preparation<'_>,
-    scan: &Scan,
-    what_if: &WhatIf<'_>,
-    runtime: &Runtime,
+    input: &Input<'_>,
     options: &Options,
     history: &History,
     output: Output,
 ) -> Result<(Manifest, Vec<Finding>, Vec<String>), PackError> {
-    let Preparation { plan, progress, .. } = preparation;
+    let Preparation { progress, .. } = preparation;
+    let Input {
+        scan, plan, runtime, ..
+    } = *input;
     // What tells where a component ends may itself be left out, such as the list of a distribution's files.
     let components = Components::of(&scan.tree);
     let distributor = Distributor {
         preparation,
-        what_if,
+        what_if: input.what_if,
         components: &components,
         runtime,
         options,

@@ -119,7 +119,12 @@ impl Fixture {
             runtime: &runtime,
         });
         let matcher = Matcher::new(&rules, &choices, &loaded).unwrap();
-        let plan = plan(&loaded, &Context::scanned(&runtime, &matcher), &Options::default()).unwrap();
+        let plan = plan(
+            &loaded,
+            &Context::without_files(&runtime, &matcher),
+            &Options::default(),
+        )
+        .unwrap();
         (tree, plan)
     }
 

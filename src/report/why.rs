@@ -368,7 +368,7 @@ fn asked_as(loaded: &[Loaded<'_>], number: usize, what: &str) -> bool {
 }
 
 fn chain(loaded: &[Loaded<'_>], number: usize) -> Chain {
-    let mut steps: Vec<Step> = std::iter::successors(Some(number), |number| loaded[*number].loader)
+    let mut steps: Vec<Step> = std::iter::successors(Some(number), |number| loaded[*number].requested_by)
         .map(|number| Step {
             path: loaded[number].found.path.clone(),
             via: loaded[number].found.source.name(),
