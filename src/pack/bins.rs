@@ -42,7 +42,7 @@ pub struct Item {
 pub struct Capacity {
     /// Limit on the total weight of the items.
     pub weight: u64,
-    /// Limit on the number of items, such as the 65,535 entries of a zip archive without zip64.
+    /// Limit on the number of items, such as the entries of a zip archive without zip64 (`limits::ZIP_ENTRIES`).
     pub items: usize,
 }
 
