@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::runtime::data::{self, ArchData, Data, ObjectData};
 use crate::runtime::source::Source;
 use crate::runtime::{Arch, InstalledPackage, RuntimeError, configured_directories, symbol_list};
-use crate::scan::{ScanError, scan};
+use crate::scan::{ScanError, scan_without};
 use crate::tree::{Content, Entry, Tree, TreePath};
 
 /// What a loader has in it that looks for builds for newer processors (glibc 2.33).
@@ -141,7 +141,7 @@ struct ImageLibrary {
 
 impl ImageFiles {
     fn read(root: &Path, progress: &dyn Progress) -> Result<Self, CaptureError> {
-        let tree = scan(root, progress)?.tree;
+        let tree = scan_without(root, &LEFT_OUT, progress)?.tree;
         let mut files = Self {
             installed: installed(root, &tree),
             ..Self::default()

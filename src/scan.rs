@@ -73,16 +73,22 @@ pub enum ScanError {
 /// Nothing is changed, links are not followed, and sockets, FIFOs and devices are never opened. What cannot be read is
 /// listed and does not stop the scan.
 pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
-    walk(root, false, progress)
+    walk(root, false, &[], progress)
+}
+
+/// As [`scan`], without the directories at these paths below the root, and what is in them. Nothing of that is looked at: in
+/// the root of a running system reading may never end there.
+pub fn scan_without(root: &Path, left_out: &[&str], progress: &dyn Progress) -> Result<Scan, ScanError> {
+    walk(root, false, left_out, progress)
 }
 
 /// As [`scan`], but with everything that links lead to in the place of the links, wherever that is on this machine. A link
 /// that leads nowhere stays a link; one into a directory above itself is a problem.
 pub fn scan_following_links(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
-    walk(root, true, progress)
+    walk(root, true, &[], progress)
 }
 
-fn walk(root: &Path, follow: bool, progress: &dyn Progress) -> Result<Scan, ScanError> {
+fn walk(root: &Path, follow: bool, left_out: &[&str], progress: &dyn Progress) -> Result<Scan, ScanError> {
     let unreachable = |reason| ScanError::Unreachable {
         path: root.to_owned(),
         reason,
@@ -92,10 +98,13 @@ fn walk(root: &Path, follow: bool, progress: &dyn Progress) -> Result<Scan, Scan
         return Err(ScanError::NotADirectory(root.to_owned()));
     }
     let work = progress.start(Stage::Scan, 0);
+    let left_out: Vec<PathBuf> = left_out.iter().map(|path| canonical.join(path)).collect();
+    let is_wanted = |entry: &DirEntry| !left_out.iter().any(|path| entry.path() == path);
     let seen = WalkDir::new(&canonical)
         .min_depth(1)
         .follow_links(follow)
         .into_iter()
+        .filter_entry(is_wanted)
         .par_bridge()
         .map(|entry| {
             progress.check()?;

@@ -11,13 +11,20 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 
-/// A size on the command line that does not parse.
+/// A size on the command line or in a configuration that cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "'{text}' is not a size: write a number with a unit, such as 50MB (50,000,000 bytes), 50MiB (52,428,800 bytes) or 50000000"
-)]
-pub struct SizeError {
-    text: String,
+pub enum SizeError {
+    /// It does not parse.
+    #[error(
+        "'{0}' is not a size: write a number with a unit, such as 50MB (50,000,000 bytes), 50MiB (52,428,800 bytes) or 50000000"
+    )]
+    NotASize(String),
+    /// It is zero where something has to fit.
+    #[error("{0} is nothing: write a size above zero, such as 50MB")]
+    Zero(String),
+    /// It has more bytes than 64 bits can count.
+    #[error("{0} is too large: write a smaller size, such as 50MB")]
+    TooLarge(String),
 }
 
 /// Units in the order in which they are tried; `MB` is decimal and `MiB` binary (IEC 80000-13).
@@ -38,7 +45,7 @@ impl FromStr for Bytes {
     /// Reads `50MB`, `50 MiB`, `1.5GB` or `50000000`. Zero and fractions of a byte are refused.
     fn from_str(text: &str) -> Result<Self, SizeError> {
         match Self::parse_or_zero(text)? {
-            Self(0) => Err(SizeError { text: text.to_owned() }),
+            Self(0) => Err(SizeError::Zero(text.to_owned())),
             bytes => Ok(bytes),
         }
     }
@@ -47,7 +54,8 @@ impl FromStr for Bytes {
 impl Bytes {
     /// Like [`Bytes::from_str`], but zero is a size, too: for what may be nothing.
     pub fn parse_or_zero(text: &str) -> Result<Self, SizeError> {
-        let error = || SizeError { text: text.to_owned() };
+        let error = || SizeError::NotASize(text.to_owned());
+        let too_large = || SizeError::TooLarge(text.to_owned());
         let lower = text.trim().to_ascii_lowercase();
         let digits_end = lower
             .find(|c: char| !(c.is_ascii_digit() || c == '.'))
@@ -59,8 +67,12 @@ impl Bytes {
         if whole.is_empty() || (number.contains('.') && fraction.is_empty()) || fraction.len() > 9 {
             return Err(error());
         }
-        let whole: u64 = whole.parse().map_err(|_| error())?;
-        let mut bytes = whole.checked_mul(*factor).ok_or_else(error)?;
+        if !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+            return Err(error());
+        }
+        // It has digits alone: what does not parse has too many.
+        let whole: u64 = whole.parse().map_err(|_| too_large())?;
+        let mut bytes = whole.checked_mul(*factor).ok_or_else(too_large)?;
         if !fraction.is_empty() {
             let scale = 10_u64.pow(u32::try_from(fraction.len()).map_err(|_| error())?);
             let part = fraction.parse::<u64>().map_err(|_| error())?;
@@ -69,7 +81,7 @@ impl Bytes {
                 return Err(error());
             }
             let part = u64::try_from(part / u128::from(scale)).map_err(|_| error())?;
-            bytes = bytes.checked_add(part).ok_or_else(error)?;
+            bytes = bytes.checked_add(part).ok_or_else(too_large)?;
         }
         Ok(Self(bytes))
     }
@@ -164,6 +176,20 @@ mod tests {
         }
         for text in ["0", "0B", "0 MB", "0.0MB"] {
             assert_eq!(Bytes::parse_or_zero(text), Ok(Bytes(0)), "{text}");
+        }
+        for (text, error) in [
+            ("0 MB", SizeError::Zero("0 MB".to_owned())),
+            (
+                "18446744073709551616",
+                SizeError::TooLarge("18446744073709551616".to_owned()),
+            ),
+            (
+                "18446744073709551615KB",
+                SizeError::TooLarge("18446744073709551615KB".to_owned()),
+            ),
+            ("1.2.3MB", SizeError::NotASize("1.2.3MB".to_owned())),
+        ] {
+            assert_eq!(text.parse::<Bytes>(), Err(error));
         }
         assert!(Bytes::parse_or_zero("-0").is_err() && Bytes::parse_or_zero("much").is_err());
     }

@@ -114,7 +114,61 @@ fn tables_of<'t, 'a>(value: &'t DeValue<'a>) -> Vec<&'t DeTable<'a>> {
 
 fn from_toml(name: &str, text: &str, error: &toml::de::Error) -> TomlError {
     let place = error.span().map_or(0, |span| span.start);
-    at(name, text, place, error.message().replace('`', "'").replace('\n', "; "))
+    at(name, text, place, for_people(error.message()))
+}
+
+/// What the parser says, in the words of TOML instead of those of its own types.
+fn for_people(message: &str) -> String {
+    let message = message.replace('`', "'").replace('\n', "; ");
+    if let Some((found, expected)) = message
+        .strip_prefix("invalid type: ")
+        .and_then(|types| types.split_once(", expected "))
+    {
+        return format!("expected {}, found {}", in_toml(expected), in_toml(found));
+    }
+    if let Some(key) = message.strip_prefix("missing field ") {
+        return format!("the key {key} is missing");
+    }
+    if let Some((value, known)) = message
+        .strip_prefix("unknown variant '")
+        .and_then(|value| value.split_once("', expected "))
+    {
+        let known = known.trim_start_matches("one of ").replace('\'', "");
+        let near = suggestion(value, known.split([',', ' ']).filter(|name| !name.is_empty()));
+        return format!(
+            "'{value}' is not a value of this key{near} (known here: {})",
+            known.replace(" or ", ", ")
+        );
+    }
+    message
+}
+
+/// The name that TOML has for a type, without the value that follows it.
+fn in_toml(kind: &str) -> &str {
+    const NAMES: [(&str, &str); 9] = [
+        ("sequence", "an array"),
+        ("a sequence", "an array"),
+        ("map", "a table"),
+        ("a map", "a table"),
+        ("string", "a string"),
+        ("integer", "a number"),
+        ("floating point", "a number"),
+        ("boolean", "true or false"),
+        ("a boolean", "true or false"),
+    ];
+    let is_number = |kind: &str| {
+        let digits = kind.strip_prefix(['u', 'i', 'f']).unwrap_or_default();
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) || kind == "usize"
+    };
+    if is_number(kind) {
+        return "a number";
+    }
+    let of_struct = kind.starts_with("struct ").then_some("a table");
+    let named = NAMES.iter().find(|(name, _)| {
+        kind.strip_prefix(name)
+            .is_some_and(|value| value.is_empty() || value.starts_with([' ', '-']))
+    });
+    of_struct.or(named.map(|(_, name)| *name)).unwrap_or(kind)
 }
 
 fn at(name: &str, text: &str, place: usize, message: String) -> TomlError {
@@ -201,14 +255,11 @@ mod tests {
             "some-name = 1\n[[parts]]\nid = 'ü'\n[[parts]]\n  idd = 'b'\n",
             "f.toml:5:3: unknown key 'idd' in parts; did you mean 'id'? (known here: id)",
         );
-        check("[[parts]]\n", "f.toml:1:1: missing field 'id'");
+        check("[[parts]]\n", "f.toml:1:1: the key 'id' is missing");
         check(
             "some-name = 'ü' x\n",
             "f.toml:1:17: unexpected key or value, expected newline, '#'",
         );
-        check(
-            "some-name = 'x'\n",
-            "f.toml:1:13: invalid type: string \"x\", expected u8",
-        );
+        check("some-name = 'x'\n", "f.toml:1:13: expected a number, found a string");
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Global {
     #[arg(long, global = true, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "table", value_name = "FORMAT")]
     pub(super) timings: Option<Format>,
     /// Number of threads; the result does not depend on it [default: the number of processors]
-    #[arg(short = 'j', long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short = 'j', long, global = true, value_name = "N", allow_negative_numbers = true, value_parser = whole_number(1_u16, 1024))]
     pub(super) threads: Option<u16>,
     /// Lambda runtime that the layers are for, by name or as a file [default: provided.al2023]
     #[arg(long, global = true, value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runtimes))]
@@ -97,6 +97,18 @@ pub(super) enum UsedDepth {
     Component,
     /// Single files
     File,
+}
+
+/// Reads a whole number between two bounds, both included. An error says it for people, without the words of a programming
+/// language.
+pub(super) fn whole_number<T>(least: T, most: T) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: Copy + PartialOrd + std::fmt::Display + std::str::FromStr + Send + Sync + 'static,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| format!("write a whole number from {least} to {most}"))
+    }
 }
 
 /// The option that says which environment the function has.

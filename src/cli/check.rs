@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
@@ -18,9 +18,6 @@ use super::layers::{Bounds, Contents, checked};
 use super::output::{Failure, Output, Status, error};
 use super::progress::Terminal;
 
-/// The directory that `pack` writes to by default.
-const DEFAULT: &str = "layers";
-
 /// The value of `--explain` without a code.
 const ALL: &str = "all";
 
@@ -36,13 +33,14 @@ Examples:
   lambdar-prune check --deny zip-near-limit -o junit=check.xml -o json=check.json")]
 pub(super) struct Arguments {
     /// Zips in the order in which they are attached, directories of zips, trees, or images, as in image.tar:/opt
-    #[arg(default_value = DEFAULT, value_name = "PATH")]
+    /// [default: layers]
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Unzipped size to reserve of Lambda's 250 MiB for the function's own code
-    #[arg(long, value_name = "SIZE", value_parser = Bytes::parse_or_zero)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, value_parser = Bytes::parse_or_zero)]
     reserve: Option<Bytes>,
     /// Do not unpack a zip that announces more than this [default: 1048576000, four times Lambda's limit]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     max_unzipped: Option<Bytes>,
     /// Explain a kind of finding: its cause, the message of Lambda, and how to fix it; without a code, list all kinds
     #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = ALL, conflicts_with_all = ["paths", "reserve", "max_unzipped", "output", "baseline", "deny", "warn", "allow"], add = ArgValueCompleter::new(complete::codes))]
@@ -174,11 +172,12 @@ impl Arguments {
         if let Some(code) = &self.explain {
             return self.explanation(code, global);
         }
-        self.validate()?;
         let formats = on_stdout(self.format.given(), &self.output, Form::Table)?;
         let Config {
             mut policy, project, ..
         } = global.config()?;
+        let paths = global.layers(&self.paths)?;
+        self.validate(&paths)?;
         policy.levels = policy.levels.with(self.policy.0.clone());
         if let Some(path) = &self.baseline {
             policy.baseline = Some(BaselineFile {
@@ -188,9 +187,9 @@ impl Arguments {
         }
         let bounds = Bounds {
             with_files: formats.contains(&Form::Html) || self.output.iter().any(|report| report.format == Form::Html),
-            ..self.bounds(&project)
+            ..self.bounds(&paths, &project)
         };
-        let (checked, contents) = checked(&self.paths, policy, &bounds, global, progress)?;
+        let (checked, contents) = checked(&paths, policy, &bounds, global, progress)?;
         let mut status = Status::yes_or_no(checked.ok);
         if let Err(failure) = write_files(&self.output, |format| {
             format.render(&checked, &contents, global.plain_options())
@@ -204,14 +203,14 @@ impl Arguments {
         })
     }
 
-    fn bounds(&self, project: &Project) -> Bounds {
+    fn bounds(&self, paths: &[PathBuf], project: &Project) -> Bounds {
         let is_via_s3 = |path: &PathBuf| packed_for(path).is_some_and(|packed| packed.via == UploadRoute::S3);
         Bounds {
             reserve: self.reserve.or(project.reserve).unwrap_or_default(),
             max_unzipped: self.max_unzipped.unwrap_or(MAX_UNZIPPED),
             environment: self.environment.clone(),
             with_files: false,
-            via: if self.paths.iter().all(is_via_s3) {
+            via: if paths.iter().all(is_via_s3) {
                 UploadRoute::S3
             } else {
                 UploadRoute::Direct
@@ -244,11 +243,14 @@ impl Arguments {
         Ok(Output::ok(text))
     }
 
-    fn validate(&self) -> Result<(), Failure> {
-        if self.paths == [Path::new(DEFAULT)] && !Path::new(DEFAULT).exists() {
+    fn validate(&self, paths: &[PathBuf]) -> Result<(), Failure> {
+        if let (true, [default]) = (self.paths.is_empty(), paths)
+            && !default.exists()
+        {
             return Err(Failure::Error(format!(
-                "cannot check {DEFAULT}: there is no such directory here; create it with `lambdar-prune pack`, or name zips, \
-                 a directory of zips, or a tree"
+                "cannot check {default}: there is no such directory here; create it with `lambdar-prune pack`, or name zips, \
+                 a directory of zips, or a tree",
+                default = default.display()
             )));
         }
         Ok(())

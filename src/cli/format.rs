@@ -1,5 +1,6 @@
 //! `--format` and `--output` of commands whose reports have more formats than the others' output.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -8,6 +9,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, FromArgMatches, ValueEnum};
 use serde::Serialize;
 
+use crate::manifest::MANIFEST_NAME;
+use crate::nearest::suggestion;
 use crate::report;
 
 use super::arguments::Format;
@@ -88,15 +91,16 @@ impl<F: ValueEnum> FromStr for ReportFile<F> {
     fn from_str(text: &str) -> Result<Self, String> {
         let (format, file) = match text.split_once('=') {
             Some((_, "")) => return Err("the file after '=' is missing".to_owned()),
-            Some((format, "-")) => (format, None),
+            Some((format, file)) if is_stdout(file) => (format, None),
             Some((format, file)) => (format, Some(PathBuf::from(file))),
             None => (text, None),
         };
         let formats = F::value_variants().iter().filter_map(ValueEnum::to_possible_value);
         let known: Vec<String> = formats.map(|format| format.get_name().to_owned()).collect();
         let format = F::from_str(format, false).map_err(|_| {
+            let near = suggestion(format, known.iter().map(String::as_str));
             format!(
-                "'{format}' is not a format; use one of {}, as in json=FILE",
+                "'{format}' is not a format{near} (use one of {}, as in json=FILE)",
                 known.join(", ")
             )
         })?;
@@ -104,34 +108,77 @@ impl<F: ValueEnum> FromStr for ReportFile<F> {
     }
 }
 
-/// The formats that go to stdout, in order: that of `--format`, then those of `files` without a file; a table if there is none.
-/// Fails if one stdout or file would have to hold two documents, or if the directory of a file does not exist.
+/// Whether a name stands for stdout.
+pub(super) fn is_stdout(name: &str) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].contains(&name)
+}
+
+/// Fails if two documents would go to one file, or one to where there can be no file: into a directory that does not exist, or
+/// in the place of a directory. `made` is a directory that the command makes, with files of its own that end with `.zip`, and
+/// [`MANIFEST_NAME`].
+pub(super) fn check_files<'f>(files: impl IntoIterator<Item = &'f Path>, made: Option<&Path>) -> Result<(), Failure> {
+    let real = |directory: &Path| {
+        directory
+            .canonicalize()
+            .or_else(|_| std::path::absolute(directory))
+            .ok()
+    };
+    let made = made.and_then(real);
+    let mut seen = BTreeSet::new();
+    for file in files {
+        let refuse = |why: String| Err(Failure::Error(format!("cannot write {}: {why}", file.display())));
+        let directory = match file.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory,
+            _ => Path::new("."),
+        };
+        let is_made = made.is_some() && real(directory) == made;
+        if !is_made && !directory.exists() {
+            return refuse(format!(
+                "there is no directory {}; create it first",
+                directory.display()
+            ));
+        }
+        if !is_made && !directory.is_dir() {
+            return refuse(format!(
+                "{} is not a directory; choose another place",
+                directory.display()
+            ));
+        }
+        if file.is_dir() {
+            return refuse("it is a directory; add the name of a file".to_owned());
+        }
+        let name = file.file_name().unwrap_or_default();
+        let is_zip = Path::new(name).extension().is_some_and(|extension| extension == "zip");
+        if is_made && (is_zip || name == MANIFEST_NAME) {
+            return refuse("that name belongs to the layers; choose another one".to_owned());
+        }
+        if !seen.insert((real(directory), name)) {
+            return Err(Failure::Error(format!(
+                "two documents cannot be written to one file: {} is named twice",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// As [`stdout_formats`], for a command that writes no other files.
 pub(super) fn on_stdout<F: ReportFormat>(
     format: Option<F>,
     files: &[ReportFile<F>],
     table: F,
 ) -> Result<Vec<F>, Failure> {
-    let mut named: Vec<&PathBuf> = files.iter().filter_map(|report| report.file.as_ref()).collect();
-    named.sort();
-    if let Some(pair) = named.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Failure::Error(format!(
-            "two reports cannot be written to one file: {} is named twice",
-            pair[0].display()
-        )));
-    }
-    for file in named {
-        let directory = match file.parent() {
-            Some(directory) if !directory.as_os_str().is_empty() => directory,
-            _ => Path::new("."),
-        };
-        if !directory.is_dir() {
-            return Err(Failure::Error(format!(
-                "cannot write {}: there is no directory {}; create it first",
-                file.display(),
-                directory.display()
-            )));
-        }
-    }
+    check_files(files.iter().filter_map(|report| report.file.as_deref()), None)?;
+    stdout_formats(format, files, table)
+}
+
+/// The formats that go to stdout, in order: that of `--format`, then those of `files` without a file; a table if there is none.
+/// Fails if stdout would have to hold two documents.
+pub(super) fn stdout_formats<F: ReportFormat>(
+    format: Option<F>,
+    files: &[ReportFile<F>],
+    table: F,
+) -> Result<Vec<F>, Failure> {
     let mut formats: Vec<F> = format.into_iter().collect();
     formats.extend(
         files

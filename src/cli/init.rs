@@ -79,7 +79,7 @@ impl Arguments {
             fs_err::write(name, content).map_err(failure)?;
             text += &format!("{name} is written; replace its words in capitals.\n");
         }
-        Ok(Output::ok(text))
+        Ok(Output::ok(report::folded(&text, global.render_options().width)))
     }
 
     /// The configuration for the tree as it is now: every key, those that are defaults as comments.

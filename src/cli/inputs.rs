@@ -32,6 +32,9 @@ use super::complete::DEFAULT_TREE;
 use super::output::{Failure, note, warn};
 use super::progress::{self, OnlyReading, Terminal};
 
+/// The directory that `pack` writes to if neither the command line nor the configuration names one.
+pub(super) const DEFAULT_OUTPUT: &str = "layers";
+
 impl Global {
     /// How text for stdout is rendered.
     pub(super) fn render_options(&self) -> RenderOptions {
@@ -114,6 +117,15 @@ impl Global {
         })
     }
 
+    /// The layers: those that are named, else those in the directory that the configuration says `pack` writes to.
+    pub(super) fn layers(&self, named: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
+        Ok(if named.is_empty() {
+            vec![self.project()?.output.unwrap_or_else(|| DEFAULT_OUTPUT.into())]
+        } else {
+            named.to_vec()
+        })
+    }
+
     /// As [`Global::tree`], and if that is an image, its directory /opt or the one that is named.
     pub(super) fn open_tree(&self, named: Option<&Path>, progress: &Terminal) -> Result<TreeDirectory, Failure> {
         TreeDirectory::open(self.tree(named)?, DEFAULT_TREE, self, progress)
@@ -169,11 +181,14 @@ impl Global {
         Ok(configured.chain(variables.env.clone()).collect())
     }
 
-    /// Fails if `--runtime` names none that exists, before anything else is read.
+    /// Fails if `--runtime`, or else the configuration, names none that exists, before anything else is read.
     pub(super) fn check_runtime(&self) -> Result<(), Failure> {
-        let Some(name) = &self.runtime else { return Ok(()) };
+        let configured = || self.project().ok()?.runtime;
+        let Some(name) = self.runtime.clone().or_else(configured) else {
+            return Ok(());
+        };
         let archs = self.arch.map_or(Arch::ALL.to_vec(), |arch| vec![arch]);
-        let mut loaded = archs.into_iter().map(|arch| Runtime::load(name, arch));
+        let mut loaded = archs.into_iter().map(|arch| Runtime::load(&name, arch));
         let first = loaded.next().map_or(Ok(()), |first| first.map(|_| ()));
         match first {
             Err(RuntimeError::NotOnArch { .. }) if loaded.any(|other| other.is_ok()) => Ok(()),

@@ -11,7 +11,7 @@ use crate::recording::{self, Recording};
 use crate::replay::LeftOutFiles;
 use crate::report;
 
-use super::arguments::{EnvironmentOption, Format, Global, variable};
+use super::arguments::{EnvironmentOption, Format, Global, variable, whole_number};
 use super::function::{FunctionRun, Printing};
 use super::layers::manifests;
 use super::output::{Failure, Output, Status, warn};
@@ -32,8 +32,8 @@ Examples:
   lambdar-prune invoke --replay recording.json --ignore '$.time'
   lambdar-prune invoke --shell")]
 pub(super) struct Arguments {
-    /// Zips in the order in which they are attached, directories of zips, or trees
-    #[arg(default_value = "layers", value_name = "LAYERS")]
+    /// Zips in the order in which they are attached, directories of zips, or trees [default: layers]
+    #[arg(value_name = "LAYERS")]
     layers: Vec<PathBuf>,
     /// Handler, such as test.handler
     #[arg(long, value_name = "NAME", required_unless_present_any = ["shell", "replay"])]
@@ -45,11 +45,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "JSON|FILE|-", conflicts_with = "shell")]
     event: Vec<OsString>,
     /// Timeout for an event; a new function on AWS has 3 [default: 30, or as recorded]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     timeout: Option<Duration>,
     /// Memory of the function in MB; a function that uses more is ended. A new function on AWS has 128
     /// [default: 512, or as recorded]
-    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(128..=10240))]
+    #[arg(long, value_name = "MB", allow_negative_numbers = true, value_parser = whole_number(128_u64, 10_240))]
     memory: Option<u64>,
     /// Set an environment variable of the function
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
@@ -161,15 +161,16 @@ pub(super) fn json_path(text: &str) -> Result<serde_json_path::JsonPath, String>
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+        let layers = global.layers(&self.layers)?;
         if !self.replay.is_empty() {
-            return self.replayed(global, progress);
+            return self.replayed(&layers, global, progress);
         }
         if let Some(path) = &self.record {
             recording::check_place(path)?;
         }
         let environment = global.environment(&EnvironmentOption { env: self.env.clone() })?;
         let function = FunctionRun {
-            layers: &self.layers,
+            layers: &layers,
             task: self.task.as_deref(),
             rootfs: self.rootfs.as_deref(),
             recorded_runtime: None,
@@ -178,7 +179,7 @@ impl Arguments {
             timeout: self.timeout.unwrap_or(TIMEOUT),
             memory_mb: self.memory.unwrap_or(MEMORY_MB),
             may_be_too_large: self.record.is_some(),
-            traced: self.record.is_some() || self.may_miss_files() && can_trace(),
+            traced: self.record.is_some() || self.may_miss_files(&layers) && can_trace(),
         };
         if self.shell {
             return function.shell(global, progress);
@@ -201,16 +202,17 @@ impl Arguments {
     }
 
     /// Sends the events of recordings again.
-    fn replayed(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
+    fn replayed(&self, layers: &[PathBuf], global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let recordings = Recording::read_all(&self.replay)?;
         let environment = global.environment(&EnvironmentOption { env: self.env.clone() })?;
         let options = ReplayOptions {
-            layers: &self.layers,
+            layers,
             task: self.task.as_deref(),
             rootfs: self.rootfs.as_deref(),
             handler: self.handler.as_deref(),
             environment: &environment,
             timeout: self.timeout,
+            is_patient: false,
             memory_mb: self.memory,
             ignored: &self.ignore,
             printing: Printing::Log,
@@ -223,8 +225,8 @@ impl Arguments {
     }
 
     /// Whether something was left out of the layers only because no recording used it.
-    fn may_miss_files(&self) -> bool {
-        !self.shell && LeftOutFiles::of(&manifests(&self.layers)).has_guesses()
+    fn may_miss_files(&self, layers: &[PathBuf]) -> bool {
+        !self.shell && LeftOutFiles::of(&manifests(layers)).has_guesses()
     }
 
     fn events(&self) -> Result<Vec<Event>, Failure> {

@@ -168,9 +168,9 @@ impl Arguments {
             ("--format", global.format != Format::Table),
         ];
         let ignored: &[&str] = match &self.command {
-            Command::Diff(_) | Command::Sbom(_) => &["--runtime", "--arch", "--config"],
+            Command::Diff(_) => &["--runtime", "--arch", "--config"],
             Command::Runtimes(_) => &["--runtime", "--config"],
-            Command::Verify(_) => &["--runtime", "--arch"],
+            Command::Sbom(_) | Command::Verify(_) => &["--runtime", "--arch"],
             Command::Init(_) => &["--config", "--format"],
             Command::Completions(_) | Command::Man(_) => &["--runtime", "--arch", "--config", "--format"],
             _ => &[],

@@ -1,6 +1,6 @@
 //! What a command gives back: the text for stdout and the exit status, or the reason why there is none.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -20,10 +20,13 @@ use crate::progress::Interrupted;
 use crate::prune::PruneError;
 use crate::publish::PublishError;
 use crate::recording::RecordingError;
+use crate::report;
 use crate::rules::RuleError;
 use crate::runtime::RuntimeError;
 use crate::sbom::SbomError;
 use crate::scan::ScanError;
+
+use super::progress::stderr_width;
 
 /// The exit status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,8 +202,10 @@ fn say(kind: &str, style: Style, message: &str) {
     let kind = style
         .force_styling(COLOR.get().copied().unwrap_or_default())
         .apply_to(format!("{kind}:"));
+    let width = std::io::stderr().is_terminal().then(stderr_width);
+    let text = report::folded(&format!("{kind} {}", without_error_numbers(message)), width);
     // If even stderr is closed, there is nobody left to tell.
-    let _ = writeln!(std::io::stderr(), "{kind} {}", without_error_numbers(message));
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A message without the numbers that Rust puts behind the system's words: "No such file or directory (os error 2)".

@@ -20,10 +20,10 @@ use crate::scan::{Scan, scan, scan_following_links};
 use crate::size::{Bytes, exact};
 use crate::tree::{Tree, TreePath};
 
-use super::arguments::{Global, PlanOptions};
+use super::arguments::{Global, PlanOptions, whole_number};
 use super::clock::today;
-use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
-use super::inputs::TreeDirectory;
+use super::format::{DocumentFormat, FormatOption, ReportFile, check_files, is_stdout, stdout_formats, write_files};
+use super::inputs::{DEFAULT_OUTPUT, TreeDirectory};
 use super::layers::{license_findings, settle};
 use super::output::{Failure, Output, Status, error, tell};
 use super::pack_job::{PackFailure, PackJob};
@@ -31,9 +31,6 @@ use super::progress::Terminal;
 use super::prove::{UsedOptions, prove};
 use super::provenance::{GivenOptions, Made, SourceDate, StatementFile};
 use super::sbom::{Standard, subject};
-
-/// The directory for the layers if neither the command line nor the configuration names one.
-const DEFAULT_OUTPUT: &str = "layers";
 
 /// Prune a tree, add the libraries that are missing on Lambda, and pack it into the fewest zips
 ///
@@ -60,16 +57,16 @@ pub(super) struct Arguments {
     /// Directory in which the runtime was built, or an image, as in image.tar:/opt [default: /opt]
     tree: Option<PathBuf>,
     /// Maximum size of a zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800 [default: 50MB; no limit with --via s3]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     max: Option<Bytes>,
     /// Maximum number of layers
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5, allow_negative_numbers = true, value_parser = whole_number(1, u16::MAX))]
     max_layers: u16,
     /// Maximum unzipped size of all layers together [default: 262143999 bytes, Lambda's limit]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     max_unzipped: Option<Bytes>,
     /// Unzipped size to reserve for the function and its other layers [default: 0]
-    #[arg(long, value_name = "SIZE", value_parser = Bytes::parse_or_zero)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, value_parser = Bytes::parse_or_zero)]
     reserve: Option<Bytes>,
     /// How the layers are uploaded to AWS
     #[arg(long, value_enum, default_value_t = Upload::Direct, value_name = "HOW")]
@@ -83,7 +80,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     format: FormatOption<DocumentFormat>,
     /// Write a bill of materials of the layers [default file: sbom.cdx.json or sbom.spdx.json in the output directory]
-    #[arg(long, value_name = "cyclonedx|spdx[=FILE]")]
+    #[arg(long, value_name = "cyclonedx|spdx[=FILE]", value_parser = bill)]
     sbom: Vec<ReportFile<Standard>>,
     /// Write what the layers were made from, as an unsigned in-toto statement with SLSA provenance, for `verify`
     /// [default file: provenance.intoto.json in the output directory]
@@ -146,7 +143,13 @@ struct CacheOptions {
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     cache: Option<PathBuf>,
     /// Maximum size of the cache; the least recently used files are removed first
-    #[arg(long, value_name = "SIZE", default_value = "1GB", conflicts_with = "no_cache")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GB",
+        allow_negative_numbers = true,
+        conflicts_with = "no_cache"
+    )]
     cache_size: Bytes,
     /// Do not use a cache
     #[arg(long)]
@@ -223,12 +226,13 @@ impl Arguments {
     }
 
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
-        let formats = on_stdout(self.format.given(), &self.report, DocumentFormat::Table)?;
+        let formats = stdout_formats(self.format.given(), &self.report, DocumentFormat::Table)?;
         let project = global.project()?;
         let opened = global.open_tree(self.tree.as_deref(), progress)?;
         self.can_pack(&opened)?;
         let directory = opened.path();
         let options = self.options(&project)?;
+        self.check_documents(&options.output)?;
         for warning in beyond_lambda(&options.limits, self.max_unzipped) {
             global.warn(&warning);
         }
@@ -281,6 +285,15 @@ impl Arguments {
         self.output(packed, &job.options, &formats, (&scan.tree, &plan), global)
     }
 
+    /// Refuses documents that cannot be written, before anything is packed.
+    fn check_documents(&self, output: &Path) -> Result<(), Failure> {
+        let reports = self.report.iter().filter_map(|report| report.file.clone());
+        let bills = self.sbom.iter().map(|bill| bill_file(bill, output));
+        let statement = self.provenance.iter().map(|statement| statement.path(output));
+        let files: Vec<PathBuf> = reports.chain(bills).chain(statement).collect();
+        check_files(files.iter().map(PathBuf::as_path), Some(output))
+    }
+
     /// Refuses trees that nobody means to pack, or not in this way.
     fn can_pack(&self, opened: &TreeDirectory) -> Result<(), Failure> {
         let directory = opened.path().canonicalize();
@@ -330,9 +343,7 @@ impl Arguments {
         let name = subject(manifest);
         let bill = Bill::new(&name, &manifest.layers, components, self.source_date.seconds()?);
         for report in &self.sbom {
-            let file = report.file.clone();
-            let file = file.unwrap_or_else(|| output.join(report.format.file_name()));
-            fs_err::write(&file, report.format.render(&bill))
+            fs_err::write(bill_file(report, output), report.format.render(&bill))
                 .map_err(|error| Failure::Error(format!("cannot write the bill of materials: {error}")))?;
         }
         Ok(())
@@ -492,6 +503,20 @@ impl Arguments {
             via,
         })
     }
+}
+
+/// Where a bill of materials goes: to the file that is named, else under its usual name next to the layers.
+fn bill_file(bill: &ReportFile<Standard>, output: &Path) -> PathBuf {
+    let usual = || output.join(bill.format.file_name());
+    bill.file.clone().unwrap_or_else(usual)
+}
+
+/// Reads the value of `--sbom`. Stdout has the report.
+fn bill(text: &str) -> Result<ReportFile<Standard>, String> {
+    if text.split_once('=').is_some_and(|(_, file)| is_stdout(file)) {
+        return Err("stdout has the report: name a file, or print it with `lambdar-prune sbom`".to_owned());
+    }
+    text.parse()
 }
 
 /// Limits that are higher than Lambda's, so that layers within them may be refused.

@@ -15,6 +15,7 @@ use crate::runtime;
 
 use super::arguments::Global;
 use super::clock::source_date_epoch;
+use super::format::is_stdout;
 use super::output::Failure;
 use super::pack_job::PackJob;
 
@@ -62,7 +63,16 @@ impl StatementFile {
         match text {
             "" => Err("the file after '=' is missing".to_owned()),
             PROVENANCE_NAME => Ok(Self::NextToLayers),
+            file if is_stdout(file) => Err("stdout has the report: name a file".to_owned()),
             file => Ok(Self::At(file.into())),
+        }
+    }
+
+    /// Its path, for layers in this directory.
+    pub(super) fn path(&self, output: &Path) -> PathBuf {
+        match self {
+            Self::NextToLayers => output.join(PROVENANCE_NAME),
+            Self::At(file) => file.clone(),
         }
     }
 }
@@ -169,11 +179,7 @@ impl Made<'_> {
         let failed = |error: std::io::Error| Failure::Error(format!("cannot write the provenance: {error}"));
         let (_, manifest) = file_hash(&self.job.options.output.join(MANIFEST_NAME)).map_err(failed)?;
         let statement = Statement::new(self.manifest, self.parameters(), self.inputs()?, &manifest);
-        let file = match file {
-            StatementFile::NextToLayers => self.job.options.output.join(PROVENANCE_NAME),
-            StatementFile::At(file) => file.clone(),
-        };
-        fs_err::write(file, statement.to_json()).map_err(failed)
+        fs_err::write(file.path(&self.job.options.output), statement.to_json()).map_err(failed)
     }
 
     fn parameters(&self) -> Parameters {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -29,9 +29,9 @@ Examples:
   aws lambda update-function-configuration --function-name FUNCTION --layers \\
     $(lambdar-prune publish --name my-runtime --format arns)")]
 pub(super) struct Arguments {
-    /// Directory with layers.json
-    #[arg(default_value = "layers", value_name = "DIR")]
-    folder: PathBuf,
+    /// Directory with layers.json [default: layers]
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
     /// Name of the layers: NAME-1, NAME-2, …; layers with a name in the configuration keep it
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -111,13 +111,14 @@ impl Arguments {
             by_reference: self.by_reference,
             license: self.license.clone(),
         };
-        settle(std::slice::from_ref(&self.folder), global)?;
-        let packed = manifest_in(&self.folder)?;
+        let paths = global.layers(self.folder.as_slice())?;
+        let folder = paths.first().map_or(Path::new(""), PathBuf::as_path);
+        settle(&paths, global)?;
+        let packed = manifest_in(folder)?;
         let day = today()?;
         options.check(unnamed(&packed)).map_err(PublishError::from)?;
         let policy = global.config()?.policy;
-        let paths = std::slice::from_ref(&self.folder);
-        let (checked, _) = checked(paths, policy, &Bounds::default(), global, progress)?;
+        let (checked, _) = checked(&paths, policy, &Bounds::default(), global, progress)?;
         if checked.runtime != packed.runtime || checked.arch != packed.arch {
             return Err(Failure::Error(format!(
                 "the layers were packed for {} on {}: omit --runtime and --arch, or pack again with them",
@@ -125,7 +126,7 @@ impl Arguments {
             )));
         }
         let findings = findings_that_count(checked.findings, &options, &packed.runtime, day);
-        let publishing = Publishing::new(&self.folder, &packed, options.clone(), day);
+        let publishing = Publishing::new(folder, &packed, options.clone(), day);
         if any_error(&findings) {
             if let Err(too_large @ PublishError::TooLarge { .. }) = publishing {
                 error(&too_large.to_string());
@@ -134,7 +135,7 @@ impl Arguments {
                 dry_run: self.dry_run,
                 ..Publication::hindered(&options, &packed, findings, checked.allowed)
             };
-            return Ok(self.output(&publication, global));
+            return Ok(self.output(&publication, folder, global));
         }
         let publishing = publishing?;
         let publication = if self.dry_run {
@@ -145,7 +146,7 @@ impl Arguments {
         let publication = publication
             .with_findings(findings, checked.allowed)
             .with_snippet(self.snippet.map(Snippet::from), &publishing);
-        Ok(self.output(&publication, global))
+        Ok(self.output(&publication, folder, global))
     }
 
     fn validate(&self) -> Result<(), Failure> {
@@ -158,7 +159,7 @@ impl Arguments {
     }
 
     /// The output for stdout; warnings and errors go to stderr here.
-    fn output(&self, publication: &Publication, global: &Global) -> Output {
+    fn output(&self, publication: &Publication, folder: &Path, global: &Global) -> Output {
         if !global.quiet {
             for warning in &publication.warnings {
                 warn(warning);
@@ -184,9 +185,7 @@ impl Arguments {
             text: match self.form() {
                 Form::Json => report::json(publication),
                 Form::Arns => report::arns(publication),
-                Form::Table => {
-                    report::publication(publication, &self.folder.display().to_string(), global.render_options())
-                }
+                Form::Table => report::publication(publication, &folder.display().to_string(), global.render_options()),
             },
             status: match publication.end {
                 End::Complete => Status::Ok,

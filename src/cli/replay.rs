@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::invoke::Event;
+use crate::invoke::{Event, TIMED_OUT};
 use crate::limits;
 use crate::recording::{RecordedPath, Recording};
 use crate::replay::{LeftOutFiles, difference};
@@ -14,6 +14,9 @@ use super::function::{FunctionRun, Printing};
 use super::layers::manifests;
 use super::output::Failure;
 use super::progress::Terminal;
+
+/// How many times as long as recorded an event may take where only the files count.
+const PATIENCE: u32 = 10;
 
 /// What is given again or changed for a replay.
 pub(super) struct ReplayOptions<'a> {
@@ -29,6 +32,9 @@ pub(super) struct ReplayOptions<'a> {
     pub(super) environment: &'a [(String, String)],
     /// How long an event may take; as recorded if it is `None`.
     pub(super) timeout: Option<Duration>,
+    /// Whether an event that was answered in time may take longer than the recording allows: where only the files count, a
+    /// machine that is busy must not.
+    pub(super) is_patient: bool,
     /// How much memory the function has, in Lambda's MB; as recorded if it is `None`.
     pub(super) memory_mb: Option<u64>,
     /// What does not count.
@@ -117,6 +123,8 @@ impl ReplayOptions<'_> {
                 crate::tree::path::escaped(path.display().to_string().as_bytes())
             )));
         }
+        let errors = recording.events.iter().filter_map(|event| event.error.as_ref());
+        let timed_out = errors.into_iter().any(|error| error.error_type == TIMED_OUT);
         let seconds = recording.timeout_seconds;
         let recorded_timeout = Duration::try_from_secs_f64(seconds.clamp(0.001, limits::TIMEOUT_SECONDS))
             .unwrap_or(Duration::from_secs(3));
@@ -127,7 +135,11 @@ impl ReplayOptions<'_> {
             recorded_runtime: Some(&recording.runtime),
             handler: self.handler.unwrap_or(&recording.handler).to_owned(),
             environment: self.environment.to_vec(),
-            timeout: self.timeout.unwrap_or(recorded_timeout),
+            timeout: self.timeout.unwrap_or(if self.is_patient && !timed_out {
+                recorded_timeout * PATIENCE
+            } else {
+                recorded_timeout
+            }),
             memory_mb: self.memory_mb.unwrap_or(recording.memory_mb.clamp(128, 10_240)),
             traced: true,
             may_be_too_large: false,

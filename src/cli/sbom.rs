@@ -26,8 +26,8 @@ Examples:
   lambdar-prune sbom my-layer.zip -o spdx=sbom.spdx.json
   lambdar-prune pack /opt --sbom cyclonedx")]
 pub(super) struct Arguments {
-    /// Zips in the order in which they are attached, a directory of zips, or a tree
-    #[arg(default_value = "layers", value_name = "LAYERS")]
+    /// Zips in the order in which they are attached, a directory of zips, or a tree [default: layers]
+    #[arg(value_name = "LAYERS")]
     layers: Vec<PathBuf>,
     #[command(flatten)]
     format: FormatOption<Form>,
@@ -84,10 +84,11 @@ impl Standard {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let formats = on_stdout(self.format.given(), &self.output, Form::Table)?;
-        settle(&self.layers, global)?;
-        let contents = contents(&self.layers, progress)?;
+        let paths = global.layers(&self.layers)?;
+        settle(&paths, global)?;
+        let contents = contents(&paths, progress)?;
         let bill = Bill::new(
-            &self.name(&contents),
+            &name(&paths, &contents),
             layers(&contents),
             contents.components(),
             source_date_epoch()?,
@@ -106,16 +107,16 @@ impl Arguments {
                 .collect(),
         ))
     }
+}
 
-    /// What the bill is about: the directory or the first zip by its name alone, so that the same layers elsewhere give the same
-    /// bill.
-    fn name(&self, contents: &Contents) -> String {
-        if let Some(manifest) = &contents.manifest {
-            return subject(manifest);
-        }
-        let name = self.layers.first().and_then(|path| path.file_name());
-        name.map_or_else(|| "layers".to_owned(), |name| name.to_string_lossy().into_owned())
+/// What the bill is about: the directory or the first zip by its name alone, so that the same layers elsewhere give the same
+/// bill.
+fn name(paths: &[PathBuf], contents: &Contents) -> String {
+    if let Some(manifest) = &contents.manifest {
+        return subject(manifest);
     }
+    let name = paths.first().and_then(|path| path.file_name());
+    name.map_or_else(|| "layers".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// What a bill of packed layers is about.

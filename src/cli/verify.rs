@@ -26,8 +26,9 @@ Examples:
   lambdar-prune verify attestation.json /opt --format json")]
 pub(super) struct Arguments {
     /// Directory with provenance.intoto.json, or the file: a statement, a DSSE envelope, or a Sigstore bundle
-    #[arg(default_value = "layers", value_name = "PROVENANCE")]
-    provenance: PathBuf,
+    /// [default: layers]
+    #[arg(value_name = "PROVENANCE")]
+    provenance: Option<PathBuf>,
     /// The tree [default: the one that the statement names]
     tree: Option<PathBuf>,
 }
@@ -43,7 +44,8 @@ struct Claim {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
-        let claim = Claim::read(&self.provenance)?;
+        let provenance = global.layers(self.provenance.as_slice())?;
+        let claim = Claim::read(provenance.first().map_or(Path::new(""), PathBuf::as_path))?;
         let work = tempfile::Builder::new()
             .prefix("lambdar-prune-")
             .tempdir()

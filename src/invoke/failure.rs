@@ -31,7 +31,7 @@ pub struct Failure {
 }
 
 /// The kind of error if an event takes too long.
-const TIMED_OUT: &str = "Sandbox.Timedout";
+pub const TIMED_OUT: &str = "Sandbox.Timedout";
 
 impl Failure {
     fn new(kind: &str, message: String) -> Self {

@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use crate::languages::ManagedRuntime;
 
-pub use failure::{Failure, explaining};
+pub use failure::{Failure, TIMED_OUT, explaining};
 pub use inside::{inside, shell};
 pub use launch::launch;
 pub use options::InvokeOptions;

@@ -187,6 +187,14 @@ pub enum PackError {
         /// The tree.
         tree: PathBuf,
     },
+    /// The output directory, or one above it, is something else.
+    #[error("cannot write layers to {output}: {path} is not a directory; choose another one with -o", output = .output.display(), path = .path.display())]
+    NotADirectory {
+        /// The output directory.
+        output: PathBuf,
+        /// What is not a directory.
+        path: PathBuf,
+    },
     /// Another run packs into the same directory.
     #[error("another lambdar-prune is packing into {path}; wait for it to end, then pack again", path = .0.display())]
     Busy(PathBuf),

@@ -91,10 +91,17 @@ impl Drop for Output {
     }
 }
 
-/// Fails where the layers would become part of the tree.
+/// Fails where the layers would become part of the tree, or where there can be no directory for them.
 pub(super) fn outside(tree: &Path, output: &Path) -> Result<(), PackError> {
     let tree = fs_err::canonicalize(tree)?;
     let absolute = std::path::absolute(output)?;
+    let mut there = output.ancestors().filter(|path| path.symlink_metadata().is_ok());
+    if let Some(path) = there.next().filter(|path| !path.is_dir()) {
+        return Err(PackError::NotADirectory {
+            output: output.to_owned(),
+            path: path.to_owned(),
+        });
+    }
     let existing = absolute
         .ancestors()
         .find_map(|directory| directory.canonicalize().ok())

@@ -7,6 +7,10 @@ use crate::tree::path::escaped;
 
 /// Why it does not fit, what would help, and what is large.
 pub fn over_capacity(over_capacity: &CapacityReport, render: RenderOptions) -> String {
+    if render.quiet {
+        // The error on stderr says it in a line.
+        return String::new();
+    }
     let mut text = format!(
         "The layers exceed the limits for {} on {}:\n",
         over_capacity.runtime, over_capacity.arch
@@ -14,16 +18,17 @@ pub fn over_capacity(over_capacity: &CapacityReport, render: RenderOptions) -> S
     for reason in &over_capacity.reasons {
         text += &render.folded("  ", &escaped(reason.as_bytes()));
     }
-    text += &match over_capacity.totals.zipped_bytes {
+    let total = match over_capacity.totals.zipped_bytes {
         Some(zipped) => format!(
-            "In total {zipped} zipped, {} unzipped. Nothing was written.\n",
+            "In total {zipped} zipped, {} unzipped. Nothing was written.",
             over_capacity.totals.unzipped_bytes
         ),
         None => format!(
-            "In total {} unzipped. Nothing was compressed or written.\n",
+            "In total {} unzipped. Nothing was compressed or written.",
             over_capacity.totals.unzipped_bytes
         ),
     };
+    text += &render.folded("", &total);
     text += &render.heading("What makes it fit");
     text += &what_fits(over_capacity, render);
     text += &rules_off(&over_capacity.rules_off, render);

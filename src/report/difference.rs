@@ -59,7 +59,8 @@ pub fn difference(diff: &Diff, render: RenderOptions) -> String {
     section("Components", "Component", components.collect());
     let files = diff.files.iter().map(|file| row(&file.path, &file.difference));
     section("Files", "Path", files.collect());
-    text += &format!("\n{}\n", sum(diff));
+    text.push('\n');
+    text += &render.folded("", &sum(diff));
     text.trim_start_matches('\n').to_owned()
 }
 

@@ -60,7 +60,11 @@ pub fn codes(explanations: &Explanations, render: RenderOptions) -> String {
         ]
     });
     render.table(&columns, rows.collect())
-        + "\nRun `lambdar-prune check --explain FINDING` for the cause of one and how to fix it.\n"
+        + "\n"
+        + &render.folded(
+            "",
+            "Run `lambdar-prune check --explain FINDING` for the cause of one and how to fix it.",
+        )
 }
 
 /// The page of each kind.

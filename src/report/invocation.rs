@@ -7,7 +7,7 @@ use super::SCHEMA_VERSION;
 use super::table::RenderOptions;
 use super::text::finding_lines;
 use crate::finding::{Finding, Severity};
-use crate::invoke::{Failure, Invocation, StandIn, explaining};
+use crate::invoke::{Failure, Invocation, StandIn, TIMED_OUT, explaining};
 use crate::replay::LeftOut;
 use crate::runtime::{Arch, Runtime};
 use crate::size::Bytes;
@@ -174,7 +174,7 @@ pub fn invocation(invocation: &Invocation, memory_mb: u64, findings: &[Finding],
     let Some(failure) = &invocation.failure else {
         return text + "\n";
     };
-    let status = if failure.error_type == "Sandbox.Timedout" {
+    let status = if failure.error_type == TIMED_OUT {
         "timeout"
     } else {
         "error"

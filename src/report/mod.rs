@@ -49,7 +49,7 @@ pub use replay::{Replayed, ReplayedEvent, ReplayedRecording, left_out_lines, rep
 pub use rules::{Linted, RuleList, ShownRules, linted, rule_list, shown_rules};
 pub use runtimes::{RuntimeList, RuntimeReport, runtime, runtimes};
 pub use sarif::sarif;
-pub use table::RenderOptions;
+pub use table::{RenderOptions, folded};
 pub use text::{checked, finding_lines};
 pub use timings::timings;
 pub use verified::{Verified, VerifiedLayer, verified};

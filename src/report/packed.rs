@@ -128,6 +128,9 @@ fn not_linked(files: &[NotLinked], render: RenderOptions) -> String {
     render.heading("There more than once") + &long_table(render, &columns, rows.collect())
 }
 
+/// How many of the paths that a replay missed are shown.
+const TAKEN_BACK_SHOWN: usize = 10;
+
 /// Where what no recording used is, and what replaying the recordings on the layers showed.
 fn proof(manifest: &Manifest, render: RenderOptions) -> String {
     let mut text = String::new();
@@ -152,10 +155,16 @@ fn proof(manifest: &Manifest, render: RenderOptions) -> String {
     };
     text += &render.folded("", &line);
     if !proof.taken_back.is_empty() {
-        let paths: Vec<String> = proof.taken_back.iter().map(|path| escaped(path.as_bytes())).collect();
+        let shown = if render.verbose { usize::MAX } else { TAKEN_BACK_SHOWN };
+        let paths = proof.taken_back.iter().map(|path| escaped(path.as_bytes()));
+        let paths: Vec<String> = paths.take(shown).collect();
+        let more = match proof.taken_back.len() - paths.len() {
+            0 => String::new(),
+            more => format!(" and {more} more (-v shows them)"),
+        };
         text += &render.folded(
             "",
-            &format!("Taken back because a replay missed it: {}.", paths.join(", ")),
+            &format!("Taken back because a replay missed it: {}{more}.", paths.join(", ")),
         );
     }
     text

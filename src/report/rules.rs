@@ -127,9 +127,13 @@ pub fn rule_list(list: &RuleList, render: RenderOptions) -> String {
     ];
     let on = list.rules.iter().filter(|rule| rule.enabled).count();
     render.table(&columns, rows.collect())
-        + &format!(
-            "\n{} rules, {on} of them enabled. --enable and --disable take a rule or a category; `rules show RULE` shows more.\n",
-            list.rules.len()
+        + "\n"
+        + &render.folded(
+            "",
+            &format!(
+                "{} rules, {on} of them enabled. --enable and --disable take a rule or a category; `rules show RULE` shows more.",
+                list.rules.len()
+            ),
         )
 }
 

@@ -115,8 +115,8 @@ pub fn runtimes(list: &RuntimeList, render: RenderOptions) -> String {
         Column::Left("Recorded"),
     ];
     let mut text = render.table(&columns, rows.collect());
-    text += &format!("\nRetired: {}\n", list.retired.join(", "));
-    text
+    text.push('\n');
+    text + &render.folded("Retired: ", &list.retired.join(", "))
 }
 
 /// One runtime: its environment, versions and files.

@@ -147,14 +147,14 @@ impl RenderOptions {
 
     /// A text behind a label, folded between words where the terminal is narrow, each line indented as the first.
     pub(super) fn folded(self, label: &str, text: &str) -> String {
-        let indent = label.chars().count();
+        let indent = measure_text_width(label);
         let width = self
             .width
             .map_or(usize::MAX, |width| usize::from(width).max(indent + 20));
         let mut folded = label.to_owned();
         let mut column = indent;
         for (number, word) in text.split(' ').enumerate() {
-            let length = word.chars().count();
+            let length = measure_text_width(word);
             if number > 0 && column + 1 + length > width {
                 folded = format!("{}\n{:indent$}", folded.trim_end(), "");
                 column = indent;
@@ -177,6 +177,23 @@ impl RenderOptions {
             format!("\n{text}\n")
         }
     }
+}
+
+/// A text of several lines, each folded between words if the terminal is narrower than it is.
+pub fn folded(text: &str, width: Option<u16>) -> String {
+    let render = RenderOptions {
+        width,
+        ..RenderOptions::default()
+    };
+    let lines: Vec<String> = text
+        .split('\n')
+        .map(|line| {
+            let words = line.trim_start_matches(' ');
+            let indent = &line[..line.len() - words.len()];
+            render.folded(indent, words).trim_end_matches('\n').to_owned()
+        })
+        .collect();
+    lines.join("\n")
 }
 
 /// A table of which only the first rows are shown unless the user wants all.

@@ -124,10 +124,10 @@ fn rules_that_make_no_sense_are_refused_with_their_place() {
         (("['a', 'b']", "[]"), "my.toml:2:6: rule 'mine' has no paths"),
         (("'mine'", "'My rule'"), "my.toml:2:6: id 'My rule' cannot be a name"),
         (("'s'", "' '"), "my.toml:2:6: rule 'mine' has an empty source"),
-        (("title = 't'\n", ""), "my.toml:1:1: missing field 'title'"),
+        (("title = 't'\n", ""), "my.toml:1:1: the key 'title' is missing"),
         (
             ("'c'", "'c'\nanchor = 'r-hom'"),
-            "my.toml:5:10: unknown variant 'r-hom', expected one of",
+            "my.toml:5:10: 'r-hom' is not a value of this key; did you mean 'r-home'? (known here: ",
         ),
     ] {
         let error = ids(&rule(change)).unwrap_err().to_string();

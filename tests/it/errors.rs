@@ -34,7 +34,15 @@ fn wrong_words_are_explained() {
     sandbox.file("opt/x", "x");
     for (arguments, words) in [
         (&["pack", "opt", "--max", "50M"][..], "50MB (50,000,000 bytes)"),
-        (&["pack", "opt", "--max", "0"], "is not a size"),
+        (&["pack", "opt", "--max", "0"], "above zero"),
+        (&["pack", "opt", "--max", "-1"], "'-1' is not a size"),
+        (&["pack", "opt", "--reserve", "18446744073709551616"], "is too large"),
+        (
+            &["pack", "opt", "--max-layers", "99999"],
+            "a whole number from 1 to 65535",
+        ),
+        (&["pack", "opt", "-j", "x"], "a whole number from 1 to 1024"),
+        (&["pack", "opt", "--runtime", "node22"], "did you mean 'nodejs22.x'?"),
         (&["pack", "opt", "--max", "5GiB"], "less than 4GiB"),
         (
             &["pack", "opt", "--disable", "nonsense"],

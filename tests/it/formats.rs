@@ -90,26 +90,81 @@ fn several_forms_in_one_run() {
         ("json=", "the file after '=' is missing"),
         (
             "x.json",
-            "'x.json' is not a format; use one of table, json, github, junit, sarif, markdown",
+            "'x.json' is not a format; did you mean 'json'? (use one of table, json, github, junit, sarif, markdown",
         ),
     ] {
         let ran = sandbox.run(["check", "opt", "--output", output]).expect_status(2);
         assert!(ran.stderr.contains(words), "{ran:#?}");
     }
     let twice = sandbox
-        .run(["check", "opt", "-o", "json=x", "-o", "sarif=x"])
+        .run(["check", "opt", "-o", "json=x", "-o", "sarif=./x"])
         .expect_status(2);
     assert!(twice.stderr.contains("x is named twice"), "{twice:#?}");
     // A file that cannot be written is an error, and the answer is still there.
-    let ran = sandbox.run(["check", "opt", "-o", "json=out"]).expect_status(2);
+    let ran = sandbox.run(["check", "opt", "-o", "json=/dev/full"]).expect_status(2);
     assert_eq!(ran.stdout, alone("table").stdout);
     assert!(ran.stderr.contains("cannot write the report"), "{ran:#?}");
-    // Without its directory nothing is begun.
-    let ran = sandbox.run(["check", "opt", "-o", "json=/dev/null/x"]).expect_status(2);
-    assert_eq!(ran.stdout, "");
-    assert!(ran.stderr.contains("there is no directory /dev/null"), "{ran:#?}");
+    // Where there can be no file, nothing is begun.
+    for (place, words) in [
+        ("json=/dev/null/x", "/dev/null is not a directory"),
+        ("json=none/x", "there is no directory none"),
+        ("json=opt", "cannot write opt: it is a directory"),
+    ] {
+        let ran = sandbox.run(["check", "opt", "-o", place]).expect_status(2);
+        assert_eq!(ran.stdout, "");
+        assert!(ran.stderr.contains(words), "{ran:#?}");
+    }
     // Other commands have the forms that they had.
     sandbox.run(["analyze", "opt", "--format", "sarif"]).expect_status(2);
+}
+
+#[test]
+fn documents_of_pack_do_not_overwrite_one_another() {
+    let sandbox = Sandbox::new();
+    sandbox.file("opt/lib/x", "x").file("taken", "x");
+    for (options, words) in [
+        (&["--sbom", "spdx=-"][..], "stdout has the report"),
+        (&["--provenance=-"], "stdout has the report"),
+        (&["--sbom", "spdx=s", "--provenance=./s"], "./s is named twice"),
+        (&["--sbom", "spdx=s", "--sbom", "cyclonedx=s"], "s is named twice"),
+        (&["--report", "json=layers/layers.json"], "belongs to the layers"),
+        (&["--sbom", "spdx=layers/layer-1.zip"], "belongs to the layers"),
+        (&["--sbom", "spdx=none/s"], "there is no directory none"),
+        (&["-o", "taken"], "taken is not a directory"),
+        (&["-o", "taken/layers"], "taken is not a directory"),
+    ] {
+        let ran = sandbox.run([&["pack", "opt"], options].concat()).expect_status(2);
+        assert!(ran.stderr.contains(words), "{options:?}: {ran:#?}");
+        assert!(!sandbox.path("layers").exists(), "{options:?}");
+    }
+    // What goes next to the layers may go there before they are.
+    sandbox
+        .run(["pack", "opt", "--report", "json=layers/report.json", "--sbom", "spdx"])
+        .expect_status(0);
+    assert!(sandbox.path("layers/report.json").exists());
+}
+
+#[test]
+fn commands_for_layers_read_those_that_the_configuration_names() {
+    let sandbox = Sandbox::new();
+    sandbox.file("project/opt/python/m.py", "x = 1\n").file(
+        "project/lambdar-prune.toml",
+        "tree = 'opt'\noutput = 'dist'\nruntime = 'python3.13'\n",
+    );
+    let with = |words: &[&str]| sandbox.run([words, &["--config", "project/lambdar-prune.toml"]].concat());
+    with(&["pack", "--provenance"]).expect_status(0);
+    for command in [
+        &["check"][..],
+        &["sbom"],
+        &["verify"],
+        &["publish", "--name", "x", "--dry-run"],
+    ] {
+        with(command).expect_status(0);
+    }
+    // A runtime in it that does not exist is told as one on the command line is.
+    sandbox.file("project/lambdar-prune.toml", "runtime = 'python313'\n");
+    let ran = with(&["check", "project/opt"]).expect_status(2);
+    assert!(ran.stderr.contains("did you mean 'python3.13'?"), "{ran:#?}");
 }
 
 /// What a shell offers behind some words, once it has read the script that the program gives it; `None` without that shell.

@@ -184,7 +184,7 @@ fn what_makes_no_sense_in_the_file_is_refused_with_its_place() {
         ),
         (
             "[[check.allow-path]]\ncode = 'link-loop'\npath = 'x'",
-            "missing field 'reason'",
+            "the key 'reason' is missing",
         ),
         (
             "[[check.allow-path]]\ncode = 'link-loop'\npath = 'x'\nreason = ' '",
@@ -204,7 +204,7 @@ fn what_makes_no_sense_in_the_file_is_refused_with_its_place() {
             ":2:1: unknown key 'max-ziped' in budget; did you mean 'max-zipped'?",
         ),
         ("[[budget]]\nmax-zipped = '1M'", ":2:14: '1M' is not a size"),
-        ("[[budget]]\nmax-growth = { percent = 5 }", "missing field 'bytes'"),
+        ("[[budget]]\nmax-growth = { percent = 5 }", "the key 'bytes' is missing"),
         (
             "[[budget]]\nmax-growth = { percent = -5, bytes = '1B' }",
             ":2:26: '-5' is not a percentage",
