@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use console::Style;
+use console::{Style, Term};
 
 use crate::bootstrap::BootstrapError;
 use crate::capture::CaptureError;
@@ -25,8 +25,6 @@ use crate::rules::RuleError;
 use crate::runtime::RuntimeError;
 use crate::sbom::SbomError;
 use crate::scan::ScanError;
-
-use super::progress::stderr_width;
 
 /// The exit status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +200,7 @@ fn say(kind: &str, style: Style, message: &str) {
     let kind = style
         .force_styling(COLOR.get().copied().unwrap_or_default())
         .apply_to(format!("{kind}:"));
-    let width = std::io::stderr().is_terminal().then(stderr_width);
+    let width = std::io::stderr().is_terminal().then(|| Term::stderr().size().1);
     let text = report::folded(&format!("{kind} {}", without_error_numbers(message)), width);
     // If even stderr is closed, there is nobody left to tell.
     let _ = writeln!(std::io::stderr(), "{text}");

@@ -148,11 +148,6 @@ fn end() {
     std::process::exit(Status::INTERRUPTED.into());
 }
 
-/// The width of the terminal that stderr is, in columns.
-pub(super) fn stderr_width() -> u16 {
-    console::Term::stderr().size().1
-}
-
 /// The terminal's width in columns.
 pub(super) fn width() -> u16 {
     console::Term::stdout().size().1
