@@ -659,6 +659,13 @@ impl Plan {
         plan
     }
 
+    /// The libraries that no object needs and nothing else uses. A link to one is not a use: links are there for others.
+    pub fn unneeded_libraries(&self) -> impl Iterator<Item = &TreePath> {
+        let is_use = |edge: &Use| !matches!(edge.kind, UseKind::LinkTarget | UseKind::Companion);
+        let unneeded = self.graph.unneeded.iter();
+        unneeded.filter(move |path| !self.uses.of(path).any(is_use))
+    }
+
     /// Puts a file that this program made at a path, in place of one that may be there.
     pub fn add_generated(&mut self, path: TreePath, bytes: Vec<u8>) {
         let file = File {

@@ -14,6 +14,7 @@ use crate::rules::Matcher;
 use crate::sbom::{Described, collect, licenses, text_at};
 use crate::scan::Scan;
 use crate::size::{Bytes, exact};
+use crate::tree::TreePath;
 
 use super::arguments::{Global, PlanOptions};
 use super::compile::compile;
@@ -100,12 +101,14 @@ impl PackJob<'_> {
             self.source()
                 .kept_with_each(matcher, &plan.uses, each, planned, self.progress)
         };
+        let unneeded: Vec<TreePath> = plan.unneeded_libraries().cloned().collect();
+        let what_if = WhatIf::new(&self.scan.tree, matcher, &plan.kept, &kept_with);
         let input = Input {
             directory: self.directory,
             scan: self.scan,
             plan,
             runtime: self.loaded.root().runtime,
-            what_if: Some(WhatIf::new(&self.scan.tree, matcher, &plan.kept, &kept_with)),
+            what_if: Some(what_if.with_unneeded(&unneeded)),
         };
         let options = Options {
             licenses: self.licenses(plan),

@@ -362,6 +362,16 @@ pub trait SourceReader: Sync {
     /// refers to.
     fn name_in_code<'p>(&self, path: &'p TreePath) -> Option<&'p str>;
 
+    /// Whether code names the directory of a file when it means the file, which is what the directory is loaded by.
+    fn stands_for_directory(&self, _path: &TreePath) -> bool {
+        false
+    }
+
+    /// Whether code names what is in a directory without the directory: modules are looked for there.
+    fn is_searched(&self, _directory: &TreePath) -> bool {
+        false
+    }
+
     /// What the code at a path refers to in the tree. Parts of the code for which `is_wanted` does not hold may be passed over.
     fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference>;
 }

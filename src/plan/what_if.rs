@@ -63,6 +63,7 @@ pub struct WhatIf<'a> {
     rules: &'a Matcher,
     kept: &'a Tree,
     kept_with: &'a KeptWith<'a>,
+    unneeded: &'a [TreePath],
 }
 
 impl<'a> WhatIf<'a> {
@@ -73,7 +74,14 @@ impl<'a> WhatIf<'a> {
             rules,
             kept,
             kept_with,
+            unneeded: &[],
         }
+    }
+
+    /// The same with libraries that nothing is known to load, which can be dropped by themselves.
+    #[must_use]
+    pub fn with_unneeded(self, unneeded: &'a [TreePath]) -> Self {
+        Self { unneeded, ..self }
     }
 
     /// Every rule that is off and matches something that is kept, with what it would really take, sorted by id.
@@ -92,7 +100,8 @@ impl<'a> WhatIf<'a> {
         self.gains(&changes.collect::<Vec<_>>())
     }
 
-    /// The packages that are largest and that nothing else needs, each with what would go with it. `size` says what a path counts.
+    /// The packages that are largest and that nothing else needs, and libraries in packages that nothing is known to load, each with
+    /// what would go with it. `size` says what a path counts.
     pub fn packages(&self, components: &Components, size: &dyn Fn(&TreePath) -> u64) -> Vec<Gain> {
         let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
         for (path, entry) in self.kept.iter() {
@@ -111,7 +120,20 @@ impl<'a> WhatIf<'a> {
                 globs,
             })
         });
-        let changes: Vec<Change> = changes.collect();
+        let mut libraries: Vec<(&TreePath, u64)> = self
+            .unneeded
+            .iter()
+            .filter(|path| components.is_in_package(path) && self.kept.contains(path))
+            .map(|path| (path, size(path)))
+            .filter(|(_, size)| *size > 0)
+            .collect();
+        libraries.sort_by_key(|(path, size)| (std::cmp::Reverse(*size), *path));
+        libraries.truncate(PACKAGES);
+        let libraries = libraries.into_iter().map(|(path, _)| Change::Drop {
+            component: path.to_string(),
+            globs: vec![globset::escape(path.as_str())],
+        });
+        let changes: Vec<Change> = changes.chain(libraries).collect();
         self.gains(&changes)
     }
 

@@ -19,7 +19,6 @@ use crate::runtime::{Arch, Runtime};
 use crate::scan::Scan;
 use crate::size::Bytes;
 use crate::tree::{Entry, Totals, Tree, TreePath};
-use crate::uses::{Use, UseKind};
 
 /// The whole report.
 #[derive(Debug, Clone, Serialize)]
@@ -373,17 +372,10 @@ fn library_report(
                 bytes: tree.file(&shadowed.path).map_or(Bytes(0), |file| file.bytes),
             })
             .collect(),
-        unneeded: unused(plan).map(ToString::to_string).collect(),
+        unneeded: plan.unneeded_libraries().map(ToString::to_string).collect(),
         duplicates: duplicates(copies, kept),
         development_links: development_links(Root { tree: kept, runtime }, &names),
     }
-}
-
-/// The libraries that no object needs and nothing else uses. A link to one is not a use: links are there for others.
-fn unused(plan: &Plan) -> impl Iterator<Item = &TreePath> {
-    let is_use = |edge: &Use| !matches!(edge.kind, UseKind::LinkTarget | UseKind::Companion);
-    let unneeded = plan.graph.unneeded.iter();
-    unneeded.filter(move |path| !plan.uses.of(path).any(is_use))
 }
 
 /// The libraries that the tree lacks, whether they are added or not.

@@ -41,7 +41,10 @@ impl<'a> SourceCode<'a> {
             at_stake,
             readers: readers
                 .filter_map(|reader| {
-                    let names = outermost.iter().flat_map(|path| names_in_code(&*reader, path));
+                    let is_found = |path: &&TreePath| path.parent().is_some_and(|above| reader.is_searched(&above));
+                    let found = at_stake.iter().filter(is_found);
+                    let names = outermost.iter().copied().chain(found);
+                    let names = names.flat_map(|path| names_in_code(&*reader, path));
                     let names: BTreeSet<&str> = names.collect();
                     Some(Reader {
                         names: AhoCorasick::new(names).ok()?,
@@ -75,13 +78,18 @@ impl<'a> SourceCode<'a> {
     }
 }
 
-/// How code that refers to a path would have it: by its name or, where it is no module, by what all files of its kind end with.
+/// How code that refers to a path would have it: by its name or that of the directory for which it stands or, where it is no module,
+/// by what all files of its kind end with.
 fn names_in_code<'p>(reader: &dyn SourceReader, path: &'p TreePath) -> impl Iterator<Item = &'p str> {
     let name = reader.name_in_code(path);
     let is_whole = name.is_some_and(|name| name == path.file_name());
     let dots = [path.file_name().find('.'), path.file_name().rfind('.')];
     let endings = dots.into_iter().flatten().filter(move |at| is_whole && *at > 0);
-    name.into_iter().chain(endings.map(|at| &path.file_name()[at..]))
+    let above = path.splits().next().filter(|_| reader.stands_for_directory(path));
+    let directory = above.and_then(|(above, _)| above.rsplit('/').next());
+    name.into_iter()
+        .chain(endings.map(|at| &path.file_name()[at..]))
+        .chain(directory.filter(|name| !name.is_empty()))
 }
 
 /// The outermost directory above a path that is at stake as a whole, or the path itself: code outside of it has to name it.

@@ -343,3 +343,55 @@ fn modules_are_compiled_on_request() {
     ])
     .expect_status(2);
 }
+
+/// A wheel may bring a library that its modules do not load.
+#[test]
+fn what_does_not_fit_fits_without_a_library_that_nothing_loads() {
+    let s = Sandbox::new();
+    let mut state = 1u64;
+    let noise = std::iter::repeat_with(|| {
+        // Knuth, MMIX: its high bytes do not compress.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    });
+    s.file("noise", noise.take(300_000).collect::<Vec<u8>>())
+        .file(
+            "x.s",
+            ".data\n.globl x\nx: .incbin \"noise\"\n.section .note.GNU-stack\n",
+        )
+        .file("t/python/pkg/__init__.py", "")
+        .file("t/python/pkg-1.0.dist-info/METADATA", "Name: pkg\nVersion: 1.0\n")
+        .file(
+            "t/python/pkg-1.0.dist-info/RECORD",
+            "pkg/__init__.py,,\npkg/libbig.so.1,,\n",
+        );
+    let at = |path: &str| s.path(path).display().to_string();
+    let (to, from, include) = (at("t/python/pkg/libbig.so.1"), at("x.s"), format!("-Wa,-I{}", at(".")));
+    let options = [
+        "-shared",
+        "-nostdlib",
+        "-Wl,-soname,libbig.so.1",
+        &include,
+        "-o",
+        &to,
+        &from,
+    ];
+    if output("gcc", &options).is_none() {
+        return;
+    }
+    let ran = s.run([
+        "pack",
+        "t",
+        "--runtime",
+        "python3.13",
+        "--max",
+        "100KB",
+        "--max-layers",
+        "1",
+        "--no-cache",
+        "-o",
+        "out",
+    ]);
+    let shown = format!("{ran:?}");
+    assert!(shown.contains("--drop 'python/pkg/libbig.so.1'"), "{shown}");
+}

@@ -152,6 +152,29 @@ fn modules_are_kept_that_a_table_of_names_has() {
     );
 }
 
+/// What is to be dropped is named by its directory alone.
+#[test]
+fn a_drop_of_all_files_of_a_package_that_code_imports_is_not_obeyed() {
+    let s = Sandbox::new();
+    s.file("t/python/tool/__init__.py", "x = 1\n")
+        .file("t/python/keep.py", "import tool\n")
+        .file("t/nodejs/node_modules/tool/package.json", r#"{"name": "tool"}"#)
+        .file("t/nodejs/node_modules/tool/index.js", "1")
+        .file("t/nodejs/node_modules/other/package.json", r#"{"name": "other"}"#)
+        .file("t/nodejs/node_modules/other/index.js", "require('tool')")
+        .file("t/ruby/gems/3.3.0/specifications/tool-1.0.gemspec", "")
+        .file("t/ruby/gems/3.3.0/gems/tool-1.0/lib/tool.rb", "")
+        .file("t/ruby/lib/keep.rb", "require 'tool'\n");
+    for (glob, runtime) in [
+        ("python/tool/**", "python3.13"),
+        ("nodejs/node_modules/tool/**", "nodejs22.x"),
+        ("ruby/gems/3.3.0/gems/tool-1.0/**", "ruby3.3"),
+    ] {
+        let ran = s.run(["prune", "t", "--runtime", runtime, "--drop", glob]);
+        assert!(format!("{ran:?}").contains("drop-not-obeyed"), "{ran:?}");
+    }
+}
+
 #[test]
 fn files_are_kept_whose_paths_code_joins_to_opt() {
     let header = [

@@ -14,6 +14,8 @@ const ENDINGS: [&str; 5] = [".js", ".json", ".node", ".mjs", ".cjs"];
 
 /// How conditions of `exports` begin under which nothing is run (TypeScript handbook, "Modules - Reference").
 const TYPES: &str = "types";
+/// The file by which a directory is loaded, without its ending.
+const INDEX: &str = "index";
 
 /// Keys of a manifest that name files which are run.
 const ENTRIES: [&str; 5] = ["main", "module", "exports", "imports", "bin"];
@@ -57,7 +59,7 @@ impl Modules<'_> {
     fn index(&self, directory: &TreePath) -> Option<TreePath> {
         let mut files = ENDINGS
             .iter()
-            .filter_map(|ending| directory.join(&format!("index{ending}")));
+            .filter_map(|ending| directory.join(&format!("{INDEX}{ending}")));
         files.find(|path| self.is_file(path))
     }
 
@@ -185,6 +187,11 @@ impl SourceReader for Modules<'_> {
         }
         let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
         Some(stem.unwrap_or(name))
+    }
+
+    fn stands_for_directory(&self, path: &TreePath) -> bool {
+        let name = path.file_name();
+        name == MANIFEST || name.strip_prefix(INDEX).is_some_and(|ending| ENDINGS.contains(&ending))
     }
 
     fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {

@@ -338,6 +338,10 @@ impl SourceReader for Modules<'_> {
         }
     }
 
+    fn stands_for_directory(&self, path: &TreePath) -> bool {
+        path.file_name().split('.').next() == Some(PACKAGE)
+    }
+
     fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         if is_entry_points(path) {
             return self.of_entry_points(path, text);

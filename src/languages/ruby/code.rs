@@ -110,6 +110,10 @@ impl SourceReader for Scripts<'_> {
         Some(name.strip_suffix(SOURCE).unwrap_or(name))
     }
 
+    fn is_searched(&self, directory: &TreePath) -> bool {
+        self.load_path.contains(directory)
+    }
+
     fn references(&self, path: &TreePath, text: &str, _: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         let References { requests, literals } = references(text);
         let required = requests.iter().flat_map(|(request, literal)| {
