@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::check::lifecycle_finding;
 use crate::finding::any_error;
@@ -14,6 +15,7 @@ use crate::scan::{copies, scan};
 
 use super::arguments::{Global, PlanOptions};
 use super::clock::today;
+use super::complete;
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
 use super::inputs::{Source, estimated};
 use super::output::{Failure, Output, Status};
@@ -34,7 +36,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     format: FormatOption<DocumentFormat>,
     /// Write the report in another format to a file, or to stdout without a file; can be repeated
-    #[arg(short, long, value_name = "FORMAT[=FILE]")]
+    #[arg(short, long, value_name = "FORMAT[=FILE]", add = ArgValueCompleter::new(complete::report_files::<DocumentFormat>))]
     output: Vec<ReportFile<DocumentFormat>>,
     #[command(flatten)]
     planning: PlanOptions,

@@ -35,7 +35,7 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "NAME|FILE", add = ArgValueCompleter::new(complete::runtimes))]
     pub(super) runtime: Option<String>,
     /// Architecture, x86_64 or arm64 [default: that of most files in the tree]
-    #[arg(long, global = true, value_name = "ARCH")]
+    #[arg(long, global = true, value_name = "ARCH", add = ArgValueCompleter::new(complete::archs))]
     pub(super) arch: Option<Arch>,
     /// Configuration of the project [default: lambdar-prune.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE")]

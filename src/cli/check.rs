@@ -50,7 +50,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     format: FormatOption<Form>,
     /// Write the report in another format to a file, or to stdout without a file; can be repeated
-    #[arg(short, long, value_name = "FORMAT[=FILE]")]
+    #[arg(short, long, value_name = "FORMAT[=FILE]", add = ArgValueCompleter::new(complete::report_files::<Form>))]
     output: Vec<ReportFile<Form>>,
     #[command(flatten)]
     policy: PolicyOptions,

@@ -42,8 +42,42 @@ impl Arguments {
         shell
             .write_registration(VARIABLE, name, name, name, &mut script)
             .map_err(|error| Failure::Error(error.to_string()))?;
-        Ok(text(&script))
+        Ok(match self.shell {
+            Shell::Bash => Output::ok(joining_at_equals(&String::from_utf8_lossy(&script))),
+            _ => text(&script),
+        })
     }
+}
+
+/// Puts words together that readline splits at `=` (bash's `COMP_WORDBREAKS`), for the program expects `--option=value` as one.
+/// Readline replaces only what is after the `=`, so that nothing before it may be in what is offered.
+const JOIN: &str = r#"    if [[ ${COMP_WORDS[COMP_CWORD]} == "=" ]]; then
+        words[COMP_CWORD]="="
+    fi
+    local joined=() word glue="" before=""
+    for word in "${words[@]:0:COMP_CWORD + 1}"; do
+        if [[ ${#joined[@]} -gt 0 && ( $word == "=" || -n $glue ) ]]; then
+            joined[${#joined[@]} - 1]+=$word
+            [[ $word == "=" && -z $glue ]] && before=${joined[${#joined[@]} - 1]}
+            [[ $word == "=" ]] && glue=yes || glue=""
+        else
+            joined+=("$word")
+            before=""
+        fi
+    done
+    words=("${joined[@]}")
+    _CLAP_COMPLETE_INDEX=$((${#words[@]} - 1))
+"#;
+
+/// Where the words are asked about, and where the function ends, in the script of [`Bash`].
+const ASKS: &str = "    COMPREPLY=( $( \\\n";
+const ENDS: &str = "\n}\nif [[ ";
+
+fn joining_at_equals(script: &str) -> String {
+    let removes = "\n    COMPREPLY=(\"${COMPREPLY[@]#\"$before\"}\")";
+    script
+        .replacen(ASKS, &format!("{JOIN}{ASKS}"), 1)
+        .replacen(ENDS, &format!("{removes}{ENDS}"), 1)
 }
 
 /// Generate manual pages

@@ -1,12 +1,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::diff::{Diff, compare};
 use crate::inventory::read_inventory;
 use crate::report::{self, html};
 
 use super::arguments::Global;
+use super::complete;
 use super::complete::DEFAULT_TREE;
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
 use super::inputs::TreeDirectory;
@@ -32,7 +34,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     format: FormatOption<DocumentFormat>,
     /// Write the report in another format to a file, or to stdout without a file; can be repeated
-    #[arg(short, long, value_name = "FORMAT[=FILE]")]
+    #[arg(short, long, value_name = "FORMAT[=FILE]", add = ArgValueCompleter::new(complete::report_files::<DocumentFormat>))]
     output: Vec<ReportFile<DocumentFormat>>,
 }
 

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::check::lifecycle_finding;
 use crate::config::Project;
@@ -22,6 +23,7 @@ use crate::tree::{Tree, TreePath};
 
 use super::arguments::{Global, PlanOptions, whole_number};
 use super::clock::today;
+use super::complete;
 use super::format::{DocumentFormat, FormatOption, ReportFile, check_files, is_stdout, stdout_formats, write_files};
 use super::inputs::{DEFAULT_OUTPUT, TreeDirectory};
 use super::layers::{license_findings, settle};
@@ -75,12 +77,12 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Write the report in another format to a file, or to stdout without a file; can be repeated
-    #[arg(long, value_name = "FORMAT[=FILE]")]
+    #[arg(long, value_name = "FORMAT[=FILE]", add = ArgValueCompleter::new(complete::report_files::<DocumentFormat>))]
     report: Vec<ReportFile<DocumentFormat>>,
     #[command(flatten)]
     format: FormatOption<DocumentFormat>,
     /// Write a bill of materials of the layers [default file: sbom.cdx.json or sbom.spdx.json in the output directory]
-    #[arg(long, value_name = "cyclonedx|spdx[=FILE]", value_parser = bill)]
+    #[arg(long, value_name = "cyclonedx|spdx[=FILE]", value_parser = bill, add = ArgValueCompleter::new(complete::report_files::<Standard>))]
     sbom: Vec<ReportFile<Standard>>,
     /// Write what the layers were made from, as an unsigned in-toto statement with SLSA provenance, for `verify`
     /// [default file: provenance.intoto.json in the output directory]

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 
 use crate::manifest::{LayerSummary, Manifest};
 use crate::report::{self, Materials};
@@ -8,6 +9,7 @@ use crate::sbom::{Bill, Contents, contents};
 
 use super::arguments::Global;
 use super::clock::source_date_epoch;
+use super::complete;
 use super::format::{FormatOption, ReportFile, ReportFormat, on_stdout, write_files};
 use super::layers::settle;
 use super::output::{Failure, Output};
@@ -32,7 +34,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     format: FormatOption<Form>,
     /// Write the list in another format to a file, or to stdout without a file; can be repeated
-    #[arg(short, long, value_name = "FORMAT[=FILE]")]
+    #[arg(short, long, value_name = "FORMAT[=FILE]", add = ArgValueCompleter::new(complete::report_files::<Form>))]
     output: Vec<ReportFile<Form>>,
 }
 

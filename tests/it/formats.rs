@@ -196,6 +196,7 @@ fn shells_complete_to_the_last_word() {
     let sandbox = Sandbox::new();
     sandbox
         .file("tree/lib/libx.so.1", "x")
+        .file("my tree/shared/x", "x")
         .file("lambdar-prune.toml", "tree = 'tree'\n");
     let bash = "source <(lambdar-prune completions bash); COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
                 fn=$(complete -p lambdar-prune | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
@@ -217,11 +218,40 @@ fn shells_complete_to_the_last_word() {
         (vec!["lambdar-prune", "check", "--runtime", "python3.13"], "python3.13"),
         (vec!["lambdar-prune", "rules", "sh"], "show"),
         (vec!["lambdar-prune", "why", "lib/libx"], "lib/libx.so.1"),
+        (vec!["lambdar-prune", "check", "--arch", "arm"], "arm64"),
+        (vec!["lambdar-prune", "check", "-o", "sar"], "sarif"),
+        (vec!["lambdar-prune", "pack", "--sbom", "sp"], "spdx"),
+        (
+            vec!["lambdar-prune", "pack", "my\\ tree", "--keep", "shared"],
+            "shared/",
+        ),
+        (vec!["lambdar-prune", "why", "--tree", "'my tree'", "shared"], "shared/"),
     ] {
         for (shell, script) in [("bash", bash), ("fish", fish), ("zsh", zsh)] {
             if let Some(offered) = completed(&sandbox, shell, script, &words) {
                 assert!(offered.contains(&expected.to_owned()), "{shell} {words:?}: {offered:?}");
             }
+        }
+    }
+    // As readline has them: split at `=`, of which only what follows is replaced.
+    for (words, expected) in [
+        (
+            vec!["lambdar-prune", "check", "--runtime", "=", "python3.13"],
+            "python3.13",
+        ),
+        (vec!["lambdar-prune", "pack", "--effort", "="], "best"),
+        (vec!["lambdar-prune", "pack", "--no-fix", "=", "comp"], "companions"),
+        (
+            vec!["lambdar-prune", "check", "-o", "json", "=", "lambd"],
+            "lambdar-prune.toml",
+        ),
+        (
+            vec!["lambdar-prune", "check", "--runtime", "=", "python3.13", "--for"],
+            "--format",
+        ),
+    ] {
+        if let Some(offered) = completed(&sandbox, "bash", bash, &words) {
+            assert!(offered.contains(&expected.to_owned()), "{words:?}: {offered:?}");
         }
     }
     let nothing = completed(&sandbox, "bash", bash, &["lambdar-prune", "check", "--eff"]);
