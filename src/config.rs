@@ -16,7 +16,7 @@ use crate::manifest::{LayerName, LayerNameError};
 use crate::open;
 use crate::pack::NamedLayer;
 use crate::progress::Silent;
-use crate::rules::RuleSelection;
+use crate::rules::{PackageSelection, RuleSelection};
 use crate::rules::file::{RuleTable, check_tables, checked_globs};
 use crate::runtime::Arch;
 use crate::size::Bytes;
@@ -178,7 +178,7 @@ impl Config {
                 disable: keys.disable,
                 keep: checked_globs(&file, keys.keep)?,
                 drop: checked_globs(&file, keys.drop)?,
-                r_packages: keys.r_packages,
+                packages: keys.r_packages.map(r_packages),
                 evidence: None,
             },
             environment: keys.env,
@@ -254,6 +254,11 @@ fn parsed<T, E: std::fmt::Display>(
         .transpose()
 }
 
+/// The choice of `r-packages` and `--r-packages`.
+pub fn r_packages(names: Vec<String>) -> PackageSelection {
+    PackageSelection { language: "r", names }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +277,7 @@ mod tests {
         assert_eq!(selection.disable, ["docs"]);
         assert_eq!(selection.keep, ["a/**"]);
         assert_eq!(selection.drop, ["b"]);
-        assert_eq!(selection.r_packages, Some(vec!["stats".to_owned()]));
+        assert_eq!(selection.packages, Some(r_packages(vec!["stats".to_owned()])));
         assert_eq!(selection.rules[0].id, "mine");
         assert_eq!(selection.rules[0].pack, "lambdar-prune.toml");
     }

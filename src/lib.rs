@@ -54,8 +54,8 @@
 //! ```
 //!
 //! What holds everywhere:
-//! * Reading and writing happens in [`scan`], [`host`], [`pack`], [`check`], and the readers of rules and runtimes. Everything
-//!   between them is a pure function over plain data.
+//! * Reading and writing happens at the edges, which DESIGN.md lists: of the doors, in [`scan`], [`host`], [`capture`], [`pack`]
+//!   and [`check`]. Everything between them is a pure function over plain data.
 //! * The library never prints; how far it is goes through [`progress`].
 //! * The same tree and options give the same bytes, whatever the number of threads.
 //! * Nothing read from a tree or a zip is trusted: it may end in an error, never in a panic.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use globset::GlobSet;
 use serde::Serialize;
 
-use crate::config::{Config, ConfigError, Project};
+use crate::config::{Config, ConfigError, Project, r_packages};
 use crate::host::{HostDirectories, Libraries, NoLibraries};
 use crate::image::{Extracted, Location};
 use crate::languages::layout::{Recognized, recognize};
@@ -255,7 +255,7 @@ impl RuleOptions {
             disable: self.disable.clone(),
             keep: self.keep.clone(),
             drop: self.drop.clone(),
-            r_packages: self.r_packages.clone(),
+            packages: self.r_packages.clone().map(r_packages),
             evidence: self.evidence()?,
         };
         SelectedRules::new(vec![global.config()?.selection, command_line])

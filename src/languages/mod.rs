@@ -1,8 +1,8 @@
 //! What is known of languages: a room for each, behind the one trait [`Language`].
 //!
 //! A room says as plain data what of a tree is its language's, how processes of it load native modules, and what can be
-//! wrong with it. The rest of the program asks the list [`BUILT_IN`] and names no language. A further language is a file
-//! here and a line in that list.
+//! wrong with it. The rest of the program asks the list [`BUILT_IN`]; only what users know by a language's name, such as the
+//! option `--r-packages`, names one. A further language is a file here and a line in that list.
 
 pub mod code_files;
 pub mod components;
@@ -13,7 +13,7 @@ mod node;
 pub mod place;
 pub mod process;
 mod python;
-pub mod r;
+mod r;
 mod ruby;
 pub(crate) mod started;
 mod version;
@@ -147,6 +147,15 @@ pub trait Language: Sync {
     /// Whether a path is a link that a package manager makes to a command of a package, which no function starts.
     fn is_command_link(&self, _path: &TreePath) -> bool {
         false
+    }
+
+    /// The directories of the packages of these names and of all that they need; `None` where users cannot choose like that.
+    fn select(
+        &self,
+        _packages: &[Package],
+        _names: &[String],
+    ) -> Option<Result<BTreeSet<TreePath>, PackageSelectionError>> {
+        None
     }
 
     /// Whether a path is where the language looks for a module or a package, by its name alone.
@@ -523,6 +532,51 @@ pub struct ForeignModule {
     pub version: Option<String>,
     /// Whether something that the runtime does load can take its place.
     pub has_fallback: bool,
+}
+
+/// Packages of a language that users name, to keep them with all that they need and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageSelection {
+    /// The name of the language in [`BUILT_IN`].
+    pub language: &'static str,
+    /// The names of the packages.
+    pub names: Vec<String>,
+}
+
+impl PackageSelection {
+    /// What the option is called.
+    pub fn key(&self) -> String {
+        format!("{}-packages", self.language)
+    }
+
+    /// The directories of the language's packages in a tree: those that stay, and the others.
+    pub fn of(&self, tree: &Tree) -> Result<[BTreeSet<TreePath>; 2], PackageSelectionError> {
+        let language = BUILT_IN.iter().find(|language| language.name() == self.language);
+        let all = language.map(|language| language.packages(tree)).unwrap_or_default();
+        let selected = language.and_then(|language| language.select(&all, &self.names));
+        let selected = selected.unwrap_or(Err(PackageSelectionError::NoPackages))?;
+        let directories = all.into_iter().map(|package| package.directory);
+        let others = directories.filter(|path| !selected.contains(path)).collect();
+        Ok([selected, others])
+    }
+}
+
+/// Why packages cannot be selected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PackageSelectionError {
+    /// There is nothing to select from.
+    #[error("there is no installed R package in the tree")]
+    NoPackages,
+    /// A name that no package has.
+    #[error("the tree has no R package '{name}'{near} (it has {known})")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The name that was most likely meant, as part of a sentence.
+        near: String,
+        /// Every package.
+        known: String,
+    },
 }
 
 /// A kind of directory in which rules can be anchored.

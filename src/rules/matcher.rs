@@ -9,7 +9,6 @@ use super::anchored::AnchoredRules;
 use super::globs::{GLOBS_OF_TEXT, set_of};
 use super::unused::{self, Depth, Evidence};
 use super::{Anchor, Rule, RuleError, RuleSelection, RuleSet};
-use crate::languages::{Language, r};
 use crate::loader::{LoadedTree, ShadowedLibrary, shadowed_libraries};
 use crate::root::Root;
 use crate::timings::phase;
@@ -40,7 +39,7 @@ struct Level {
     texts: [Vec<(String, String)>; 2],
 }
 
-/// R packages, by their folders.
+/// Packages of one language, by their directories.
 #[derive(Debug, Clone)]
 struct Packages {
     name: String,
@@ -96,7 +95,7 @@ impl Matcher {
         &self.shadowed
     }
 
-    /// The rule that removes the path, or the option: `--keep` beats everything, then `--drop`, then the selection of R packages,
+    /// The rule that removes the path, or the option: `--keep` beats everything, then `--drop`, then the selection of packages,
     /// then the last rule that is on and matches.
     pub fn removed_by(&self, path: &TreePath) -> Option<&str> {
         for level in &self.levels {
@@ -263,7 +262,7 @@ impl Matcher {
         })
     }
 
-    /// The folders of the R packages that were asked for, with those that they need; and what the choice is called.
+    /// The directories of the packages that were asked for, with those that they need; and what the choice is called.
     pub fn selected_packages(&self) -> impl Iterator<Item = (&TreePath, &str)> {
         self.packages.iter().flat_map(|packages| {
             packages
@@ -333,26 +332,17 @@ fn unused(rules: &RuleSet, choices: &[RuleSelection], root: Root<'_>) -> Result<
 }
 
 fn packages(choices: &[RuleSelection], tree: &Tree) -> Result<Option<Packages>, RuleError> {
-    let key = "r-packages";
-    let Some((choice, names)) = choices
-        .iter()
-        .rev()
-        .find_map(|choice| Some((choice, choice.r_packages.as_ref()?)))
-    else {
+    let mut chosen = choices.iter().rev();
+    let Some((choice, packages)) = chosen.find_map(|choice| Some((choice, choice.packages.as_ref()?))) else {
         return Ok(None);
     };
-    let all = r::R.packages(tree);
-    let selected = r::select(&all, names).map_err(|reason| RuleError::Packages {
-        from: choice.place(key),
+    let key = packages.key();
+    let [selected, others] = packages.of(tree).map_err(|reason| RuleError::Packages {
+        from: choice.place(&key),
         reason,
     })?;
-    let others = all
-        .into_iter()
-        .map(|package| package.directory)
-        .filter(|path| !selected.contains(path))
-        .collect();
     Ok(Some(Packages {
-        name: choice.name(key),
+        name: choice.name(&key),
         selected,
         others,
     }))

@@ -15,7 +15,8 @@ pub use file::read_rules;
 pub(crate) use globs::set_of as path_globs;
 pub use matcher::Matcher;
 
-use crate::languages::r::SelectionError;
+use crate::languages::PackageSelectionError;
+pub use crate::languages::PackageSelection;
 use crate::languages::{self, LanguageAnchor};
 use crate::nearest::suggestion;
 use crate::toml_file::TomlError;
@@ -219,13 +220,13 @@ pub enum RuleError {
         "the recordings used nothing of the tree: record the function on layers or a tree that have the same paths below /opt"
     )]
     NothingUsed,
-    /// R packages that cannot be selected.
+    /// Packages that cannot be selected.
     #[error("{from}: {reason}")]
     Packages {
         /// The option or file that names them.
         from: String,
         /// Why not.
-        reason: SelectionError,
+        reason: PackageSelectionError,
     },
 }
 
@@ -244,8 +245,9 @@ pub struct RuleSelection {
     pub keep: Vec<String>,
     /// Globs, relative to the tree, of what goes unless it is in `keep`.
     pub drop: Vec<String>,
-    /// The R packages that stay, with all that they need; every other one goes. `None` for no such choice.
-    pub r_packages: Option<Vec<String>>,
+    /// The packages of a language that stay, with all that they need; every other one of that language goes. `None` for no such
+    /// choice.
+    pub packages: Option<PackageSelection>,
     /// What recorded runs used, if there are recordings.
     pub evidence: Option<Evidence>,
 }

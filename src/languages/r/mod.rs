@@ -14,7 +14,6 @@ mod which;
 
 use std::collections::BTreeSet;
 
-pub use needs::{SelectionError, select};
 
 use super::{
     Bootstrap, Interpreter, Language, LanguageAnchor, Metadata, NoInterpreter, Package, Repair, SourceReader,
@@ -83,6 +82,14 @@ impl Language for R {
 
     fn kept_files(&self) -> &'static [KeptFile] {
         KEPT
+    }
+
+    fn select(
+        &self,
+        packages: &[Package],
+        names: &[String],
+    ) -> Option<Result<BTreeSet<TreePath>, PackageSelectionError>> {
+        Some(needs::select(packages, names))
     }
 
     fn interpreters(&self, tree: &Tree) -> Vec<Interpreter> {

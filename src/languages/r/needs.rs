@@ -62,35 +62,17 @@ fn known() -> Result<Known, Box<dyn std::error::Error>> {
     })
 }
 
-/// Why packages cannot be selected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SelectionError {
-    /// There is nothing to select from.
-    #[error("there is no installed R package in the tree")]
-    NoPackages,
-    /// A name that no package has.
-    #[error("the tree has no R package '{name}'{near} (it has {known})")]
-    Unknown {
-        /// The name.
-        name: String,
-        /// The name that was most likely meant, as part of a sentence.
-        near: String,
-        /// Every package.
-        known: String,
-    },
-}
-
-/// The folders of the named packages, of all that they need, and of those that R needs itself.
-pub fn select(packages: &[Package], names: &[String]) -> Result<BTreeSet<TreePath>, SelectionError> {
+/// The directories of the named packages, of all that they need, and of those that R needs itself.
+pub(super) fn select(packages: &[Package], names: &[String]) -> Result<BTreeSet<TreePath>, PackageSelectionError> {
     if packages.is_empty() {
-        return Err(SelectionError::NoPackages);
+        return Err(PackageSelectionError::NoPackages);
     }
     let mut by_name: BTreeMap<&str, Vec<&Package>> = BTreeMap::new();
     for package in packages {
         by_name.entry(&package.name).or_default().push(package);
     }
     if let Some(name) = names.iter().find(|name| !by_name.contains_key(name.as_str())) {
-        return Err(SelectionError::Unknown {
+        return Err(PackageSelectionError::Unknown {
             name: name.clone(),
             near: suggestion(name, by_name.keys().copied()),
             known: by_name.keys().copied().collect::<Vec<_>>().join(", "),
@@ -213,7 +195,7 @@ mod tests {
             error.contains("no R package 'jsonlit'; did you mean 'jsonlite'?"),
             "{error}"
         );
-        assert_eq!(select(&[], &[]), Err(SelectionError::NoPackages));
+        assert_eq!(select(&[], &[]), Err(PackageSelectionError::NoPackages));
     }
 
     #[test]
