@@ -15,8 +15,8 @@ pub use file::read_rules;
 pub(crate) use globs::set_of as path_globs;
 pub use matcher::Matcher;
 
-use crate::languages::PackageSelectionError;
 pub use crate::languages::PackageSelection;
+use crate::languages::PackageSelectionError;
 use crate::languages::{self, LanguageAnchor};
 use crate::nearest::suggestion;
 use crate::toml_file::TomlError;

@@ -14,10 +14,9 @@ mod which;
 
 use std::collections::BTreeSet;
 
-
 use super::{
-    Bootstrap, Interpreter, Language, LanguageAnchor, Metadata, NoInterpreter, Package, Repair, SourceReader,
-    Thoroughness, VariableFile, version,
+    Bootstrap, Interpreter, Language, LanguageAnchor, Metadata, NoInterpreter, Package, PackageSelectionError, Repair,
+    SourceReader, Thoroughness, VariableFile, version,
 };
 use crate::finding::Finding;
 use crate::licenses::License;

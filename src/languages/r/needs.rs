@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
-use super::Package;
+use super::{Package, PackageSelectionError};
 use crate::nearest::suggestion;
 use crate::tree::{Tree, TreePath};
 
