@@ -2,7 +2,8 @@
 # Times the resolution of 300 shared libraries by the resolver of lambdar-prune (`examples/resolve.rs`: it reads them, follows
 # every process, and prints what serves each need) and by `libtree`, in turn, each as a whole process. With every version and
 # symbol looked up in each library's own process (`examples/processes.rs`) it may take twice libtree's time. `lambdar-prune
-# check`, which judges much more than libraries, is shown beside them.
+# check`, which judges much more than libraries, is shown beside them. Processor time is compared, which counts the threads of
+# one as much as the other's only one, and what else the machine does changes little.
 #
 # usage: benches/resolve-against-libtree.sh [RUNS]; builds the release program. The libraries are this machine's own, copied
 # into a tree. Needs libtree and objdump.
@@ -32,11 +33,10 @@ for file in tree/lib/*; do
 done
 files=$(find tree/lib -type f | sort)
 
-# Milliseconds by bash's own clock: GNU time counts in steps of ten.
+# Milliseconds that the processors worked, by bash's own clock: GNU time counts in steps of ten.
 milliseconds() {
-    local start=${EPOCHREALTIME/./}
-    "$@" >/dev/null 2>&1 || true
-    echo $(((${EPOCHREALTIME/./} - start) / 1000))
+    local TIMEFORMAT='%U %S'
+    { time "$@" >/dev/null 2>&1 || true; } 2>&1 | awk '{ printf "%.0f\n", ($1 + $2) * 1000 }'
 }
 : >ours; : >theirs; : >whole; : >symbols
 for ((run = 0; run < runs; run++)); do
@@ -48,6 +48,6 @@ for ((run = 0; run < runs; run++)); do
 done
 median() { sort -n "$1" | sed -n "$(((runs + 1) / 2))p"; }
 a=$(median ours) b=$(median theirs) c=$(median symbols)
-printf '%s objects, median of %s runs, milliseconds\n' "$count" "$runs"
+printf '%s objects, median of %s runs, milliseconds of processor time\n' "$count" "$runs"
 printf '%-24s %6s\n' 'resolve' "$a" 'with symbols' "$c" 'libtree -v' "$b" 'lambdar-prune check' "$(median whole)"
 awk -v a="$a" -v b="$b" -v c="$c" 'BEGIN { printf "%-24s %6.2f\n%-24s %6.2f\n", "ratio resolve / libtree", a / b, "with symbols / libtree", c / b }'

@@ -8,27 +8,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
+use lambdar_prune::elf::Detail;
 use lambdar_prune::loader::{
-    Finder, Followed, Grade, Graph, Loaded, Need, Process, Provided, Resolution, Start, undefined_symbols,
-    version_problems,
+    Finder, Grade, Graph, Loaded, Need, Process, Provided, Resolution, SymbolCheck, version_problems,
 };
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::{Location, Root};
 use lambdar_prune::runtime::{Arch, Runtime};
-use lambdar_prune::scan::scan;
+use lambdar_prune::scan::scan_in;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let usage = "usage: processes TREE RUNTIME LD_LIBRARY_PATH";
     let mut arguments = std::env::args_os().skip(1);
     let mut argument = || arguments.next().ok_or(usage);
     let (folder, runtime, library_path) = (argument()?, argument()?, argument()?);
-    let tree = scan(&PathBuf::from(folder), &Silent)?.tree;
+    let tree = scan_in(&PathBuf::from(folder), Detail::Symbols, &Silent)?.tree;
     let runtime = Runtime::load(&runtime.to_string_lossy(), Arch::X86_64)?;
     let root = Root {
         tree: &tree,
         runtime: &runtime,
     };
     let finder = Finder::new(root);
+    let mut symbol_check = SymbolCheck::new(root);
     let mut out = BufWriter::new(io::stdout().lock());
     for (path, _) in tree.objects() {
         let process = Process {
@@ -36,25 +37,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             plugins: Vec::new(),
             plugin_loader: None,
             library_path: library_path.to_string_lossy().into_owned(),
+            preloads: Vec::new(),
             unclear: None,
             called_loader: None,
         };
         let loaded = finder.load(&process);
         writeln!(out, "= {path}")?;
-        for line in lines(root, process, loaded) {
+        for line in lines(&mut symbol_check, root, &loaded) {
             writeln!(out, "{line}")?;
         }
     }
     out.flush()?;
-    Ok(())
+    // What it holds need not be taken apart.
+    std::process::exit(0);
 }
 
-fn lines(root: Root<'_>, process: Process, loaded: Vec<Loaded<'_>>) -> BTreeSet<String> {
+fn lines(symbol_check: &mut SymbolCheck<'_>, root: Root<'_>, loaded: &[Loaded<'_>]) -> BTreeSet<String> {
     let mut lines: BTreeSet<String> = BTreeSet::new();
     for object in loaded.iter().skip(1) {
         lines.insert(format!("L {}", object.found.path));
     }
-    for object in &loaded {
+    for object in loaded {
         let missing = object
             .needs
             .iter()
@@ -63,20 +66,13 @@ fn lines(root: Root<'_>, process: Process, loaded: Vec<Loaded<'_>>) -> BTreeSet<
         let (origin, _) = object.found.path.rsplit_once('/').unwrap_or_default();
         lines.extend(missing.map(|(name, _)| format!("N {}", name.replace("$ORIGIN", origin))));
     }
-    for problem in version_problems(root, &graph_of(&loaded)) {
+    for problem in version_problems(root, &graph_of(loaded)) {
         if problem.grade == Grade::Fatal {
             lines.insert(format!("V {} /opt/{}", problem.version, problem.object));
         }
     }
-    let followed = Followed {
-        process,
-        loaded,
-        start: Start::Program,
-    };
-    for problem in undefined_symbols(root, &[followed]) {
-        for symbol in problem.symbols {
-            lines.insert(format!("U {symbol} /opt/{}", problem.object));
-        }
+    for (path, symbols) in symbol_check.undefined(loaded) {
+        lines.extend(symbols.iter().map(|symbol| format!("U {symbol} /opt/{path}")));
     }
     lines
 }

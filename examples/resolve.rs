@@ -4,15 +4,16 @@
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
+use lambdar_prune::elf::Detail;
 use lambdar_prune::loader::{Resolution, graph};
 use lambdar_prune::progress::Silent;
 use lambdar_prune::root::Root;
 use lambdar_prune::runtime::{Arch, DEFAULT, Runtime};
-use lambdar_prune::scan::scan;
+use lambdar_prune::scan::scan_in;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory: PathBuf = std::env::args_os().nth(1).ok_or("usage: resolve DIRECTORY")?.into();
-    let tree = scan(&directory, &Silent)?.tree;
+    let tree = scan_in(&directory, Detail::Libraries, &Silent)?.tree;
     let runtime = Runtime::load(DEFAULT, Arch::X86_64)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let graph = graph(Root {

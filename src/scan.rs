@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::elf::FileSource;
+use crate::elf::{Detail, FileSource};
 use crate::languages::inspector;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::size::Bytes;
@@ -73,22 +73,33 @@ pub enum ScanError {
 /// Nothing is changed, links are not followed, and sockets, FIFOs and devices are never opened. What cannot be read is
 /// listed and does not stop the scan.
 pub fn scan(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
-    walk(root, false, &[], progress)
+    walk(root, false, &[], Detail::All, progress)
+}
+
+/// As [`scan`], with ELF objects in less detail, for those who ask the loader alone.
+pub fn scan_in(root: &Path, detail: Detail, progress: &dyn Progress) -> Result<Scan, ScanError> {
+    walk(root, false, &[], detail, progress)
 }
 
 /// As [`scan`], without the directories at these paths below the root, and what is in them. Nothing of that is looked at: in
 /// the root of a running system reading may never end there.
 pub fn scan_without(root: &Path, left_out: &[&str], progress: &dyn Progress) -> Result<Scan, ScanError> {
-    walk(root, false, left_out, progress)
+    walk(root, false, left_out, Detail::All, progress)
 }
 
 /// As [`scan`], but with everything that links lead to in the place of the links, wherever that is on this machine. A link
 /// that leads nowhere stays a link; one into a directory above itself is a problem.
 pub fn scan_following_links(root: &Path, progress: &dyn Progress) -> Result<Scan, ScanError> {
-    walk(root, true, &[], progress)
+    walk(root, true, &[], Detail::All, progress)
 }
 
-fn walk(root: &Path, follow: bool, left_out: &[&str], progress: &dyn Progress) -> Result<Scan, ScanError> {
+fn walk(
+    root: &Path,
+    follow: bool,
+    left_out: &[&str],
+    detail: Detail,
+    progress: &dyn Progress,
+) -> Result<Scan, ScanError> {
     let unreachable = |reason| ScanError::Unreachable {
         path: root.to_owned(),
         reason,
@@ -100,17 +111,21 @@ fn walk(root: &Path, follow: bool, left_out: &[&str], progress: &dyn Progress) -
     let work = progress.start(Stage::Scan, 0);
     let left_out: Vec<PathBuf> = left_out.iter().map(|path| canonical.join(path)).collect();
     let is_wanted = |entry: &DirEntry| !left_out.iter().any(|path| entry.path() == path);
-    let seen = WalkDir::new(&canonical)
+    let entries = WalkDir::new(&canonical)
         .min_depth(1)
         .follow_links(follow)
         .into_iter()
         .filter_entry(is_wanted)
-        .par_bridge()
-        .map(|entry| {
-            progress.check()?;
-            work.advance(1);
-            Ok(entry.map_or_else(|error| unfollowed(&canonical, &error), |entry| look(&canonical, &entry)))
-        });
+        .map(|entry| progress.check().map(|()| entry));
+    let entries = entries.collect::<Result<Vec<_>, Interrupted>>()?;
+    let seen = entries.into_par_iter().map(|entry| {
+        progress.check()?;
+        work.advance(1);
+        Ok(entry.map_or_else(
+            |error| unfollowed(&canonical, &error),
+            |entry| look(&canonical, &entry, detail),
+        ))
+    });
     let seen = seen.collect::<Result<Vec<_>, Interrupted>>()?;
     if seen.is_empty() {
         return Err(ScanError::Empty(root.to_owned()));
@@ -183,7 +198,7 @@ pub fn copies_of_moved<'a>(
     copies
 }
 
-fn look(root: &Path, entry: &DirEntry) -> Result<(TreePath, Entry), Problem> {
+fn look(root: &Path, entry: &DirEntry, detail: Detail) -> Result<(TreePath, Entry), Problem> {
     let problem = |kind| Problem {
         path: shown(root, entry.path()),
         kind,
@@ -210,7 +225,8 @@ fn look(root: &Path, entry: &DirEntry) -> Result<(TreePath, Entry), Problem> {
         Entry::Symlink(target)
     } else if kind.is_file() {
         let bytes = Bytes(metadata.len());
-        let content = read_content(path.file_name(), entry.path(), bytes.0).map_err(|e| unreadable(e.to_string()))?;
+        let content =
+            read_content(path.file_name(), entry.path(), bytes.0, detail).map_err(|e| unreadable(e.to_string()))?;
         Entry::File(File { bytes, mode, content })
     } else {
         let name = if kind.is_socket() {
@@ -254,14 +270,14 @@ fn shown(root: &Path, path: &Path) -> String {
     }
 }
 
-fn read_content(file_name: &str, disk: &Path, length: u64) -> std::io::Result<Content> {
+fn read_content(file_name: &str, disk: &Path, length: u64, detail: Detail) -> std::io::Result<Content> {
     let opened = fs_err::File::open(disk)?;
     let file = opened.file();
     let mut bytes = Vec::with_capacity(content::HEAD);
     file.take(content::HEAD as u64).read_to_end(&mut bytes)?;
     let inspector = inspector();
     match inspector.wanted(file_name, &bytes) {
-        None => Ok(inspector.inspect_object(file_name, &FileSource::new(file, length))),
+        None => Ok(inspector.inspect_object_in(file_name, &FileSource::new(file, length), detail)),
         Some(wanted) => {
             let rest = wanted.saturating_sub(bytes.len());
             file.take(rest as u64).read_to_end(&mut bytes)?;

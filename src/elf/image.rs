@@ -5,6 +5,7 @@ use goblin::elf::Dynamic;
 use goblin::elf::ProgramHeader;
 use goblin::elf::program_header::{PT_LOAD, PT_NOTE};
 
+use super::buffer::Buffer;
 use super::source::Source;
 
 /// Why an ELF file cannot be read.
@@ -88,6 +89,19 @@ impl Image<'_> {
             .checked_mul(size as u64)
             .filter(|length| *length <= left)
             .and_then(|length| self.source.read(offset, usize::try_from(length).ok()?))
+            .ok_or_else(|| ElfError("a table is cut off".into()))
+    }
+
+    /// As [`Image::table`], for one that may be large and is not kept.
+    pub(super) fn large_table(&self, address: u64, entries: u64, size: usize) -> Result<Buffer, ElfError> {
+        let (offset, left) = self.offset(address)?;
+        entries
+            .checked_mul(size as u64)
+            .filter(|length| *length <= left)
+            .and_then(|length| {
+                let length = usize::try_from(length).ok()?;
+                Buffer::filled(|bytes| self.source.read_into(offset, length, bytes))
+            })
             .ok_or_else(|| ElfError("a table is cut off".into()))
     }
 

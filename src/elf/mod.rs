@@ -1,5 +1,6 @@
 //! ELF files: what the dynamic loader reads of them.
 
+mod buffer;
 mod directories;
 mod image;
 mod lower;
@@ -22,11 +23,11 @@ pub use directories::directories_in;
 pub use image::ElfError;
 pub use lower::{Blocked, LowerError, Lowered, Older, OlderSymbols, Outlook, Rebound, lower, outlook};
 pub use notes::{DlopenNote, PackageNote, Priority};
-pub use object::{Class, Kind, MAGIC, Machine, Object, System, is_core, parse, parse_with_symbols};
+pub use object::{Class, Detail, Kind, MAGIC, Machine, Object, System, is_core, parse, parse_in, parse_with_symbols};
 pub use opened::names_in;
 pub use patch::Patch;
 pub use rename::{Names, RenameError, private_name, rename_libraries};
 pub use source::{FileSource, Source};
-pub use symbols::{Symbols, Undefined};
+pub use symbols::{Symbols, Tell, Undefined};
 pub use versions::{NAMED, VersionNeed};
 pub use view::VerifyError;

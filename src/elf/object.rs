@@ -14,7 +14,7 @@ use super::image::{ElfError, Image, value};
 use super::notes::{self, DlopenNote, PackageNote};
 use super::opened::opened;
 use super::source::Source;
-use super::symbols::{self, Symbols};
+use super::symbols::{self, Symbols, Table, Tell};
 use super::versions::{self, VersionNeed};
 
 /// The first four bytes of every ELF file (ELF gABI, chapter 4, "ELF Identification").
@@ -113,7 +113,7 @@ pub struct Object {
     pub filters: Vec<String>,
     /// `DT_AUXILIARY`: libraries that are loaded if they are there.
     pub auxiliaries: Vec<String>,
-    /// Whether `e_ident` is one that the loader accepts: little-endian, of System V's or GNU's ABI.
+    /// Whether `e_ident` and `e_version` are such that the loader accepts them: little-endian, of System V's or GNU's ABI.
     pub is_ident_valid: bool,
     /// Whether the loader maps it for another object: neither at a fixed address nor marked as a program (`DF_1_PIE`).
     pub is_mappable: bool,
@@ -197,19 +197,31 @@ impl Object {
     }
 }
 
+/// How much of an object is read. What is not read is as in [`Object::bare`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// By which the loader finds libraries: the header and the names in the dynamic section.
+    Libraries,
+    /// Also symbols and their versions.
+    Symbols,
+    /// Also notes, and the names of libraries that it may open at run time.
+    All,
+}
+
 /// Reads an object. `None` for ELF files which no loader loads: relocatable objects and core files.
 ///
 /// The bytes are not trusted: whatever they are, the result is a value or an error.
 pub fn parse(source: &dyn Source) -> Result<Option<Object>, ElfError> {
-    parse_with_symbols(source, &mut |_, _, _| {})
+    parse_in(source, Detail::All, None)
 }
 
-/// As [`parse`], and tells of every symbol that it defines: its name, its version, and whether it is hidden from those who do
-/// not ask for that version.
-pub fn parse_with_symbols(
-    source: &dyn Source,
-    tell: &mut dyn FnMut(&str, Option<&str>, bool),
-) -> Result<Option<Object>, ElfError> {
+/// As [`parse`], and tells of every symbol that it defines.
+pub fn parse_with_symbols(source: &dyn Source, tell: &mut Tell<'_>) -> Result<Option<Object>, ElfError> {
+    parse_in(source, Detail::All, Some(tell))
+}
+
+/// As [`parse`], no further than in this detail.
+pub fn parse_in(source: &dyn Source, detail: Detail, tell: Option<&mut Tell<'_>>) -> Result<Option<Object>, ElfError> {
     let broken = |error: goblin::error::Error| ElfError(error.to_string());
     let outside = || ElfError("it is cut off".into());
     // The longer header of the two; a file that is shorter than that has no segment after it.
@@ -245,22 +257,28 @@ pub fn parse_with_symbols(
     } else {
         Kind::SharedLibrary
     };
-    let notes = notes::notes(&image);
     let mut object = Object {
         system: system(&header),
         interpreter,
-        is_ident_valid: context.le.is_little() && is_ident_valid(&start),
-        is_mappable: header.e_type == header::ET_DYN,
-        versions: Some(Vec::new()),
-        symbols: Some(Symbols::default()),
-        dlopen_notes: notes.dlopen,
-        package: notes.package,
+        is_ident_valid: context.le.is_little()
+            && is_ident_valid(&start)
+            && header.e_version == u32::from(header::EV_CURRENT),
+        is_mappable: header.e_type == header::ET_DYN && usize::from(header.e_phentsize) == ProgramHeader::size(context),
         ..Object::bare(class, Machine::from(header.e_machine), kind)
     };
+    if detail >= Detail::Symbols {
+        object.versions = Some(Vec::new());
+        object.symbols = Some(Symbols::default());
+    }
     if let Some(dynamic) = dynamic_section(&image)? {
         read_dynamic(&mut object, &image, &dynamic, tell)?;
     }
-    object.opened = opened_by(&object, &image);
+    if detail >= Detail::All {
+        let notes = notes::notes(&image);
+        object.dlopen_notes = notes.dlopen;
+        object.package = notes.package;
+        object.opened = opened_by(&object, &image, &header);
+    }
     object.system_directories = directories::of_loader(object.soname.as_deref(), source);
     Ok(Some(object))
 }
@@ -275,12 +293,14 @@ fn system(header: &Header) -> System {
 }
 
 /// The names of libraries that it may open at run time, which are those that no other part of it names.
-fn opened_by(object: &Object, image: &Image<'_>) -> BTreeSet<String> {
+fn opened_by(object: &Object, image: &Image<'_>, header: &Header) -> BTreeSet<String> {
     let versions = object.version_needs.iter().map(|need| need.library.as_str());
     let needed = object.needed.iter().chain(&object.soname).map(String::as_str);
     let read = needed.chain(versions).collect();
     let symbols = object.symbols.as_ref();
-    symbols.map(|symbols| opened(image, symbols, &read)).unwrap_or_default()
+    symbols
+        .map(|symbols| opened(image, header, symbols, &read))
+        .unwrap_or_default()
 }
 
 fn segments(source: &dyn Source, header: &Header, context: Ctx) -> Result<Vec<ProgramHeader>, ElfError> {
@@ -348,7 +368,7 @@ fn read_dynamic(
     object: &mut Object,
     image: &Image<'_>,
     dynamic: &Dynamic,
-    tell: &mut dyn FnMut(&str, Option<&str>, bool),
+    tell: Option<&mut Tell<'_>>,
 ) -> Result<(), ElfError> {
     let strings = value(dynamic, dynamic::DT_STRTAB);
     let size = value(dynamic, dynamic::DT_STRSZ).unwrap_or(0);
@@ -385,7 +405,11 @@ fn read_dynamic(
     if object.runpath.is_some() {
         object.rpath = None;
     }
-    object.version_needs = versions::needs(image, dynamic, &text)?;
+    if object.symbols.is_none() {
+        return Ok(());
+    }
+    let table = Table::read(image, dynamic)?;
+    object.version_needs = versions::needs(image, dynamic, table.as_ref(), &text)?;
     let defined = versions::definitions(image, dynamic, &text)?;
     let asked = object
         .version_needs
@@ -394,7 +418,9 @@ fn read_dynamic(
     let names = defined.iter().map(|(index, name)| (*index, name.as_str()));
     let copy = copy_relocation(object, image);
     let versions = asked.chain(names).collect();
-    object.symbols = Some(symbols::read(image, dynamic, &versions, copy, tell)?);
+    if let Some(table) = &table {
+        object.symbols = Some(symbols::read(image, dynamic, table, &versions, copy, tell)?);
+    }
     let mut versions: Vec<String> = defined.into_values().collect();
     versions.sort_unstable();
     versions.dedup();

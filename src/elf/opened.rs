@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use goblin::elf::program_header::PT_LOAD;
+use goblin::elf::section_header::{SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS};
+use goblin::elf::{Header, SectionHeader};
 
 use super::image::Image;
 use super::symbols::Symbols;
@@ -17,16 +19,16 @@ const MOST_NAMES: usize = 64;
 
 /// The strings of an object that are names of libraries as a whole, such as `libidn2.so.0`, but for those that the loader has
 /// read of it; empty if it takes no function from others that opens libraries.
-pub(super) fn opened(image: &Image<'_>, symbols: &Symbols, read: &BTreeSet<&str>) -> BTreeSet<String> {
+pub(super) fn opened(image: &Image<'_>, header: &Header, symbols: &Symbols, read: &BTreeSet<&str>) -> BTreeSet<String> {
     let mut undefined = symbols.undefined.iter();
     if !undefined.any(|symbol| OPENERS.contains(&&*symbol.name)) {
         return BTreeSet::new();
     }
     let mut names = BTreeSet::new();
-    for segment in image.segments.iter().filter(|segment| segment.p_type == PT_LOAD) {
+    for (offset, length) in data(image, header) {
         // What is left of the piece before, for a name that goes over the end of one.
         let mut held: Vec<u8> = vec![0];
-        let seen = image.source.visit(segment.p_offset, segment.p_filesz, &mut |piece| {
+        let seen = image.source.visit(offset, length, &mut |piece| {
             held.extend_from_slice(piece);
             names.extend(names_in(&held).into_iter().map(ToOwned::to_owned));
             let last = memchr::memrchr(0, &held).unwrap_or(0);
@@ -43,6 +45,37 @@ pub(super) fn opened(image: &Image<'_>, symbols: &Symbols, read: &BTreeSet<&str>
     }
     names.retain(|name| !read.contains(name.as_str()));
     names
+}
+
+/// Where an object has its data, as offsets and lengths in the file: the sections that say so or, if it has no section table
+/// that can be read, all that is loaded. Of a large library that is a small part: the rest is code.
+fn data(image: &Image<'_>, header: &Header) -> Vec<(u64, u64)> {
+    let sections = sections(image, header).unwrap_or_default();
+    let is_data = |section: &&SectionHeader| {
+        section.sh_type == SHT_PROGBITS
+            && section.sh_flags & u64::from(SHF_ALLOC) != 0
+            && section.sh_flags & u64::from(SHF_EXECINSTR) == 0
+    };
+    let data: Vec<(u64, u64)> = sections
+        .iter()
+        .filter(is_data)
+        .map(|section| (section.sh_offset, section.sh_size))
+        .collect();
+    // A table that names one place again and again is not a linker's.
+    let length = data.iter().fold(0, |sum: u64, (_, length)| sum.saturating_add(*length));
+    if !data.is_empty() && length <= image.source.length() {
+        return data;
+    }
+    let loaded = image.segments.iter().filter(|segment| segment.p_type == PT_LOAD);
+    loaded.map(|segment| (segment.p_offset, segment.p_filesz)).collect()
+}
+
+/// The section table, which a stripped object may lack.
+fn sections(image: &Image<'_>, header: &Header) -> Option<Vec<SectionHeader>> {
+    let count = usize::from(header.e_shnum);
+    let length = count.checked_mul(SectionHeader::size(image.context))?;
+    let table = image.source.read(header.e_shoff, length)?;
+    SectionHeader::parse(&table, 0, count, image.context).ok()
 }
 
 /// The texts that are the whole name of a library, such as `libsoftokn3.so`.

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::ops::ControlFlow;
 
-use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, pread};
+
+use super::buffer::Buffer;
 
 /// The most that is read at once, in bytes: several times the symbol table of the largest library.
 const LONGEST_READ: usize = 64 << 20;
@@ -31,31 +32,43 @@ pub trait Source {
 
     /// The bytes from an offset on; `None` if they are not all in the file, or are more than any table has.
     fn read(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_into(offset, length, &mut bytes).map(|()| bytes)
+    }
+
+    /// As [`Source::read`], appended to a buffer.
+    fn read_into(&self, offset: u64, length: usize, bytes: &mut Vec<u8>) -> Option<()> {
         if length > LONGEST_READ || offset.checked_add(length as u64)? > self.length() {
             return None;
         }
-        let mut bytes = Vec::with_capacity(length);
+        bytes.reserve_exact(length);
         self.visit(offset, length as u64, &mut |piece| {
             bytes.extend_from_slice(piece);
             ControlFlow::Continue(())
-        })?;
-        Some(bytes)
+        })
     }
 
     /// The bytes before the first NUL, which must come within `length` bytes; `None` if it does not.
     fn terminated(&self, offset: u64, length: u64) -> Option<Vec<u8>> {
+        // Most are short: what follows them need not be read.
+        const STEP: u64 = 4 << 10;
         let mut bytes = Vec::new();
+        let mut left = length.min(self.length().saturating_sub(offset));
         let mut ended = false;
-        self.visit(offset, length.min(self.length().saturating_sub(offset)), &mut |piece| {
-            let end = memchr::memchr(0, piece);
-            bytes.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
-            ended = end.is_some();
-            if ended {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        })?;
+        while left > 0 && !ended {
+            let at = offset.checked_add(bytes.len() as u64)?;
+            self.visit(at, left.min(STEP), &mut |piece| {
+                let end = memchr::memchr(0, piece);
+                bytes.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
+                ended = end.is_some();
+                if ended {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })?;
+            left = left.saturating_sub(STEP);
+        }
         ended.then_some(bytes)
     }
 }
@@ -81,15 +94,20 @@ impl<S: Source + ?Sized> Source for &S {
     fn length(&self) -> u64 {
         (**self).length()
     }
+
+    fn read_into(&self, offset: u64, length: usize, bytes: &mut Vec<u8>) -> Option<()> {
+        (**self).read_into(offset, length, bytes)
+    }
 }
 
-/// What is read at once: small pieces of one table are side by side.
-const BLOCK: u64 = 16 << 10;
+/// What is read at once of small pieces, which are side by side, in bytes.
+const BLOCK: u64 = 8 << 10;
 
-/// The most that is kept of one read, in bytes: what is longer is read once.
-const LONGEST_KEPT: u64 = 1 << 20;
+/// What is longer is read once, in larger pieces, and not kept, in bytes.
+const LONGEST_KEPT: u64 = 4 * BLOCK;
+const PIECE: u64 = 256 << 10;
 
-/// An open file, read in blocks that are kept.
+/// An open file, of which the blocks with small pieces are kept.
 pub struct FileSource<'a> {
     file: &'a File,
     length: u64,
@@ -107,36 +125,57 @@ impl<'a> FileSource<'a> {
         }
     }
 
-    fn read_block(&self, number: u64) -> Option<Vec<u8>> {
-        let start = number.checked_mul(BLOCK)?;
-        let length = usize::try_from(self.length.checked_sub(start)?.min(BLOCK)).ok()?;
-        let mut bytes = Vec::with_capacity(length);
-        while bytes.len() < length {
-            let at = start.checked_add(bytes.len() as u64)?;
-            match pread(self.file, spare_capacity(&mut bytes), at) {
+    /// Appends so many bytes to a buffer; `None` if the file ends before.
+    fn append(&self, start: u64, length: usize, bytes: &mut Vec<u8>) -> Option<()> {
+        let before = bytes.len();
+        bytes.reserve_exact(length);
+        bytes.resize(before + length, 0);
+        let mut left = &mut bytes[before..];
+        while !left.is_empty() {
+            let at = start.checked_add((length - left.len()) as u64)?;
+            match pread(self.file, &mut *left, at) {
                 Ok(0) => return None,
-                Ok(_) | Err(Errno::INTR) => {}
+                Ok(count) => left = &mut left[count..],
+                Err(Errno::INTR) => {}
                 Err(_) => return None,
             }
         }
-        bytes.truncate(length);
+        Some(())
+    }
+
+    fn read_block(&self, number: u64) -> Option<Vec<u8>> {
+        let start = number.checked_mul(BLOCK)?;
+        let length = self.length.checked_sub(start)?.min(BLOCK);
+        let mut bytes = Vec::new();
+        self.append(start, usize::try_from(length).ok()?, &mut bytes)?;
         Some(bytes)
+    }
+
+    /// Shows many bytes.
+    fn visit_pieces(&self, offset: u64, end: u64, look: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<()> {
+        let mut at = offset;
+        while at < end {
+            let length = (end - at).min(PIECE);
+            let piece = Buffer::filled(|bytes| self.append(at, usize::try_from(length).ok()?, bytes))?;
+            if look(&piece).is_break() {
+                break;
+            }
+            at += length;
+        }
+        Some(())
     }
 }
 
 impl Source for FileSource<'_> {
     fn visit(&self, offset: u64, length: u64, look: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<()> {
-        let mut blocks = self.blocks.borrow_mut();
         let end = offset.checked_add(length)?;
-        let mut at = offset;
         if length > LONGEST_KEPT {
-            blocks.clear();
+            return self.visit_pieces(offset, end, look);
         }
+        let mut blocks = self.blocks.borrow_mut();
+        let mut at = offset;
         while at < end {
             let number = at / BLOCK;
-            if length > LONGEST_KEPT && blocks.len() > 1 {
-                blocks.remove(0);
-            }
             match blocks.iter().rposition(|(known, _)| *known == number) {
                 Some(place) if place + 1 == blocks.len() => {}
                 Some(place) => {
@@ -162,6 +201,20 @@ impl Source for FileSource<'_> {
 
     fn length(&self) -> u64 {
         self.length
+    }
+
+    fn read_into(&self, offset: u64, length: usize, bytes: &mut Vec<u8>) -> Option<()> {
+        if length > LONGEST_READ || offset.checked_add(length as u64)? > self.length {
+            return None;
+        }
+        if length as u64 > LONGEST_KEPT {
+            return self.append(offset, length, bytes);
+        }
+        bytes.reserve_exact(length);
+        self.visit(offset, length as u64, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        })
     }
 }
 

@@ -2,10 +2,14 @@
 //! `elf/dl-lookup.c`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
+use std::hint::black_box;
+use std::sync::Arc;
 
+use foldhash::quality::FixedState;
 use goblin::elf::{Dynamic, dynamic};
 
+use super::buffer::Buffer;
 use super::image::{ElfError, Image, value};
 use super::symbol_count::{MOST_SYMBOLS, count};
 use super::versions::VERSYM_VERSION;
@@ -26,6 +30,10 @@ const INVISIBLE: [u8; 2] = [1, 2];
 /// The largest table of names that is read, in bytes.
 const LONGEST_NAMES: u64 = 64 << 20;
 
+/// Is told of a symbol that an object defines: its name, its version, and whether it is hidden from those who do not ask for
+/// that version.
+pub type Tell<'a> = dyn FnMut(&str, Option<&str>, bool) + 'a;
+
 /// The dynamic symbols of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Symbols {
@@ -41,38 +49,72 @@ pub struct Undefined {
     /// Its name.
     pub name: Box<str>,
     /// The version that is asked for, such as `GLIBC_2.34`.
-    pub version: Option<Box<str>>,
+    pub version: Option<Arc<str>>,
     /// The loader goes on without it.
     pub weak: bool,
     /// The object has room for a copy of it, which counts as its definition for everyone but itself (`R_X86_64_COPY`).
     pub copied: bool,
+    /// By which its definition is looked for; see [`Definition`].
+    wanted: Definition,
 }
 
-/// A definition, without the names: a tree has a million of them.
+impl Undefined {
+    /// A symbol of this name and, if it asks for one, version.
+    pub fn new(name: &str, version: Option<&str>) -> Self {
+        Self {
+            name: name.into(),
+            version: version.map(Into::into),
+            weak: false,
+            copied: false,
+            wanted: Definition {
+                name: hash(name.as_bytes()),
+                version: Version::of(version),
+            },
+        }
+    }
+}
+
+/// A definition, by the hashes of its names: a tree has a million of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Definition {
     name: u64,
-    /// Zero for none.
-    version: u64,
-    hidden: bool,
+    version: Version,
 }
 
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish().max(1)
+/// The hash of a version without its last bit, zero for none; that bit is set if only those get the symbol who ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Version(u64);
+
+impl Version {
+    fn of(name: Option<&str>) -> Self {
+        Self(name.map_or(0, |name| (hash(name.as_bytes()) & !1).max(2)))
+    }
+
+    fn hidden(self) -> Self {
+        Self(self.0 | 1)
+    }
+
+    fn is_hidden(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    fn is_none(self) -> bool {
+        self.0 < 2
+    }
+
+    fn is(self, other: Self) -> bool {
+        self.0 & !1 == other.0 & !1
+    }
+}
+
+fn hash(text: &[u8]) -> u64 {
+    const STATE: FixedState = FixedState::with_seed(0);
+    let mut hasher = STATE.build_hasher();
+    hasher.write(text);
+    hasher.finish()
 }
 
 impl Symbols {
-    /// Adds a definition; `hidden` if only those get it who ask for its version.
-    fn define(&mut self, name: &str, version: Option<&str>, hidden: bool) {
-        self.defined.push(Definition {
-            name: hash(name),
-            version: version.map_or(0, hash),
-            hidden,
-        });
-    }
-
     /// The symbols of a library of which only the definitions are known, one per line.
     pub fn from_lines(lines: &str) -> Self {
         let mut symbols = Self::default();
@@ -84,7 +126,11 @@ impl Symbols {
                     None => (name, Some(version), true),
                 },
             };
-            symbols.define(name, version, hidden);
+            let version = Version::of(version);
+            symbols.defined.push(Definition {
+                name: hash(name.as_bytes()),
+                version: if hidden { version.hidden() } else { version },
+            });
         }
         symbols.sort();
         symbols
@@ -99,7 +145,7 @@ impl Symbols {
 
     /// Whether it defines a symbol of that name, in whatever version.
     pub fn has(&self, name: &str) -> bool {
-        !self.named(hash(name)).is_empty()
+        !self.named(hash(name.as_bytes())).is_empty()
     }
 
     fn named(&self, name: u64) -> &[Definition] {
@@ -110,16 +156,14 @@ impl Symbols {
 
     /// Whether the loader takes the symbol from this object (`elf/dl-lookup.c`, `check_match`).
     pub fn defines(&self, wanted: &Undefined) -> bool {
-        let found = self.named(hash(&wanted.name));
-        match &wanted.version {
-            Some(version) => {
-                let version = hash(version);
-                found
-                    .iter()
-                    .any(|definition| definition.version == version || definition.version == 0 && !definition.hidden)
-            }
+        let found = self.named(wanted.wanted.name);
+        let version = wanted.wanted.version;
+        let mut found_versions = found.iter().map(|definition| definition.version);
+        if version.is_none() {
             // Any version but a hidden one; of several the oldest, which is not told apart here.
-            None => found.iter().any(|definition| !definition.hidden || found.len() == 1),
+            found_versions.any(|own| !own.is_hidden() || found.len() == 1)
+        } else {
+            found_versions.any(|own| own.is(version) || own.is_none() && !own.is_hidden())
         }
     }
 
@@ -133,62 +177,132 @@ impl Symbols {
     }
 }
 
-/// Reads `DT_SYMTAB`; `versions` are the names by their index in `DT_VERSYM`, `copy` is the type of relocation that copies a
+/// `DT_SYMTAB`, with `DT_VERSYM` beside it and the names in `DT_STRTAB`.
+pub(super) struct Table {
+    layout: Layout,
+    /// The symbols, one after the other.
+    entries: Buffer,
+    /// The index of the version of each; empty without versions.
+    versions: Buffer,
+    names: Buffer,
+}
+
+impl Table {
+    /// Reads both; `None` for an object without dynamic symbols.
+    pub(super) fn read(image: &Image<'_>, dynamic: &Dynamic) -> Result<Option<Self>, ElfError> {
+        let tables = (value(dynamic, dynamic::DT_SYMTAB), value(dynamic, dynamic::DT_STRTAB));
+        let (Some(table), Some(strings)) = tables else {
+            return Ok(None);
+        };
+        let count = count(image, dynamic)?;
+        if count > MOST_SYMBOLS {
+            return Err(ElfError("it has more symbols than any library".into()));
+        }
+        if count == 0 {
+            return Ok(None);
+        }
+        let layout = if image.is_64_bit() { ELF64 } else { ELF32 };
+        let versions = match value(dynamic, dynamic::DT_VERSYM) {
+            Some(versym) => image.large_table(versym, count, 2)?,
+            None => Buffer::default(),
+        };
+        let length = value(dynamic, dynamic::DT_STRSZ).unwrap_or(0).min(LONGEST_NAMES);
+        Ok(Some(Self {
+            names: image.large_table(strings, length, 1)?,
+            entries: image.large_table(table, count, layout.size)?,
+            layout,
+            versions,
+        }))
+    }
+
+    /// The undefined symbols that ask for a version: its index, and the name.
+    pub(super) fn asking<'t>(&'t self, image: &'t Image<'_>) -> impl Iterator<Item = (u16, &'t [u8])> + 't {
+        let entries = self.entries.chunks_exact(self.layout.size);
+        let versions = self.versions.chunks_exact(2);
+        versions.zip(entries).skip(1).filter_map(move |(version, entry)| {
+            let version = image.half(version, 0)? & VERSYM_VERSION;
+            let is_asking = version > 1 && image.half(entry, self.layout.section) == Some(0);
+            let name = || name(&self.names, image.word(entry, 0)? as usize);
+            is_asking.then(|| (version, name().unwrap_or_default()))
+        })
+    }
+}
+
+/// How many names are asked of memory at once: they are in no order, and each alone would have to be waited for.
+const TOUCHED: usize = 32;
+
+fn touch(names: &[u8], starts: impl Iterator<Item = u32>) {
+    let bytes = starts.filter_map(|start| names.get(start as usize));
+    black_box(bytes.fold(0, |sum, byte| sum ^ byte));
+}
+
+/// Reads the symbols; `versions` are the names by their index in `DT_VERSYM`, `copy` is the type of relocation that copies a
 /// variable, where those are to be read.
 pub(super) fn read(
     image: &Image<'_>,
     dynamic: &Dynamic,
+    table: &Table,
     versions: &BTreeMap<u16, &str>,
     copy: Option<u32>,
-    tell: &mut dyn FnMut(&str, Option<&str>, bool),
+    mut tell: Option<&mut Tell<'_>>,
 ) -> Result<Symbols, ElfError> {
     let mut symbols = Symbols::default();
-    let (Some(table), Some(strings)) = (value(dynamic, dynamic::DT_SYMTAB), value(dynamic, dynamic::DT_STRTAB)) else {
-        return Ok(symbols);
-    };
-    let count = count(image, dynamic)?;
-    if count > MOST_SYMBOLS {
-        return Err(ElfError("it has more symbols than any library".into()));
-    }
-    if count == 0 {
-        return Ok(symbols);
-    }
-    let length = value(dynamic, dynamic::DT_STRSZ).unwrap_or(0).min(LONGEST_NAMES);
-    let names = image.table(strings, length, 1)?;
-    let layout = if image.is_64_bit() { ELF64 } else { ELF32 };
-    let entries = image.table(table, count, layout.size)?;
-    let indices = match value(dynamic, dynamic::DT_VERSYM) {
-        Some(versym) => image.table(versym, count, 2)?,
-        None => Vec::new(),
-    };
+    let versions: BTreeMap<u16, (Arc<str>, Version)> = versions
+        .iter()
+        .map(|(index, name)| (*index, ((*name).into(), Version::of(Some(name)))))
+        .collect();
+    // Most symbols of an object have one version.
+    let mut last = (0, None);
+    let (layout, names) = (&table.layout, &table.names);
     let copied = copied(image, dynamic, copy)?;
-    for (number, entry) in entries.chunks_exact(layout.size).enumerate().skip(1) {
+    for (number, entry) in table.entries.chunks_exact(layout.size).enumerate().skip(1) {
+        if number % TOUCHED == 1 {
+            let next = table.entries.chunks_exact(layout.size).skip(number).take(TOUCHED);
+            touch(names, next.filter_map(|entry| image.word(entry, 0)));
+        }
         let (binding, kind) = (entry[layout.info] >> 4, entry[layout.info] & 0xf);
         let visibility = entry[layout.info + 1] & 0x3;
         if !BINDINGS.contains(&binding) || !TYPES.contains(&kind) {
             continue;
         }
         let start = image.word(entry, 0).unwrap_or_default() as usize;
-        let Some(name) = name(&names, start) else { continue };
-        let index = image.half(&indices, number * 2).unwrap_or_default();
-        let version = versions.get(&(index & VERSYM_VERSION)).copied();
+        let Some(name) = name(names, start) else { continue };
+        let index = image.half(&table.versions, number * 2).unwrap_or_default();
+        if last.0 != index & VERSYM_VERSION {
+            last = (index & VERSYM_VERSION, versions.get(&(index & VERSYM_VERSION)));
+        }
+        let (version, version_hash) = last.1.map(|(version, hash)| (version, *hash)).unzip();
         let section = image.half(entry, layout.section).unwrap_or_default();
         let is_copied = copied.contains(&number);
+        let mut symbol = Definition {
+            name: hash(name),
+            version: version_hash.unwrap_or_default(),
+        };
         if section == 0 || is_copied {
+            let Ok(name) = std::str::from_utf8(name) else { continue };
             symbols.undefined.push(Undefined {
                 name: name.into(),
-                version: version.map(Into::into),
+                version: version.cloned(),
                 weak: binding == WEAK,
                 copied: is_copied,
+                wanted: symbol,
             });
         }
         let has_value = entry[layout.value.clone()].iter().any(|byte| *byte != 0);
         let counts = has_value || section != 0 && (section == ABSOLUTE || kind == THREAD_LOCAL);
         if counts && !INVISIBLE.contains(&visibility) {
             // The first two indices are those of local symbols and of such without a version.
-            let hidden = index & VERSYM_HIDDEN != 0;
-            symbols.define(name, version.filter(|_| index & VERSYM_VERSION > 1), hidden);
-            tell(name, version, hidden);
+            let is_hidden = index & VERSYM_HIDDEN != 0;
+            if index & VERSYM_VERSION <= 1 {
+                symbol.version = Version::default();
+            }
+            if is_hidden {
+                symbol.version = symbol.version.hidden();
+            }
+            symbols.defined.push(symbol);
+            if let (Some(tell), Ok(name)) = (&mut tell, std::str::from_utf8(name)) {
+                tell(name, version.map(|version| &**version), is_hidden);
+            }
         }
     }
     symbols.sort();
@@ -211,10 +325,10 @@ fn copied(image: &Image<'_>, dynamic: &Dynamic, copy: Option<u32>) -> Result<BTr
     Ok(entries.chunks_exact(RELOCATION).filter_map(symbol_of).collect())
 }
 
-/// The name that begins in a string table; `None` for an empty one and one that is not UTF-8.
-fn name(names: &[u8], start: usize) -> Option<&str> {
+/// The name that begins in a string table; `None` for an empty one.
+fn name(names: &[u8], start: usize) -> Option<&[u8]> {
     let rest = names.get(start..)?;
-    let name = std::str::from_utf8(&rest[..memchr::memchr(0, rest)?]).ok()?;
+    let name = &rest[..memchr::memchr(0, rest)?];
     (!name.is_empty()).then_some(name)
 }
 
@@ -246,15 +360,6 @@ struct Layout {
 mod tests {
     use super::*;
 
-    fn wanted(name: &str, version: Option<&str>) -> Undefined {
-        Undefined {
-            name: name.into(),
-            version: version.map(Into::into),
-            weak: false,
-            copied: false,
-        }
-    }
-
     #[test]
     fn a_definition_fits_as_the_loader_says() {
         let library = Symbols::from_lines("plain\nnew@@V2\nnew@V1\nold@V1\n");
@@ -269,7 +374,8 @@ mod tests {
             ("old", Some("V1"), true),
             ("gone", None, false),
         ] {
-            assert_eq!(library.defines(&wanted(name, version)), expected, "{name} {version:?}");
+            let wanted = Undefined::new(name, version);
+            assert_eq!(library.defines(&wanted), expected, "{name} {version:?}");
         }
         assert!(library.has("old") && !library.has("gone"));
     }

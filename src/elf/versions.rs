@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use goblin::elf::{Dynamic, dynamic};
 
 use super::image::{ElfError, Image, add, value};
-use super::symbol_count;
+use super::symbols::Table;
 
 /// `VER_FLG_BASE`: the definition names the file itself, not a version.
 const VER_FLG_BASE: u16 = 1;
@@ -51,12 +51,16 @@ pub struct VersionNeed {
 pub(super) fn needs(
     image: &Image<'_>,
     dynamic: &Dynamic,
+    symbols: Option<&Table>,
     text: &dyn Fn(u64) -> Result<String, ElfError>,
 ) -> Result<Vec<VersionNeed>, ElfError> {
     let Some(mut at) = value(dynamic, dynamic::DT_VERNEED) else {
         return Ok(Vec::new());
     };
-    let mut symbols = undefined_symbols(image, dynamic, text)?;
+    let mut symbols = match symbols {
+        Some(symbols) => asking(image, symbols),
+        None => BTreeMap::new(),
+    };
     let mut needs: Vec<VersionNeed> = Vec::new();
     // One library, and the symbols of one index, may be named by many entries: what they add up to is bounded, too.
     let mut left = LONGEST_NAMES;
@@ -132,33 +136,17 @@ pub(super) fn definitions(
 }
 
 /// The undefined symbols by the index of the version they ask for.
-fn undefined_symbols(
-    image: &Image<'_>,
-    dynamic: &Dynamic,
-    text: &dyn Fn(u64) -> Result<String, ElfError>,
-) -> Result<BTreeMap<u16, Asking>, ElfError> {
+fn asking(image: &Image<'_>, table: &Table) -> BTreeMap<u16, Asking> {
     let mut symbols: BTreeMap<u16, Asking> = BTreeMap::new();
-    let (Some(versym), Some(table)) = (value(dynamic, dynamic::DT_VERSYM), value(dynamic, dynamic::DT_SYMTAB)) else {
-        return Ok(symbols);
-    };
-    // Elf64_Sym: name (u32), info, other (u8), shndx (u16), …, 24 bytes; Elf32_Sym: shndx last, 16 bytes
-    let (size, section) = if image.is_64_bit() { (24, 6) } else { (16, 14) };
-    let count = symbol_count::count(image, dynamic)?;
-    let versions = image.table(versym, count, 2)?;
-    let entries = image.table(table, count, size)?;
-    for (version, entry) in versions.chunks_exact(2).zip(entries.chunks_exact(size)).skip(1) {
-        let version = image.half(version, 0).unwrap_or_default() & VERSYM_VERSION;
-        if version > 1 && image.half(entry, section) == Some(0) {
-            let asking = symbols.entry(version).or_default();
-            asking.count += 1;
-            if asking.names.len() < NAMED {
-                let name = text(u64::from(image.word(entry, 0).unwrap_or_default()))?;
-                asking.names.push(name);
-            }
+    for (version, name) in table.asking(image) {
+        let asking = symbols.entry(version).or_default();
+        asking.count += 1;
+        if asking.names.len() < NAMED {
+            asking.names.push(String::from_utf8_lossy(name).into_owned());
         }
     }
     for asking in symbols.values_mut() {
         asking.names.sort_unstable();
     }
-    Ok(symbols)
+    symbols
 }

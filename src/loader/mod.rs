@@ -18,7 +18,7 @@ pub use missing::{MissingCause, MissingLibrary, missing_libraries};
 pub use outdated::{Bound, BoundProcesses, Moves, Outdated, ProvidedUses, free_name, outdated};
 pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};
 pub use shadowed::{ShadowedLibrary, openers_of_shadowed, shadowed_libraries, users_of_shadowed_symbols};
-pub use symbols::{UndefinedSymbols, undefined_symbols};
+pub use symbols::{SymbolCheck, UndefinedSymbols, undefined_symbols};
 pub use versions::{
     Grade, LooseVersion, TwoCLibraries, VersionProblem, c_libraries, has_version, loose_versions, version_problems,
 };

@@ -53,12 +53,7 @@ mod tests {
         let unpacked = unpacked(&of(&bytes.as_slice()).unwrap()).unwrap();
         // A program defines few symbols for others; what it takes from them is not recorded.
         assert!(unpacked.undefined.is_empty());
-        let printf = Undefined {
-            name: "no_such_symbol".into(),
-            version: None,
-            weak: false,
-            copied: false,
-        };
+        let printf = Undefined::new("no_such_symbol", None);
         assert_eq!(unpacked.defines(&printf), own.symbols.unwrap().defines(&printf));
         assert!(super::unpacked("no base64").is_none());
     }

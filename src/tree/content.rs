@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::elf::{self, Object, Source};
+use crate::elf::{self, Detail, Object, Source};
 use crate::source::{LONGEST, Opening};
 
 /// How much of a text known by name is read: no start script or package description comes near it.
@@ -244,7 +244,12 @@ impl Inspector {
 
     /// What a file is that begins as ELF does. Of a file on disk no more is read than the loader reads.
     pub fn inspect_object(&self, file_name: &str, source: &(impl Source + ?Sized)) -> Content {
-        match elf::parse(&source) {
+        self.inspect_object_in(file_name, source, Detail::All)
+    }
+
+    /// As [`Inspector::inspect_object`], no further than in this detail.
+    pub fn inspect_object_in(&self, file_name: &str, source: &(impl Source + ?Sized), detail: Detail) -> Content {
+        match elf::parse_in(&source, detail, None) {
             Ok(Some(object)) => {
                 let object = Arc::new(object);
                 let fact = self.kept(file_name).find_map(|kept| match kept.keep {
