@@ -311,8 +311,8 @@ impl Sampler {
             length: entry.unzipped().0,
             own: Ratio::default(),
         };
-        let is_stripped = is_object && preparation.strip;
         let Entry::File(file) = entry else { return Ok(sample) };
+        let is_stripped = preparation.strips(path, file);
         if chosen.is_empty() && !is_stripped {
             return Ok(sample);
         }

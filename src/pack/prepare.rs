@@ -21,7 +21,7 @@ use crate::manifest::Effort;
 use crate::plan::{Origin, Plan};
 use crate::progress::{Progress, Stage};
 use crate::size::Bytes;
-use crate::tree::{Entry, File, TreePath};
+use crate::tree::{Entry, File, Tree, TreePath};
 
 /// Entries of less than so many bytes are compressed in an instant.
 const SMALL: u64 = 256 << 10;
@@ -130,7 +130,7 @@ impl Preparation<'_> {
             self.progress.check()?;
             let bytes = match entry {
                 _ if recompressed.contains(path) => Bytes(0),
-                Entry::File(file) if self.strip && file.content.object().is_some() => {
+                Entry::File(file) if self.strips(path, file) => {
                     let file_length = length(path, file.bytes.0)?;
                     let content = self.read(path, file)?;
                     if u64::from(file_length) >= LONG as u64 {
@@ -194,7 +194,7 @@ impl Preparation<'_> {
                 Entry::Symlink(target) => target.clone().into_bytes(),
                 Entry::File(file) => {
                     length(path, file.bytes.0)?;
-                    if self.strip && file.content.object().is_some() {
+                    if self.strips(path, file) {
                         treatment = Treatment::Strip;
                     }
                     self.read(path, file)?
@@ -311,13 +311,18 @@ impl Preparation<'_> {
         Ok(changed.unwrap_or(content))
     }
 
+    /// Whether a file is one that is stripped.
+    pub(super) fn strips(&self, path: &TreePath, file: &File) -> bool {
+        self.strip && file.content.object().is_some() && !has_checksum(&self.plan.kept, path)
+    }
+
     /// What this file would add to a zip if it were stripped; `None` for one that would not change.
     pub(super) fn stripped_size(&self, path: &TreePath) -> Option<Bytes> {
         let file = self
             .plan
             .kept
             .file(path)
-            .filter(|file| file.content.object().is_some())?;
+            .filter(|file| file.content.object().is_some() && !has_checksum(&self.plan.kept, path))?;
         let stripped = strip::strip(&self.read(path, file).ok()?).ok()?;
         let compressed = Deflater::default().compress(stripped.bytes, self.effort, &AtomicBool::new(false));
         Some(Bytes(entry_size(path.as_str(), compressed.bytes.len() as u64)))
@@ -421,6 +426,18 @@ fn ready(path: &TreePath, entry: &Entry, record: Record, range: ByteRange) -> Re
 /// A length that a zip without ZIP64 can have.
 fn length(path: &TreePath, bytes: u64) -> Result<u32, PackError> {
     u32::try_from(bytes).map_err(|_| PackError::Huge(path.clone()))
+}
+
+/// Whether a checksum is next to a library, against which its bytes are held when it is loaded: `libsoftokn3.chk` of Mozilla's
+/// NSS (lib/freebl/shvfy.c), `.libcrypto.so.3.hmac` of distributions that build for FIPS 140 (fipscheck(8)).
+fn has_checksum(tree: &Tree, path: &TreePath) -> bool {
+    let name = path.file_name();
+    let of_nss = name.strip_suffix(".so").map(|stem| format!("{stem}.chk"));
+    let names = of_nss.into_iter().chain([format!(".{name}.hmac")]);
+    let directory = path.parent().unwrap_or_else(TreePath::root);
+    names
+        .filter_map(|name| directory.join(&name))
+        .any(|path| tree.contains(&path))
 }
 
 /// The object without what only debuggers and linkers read, or as it was.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::findings::library;
 use crate::support::{Ran, Sandbox, output};
 
 /// The names in all zips of a folder, by the crate that `check` reads with.
@@ -342,6 +343,23 @@ fn modules_are_compiled_on_request() {
         "none",
     ])
     .expect_status(2);
+
+#[test]
+fn a_library_stays_as_it_is_next_to_its_checksum() {
+    let sandbox = Sandbox::new();
+    for name in ["libone", "libtwo", "libthree"] {
+        let source = format!("int {name}(void) {{ return 0; }}\n");
+        if library(&sandbox, &format!("opt/lib/{name}.so"), name, &source, &[]).is_none() {
+            return;
+        }
+    }
+    sandbox
+        .file("opt/lib/libone.chk", "checksum")
+        .file("opt/lib/.libtwo.so.hmac", "checksum");
+    let document = sandbox.run(["pack", "opt", "-f", "json"]).expect_status(0).json();
+    let changed = document["changed"].as_array().unwrap();
+    let paths: Vec<&str> = changed.iter().filter_map(|file| file["path"].as_str()).collect();
+    assert_eq!(paths, ["lib/libthree.so"]);
 }
 
 /// A wheel may bring a library that its modules do not load.
