@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::started::{Setting, StartedProcesses, with_colons};
+use super::started::{PRELOAD, Setting, StartedProcesses, preloads, with_colons};
 use super::{BUILT_IN, Environment, Interpreter, Language};
 use crate::elf::Object;
 use crate::root::Root;
@@ -20,6 +20,8 @@ pub struct Process {
     pub plugin_loader: Option<String>,
     /// `LD_LIBRARY_PATH` as the process has it, as far as it is known.
     pub library_path: String,
+    /// The libraries that are loaded before those that the program needs: `LD_PRELOAD`, as far as it is known.
+    pub preloads: Vec<String>,
     /// The script that sets `LD_LIBRARY_PATH` in a way that is not understood, if one does.
     pub unclear: Option<String>,
     /// The loader that is called with the program as an argument, by its absolute path; `None` where the program is started
@@ -174,6 +176,7 @@ impl<'a> Processes<'a> {
         let library_path = environment.get("LD_LIBRARY_PATH");
         Setting {
             library_path: library_path.map(|path| with_colons(path)).unwrap_or_default(),
+            preloads: preloads(environment.get(PRELOAD).map_or("", String::as_str)),
             unclear: self.started.unclear.clone(),
             called: None,
         }
@@ -191,6 +194,7 @@ fn process(program: Option<String>, setting: Setting) -> Process {
         plugins: Vec::new(),
         plugin_loader: None,
         library_path: setting.library_path,
+        preloads: setting.preloads,
         unclear: setting.unclear,
         called_loader,
     }

@@ -21,6 +21,8 @@ const WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 const EXTENSIONS: &str = "extensions";
 /// The search path of libraries (ld.so(8)).
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+/// Libraries that are loaded before those that a program needs (ld.so(8)).
+pub(super) const PRELOAD: &str = "LD_PRELOAD";
 /// How the names of loaders begin: those of glibc, its link in a `bin` directory, and musl's.
 const LOADERS: [&str; 3] = ["ld-linux", "ld.so", "ld-musl"];
 
@@ -29,7 +31,9 @@ const LOADERS: [&str; 3] = ["ld-linux", "ld.so", "ld-musl"];
 pub(super) struct Setting {
     /// The search path, as `LD_LIBRARY_PATH` or the loader's option has it, as far as it is known.
     pub(super) library_path: String,
-    /// The script that sets it in a way that is not understood, if it does.
+    /// `LD_PRELOAD`, as far as it is known.
+    pub(super) preloads: Vec<String>,
+    /// The script that sets the search path in a way that is not understood, if it does.
     pub(super) unclear: Option<String>,
     /// The loader and the program's path, if the loader is called with the program as an argument.
     pub(super) called: Option<CalledLoader>,
@@ -73,6 +77,7 @@ struct Asked {
     kinds: BTreeMap<String, Option<FileKind>>,
     texts: BTreeMap<String, Option<String>>,
     real_paths: BTreeMap<String, Option<String>>,
+    names: BTreeMap<String, Option<Vec<String>>>,
 }
 
 impl StartedProcesses {
@@ -168,6 +173,7 @@ impl StartedProcesses {
         let program = launched.program;
         let setting = Setting {
             library_path: placed.unwrap_or(library_path),
+            preloads: preloads(started.environment.get(PRELOAD).map_or("", |value| &value.text)),
             unclear: (!is_clear).then(|| started.by.clone()),
             called: launched.loader.map(|loader| CalledLoader { loader, program }),
         };
@@ -178,6 +184,12 @@ impl StartedProcesses {
 /// A search path with colons alone: semicolons separate, too (ld.so(8)).
 pub(super) fn with_colons(library_path: &str) -> String {
     library_path.replace(';', ":")
+}
+
+/// The libraries in a list of them, between blanks or colons (ld.so(8)).
+pub(super) fn preloads(list: &str) -> Vec<String> {
+    let names = list.split([' ', '\t', '\n', ':']).filter(|name| !name.is_empty());
+    names.map(ToOwned::to_owned).collect()
 }
 
 /// A search path with its relative elements taken from the directory in which the process is started; `None` if that is not
@@ -337,6 +349,14 @@ impl Files for RecordedFiles<'_> {
         });
         real
     }
+
+    fn names(&self, path: &str) -> Option<Vec<String>> {
+        let names = names(self.root, path);
+        self.record(|asked| {
+            asked.names.insert(path.to_owned(), names.clone());
+        });
+        names
+    }
 }
 
 impl Asked {
@@ -351,6 +371,7 @@ impl Asked {
                 .real_paths
                 .iter()
                 .all(|(path, known)| real_path(root, path) == *known)
+            && self.names.iter().all(|(path, known)| names(root, path) == *known)
     }
 }
 
@@ -385,4 +406,16 @@ fn text<'a>(root: Root<'a>, path: &str) -> Option<&'a str> {
 
 fn real_path(root: Root<'_>, path: &str) -> Option<String> {
     root.resolve(path).ok().map(|place| place.on_lambda())
+}
+
+fn names(root: Root<'_>, path: &str) -> Option<Vec<String>> {
+    match root.directory(path) {
+        Some(Location::Tree(directory)) => {
+            let below = root.tree.below(&directory);
+            let own = below.filter(|(path, _)| path.parent().unwrap_or_else(TreePath::root) == directory);
+            Some(own.map(|(path, _)| path.file_name().to_owned()).collect())
+        }
+        Some(Location::Runtime(_)) => None,
+        None => path.starts_with("/opt/").then(Vec::new),
+    }
 }

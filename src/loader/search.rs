@@ -235,6 +235,9 @@ impl<'a> Finder<'a> {
             }
             let source = SearchSource::Direct;
             state.map(Resolved { place, path, source }, object, caller);
+            if first == 0 {
+                state.preload(&process.preloads);
+            }
             state.follow_from(first);
         }
         state
@@ -446,6 +449,17 @@ impl<'a> State<'a, '_> {
             .iter()
             .position(|mapped| mapped.loaded.found.place.on_lambda() == *name)
             .unwrap_or(0)
+    }
+
+    /// Maps the libraries of `LD_PRELOAD`, as if the program opened them. The loader goes on without one that it does not find.
+    fn preload(&mut self, names: &[String]) {
+        for name in names {
+            if let Ok((found, object)) = self.search(0, name)
+                && !self.places.contains_key(&found.place)
+            {
+                self.map(found, object, Some(0));
+            }
+        }
     }
 
     /// Maps what the objects from this number on need, breadth first.

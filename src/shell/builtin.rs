@@ -9,7 +9,7 @@ use brush_parser::ast::{
 };
 
 use super::FileKind;
-use super::run::{Flow, Function, Shell};
+use super::run::{Flow, Function, Patterns, Shell};
 use super::value::{Export, Locals, Outside, Value};
 
 /// Built-in commands of which assignments are arguments that are not split (bash's manual, "Simple Commands").
@@ -62,8 +62,12 @@ impl Shell<'_> {
         for item in command.suffix.iter().flat_map(|suffix| &suffix.0) {
             match item {
                 CommandPrefixOrSuffixItem::IoRedirect(redirect) => redirects.push(redirect),
-                CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) if is_declaration => {
-                    declared.extend(self.setting(assignment));
+                CommandPrefixOrSuffixItem::AssignmentWord(assignment, word) if is_declaration => {
+                    // Braces make several assignments of one, the last of which counts.
+                    match self.braces(&word.value).as_slice() {
+                        [] | [_] => declared.extend(self.setting(assignment)),
+                        several => words.extend(several.iter().map(|word| self.value(word))),
+                    }
                 }
                 CommandPrefixOrSuffixItem::AssignmentWord(_, word) | CommandPrefixOrSuffixItem::Word(word) => {
                     words.extend(self.fields(&word.value));
@@ -81,8 +85,10 @@ impl Shell<'_> {
                 }
             }
             let status = self.substituted.unwrap_or(Some(true));
+            // `$(<file)`
             self.with_redirects(&redirects, |shell| {
-                if let Some(input) = shell.input.take() {
+                if !redirects.is_empty() {
+                    let input = shell.input.take().unwrap_or_else(Value::unknown);
                     shell.print(&input);
                 }
             });
@@ -389,6 +395,16 @@ impl Shell<'_> {
             }
             "read" => self.read_line(arguments),
             "type" | "hash" => self.locate(arguments),
+            "shopt" => {
+                let names = |name: &str| arguments.iter().any(|argument| argument.text == name);
+                if names("nullglob") && self.state.patterns != Patterns::Kept {
+                    self.state.patterns = if names("-s") {
+                        Patterns::Dropped
+                    } else {
+                        Patterns::Expanded
+                    };
+                }
+            }
             "mapfile" | "readarray" | "getopts" | "let" => {
                 for argument in arguments {
                     for name in super::names_in(&argument.text) {
@@ -419,6 +435,8 @@ impl Shell<'_> {
                     (exports, is_undone) = (is_minus, !is_minus);
                 }
                 is_function |= options.contains('f');
+                // What is set by another name, or by an expression, is not followed.
+                self.state.is_clouded |= is_minus && name != "export" && options.contains('n');
                 is_local &= !options.contains('g');
                 continue;
             }
@@ -558,6 +576,13 @@ impl Shell<'_> {
         let Some((file, rest)) = arguments.split_first() else {
             return;
         };
+        if file.complete() == Some("/dev/stdin") {
+            match self.input.take() {
+                Some(input) if input.is_complete => self.nested(|shell| shell.text(&input.text)),
+                _ => self.state.is_clouded = true,
+            }
+            return;
+        }
         let path = match file.complete() {
             Some(name) if !name.contains('/') => {
                 let path = self.plain("PATH").unwrap_or_default();
@@ -618,10 +643,12 @@ impl Shell<'_> {
                 match letter {
                     'a' => self.state.exports_all = exports_all,
                     'e' => self.state.exits_on_error = is_on,
+                    'f' => self.set_noglob(is_on),
                     'o' => {
                         match rest.first().map(|name| name.text.as_str()) {
                             Some("allexport") => self.state.exports_all = exports_all,
                             Some("errexit") => self.state.exits_on_error = is_on,
+                            Some("noglob") => self.set_noglob(is_on),
                             Some("posix") => self.is_posix = is_on,
                             _ => {}
                         }
@@ -631,6 +658,10 @@ impl Shell<'_> {
                 }
             }
         }
+    }
+
+    fn set_noglob(&mut self, is_on: bool) {
+        self.state.patterns = if is_on { Patterns::Kept } else { Patterns::Expanded };
     }
 
     fn print_line(&mut self, value: &Value) {
@@ -783,6 +814,7 @@ impl Shell<'_> {
         let mut environment = environment;
         let directory = self.state.directory.clone();
         let mut words: Vec<Value> = arguments.to_vec();
+        let mut is_unknown = false;
         let mut at = 0;
         while let Some(word) = words.get(at).cloned() {
             let text = word.text.as_str();
@@ -814,6 +846,8 @@ impl Shell<'_> {
                     self.change_directory(&[Value::known(&text["--chdir=".len()..])]);
                 }
                 _ if text.starts_with('-') => {}
+                // It may be any number of assignments.
+                "" if !word.is_complete => is_unknown = true,
                 _ => match text.split_once('=') {
                     Some((name, value)) => {
                         let value = Value {
@@ -831,7 +865,10 @@ impl Shell<'_> {
         if rest.is_empty() {
             self.print(&Value::unknown());
         } else {
+            let is_clouded = self.state.is_clouded;
+            self.state.is_clouded |= is_unknown;
             self.nested(|shell| shell.external(&rest, environment));
+            self.state.is_clouded = is_clouded;
         }
         self.state.directory = directory;
     }

@@ -1,15 +1,16 @@
 //! Words: quotes, parameters, substitutions, fields (POSIX.1-2017, Shell Command Language, section 2.6, and bash's manual).
 
 use brush_parser::ParserOptions;
-use brush_parser::ast::{ArithmeticExpr, ArithmeticTarget, BinaryOperator, UnaryOperator};
+use brush_parser::ast::{ArithmeticExpr, ArithmeticTarget, BinaryOperator, UnaryAssignmentOperator, UnaryOperator};
 use brush_parser::word::{
     BraceExpressionMember, BraceExpressionOrText, Parameter, ParameterExpr, ParameterTestType, SpecialParameter,
     SubstringMatchKind, TildeExpr, WordPiece, WordPieceWithSource,
 };
 
+use super::FileKind;
 use super::parse;
 use super::pattern::{self, Character};
-use super::run::Shell;
+use super::run::{MOST_GLOBS, Patterns, Shell};
 use super::value::Value;
 
 /// What a word with braces stands for at most.
@@ -46,6 +47,21 @@ enum Segment {
     Break,
 }
 
+/// A field of a command, and what of it may be a pattern of paths.
+#[derive(Default)]
+struct Field {
+    value: Value,
+    pattern: Vec<Character>,
+}
+
+impl Field {
+    fn push(&mut self, value: &Value, is_quoted: bool) {
+        self.value.push(value);
+        self.pattern
+            .extend(value.text.chars().map(|character| (character, is_quoted)));
+    }
+}
+
 /// Where a word stands.
 #[derive(Clone, Copy)]
 struct Context {
@@ -74,7 +90,9 @@ impl Shell<'_> {
         let mut fields = Vec::new();
         for word in words {
             let segments = self.segments(&word);
-            self.split(segments, &mut fields);
+            for field in self.split(segments) {
+                self.paths(field, &mut fields);
+            }
         }
         fields
     }
@@ -386,6 +404,11 @@ impl Shell<'_> {
                 }
                 push(out, value.unwrap_or_default(), split);
             }
+            ParameterExpr::VariableNames { prefix, concatenate } if !self.state.is_clouded => {
+                let names = self.state.variables.keys().filter(|name| name.starts_with(&prefix));
+                let names: Vec<Value> = names.map(Value::known).collect();
+                self.several(names, concatenate, context, out);
+            }
             other => {
                 let value = self.transformed(other).unwrap_or_else(Value::unknown);
                 push(out, value, split);
@@ -405,9 +428,15 @@ impl Shell<'_> {
             },
             _ => return false,
         };
+        self.several(values, is_one, context, out);
+        true
+    }
+
+    /// A field for each value, or one of all where they are quoted and to be one.
+    fn several(&self, values: Vec<Value>, is_one: bool, context: Context, out: &mut Vec<Segment>) {
         if is_one && context.is_quoted {
             push(out, self.words(&values, true), context);
-            return true;
+            return;
         }
         for (number, value) in values.into_iter().enumerate() {
             if number > 0 {
@@ -422,7 +451,6 @@ impl Shell<'_> {
                 },
             );
         }
-        true
     }
 
     /// The expansions that make another text of a value.
@@ -510,9 +538,11 @@ impl Shell<'_> {
         result
     }
 
-    fn split(&self, segments: Vec<Segment>, fields: &mut Vec<Value>) {
+    /// The fields that segments become.
+    fn split(&self, segments: Vec<Segment>) -> Vec<Field> {
         let separators = self.separators();
-        let mut current: Option<Value> = None;
+        let mut fields = Vec::new();
+        let mut current: Option<Field> = None;
         for segment in segments {
             let Segment::Text {
                 value,
@@ -524,18 +554,13 @@ impl Shell<'_> {
                 continue;
             };
             if is_quoted || !splits {
-                let has_pattern = !is_quoted && is_pattern(&value.text);
-                let current = current.get_or_insert_default();
-                current.push(&value);
-                current.is_complete &= !has_pattern;
+                current.get_or_insert_default().push(&value, is_quoted);
                 continue;
             }
-            let has_pattern = is_pattern(&value.text);
             for character in value.text.chars() {
                 if !separators.contains(character) {
-                    let current = current.get_or_insert_default();
-                    current.push_str(character.encode_utf8(&mut [0; 4]));
-                    current.is_complete &= !has_pattern;
+                    let one = Value::known(character.encode_utf8(&mut [0; 4]).to_owned());
+                    current.get_or_insert_default().push(&one, false);
                 } else if character.is_whitespace() {
                     fields.extend(current.take());
                 } else {
@@ -543,13 +568,72 @@ impl Shell<'_> {
                 }
             }
             if !value.is_complete {
-                current.get_or_insert_default().is_complete = false;
+                current.get_or_insert_default().value.is_complete = false;
             }
         }
         fields.extend(current);
+        fields
     }
 
-    fn braces(&self, word: &str) -> Vec<String> {
+    /// Adds a field, or the paths that it matches (POSIX.1-2017, section 2.6.6): the field itself where there are none.
+    fn paths(&mut self, field: Field, fields: &mut Vec<Value>) {
+        if self.state.patterns == Patterns::Kept || !is_pattern(&field.pattern) {
+            fields.push(field.value);
+            return;
+        }
+        self.globs += 1;
+        let patterns = self.state.patterns;
+        let is_known = field.value.is_complete && self.globs <= MOST_GLOBS && patterns != Patterns::Unknown;
+        match is_known.then(|| self.matching(&field.pattern)).flatten() {
+            Some(paths) if paths.is_empty() && patterns == Patterns::Dropped => {}
+            Some(paths) if paths.is_empty() => fields.push(field.value),
+            Some(paths) => fields.extend(paths.into_iter().map(Value::known)),
+            None => fields.push(Value {
+                is_complete: false,
+                ..field.value
+            }),
+        }
+    }
+
+    /// The paths that a pattern matches, sorted; `None` if that is not known.
+    fn matching(&self, pattern: &[Character]) -> Option<Vec<String>> {
+        let mut paths = vec![String::new()];
+        for (number, name) in pattern.split(|(character, _)| *character == '/').enumerate() {
+            let literal: String = name.iter().map(|(character, _)| character).collect();
+            let mut longer = Vec::new();
+            for path in paths {
+                let before = if number == 0 { path } else { path + "/" };
+                if !is_pattern(name) {
+                    longer.push(before + &literal);
+                    continue;
+                }
+                let directory = if before.is_empty() { "." } else { before.as_str() };
+                let directory = self.absolute(&Value::known(directory))?;
+                let is_hidden_wanted = literal.starts_with('.');
+                for entry in self.files.names(&directory)? {
+                    let text: Vec<char> = entry.chars().collect();
+                    let fits = (!entry.starts_with('.') || is_hidden_wanted) && pattern::matches(name, &text);
+                    if fits && longer.len() < MOST_WORDS {
+                        longer.push(format!("{before}{entry}"));
+                    } else if fits {
+                        return None;
+                    }
+                }
+            }
+            paths = longer;
+        }
+        // What follows a pattern may be missing there.
+        let mut there = Vec::new();
+        for path in paths {
+            if self.files.kind(&self.absolute(&Value::known(&*path))?)? != FileKind::Missing {
+                there.push(path);
+            }
+        }
+        there.sort_unstable();
+        Some(there)
+    }
+
+    pub(super) fn braces(&self, word: &str) -> Vec<String> {
         if self.is_posix || !word.contains('{') || !(word.contains(',') || word.contains("..")) {
             return vec![word.to_owned()];
         }
@@ -601,6 +685,30 @@ impl Shell<'_> {
                 self.set(name, Value::known(value.to_string()), false);
                 Some(value)
             }
+            ArithmeticExpr::BinaryAssignment(operator, target @ ArithmeticTarget::Variable(name), value) => {
+                let before = self.evaluated(&ArithmeticExpr::Reference(target.clone()))?;
+                let value = self.evaluated(value)?;
+                let value = binary(*operator, before, value)?;
+                self.set(name, Value::known(value.to_string()), false);
+                Some(value)
+            }
+            ArithmeticExpr::UnaryAssignment(operator, target @ ArithmeticTarget::Variable(name)) => {
+                let before = self.evaluated(&ArithmeticExpr::Reference(target.clone()))?;
+                let after = match operator {
+                    UnaryAssignmentOperator::PrefixIncrement | UnaryAssignmentOperator::PostfixIncrement => {
+                        before.checked_add(1)?
+                    }
+                    UnaryAssignmentOperator::PrefixDecrement | UnaryAssignmentOperator::PostfixDecrement => {
+                        before.checked_sub(1)?
+                    }
+                };
+                self.set(name, Value::known(after.to_string()), false);
+                let is_prefix = matches!(
+                    operator,
+                    UnaryAssignmentOperator::PrefixIncrement | UnaryAssignmentOperator::PrefixDecrement
+                );
+                Some(if is_prefix { after } else { before })
+            }
             _ => None,
         }
     }
@@ -636,8 +744,10 @@ fn is_list(piece: &WordPiece) -> bool {
 }
 
 /// Whether the shell would look for file names that a word matches.
-fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?']) || text.split_once('[').is_some_and(|(_, after)| after.contains(']'))
+fn is_pattern(text: &[Character]) -> bool {
+    let place = |wanted: char| text.iter().position(|character| *character == (wanted, false));
+    let has = |wanted: char| place(wanted).is_some();
+    has('*') || has('?') || place('[').is_some_and(|at| text[at..].contains(&(']', false)))
 }
 
 fn push(out: &mut Vec<Segment>, value: Value, context: Context) {

@@ -40,6 +40,9 @@ pub trait Files: Sync {
     fn text(&self, path: &str) -> Option<String>;
     /// The absolute path with all links followed, as `readlink -f` prints it; `None` if that is not known.
     fn real(&self, path: &str) -> Option<String>;
+    /// The names in the directory at an absolute path, sorted, with links followed; none where nothing is there, and `None` if
+    /// that is not known.
+    fn names(&self, path: &str) -> Option<Vec<String>>;
 }
 
 /// What may be at a path.
@@ -69,6 +72,10 @@ impl Files for NoFiles {
     }
 
     fn real(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn names(&self, _: &str) -> Option<Vec<String>> {
         None
     }
 }
@@ -339,6 +346,126 @@ mod tests {
             "pushd /a >/dev/null\nLD_LIBRARY_PATH=$PWD\npopd >/dev/null\nLD_LIBRARY_PATH+=:$PWD",
             "/a:/",
         );
+    }
+
+    /// A few files below /opt.
+    struct SomeFiles;
+
+    const SOME_FILES: [(&str, &str); 4] = [
+        ("/opt/etc/10-a.sh", "A=1\n"),
+        ("/opt/etc/20-b.sh", "LD_LIBRARY_PATH=/opt/b:$LD_LIBRARY_PATH\n"),
+        ("/opt/etc/.hidden.sh", "LD_LIBRARY_PATH=/hidden\n"),
+        ("/opt/etc/notes", "LD_LIBRARY_PATH=/notes\n"),
+    ];
+
+    impl Files for SomeFiles {
+        fn kind(&self, path: &str) -> Option<FileKind> {
+            let is_directory = ["/opt", "/opt/etc"].contains(&path);
+            Some(match self.text(path) {
+                Some(_) => FileKind::File { is_executable: false },
+                None if is_directory => FileKind::Directory,
+                None => FileKind::Missing,
+            })
+        }
+
+        fn text(&self, path: &str) -> Option<String> {
+            let found = SOME_FILES.iter().find(|(known, _)| *known == path);
+            found.map(|(_, text)| (*text).to_owned())
+        }
+
+        fn real(&self, path: &str) -> Option<String> {
+            Some(path.to_owned())
+        }
+
+        fn names(&self, path: &str) -> Option<Vec<String>> {
+            let below = |known: &str| Some(known.strip_prefix(path)?.strip_prefix('/')?.to_owned());
+            match path {
+                "/opt" => Some(vec!["etc".to_owned()]),
+                "/usr" => None,
+                _ => Some(SOME_FILES.iter().filter_map(|(known, _)| below(known)).collect()),
+            }
+        }
+    }
+
+    fn check_with_files(script: &str, expected: Option<&str>) {
+        let environment = BTreeMap::from([("LD_LIBRARY_PATH".to_owned(), Value::known("/lib64"))]);
+        let script_of = Script::of(script).unwrap();
+        let run = script_of.run(&Start::new("/opt/bootstrap", "/opt", &environment), &SomeFiles);
+        let value = run.variables["LD_LIBRARY_PATH"].value.clone();
+        let known = value.complete().filter(|_| run.is_complete);
+        assert_eq!(known, expected, "{script}");
+    }
+
+    #[test]
+    fn patterns_of_paths_become_the_files_that_are_there() {
+        for (script, expected) in [
+            ("for f in /opt/etc/*.sh; do . $f; done", Some("/opt/b:/lib64")),
+            ("for f in etc/2*; do . ./$f; done", Some("/opt/b:/lib64")),
+            ("cd etc && for f in [12]0-?.sh; do . ./$f; done", Some("/opt/b:/lib64")),
+            (
+                "for f in /opt/*/*.sh; do [ -r \"$f\" ] && . \"$f\"; done",
+                Some("/opt/b:/lib64"),
+            ),
+            (
+                "for f in \"/opt/etc/*.sh\"; do LD_LIBRARY_PATH=$f; done",
+                Some("/opt/etc/*.sh"),
+            ),
+            (
+                "for f in /opt/none/*.sh; do LD_LIBRARY_PATH=$f; done",
+                Some("/opt/none/*.sh"),
+            ),
+            (
+                "shopt -s nullglob; for f in /opt/none/*; do LD_LIBRARY_PATH=$f; done",
+                Some("/lib64"),
+            ),
+            (
+                "set -f; for f in /opt/etc/*; do LD_LIBRARY_PATH=$f; done",
+                Some("/opt/etc/*"),
+            ),
+            (
+                "for f in /opt/etc/n*; do LD_LIBRARY_PATH=$f; done",
+                Some("/opt/etc/notes"),
+            ),
+            (
+                "for f in /opt/etc/*/x; do LD_LIBRARY_PATH=$f; done",
+                Some("/opt/etc/*/x"),
+            ),
+            // What the runtime has there is not known.
+            ("for f in /usr/*.sh; do LD_LIBRARY_PATH=$f; done", None),
+        ] {
+            check_with_files(script, expected);
+        }
+    }
+
+    #[test]
+    fn what_a_shell_reads_from_its_input_is_carried_out() {
+        for (script, expected) in [
+            (". /dev/stdin <<E\nLD_LIBRARY_PATH=/a\nE", Some("/a")),
+            (
+                "export LD_LIBRARY_PATH=$(</opt/etc/notes)",
+                Some("LD_LIBRARY_PATH=/notes"),
+            ),
+            ("export LD_LIBRARY_PATH=$(</proc/self/x)", None),
+        ] {
+            check_with_files(script, expected);
+        }
+        let environment = BTreeMap::new();
+        let script = Script::of("bash <<'E'\nexport A=$((1 + 1))\nexec /opt/bin/x\nE").unwrap();
+        let run = script.run(&Start::new("/opt/bootstrap", "/opt", &environment), &SomeFiles);
+        let started = run.started.iter().find(|started| started.program.text == "/opt/bin/x");
+        assert_eq!(started.unwrap().environment["A"], Value::known("2"));
+    }
+
+    #[test]
+    fn numbers_count_and_braces_of_declarations_make_several() {
+        check("n=1; ((n++)); ((n += 2)); LD_LIBRARY_PATH=/a$n", "/a4");
+        check(
+            "for ((i = 2; i < 4; i++)); do LD_LIBRARY_PATH+=:/$i; done",
+            "/lib64:/2:/3",
+        );
+        check("export LD_LIBRARY_PATH=/opt/lib{3,2}", "/opt/lib2");
+        check("LD_LIBRARY_PATH=/opt/lib{3,2}", "/opt/lib{3,2}");
+        check("unset ${!LD_*}; LD_LIBRARY_PATH+=x", "x");
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use brush_parser::ast::{
-    AndOr, AndOrList, CaseItem, CaseItemPostAction, Command, CompoundCommand, CompoundList, ElseClause, FunctionBody,
-    IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList, SeparatorOperator,
+    AndOr, AndOrList, ArithmeticForClauseCommand, CaseItem, CaseItemPostAction, Command, CompoundCommand, CompoundList,
+    ElseClause, FunctionBody, IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList,
+    SeparatorOperator, UnexpandedArithmeticExpr,
 };
 
 use super::value::{Export, Locals, Value, Variable};
@@ -25,6 +26,8 @@ const MOST_VARIABLES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
 /// Functions that one name may stand for where that depends on conditions.
 const MOST_BODIES: usize = 8;
+/// How many patterns of paths are looked up in one script; people write two or three.
+pub(super) const MOST_GLOBS: usize = 64;
 
 /// Exit status 0 (`Some(true)`), another one, or one that is not known.
 pub(super) type Status = Option<bool>;
@@ -50,6 +53,19 @@ pub(super) struct Function {
     pub(super) may_be_missing: bool,
 }
 
+/// What becomes of a word that is a pattern of paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patterns {
+    /// The paths that it matches or, if there are none, itself.
+    Expanded,
+    /// The paths that it matches, if any: bash's `nullglob`.
+    Dropped,
+    /// Itself: `set -f`.
+    Kept,
+    /// One of these.
+    Unknown,
+}
+
 /// What a subshell has a copy of.
 #[derive(Debug, Clone)]
 pub(super) struct State {
@@ -72,6 +88,7 @@ pub(super) struct State {
     pub(super) exports_all: Export,
     /// `set -e`.
     pub(super) exits_on_error: bool,
+    pub(super) patterns: Patterns,
     /// Whether something that cannot be read may have changed variables.
     pub(super) is_clouded: bool,
 }
@@ -97,6 +114,8 @@ pub(super) struct Shell<'f> {
     conditions: usize,
     steps: usize,
     depth: usize,
+    /// How many patterns of paths were looked up.
+    pub(super) globs: usize,
 }
 
 impl<'f> Shell<'f> {
@@ -130,6 +149,7 @@ impl<'f> Shell<'f> {
                 flow: Flow::Next,
                 exports_all: Export::Never,
                 exits_on_error: false,
+                patterns: Patterns::Expanded,
                 is_clouded: false,
             },
             started: Vec::new(),
@@ -144,6 +164,7 @@ impl<'f> Shell<'f> {
             conditions: 0,
             steps: 0,
             depth: start.depth,
+            globs: 0,
         }
     }
 
@@ -336,13 +357,7 @@ impl<'f> Shell<'f> {
                 let value = self.arithmetic(&command.expr.value);
                 self.state.status = value.map(|value| value != 0);
             }
-            CompoundCommand::ArithmeticForClause(clause) => {
-                for part in [&clause.initializer, &clause.updater].into_iter().flatten() {
-                    self.forget_assigned(&part.value);
-                }
-                self.fork(|shell| shell.list(&clause.body.list), |_| ());
-                self.leave_loop();
-            }
+            CompoundCommand::ArithmeticForClause(clause) => self.count(clause),
             CompoundCommand::Coprocess(command) => {
                 self.subshell(|shell| shell.command(&command.body));
                 self.state.status = Some(true);
@@ -464,6 +479,35 @@ impl<'f> Shell<'f> {
             }
         }
         self.state.status = status;
+    }
+
+    /// `for ((…; …; …))`
+    fn count(&mut self, clause: &ArithmeticForClauseCommand) {
+        let part = |shell: &mut Self, part: &Option<UnexpandedArithmeticExpr>| match part {
+            // A condition that is left out holds.
+            None => Some(1),
+            Some(part) => shell.arithmetic(&part.value),
+        };
+        part(self, &clause.initializer);
+        self.state.status = Some(true);
+        for turn in 0.. {
+            match part(self, &clause.condition) {
+                Some(0) => break,
+                Some(_) if turn < MOST_TURNS => self.list(&clause.body.list),
+                _ => {
+                    for part in [&clause.condition, &clause.updater].into_iter().flatten() {
+                        self.forget_assigned(&part.value);
+                    }
+                    self.fork(|shell| shell.list(&clause.body.list), |_| ());
+                    self.leave_loop();
+                    break;
+                }
+            }
+            if self.leave_loop() || self.state.flow != Flow::Next {
+                break;
+            }
+            part(self, &clause.updater);
+        }
     }
 
     fn each(&mut self, name: &str, values: &[Value], body: &CompoundList) {
@@ -652,7 +696,15 @@ impl<'f> Shell<'f> {
                     arguments = rest;
                     self.absolute(word)
                 }
-                None => return,
+                // Without a script, a shell reads one from its input.
+                None => {
+                    let input = self.input.take();
+                    let Some(text) = input.as_ref().and_then(Value::complete) else {
+                        return;
+                    };
+                    self.follow_text(text, name != "bash", program, &[], started);
+                    return;
+                }
             }
         } else {
             Some(program.to_owned())
@@ -676,10 +728,12 @@ impl<'f> Shell<'f> {
         inner.state.is_clouded = !started.is_complete;
         inner.uncertain = self.uncertain;
         inner.steps = self.steps;
+        inner.globs = self.globs;
         inner.started = std::mem::take(&mut self.started);
         inner.read = std::mem::take(&mut self.read);
         inner.text(text);
         self.steps = inner.steps;
+        self.globs = inner.globs;
         self.started = inner.started;
         self.read = inner.read;
     }
@@ -782,6 +836,9 @@ fn joined(one: State, other: State) -> State {
     }
     joined.exports_all = one.exports_all.either(other.exports_all);
     joined.exits_on_error &= other.exits_on_error;
+    if one.patterns != other.patterns {
+        joined.patterns = Patterns::Unknown;
+    }
     joined.is_clouded |= other.is_clouded;
     joined
 }

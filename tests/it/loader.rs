@@ -16,6 +16,9 @@ use lambdar_prune::runtime::{Arch, Runtime};
 use lambdar_prune::scan::scan;
 use lambdar_prune::tree::{Tree, TreePath};
 
+use goblin::elf::header::{EM_AARCH64, EM_X86_64};
+
+use crate::findings::{library, program};
 use crate::support::{Sandbox, output, testdata};
 
 fn shared() -> Option<PathBuf> {
@@ -129,6 +132,7 @@ fn our_answer(root: Root<'_>, path: &TreePath) -> BTreeMap<String, Option<String
         plugins: Vec::new(),
         plugin_loader: None,
         library_path: root.runtime.environment["LD_LIBRARY_PATH"].clone(),
+        preloads: Vec::new(),
         unclear: None,
         called_loader: None,
     };
@@ -260,6 +264,7 @@ fn plugins_are_resolved_as_the_loader_does() {
             plugins: vec!["/opt/plugin/plugins/plugin.so".to_owned()],
             plugin_loader: None,
             library_path: runtime.environment["LD_LIBRARY_PATH"].clone(),
+            preloads: Vec::new(),
             unclear: None,
             called_loader: None,
         };
@@ -399,6 +404,7 @@ fn libtrees_cases_are_resolved_as_libtree_does() {
             plugins: Vec::new(),
             plugin_loader: None,
             library_path: "/opt/lib".to_owned(),
+            preloads: Vec::new(),
             unclear: None,
             called_loader: None,
         };
@@ -495,4 +501,74 @@ fn a_root_is_captured_in_which_the_loader_is_a_link() {
         captured.contains(&format!("\"{path}\" = \"/usr/lib/ld-2.31.so\"")),
         "{captured}"
     );
+}
+
+#[test]
+fn a_library_that_a_runtime_has_on_one_architecture_alone_is_missing_on_the_other() {
+    let sandbox = Sandbox::new();
+    let made = library(
+        &sandbox,
+        "libcrypt.so.1",
+        "libcrypt.so.1",
+        "int crypt(void) { return 0; }\n",
+        &[],
+    );
+    let link = sandbox.path("libcrypt.so.1");
+    let source = "int crypt(void);\nint user(void) { return crypt(); }\n";
+    let user = "x86_64/lib/libuser.so";
+    if made.is_none() || library(&sandbox, user, "libuser.so", source, &[link.to_str().unwrap()]).is_none() {
+        return;
+    }
+    // The linker of this machine knows one of the two; what is needed is said in the same way for both.
+    let bytes = fs_err::read(sandbox.path(user)).unwrap();
+    for (tree, machine) in [("x86_64", EM_X86_64), ("arm64", EM_AARCH64)] {
+        let mut bytes = bytes.clone();
+        bytes[18..20].copy_from_slice(&machine.to_le_bytes());
+        sandbox.file(&format!("{tree}/lib/libuser.so"), bytes);
+    }
+    // Amazon's images have libcrypt.so.1 beside libcrypt.so.2 on x86_64 (rules/runtimes/language-files.toml).
+    for runtime in ["python3.12", "python3.13", "python3.14", "python3.15"] {
+        for (arch, status, expected) in [("x86_64", 0, vec![]), ("arm64", 1, vec!["missing-library"])] {
+            let ran = sandbox.run(["check", arch, "--runtime", runtime, "--arch", arch, "-f", "json"]);
+            let document = ran.expect_status(status).json();
+            let findings = document["findings"].as_array().unwrap();
+            let errors = findings.iter().filter(|finding| finding["severity"] == "error");
+            let codes: Vec<&str> = errors.filter_map(|finding| finding["code"].as_str()).collect();
+            assert_eq!(codes, expected, "{runtime} {arch}");
+        }
+    }
+}
+
+#[test]
+fn variables_of_the_function_say_where_libraries_are() {
+    let sandbox = Sandbox::new();
+    let own = "opt/private/libown.so.1";
+    let made = library(&sandbox, own, "libown.so.1", "int own(void) { return 0; }\n", &[]);
+    let link = sandbox.path(own);
+    let source = "int own(void);\nint main(void) { return own(); }\n";
+    if made.is_none() || program(&sandbox, "opt/bin/user", source, &[link.to_str().unwrap()]).is_none() {
+        return;
+    }
+    let env = ["--env", "LD_LIBRARY_PATH=/opt/private"];
+    for (command, status) in [
+        (&["check", "opt"][..], 1),
+        (&["analyze", "opt"], 0),
+        (&["why", "libown.so.1", "--tree", "opt"], 0),
+    ] {
+        let without = sandbox.run(command).expect_status(status);
+        let with = sandbox.run([command, &env].concat()).expect_status(0);
+        // With the variable it is found, and nothing is said of a place where nobody looks.
+        assert_ne!(with.stdout, without.stdout, "{command:?}");
+    }
+    // One that is loaded before all others serves those that need it by its soname (ld.so(8), LD_PRELOAD).
+    let preload = "LD_PRELOAD=/opt/private/libown.so.1";
+    sandbox.run(["check", "opt", "--env", preload]).expect_status(0);
+    // A library that is found where it is does not get a second place.
+    for (more, added) in [(&[][..], 1), (&env[..], 0)] {
+        let all = [&["pack", "opt", "-o", "layers", "--no-cache", "-f", "json"][..], more].concat();
+        let document = sandbox.run(all).json();
+        assert_eq!(document["added"].as_array().unwrap().len(), added, "{more:?}");
+    }
+    sandbox.file("lambdar-prune.toml", "[env]\nLD_LIBRARY_PATH = \"/opt/private\"\n");
+    sandbox.run(["check", "opt"]).expect_status(0);
 }

@@ -343,6 +343,7 @@ fn modules_are_compiled_on_request() {
         "none",
     ])
     .expect_status(2);
+}
 
 #[test]
 fn a_library_stays_as_it_is_next_to_its_checksum() {
