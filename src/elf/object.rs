@@ -274,13 +274,18 @@ pub fn parse_in(source: &dyn Source, detail: Detail, tell: Option<&mut Tell<'_>>
         read_dynamic(&mut object, &image, &dynamic, tell)?;
     }
     if detail >= Detail::All {
-        let notes = notes::notes(&image);
-        object.dlopen_notes = notes.dlopen;
-        object.package = notes.package;
-        object.opened = opened_by(&object, &image, &header);
+        read_the_rest(&mut object, &image, &header);
     }
     object.system_directories = directories::of_loader(object.soname.as_deref(), source);
     Ok(Some(object))
+}
+
+/// Reads what the loader does not ask for.
+fn read_the_rest(object: &mut Object, image: &Image<'_>, header: &Header) {
+    let notes = notes::notes(image);
+    object.dlopen_notes = notes.dlopen;
+    object.package = notes.package;
+    object.opened = opened_by(object, image, header);
 }
 
 /// The system that the header names. glibc takes 0, which is System V, as its own.
@@ -405,12 +410,23 @@ fn read_dynamic(
     if object.runpath.is_some() {
         object.rpath = None;
     }
-    if object.symbols.is_none() {
-        return Ok(());
+    if object.symbols.is_some() {
+        read_symbols(object, image, dynamic, &text, tell)?;
     }
+    Ok(())
+}
+
+/// Reads symbols and their versions.
+fn read_symbols(
+    object: &mut Object,
+    image: &Image<'_>,
+    dynamic: &Dynamic,
+    text: &dyn Fn(u64) -> Result<String, ElfError>,
+    tell: Option<&mut Tell<'_>>,
+) -> Result<(), ElfError> {
     let table = Table::read(image, dynamic)?;
-    object.version_needs = versions::needs(image, dynamic, table.as_ref(), &text)?;
-    let defined = versions::definitions(image, dynamic, &text)?;
+    object.version_needs = versions::needs(image, dynamic, table.as_ref(), text)?;
+    let defined = versions::definitions(image, dynamic, text)?;
     let asked = object
         .version_needs
         .iter()

@@ -12,10 +12,11 @@ use goblin::elf::{Dynamic, dynamic};
 use super::buffer::Buffer;
 use super::image::{ElfError, Image, value};
 use super::symbol_count::{MOST_SYMBOLS, count};
-use super::versions::VERSYM_VERSION;
 
 /// The bit of a versym entry that hides a version from those who do not ask for it.
 const VERSYM_HIDDEN: u16 = 0x8000;
+/// The rest of a versym entry: the version's index.
+pub(super) const VERSYM_VERSION: u16 = 0x7fff;
 /// `SHN_ABS`
 const ABSOLUTE: u16 = 0xfff1;
 /// `STB_GLOBAL`, `STB_WEAK`, `STB_GNU_UNIQUE`
@@ -92,6 +93,18 @@ impl Version {
 
     fn hidden(self) -> Self {
         Self(self.0 | 1)
+    }
+
+    /// The version as a symbol with this entry in `DT_VERSYM` defines it.
+    fn defined(self, index: u16) -> Self {
+        // The first two indices are those of local symbols and of such without a version.
+        let has_version = index & VERSYM_VERSION > 1;
+        let version = if has_version { self } else { Self::default() };
+        if index & VERSYM_HIDDEN != 0 {
+            version.hidden()
+        } else {
+            version
+        }
     }
 
     fn is_hidden(self) -> bool {
@@ -226,18 +239,21 @@ impl Table {
             is_asking.then(|| (version, name().unwrap_or_default()))
         })
     }
+
+    /// Looks at the names of the symbols from this number on, which are used soon.
+    fn touch_names(&self, image: &Image<'_>, number: usize) {
+        let entries = self.entries.chunks_exact(self.layout.size).skip(number).take(TOUCHED);
+        let bytes = entries.filter_map(|entry| self.names.get(image.word(entry, 0)? as usize));
+        black_box(bytes.fold(0, |sum, byte| sum ^ byte));
+    }
 }
 
 /// How many names are asked of memory at once: they are in no order, and each alone would have to be waited for.
 const TOUCHED: usize = 32;
 
-fn touch(names: &[u8], starts: impl Iterator<Item = u32>) {
-    let bytes = starts.filter_map(|start| names.get(start as usize));
-    black_box(bytes.fold(0, |sum, byte| sum ^ byte));
-}
-
 /// Reads the symbols; `versions` are the names by their index in `DT_VERSYM`, `copy` is the type of relocation that copies a
 /// variable, where those are to be read.
+// Long: one loop, in which every symbol is looked at once.
 pub(super) fn read(
     image: &Image<'_>,
     dynamic: &Dynamic,
@@ -253,20 +269,19 @@ pub(super) fn read(
         .collect();
     // Most symbols of an object have one version.
     let mut last = (0, None);
-    let (layout, names) = (&table.layout, &table.names);
-    let copied = copied(image, dynamic, copy)?;
+    let (layout, names, copied) = (&table.layout, &table.names, copied(image, dynamic, copy)?);
     for (number, entry) in table.entries.chunks_exact(layout.size).enumerate().skip(1) {
         if number % TOUCHED == 1 {
-            let next = table.entries.chunks_exact(layout.size).skip(number).take(TOUCHED);
-            touch(names, next.filter_map(|entry| image.word(entry, 0)));
+            table.touch_names(image, number);
         }
         let (binding, kind) = (entry[layout.info] >> 4, entry[layout.info] & 0xf);
-        let visibility = entry[layout.info + 1] & 0x3;
         if !BINDINGS.contains(&binding) || !TYPES.contains(&kind) {
             continue;
         }
-        let start = image.word(entry, 0).unwrap_or_default() as usize;
-        let Some(name) = name(names, start) else { continue };
+        let start = image.word(entry, 0).unwrap_or_default();
+        let Some(name) = name(names, start as usize) else {
+            continue;
+        };
         let index = image.half(&table.versions, number * 2).unwrap_or_default();
         if last.0 != index & VERSYM_VERSION {
             last = (index & VERSYM_VERSION, versions.get(&(index & VERSYM_VERSION)));
@@ -290,18 +305,11 @@ pub(super) fn read(
         }
         let has_value = entry[layout.value.clone()].iter().any(|byte| *byte != 0);
         let counts = has_value || section != 0 && (section == ABSOLUTE || kind == THREAD_LOCAL);
-        if counts && !INVISIBLE.contains(&visibility) {
-            // The first two indices are those of local symbols and of such without a version.
-            let is_hidden = index & VERSYM_HIDDEN != 0;
-            if index & VERSYM_VERSION <= 1 {
-                symbol.version = Version::default();
-            }
-            if is_hidden {
-                symbol.version = symbol.version.hidden();
-            }
+        if counts && !INVISIBLE.contains(&(entry[layout.info + 1] & 0x3)) {
+            symbol.version = symbol.version.defined(index);
             symbols.defined.push(symbol);
             if let (Some(tell), Ok(name)) = (&mut tell, std::str::from_utf8(name)) {
-                tell(name, version.map(|version| &**version), is_hidden);
+                tell(name, version.map(|version| &**version), symbol.version.is_hidden());
             }
         }
     }

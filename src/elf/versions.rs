@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use goblin::elf::{Dynamic, dynamic};
 
 use super::image::{ElfError, Image, add, value};
-use super::symbols::Table;
+use super::symbols::{Table, VERSYM_VERSION};
 
 /// `VER_FLG_BASE`: the definition names the file itself, not a version.
 const VER_FLG_BASE: u16 = 1;
 /// `VER_FLG_WEAK`: the loader does not fail where the version is missing.
 const VER_FLG_WEAK: u16 = 2;
-/// The bit of a versym entry that hides the symbol; the rest is the version's index.
-pub(super) const VERSYM_VERSION: u16 = 0x7fff;
 /// No object has more version entries than it could have symbols; a larger table is a loop.
 const MOST_ENTRIES: usize = 65_536;
 

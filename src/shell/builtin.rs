@@ -418,6 +418,7 @@ impl Shell<'_> {
         }
     }
 
+    // Long: every option of five commands.
     fn declare(&mut self, name: &str, arguments: &[Value], declared: Vec<Setting>) {
         let (mut exports, mut is_undone, mut is_function) = (name == "export", false, false);
         let mut is_local = (name != "export" && name != "readonly") && !self.locals.is_empty();
@@ -865,12 +866,17 @@ impl Shell<'_> {
         if rest.is_empty() {
             self.print(&Value::unknown());
         } else {
-            let is_clouded = self.state.is_clouded;
-            self.state.is_clouded |= is_unknown;
-            self.nested(|shell| shell.external(&rest, environment));
-            self.state.is_clouded = is_clouded;
+            self.with_cloud(is_unknown, |shell| shell.external(&rest, environment));
         }
         self.state.directory = directory;
+    }
+
+    /// Carries out something for which more may have changed than is known, if it may.
+    fn with_cloud(&mut self, is_clouded: bool, work: impl FnOnce(&mut Self)) {
+        let before = self.state.is_clouded;
+        self.state.is_clouded |= is_clouded;
+        self.nested(work);
+        self.state.is_clouded = before;
     }
 
     /// Programs that print something about paths. Whether it was one that is known.
