@@ -1,6 +1,9 @@
 //! Links that lead nowhere, out of /opt or in a circle. How bad that is depends on what follows them.
 
+use std::cell::LazyCell;
+
 use super::names::is_there_at_run_time;
+use super::programs::started_scripts;
 use super::shown;
 use crate::finding::{Code, Finding, Severity};
 use crate::languages::BUILT_IN;
@@ -11,6 +14,12 @@ use crate::tree::{Entry, TreePath};
 
 /// Every link of this kind.
 pub fn link_findings(root: Root<'_>) -> Vec<Finding> {
+    let started = LazyCell::new(|| started_scripts(root));
+    let is_followed = |path: &TreePath| {
+        let absolute = path.on_lambda();
+        let mut texts = started.iter().filter_map(|script| root.tree.text(script));
+        texts.any(|text| names_path(text, &absolute))
+    };
     root.tree
         .iter()
         .filter_map(|(path, entry)| {
@@ -31,10 +40,20 @@ pub fn link_findings(root: Root<'_>) -> Vec<Finding> {
             let finding = finding.because_of(target.clone(), Vec::new(), &words);
             Some(match code {
                 Code::LinkToRuntime => finding,
-                _ => finding.with_severity(severity(path)),
+                _ => match severity(path) {
+                    Severity::Note if is_followed(path) => finding.with_severity(Severity::Warning),
+                    severity => finding.with_severity(severity),
+                },
             })
         })
         .collect()
+}
+
+/// Whether a text names a path or something below it.
+fn names_path(text: &str, absolute: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let mut found = text.match_indices(absolute);
+    found.any(|(at, _)| !text[at + absolute.len()..].starts_with(goes_on))
 }
 
 /// How bad it is that nothing can be reached through a link at this path.
@@ -42,7 +61,8 @@ pub fn link_findings(root: Root<'_>) -> Vec<Finding> {
 /// Lambda follows those through which it starts something or looks for modules, and what is at the top of /opt is there to
 /// be found by its path. A command on `PATH` or a library may be
 /// wanted: a library that an object needs is reported as missing besides. Nothing runs through any other link: licenses,
-/// documents, and the interpreter of a virtual environment, of which runtimes have their own.
+/// documents, and the interpreter of a virtual environment, of which runtimes have their own; unless what a function is started
+/// through names it.
 ///
 /// A module of a language, or a package where its runtime looks, cannot be imported.
 fn severity(path: &TreePath) -> Severity {

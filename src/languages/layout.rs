@@ -233,8 +233,9 @@ fn recognize_by(language: &dyn Language, known: &[runtime::Summary], tree: &Tree
                 .iter()
                 .any(|(_, version, _)| layout.search(version).contains(*directory))
     };
-    // Modules in a wrong place are for a runtime of their language all the same, unless there are programs besides.
-    let misplaced = || roots.iter().find(|root| root.is_certain && !has_commands(tree));
+    // Modules in a wrong place are for a runtime of their language all the same, unless there are programs or libraries besides.
+    let is_plain = |root: &&ModuleRoot| root.is_certain || root.directory.is_root() && !versions.is_empty();
+    let misplaced = || roots.iter().filter(is_plain).find(|_| !has_others(tree, &roots));
     let place = roots.iter().map(|root| &root.directory).find(is_searched);
     let place = place.or_else(|| Some(&misplaced()?.directory))?;
     let shown = if place.is_root() {
@@ -259,10 +260,14 @@ fn recognize_by(language: &dyn Language, known: &[runtime::Summary], tree: &Tree
     })
 }
 
-/// Whether a tree has commands of its own, as one for a runtime without a language has.
-fn has_commands(tree: &Tree) -> bool {
-    let is_command = |path: &TreePath| path.parent().is_some_and(|above| above.file_name() == "bin");
-    tree.objects().any(|(path, _)| is_command(path))
+/// Whether a tree has programs and libraries of its own, as one for a runtime without a language has.
+fn has_others(tree: &Tree, roots: &[ModuleRoot]) -> bool {
+    let is_of_system = |path: &TreePath| {
+        path.parent()
+            .is_some_and(|above| ["bin", "lib"].contains(&above.as_str()))
+    };
+    let is_module = |path: &TreePath| roots.iter().any(|root| path.below(&root.directory).is_some());
+    tree.objects().any(|(path, _)| is_of_system(path) || !is_module(path))
 }
 
 /// The numbers of a version, for sorting.

@@ -134,12 +134,18 @@ fn the_runtime_is_told_from_the_tree() {
         .file("both/python/a.py", "")
         .file("both/nodejs/node_modules/a/package.json", "{}")
         .file("own/python/a.py", "")
+        .file("misplaced/a/__init__.py", "")
+        .file("misplaced/a/_x.cpython-312-x86_64-linux-gnu.so", "")
+        .file("libraries/lib/python3/dist-packages/a/__init__.py", "")
+        .file("libraries/lib/x.so", fs_err::read("/bin/true").unwrap())
         .file("own/bootstrap", "#!/bin/sh\n");
     for (tree, runtime, note) in [
         ("tagged", "python3.12", "the runtime is python3.12"),
         ("plain", "nodejs", "the runtime is nodejs"),
         ("both", "provided.al2023", "choose one with --runtime"),
         ("own", "provided.al2023", ""),
+        ("misplaced", "python3.12", "the runtime is python3.12"),
+        ("libraries", "provided.al2023", ""),
     ] {
         let ran = sandbox.run(["check", tree, "--format", "json"]);
         let found = ran.json()["runtime"].as_str().unwrap().to_owned();
@@ -147,6 +153,31 @@ fn the_runtime_is_told_from_the_tree() {
         assert!(ran.stderr.contains(note), "{tree}: {}", ran.stderr);
         assert_eq!(ran.stderr.is_empty(), note.is_empty(), "{tree}: {}", ran.stderr);
     }
+}
+
+/// A link that leads nowhere is worth a warning where the function is started through something that names it, or where a module
+/// would be.
+#[test]
+fn links_that_something_follows_are_worth_a_warning() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .file(
+            "t/bootstrap",
+            "#!/bin/sh\ncat /opt/data/current/x /opt/data/other-one\n",
+        )
+        .file("t/data/x", "")
+        .file("m/python/lib/python3.13/site-packages/a/__init__.py", "");
+    let link = |path: &str| std::os::unix::fs::symlink("nowhere", sandbox.path(path)).unwrap();
+    link("t/data/current");
+    let checked = |tree: &str, runtime: &str| {
+        let ran = sandbox.run(["check", tree, "--runtime", runtime, "--format", "json"]);
+        severity(&ran, "dangling-link")
+    };
+    assert_eq!(checked("t", "provided.al2023").as_deref(), Some("warning"));
+    fs_err::rename(sandbox.path("t/data/current"), sandbox.path("t/data/other")).unwrap();
+    assert_eq!(checked("t", "provided.al2023").as_deref(), Some("note"));
+    link("m/python/lib/python3.13/site-packages/a/b.py");
+    assert_eq!(checked("m", "python3.13").as_deref(), Some("warning"));
 }
 
 /// `--place` and `--symlinks follow-all` pack what a runtime finds, and leave the tree alone.
