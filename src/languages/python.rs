@@ -146,8 +146,9 @@ impl Language for Python {
         for package in distributions(root.tree) {
             let is_command =
                 |path: &&TreePath| path.parent().is_some_and(|directory| directory.file_name() == COMMANDS);
-            let listed = package.listed.iter().filter(is_command);
-            commands.extend(listed.map(|command| (command.clone(), package.manifest.clone())));
+            let listed = package.listed.iter().filter(is_command).cloned();
+            let commands_of = listed.chain(scripts_of_target(&package, root.tree));
+            commands.extend(commands_of.map(|command| (command, package.manifest.clone())));
         }
         commands
     }
@@ -518,6 +519,22 @@ fn is_of_version(directory: &TreePath) -> bool {
         && directory
             .parent()
             .is_some_and(|above| ["lib", "lib64"].contains(&above.file_name()))
+}
+
+/// The scripts that `pip install --target` wrote next to the modules of a distribution, and lists as if they were where it put
+/// them at first: `../../bin/x`.
+fn scripts_of_target(package: &Package, tree: &Tree) -> Vec<TreePath> {
+    let record = package.directory.join(RECORD).and_then(|path| tree.text(&path));
+    let directory = package.directory.parent().and_then(|site| site.join(COMMANDS));
+    let (Some(record), Some(directory)) = (record, directory) else {
+        return Vec::new();
+    };
+    let listed = listed_paths(record).into_iter().filter(|path| path.starts_with("../"));
+    let scripts = listed.filter_map(|path| match path.rsplit('/').collect::<Vec<_>>()[..] {
+        [name, above, ..] if above == COMMANDS => directory.join(name),
+        _ => None,
+    });
+    scripts.filter(|path| tree.contains(path)).collect()
 }
 
 /// Distributions by the directories of their metadata, each with the files that it lists and with the directories in which

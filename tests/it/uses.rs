@@ -175,6 +175,30 @@ fn a_drop_of_all_files_of_a_package_that_code_imports_is_not_obeyed() {
     }
 }
 
+/// pip lists the scripts of `--target` where they are not.
+#[test]
+fn scripts_go_with_the_package_that_pip_wrote_them_for() {
+    let s = Sandbox::new();
+    s.file("t/python/tool/__init__.py", "def main(): pass\n")
+        .file(
+            "t/python/bin/tool",
+            "#!/usr/bin/python3\nfrom tool import main\nmain()\n",
+        )
+        .file("t/python/tool-1.0.dist-info/METADATA", "Name: tool\nVersion: 1.0\n")
+        .file(
+            "t/python/tool-1.0.dist-info/RECORD",
+            "tool/__init__.py,,\n../../bin/tool,,\n",
+        )
+        .file("t/python/keep.py", "x = 1\n");
+    let drop = ["--drop", "python/tool/**", "--drop", "python/tool-*"];
+    let arguments = ["prune", "t", "--to", "copy", "--runtime", "python3.13"];
+    s.run(arguments.iter().chain(&drop)).expect_status(0);
+    for path in ["python/tool", "python/bin/tool", "python/tool-1.0.dist-info"] {
+        assert!(!s.path("copy").join(path).exists(), "{path}");
+    }
+    assert!(s.path("copy/python/keep.py").exists());
+}
+
 #[test]
 fn files_are_kept_whose_paths_code_joins_to_opt() {
     let header = [
