@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::AhoCorasick;
 
+use super::words::{is_of_identifier, is_whole};
 use super::{Evidence, FindUses, Source, Use, UseKind, Used, User};
 use crate::languages::{BUILT_IN, Package, Reference, SourceReader};
 use crate::tree::{Entry, Tree, TreePath};
@@ -147,9 +148,7 @@ impl FindUses for SourceCode<'_> {
 
 /// Whether a content has one of the names, and not only as a part of a longer one.
 fn has_word(content: &[u8], names: &AhoCorasick) -> bool {
-    let is_of_name = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    names.find_overlapping_iter(content).any(|found| {
-        let before = found.start().checked_sub(1).and_then(|at| content.get(at));
-        !is_of_name(before) && !is_of_name(content.get(found.end()))
-    })
+    names
+        .find_overlapping_iter(content)
+        .any(|found| is_whole(content, found.range(), is_of_identifier))
 }

@@ -2,9 +2,14 @@
 
 use std::ops::Range;
 
+/// Part of an identifier of a programming language.
+pub(super) fn is_of_identifier(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
 /// Part of a file's name in a program, whose other bytes are not text.
 pub(super) fn is_of_file_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)
+    is_of_identifier(byte) || b".-".contains(&byte)
 }
 
 /// Part of a file's name in a text: letters of every script are.
