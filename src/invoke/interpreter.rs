@@ -12,8 +12,8 @@ use serde::Deserialize;
 use super::data::DATA;
 use crate::languages::ManagedRuntime;
 
-/// How long a program may take to report its version.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a program may take to report its version: a moment, but far longer where many builds share the machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An interpreter of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,8 +25,8 @@ use crate::size::Bytes;
 
 /// How often is asked whether the user has stopped the run.
 const TICK: Duration = Duration::from_millis(50);
-/// How long the sandbox may take to be there.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the sandbox may take to be there: a moment, but far longer where many builds share the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take to end every process.
 const ENDING: Duration = Duration::from_secs(5);
 /// How often memory is looked at.

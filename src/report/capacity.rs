@@ -68,7 +68,7 @@ fn what_fits(over_capacity: &CapacityReport, render: RenderOptions) -> String {
             text += &render.folded("  ", &format!("{options}: saves {}", saved(effect)));
         }
     }
-    text + "  --drop GLOB for large files; a container image may have 10 GB\n"
+    text + &render.folded("  ", "--drop GLOB for large files; a container image may have 10 GB")
 }
 
 fn saved(effect: &Effect) -> String {
