@@ -227,9 +227,10 @@ impl<'a> Cures<'a> {
         let is_there = |library: &str, version: &str| has_version(root, needs, library, version);
         match outlook(object, &self.older, &is_there) {
             Ok(older) => {
-                let names = older
-                    .iter()
-                    .map(|(_, older)| format!("{}@{}", older.symbol, older.version));
+                let names = older.iter().map(|(symbol, older)| match older {
+                    Some(older) => format!("{}@{}", older.symbol, older.version),
+                    None => format!("{symbol} without a version"),
+                });
                 let names: BTreeSet<String> = names.collect();
                 let names = a_few(names.into_iter().collect());
                 format!("`lambdar-prune pack` repairs it: it lets it ask for {names}")

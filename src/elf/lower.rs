@@ -150,8 +150,9 @@ pub fn lower(
     })
 }
 
-/// Result of [`outlook`]: the symbols that would be bound otherwise, each with its older function, or what stands in the way.
-pub type Outlook = Result<Vec<(String, Older)>, Vec<Blocked>>;
+/// Result of [`outlook`]: the symbols that would be bound otherwise, each with its older function or, for a weak one that has
+/// none, without; or what stands in the way.
+pub type Outlook = Result<Vec<(String, Option<Older>)>, Vec<Blocked>>;
 
 /// What [`lower`] would do for an object of which only the names are known. It may refuse more than this says: whether there
 /// is room for a name is only seen in the file.
@@ -166,9 +167,18 @@ pub fn outlook(object: &Object, symbols: &OlderSymbols, is_there: &dyn Fn(&str, 
             version: need.version.clone(),
             reason,
         };
+        let undefined = object.symbols.iter().flat_map(|symbols| &symbols.undefined);
+        let asking = undefined.filter(|symbol| symbol.version.as_deref() == Some(need.version.as_str()));
+        let weak: BTreeSet<&str> = asking
+            .filter(|symbol| symbol.weak)
+            .map(|symbol| &*symbol.name)
+            .collect();
         for symbol in &need.symbols {
             match symbols.older(&need.library, &need.version, symbol) {
-                Ok(older) if is_there(&need.library, &older.version) => rebound.push((symbol.clone(), older.clone())),
+                Ok(older) if is_there(&need.library, &older.version) => {
+                    rebound.push((symbol.clone(), Some(older.clone())));
+                }
+                _ if weak.contains(symbol.as_str()) => rebound.push((symbol.clone(), None)),
                 Ok(older) => blocked.push(block(symbol, format!("{} is too new as well", older.version))),
                 Err(reason) => blocked.push(block(symbol, reason)),
             }

@@ -124,6 +124,40 @@ fn check_says_what_pack_repairs_and_what_is_in_the_way() {
 }
 
 #[test]
+fn check_says_that_weak_symbols_can_do_without_their_version() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
+        "libc.map",
+        "GLIBC_2.2.5 { global: abs; };\nGLIBC_2.38 { global: strlcpy; } GLIBC_2.2.5;\n",
+    );
+    let script = format!("-Wl,--version-script,{}", sandbox.path("libc.map").display());
+    let stub = "int abs(void) { return 0; }\nint strlcpy(void) { return 0; }\n";
+    let made = library(
+        &sandbox,
+        "stub/libc.so.6",
+        "libc.so.6",
+        stub,
+        &["-fno-builtin", &script],
+    );
+    let link = sandbox.path("stub/libc.so.6").display().to_string();
+    let user = "int abs(void);\nint strlcpy(void) __attribute__((weak));\n\
+                int user(void) { return strlcpy ? strlcpy() : abs(); }\n";
+    let options = ["-fno-builtin", link.as_str()];
+    // The versions are those of x86_64.
+    let is_here = cfg!(target_arch = "x86_64") && made.is_some();
+    if !is_here || library(&sandbox, "opt/lib/libuser.so.1", "libuser.so.1", user, &options).is_none() {
+        return;
+    }
+    let checked = sandbox.run(["check", "opt", "-f", "json"]).expect_status(1).json();
+    let [help] = helps(&checked, "lib/libuser.so.1").try_into().unwrap();
+    assert!(
+        help.contains("`lambdar-prune pack` repairs it") && help.contains("strlcpy without a version"),
+        "{help}"
+    );
+    sandbox.run(["pack", "opt"]).expect_status(0);
+}
+
+#[test]
 fn prune_repairs_nothing() {
     let sandbox = tree(&["libmath.so.1"]);
     let before = sandbox.contents("opt/lib");
