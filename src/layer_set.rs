@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -84,6 +85,36 @@ pub fn settle(directory: &Path) -> io::Result<Option<Settled>> {
         }
     }
     Ok(None)
+}
+
+/// Reads the layers of directories. Where a pack puts others in their place meanwhile, they are read again: what is read is of
+/// one pack.
+pub fn read_unmixed<T>(directories: &[PathBuf], mut read: impl FnMut() -> T) -> T {
+    let began = Instant::now();
+    loop {
+        let before: Vec<_> = directories.iter().map(|directory| identity(directory)).collect();
+        let value = read();
+        let mut after = directories.iter().zip(before);
+        let is_unmixed =
+            after.all(|(directory, before)| identity(directory) == before && !is_being_replaced(directory));
+        if is_unmixed || began.elapsed() > PATIENCE {
+            return value;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// What tells the manifest of a directory from any other that has its name at another time: whatever replaces or puts it back
+/// changes this. `None` without a manifest.
+fn identity(directory: &Path) -> Option<(u64, u64, i64, i64)> {
+    let metadata = directory.join(MANIFEST_NAME).symlink_metadata().ok()?;
+    Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
+}
+
+/// Whether another run is putting layers in place right now.
+fn is_being_replaced(directory: &Path) -> bool {
+    let is_begun = matches!(half_in_place(directory), Ok(Some(_)));
+    is_begun && matches!(lock(directory), Ok(None))
 }
 
 /// As [`settle`], by a run that has locked the directory. All unfinished work is removed.
@@ -493,6 +524,24 @@ mod tests {
                 assert_eq!(contents(&again), begun.old, "{with_old} {count} again");
             }
         }
+    }
+
+    #[test]
+    fn layers_that_are_replaced_while_they_are_read_are_read_again() {
+        let work = tempfile::tempdir().unwrap();
+        let begun = begun(work.path(), "out", &MORE, true);
+        let mut times = 0;
+        let read = read_unmixed(std::slice::from_ref(&begun.output), || {
+            times += 1;
+            let first = fs_err::read_to_string(begun.output.join("layer-1.zip")).unwrap();
+            if times == 1 {
+                // Between two files of the first reading, another run puts all in place.
+                steps(&begun, MORE.len() + 1);
+                close_journal(&begun.staging).unwrap();
+            }
+            (first, fs_err::read_to_string(begun.output.join("layer-2.zip")).unwrap())
+        });
+        assert_eq!((read, times), (("new 1".to_owned(), "new 2".to_owned()), 2));
     }
 
     #[test]

@@ -104,7 +104,14 @@ pub fn named_text(path: &Path, progress: &dyn Progress) -> io::Result<String> {
     text(path, named(path, progress)?)
 }
 
-fn read_all(file: &mut fs_err::File, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
+/// Reads standard input to its end.
+pub fn standard_input() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_all(&mut io::stdin().lock(), Path::new("standard input"), &mut bytes)?;
+    Ok(bytes)
+}
+
+fn read_all(file: &mut impl Read, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
     file.take(LONGEST + 1).read_to_end(bytes)?;
     if bytes.len() as u64 > LONGEST {
         return Err(too_long(path));

@@ -169,10 +169,11 @@ impl Payload {
 }
 
 impl Recording {
-    /// Reads a recording, whoever wrote it. Nothing but a regular file is read, and every path in it is below /opt or
-    /// /var/task and plain.
+    /// Reads a recording that the user named, whoever wrote it. Nothing but a regular file is read, perhaps through a link, and
+    /// every path in it is below /opt or /var/task and plain.
     pub fn read(path: &Path) -> Result<Self, RecordingError> {
-        let bytes = open::read_regular(path).map_err(RecordingError::Read)?;
+        let read = |path: &Path| open::read_regular(&fs_err::canonicalize(path)?);
+        let bytes = read(path).map_err(RecordingError::Read)?;
         Self::parse(&bytes).map_err(|reason| RecordingError::Form {
             path: path.to_owned(),
             reason,
@@ -341,6 +342,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert!(Recording::read(directory.path()).is_err());
         assert!(Recording::read(Path::new("/dev/zero")).is_err());
+        let link = directory.path().join("link");
+        let written = recording(&["/opt"]);
+        written.write(&directory.path().join("recording.json")).unwrap();
+        fs_err::os::unix::fs::symlink("recording.json", &link).unwrap();
+        assert_eq!(Recording::read(&link).unwrap(), written);
         assert!(recording(&[]).write(directory.path()).is_err());
         assert!(check_place(&directory.path().join("none/recording.json")).is_err());
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::CheckError;
 use super::read::{Layer, read_zips};
 use crate::finding::{Code, Finding};
-use crate::layer_set::settle;
+use crate::layer_set::{read_unmixed, settle};
 use crate::manifest::directory::unfinished;
 use crate::manifest::{LayerSummary, MANIFEST_NAME, Manifest, ManifestError, file_hash};
 use crate::progress::Progress;
@@ -24,6 +24,11 @@ pub(super) fn is_set(directory: &Path) -> io::Result<bool> {
 /// the layer, and what concerns the directory one of a layer without a zip. What a killed pack has begun to put in place is
 /// brought to its end first.
 pub(super) fn read(directory: &Path, max_unzipped: Bytes, progress: &dyn Progress) -> Result<Vec<Layer>, CheckError> {
+    let directories = [directory.to_owned()];
+    read_unmixed(&directories, || read_once(directory, max_unzipped, progress))
+}
+
+fn read_once(directory: &Path, max_unzipped: Bytes, progress: &dyn Progress) -> Result<Vec<Layer>, CheckError> {
     let mut own: Vec<Finding> = settled(directory).into_iter().collect();
     let listed = match manifest(directory) {
         Some(Ok(manifest)) => Some(manifest.layers),

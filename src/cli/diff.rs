@@ -12,7 +12,7 @@ use super::complete;
 use super::complete::DEFAULT_TREE;
 use super::format::{DocumentFormat, FormatOption, ReportFile, on_stdout, write_files};
 use super::inputs::TreeDirectory;
-use super::layers::settle;
+use super::layers::read_settled;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
@@ -42,9 +42,10 @@ impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let formats = on_stdout(self.format.given(), &self.output, DocumentFormat::Table)?;
         let read = |path: &PathBuf| {
-            settle(std::slice::from_ref(path), global)?;
-            let opened = TreeDirectory::open(path.clone(), DEFAULT_TREE, global, progress)?;
-            Ok::<_, Failure>(read_inventory(opened.path(), progress)?)
+            read_settled(std::slice::from_ref(path), global, || {
+                let opened = TreeDirectory::open(path.clone(), DEFAULT_TREE, global, progress)?;
+                Ok(read_inventory(opened.path(), progress)?)
+            })
         };
         let (old, new) = (read(&self.old)?, read(&self.new)?);
         let comparison = compare(&old, &new);

@@ -17,7 +17,7 @@ use crate::runtime::Runtime;
 use crate::size::Bytes;
 
 use super::arguments::Global;
-use super::layers::{manifests, runtime_of, settle};
+use super::layers::{manifests, read_settled, runtime_of};
 use super::output::{Failure, Output, Status, tell};
 use super::progress::Terminal;
 
@@ -134,10 +134,12 @@ impl FunctionRun<'_> {
 
     /// Reads the layers and the code, and refuses what AWS would refuse.
     fn parts(&self, global: &Global, progress: &Terminal) -> Result<Parts, Failure> {
-        settle(self.layers, global)?;
-        let layers = inputs(self.layers)?;
+        let (layers, read_layers) = read_settled(self.layers, global, || {
+            let layers = inputs(self.layers)?;
+            let read = read(&layers, MAX_UNZIPPED, progress)?;
+            Ok((layers, read))
+        })?;
         let task = self.own_code()?;
-        let read_layers = read(&layers, MAX_UNZIPPED, progress)?;
         let runtime = runtime_of(self.layers, global, &read_layers, self.recorded_runtime)?;
         let own_code = read(&task, MAX_UNZIPPED, progress)?;
         let advice = read_layers.iter().flat_map(|layer| bootstrap_advice(&layer.tree));

@@ -1,12 +1,12 @@
 use std::ffi::OsString;
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::invoke::{Event, can_trace, inside, launch, shell};
 use crate::limits;
+use crate::open;
 use crate::recording::{self, Recording};
 use crate::replay::LeftOutFiles;
 use crate::report;
@@ -184,7 +184,7 @@ impl Arguments {
         if self.shell {
             return function.shell(global, progress);
         }
-        let events = self.events()?;
+        let events = self.events(progress)?;
         let printing = match global.format {
             Format::Table => Printing::All,
             Format::Json => Printing::Log,
@@ -229,7 +229,7 @@ impl Arguments {
         !self.shell && LeftOutFiles::of(&manifests(layers)).has_guesses()
     }
 
-    fn events(&self) -> Result<Vec<Event>, Failure> {
+    fn events(&self, progress: &Terminal) -> Result<Vec<Event>, Failure> {
         if self.event.is_empty() {
             return Ok(vec![Event {
                 name: "{}".to_owned(),
@@ -242,12 +242,11 @@ impl Arguments {
             .map(|word| {
                 let name = word.to_string_lossy().into_owned();
                 let payload = if word == "-" {
-                    let mut payload = Vec::new();
-                    std::io::stdin().lock().read_to_end(&mut payload).map(|_| payload)
-                } else if is_json(&name) && !std::path::Path::new(word).exists() {
+                    open::standard_input()
+                } else if is_json(&name) && !Path::new(word).exists() {
                     Ok(name.clone().into_bytes())
                 } else {
-                    fs_err::read(word)
+                    open::named(Path::new(word), progress)
                 };
                 let payload = payload.map_err(|error| {
                     Failure::Error(format!(

@@ -59,16 +59,34 @@ impl Default for Bounds {
     }
 }
 
-/// Brings to its end what a killed pack has begun to put in place where layers are about to be read, and says so.
-pub(super) fn settle(layers: &[PathBuf], global: &Global) -> Result<(), Failure> {
+/// Reads layers, all of one pack: what a killed pack has begun to put in place is brought to its end first, and if another one
+/// puts its layers in place meanwhile, they are read again.
+pub(super) fn read_settled<T>(
+    layers: &[PathBuf],
+    global: &Global,
+    mut read: impl FnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let directories: Vec<PathBuf> = directories(layers).into_iter().collect();
+    layer_set::read_unmixed(&directories, || {
+        settle(layers, global)?;
+        read()
+    })
+}
+
+/// The directories that layers are in.
+fn directories(layers: &[PathBuf]) -> BTreeSet<PathBuf> {
     let directory = |path: &PathBuf| match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Some(path.clone()),
         Ok(_) => path.parent().map(|parent| Path::new(".").join(parent)),
         // What is not there is for the reader to say.
         Err(_) => None,
     };
-    let directories: BTreeSet<PathBuf> = layers.iter().filter_map(directory).collect();
-    for directory in directories {
+    layers.iter().filter_map(directory).collect()
+}
+
+/// Brings to its end what a killed pack has begun to put in place where layers are about to be read, and says so.
+pub(super) fn settle(layers: &[PathBuf], global: &Global) -> Result<(), Failure> {
+    for directory in directories(layers) {
         let shown = directory.display();
         match layer_set::settle(&directory) {
             Ok(None) => {}
@@ -171,8 +189,9 @@ fn baseline(
             path.display()
         )));
     }
-    settle(std::slice::from_ref(path), global)?;
-    let inventory = read_inventory(path, progress)?;
+    let inventory = read_settled(std::slice::from_ref(path), global, || {
+        Ok(read_inventory(path, progress)?)
+    })?;
     Ok(Some((path.display().to_string(), inventory)))
 }
 

@@ -2,7 +2,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::finding::any_error;
+use crate::finding::{Finding, any_error};
+use crate::gate::Allowed;
 use crate::publish::{
     CommandLine, End, Publication, PublishError, PublishOptions, Publishing, Snippet, findings_that_count, manifest_in,
     publish, unnamed,
@@ -12,7 +13,7 @@ use crate::report;
 use super::arguments::Global;
 use super::clock::today;
 use super::format::FormatOption;
-use super::layers::{Bounds, checked, settle};
+use super::layers::{Bounds, checked, read_settled};
 use super::output::{Failure, Output, Status, error, tell, warn};
 use super::progress::Terminal;
 
@@ -95,6 +96,9 @@ enum Form {
     Arns,
 }
 
+/// What is to be published, the findings about it and those that are allowed; or, instead, that errors hinder it.
+type Prepared = Result<(Publishing, Vec<Finding>, Vec<Allowed>), Publication>;
+
 impl Arguments {
     fn form(&self) -> Form {
         self.format.given().unwrap_or(Form::Table)
@@ -113,19 +117,43 @@ impl Arguments {
         };
         let paths = global.layers(self.folder.as_slice())?;
         let folder = paths.first().map_or(Path::new(""), PathBuf::as_path);
-        settle(&paths, global)?;
+        let (publishing, findings, allowed) =
+            match read_settled(&paths, global, || self.prepare(&paths, &options, global, progress))? {
+                Ok(ready) => ready,
+                Err(hindered) => return Ok(self.output(&hindered, folder, global)),
+            };
+        let publication = if self.dry_run {
+            publishing.dry_run()
+        } else {
+            publish(&publishing, &CommandLine, progress)?
+        };
+        let publication = publication
+            .with_findings(findings, allowed)
+            .with_snippet(self.snippet.map(Snippet::from), &publishing);
+        Ok(self.output(&publication, folder, global))
+    }
+
+    /// What of a directory is to be published, with what check says of it; or what hinders it.
+    fn prepare(
+        &self,
+        paths: &[PathBuf],
+        options: &PublishOptions,
+        global: &Global,
+        progress: &Terminal,
+    ) -> Result<Prepared, Failure> {
+        let folder = paths.first().map_or(Path::new(""), PathBuf::as_path);
         let packed = manifest_in(folder)?;
         let day = today()?;
         options.check(unnamed(&packed)).map_err(PublishError::from)?;
         let policy = global.config()?.policy;
-        let (checked, _) = checked(&paths, policy, &Bounds::default(), global, progress)?;
+        let (checked, _) = checked(paths, policy, &Bounds::default(), global, progress)?;
         if checked.runtime != packed.runtime || checked.arch != packed.arch {
             return Err(Failure::Error(format!(
                 "the layers were packed for {} on {}: omit --runtime and --arch, or pack again with them",
                 packed.runtime, packed.arch
             )));
         }
-        let findings = findings_that_count(checked.findings, &options, &packed.runtime, day);
+        let findings = findings_that_count(checked.findings, options, &packed.runtime, day);
         let publishing = Publishing::new(folder, &packed, options.clone(), day);
         if any_error(&findings) {
             if let Err(too_large @ PublishError::TooLarge { .. }) = publishing {
@@ -133,20 +161,11 @@ impl Arguments {
             }
             let publication = Publication {
                 dry_run: self.dry_run,
-                ..Publication::hindered(&options, &packed, findings, checked.allowed)
+                ..Publication::hindered(options, &packed, findings, checked.allowed)
             };
-            return Ok(self.output(&publication, folder, global));
+            return Ok(Err(publication));
         }
-        let publishing = publishing?;
-        let publication = if self.dry_run {
-            publishing.dry_run()
-        } else {
-            publish(&publishing, &CommandLine, progress)?
-        };
-        let publication = publication
-            .with_findings(findings, checked.allowed)
-            .with_snippet(self.snippet.map(Snippet::from), &publishing);
-        Ok(self.output(&publication, folder, global))
+        Ok(Ok((publishing?, findings, checked.allowed)))
     }
 
     fn validate(&self) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use super::arguments::Global;
 use super::clock::source_date_epoch;
 use super::complete;
 use super::format::{FormatOption, ReportFile, ReportFormat, on_stdout, write_files};
-use super::layers::settle;
+use super::layers::read_settled;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
 
@@ -87,8 +87,7 @@ impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let formats = on_stdout(self.format.given(), &self.output, Form::Table)?;
         let paths = global.layers(&self.layers)?;
-        settle(&paths, global)?;
-        let contents = contents(&paths, progress)?;
+        let contents = read_settled(&paths, global, || Ok(contents(&paths, progress)?))?;
         let bill = Bill::new(
             &name(&paths, &contents),
             layers(&contents),

@@ -2,24 +2,31 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Where Lambda unpacks layers (AWS Lambda developer guide, "Layer paths for each Lambda runtime").
 pub const LAYER_ROOT: &str = "/opt";
 
 /// A path inside a tree: relative to its root, `/` between names, never empty names, `.` or `..`.
 ///
-/// It is not a path on disk: the tree may be anywhere, and on Lambda it is at [`LAYER_ROOT`].
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(transparent)]
-pub struct TreePath(String);
+/// It is not a path on disk: the tree may be anywhere, and on Lambda it is at [`LAYER_ROOT`]. Its clones share the text, as
+/// large trees are held in several forms at once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(transparent))]
+pub struct TreePath(Arc<str>);
+
+impl Serialize for TreePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
 
 impl TreePath {
     /// The root of the tree.
     pub fn root() -> Self {
-        Self(String::new())
+        Self(Arc::from(""))
     }
 
     /// A path from relative text, or `None` if the text is absolute, climbs with `..`, has empty names or a NUL.
@@ -29,7 +36,7 @@ impl TreePath {
             && text
                 .split('/')
                 .all(|name| !name.is_empty() && name != "." && name != "..");
-        plain.then(|| Self(text.to_owned()))
+        plain.then(|| Self(Arc::from(text)))
     }
 
     /// The path in the tree of an absolute path on Lambda, such as `/opt/lib/libz.so`.
@@ -119,11 +126,8 @@ impl TreePath {
         if self.is_root() {
             return None;
         }
-        Some(Self(
-            self.0
-                .rsplit_once('/')
-                .map_or(String::new(), |(parent, _)| parent.to_owned()),
-        ))
+        let parent = self.0.rsplit_once('/').map_or("", |(parent, _)| parent);
+        Some(Self(Arc::from(parent)))
     }
 
     /// This path with a relative path below it. The text must be plain as [`TreePath::new`] wants it.
@@ -132,7 +136,7 @@ impl TreePath {
         Some(if self.is_root() {
             below
         } else {
-            Self(format!("{}/{}", self.0, below.0))
+            Self(format!("{}/{}", self.0, below.0).into())
         })
     }
 
@@ -146,7 +150,7 @@ impl TreePath {
         if ancestor.is_root() {
             return Some(&self.0);
         }
-        let rest = self.0.strip_prefix(&ancestor.0)?;
+        let rest = self.0.strip_prefix(&*ancestor.0)?;
         if rest.is_empty() {
             Some("")
         } else {
@@ -160,7 +164,7 @@ impl TreePath {
             .0
             .rmatch_indices('/')
             .map(|(at, _)| (&self.0[..at], &self.0[at + 1..]));
-        inner.chain((!self.is_root()).then_some(("", self.0.as_str())))
+        inner.chain((!self.is_root()).then_some(("", &*self.0)))
     }
 
     /// The directories above this path, from its parent up to the root.
