@@ -32,6 +32,8 @@ const DEEPEST: usize = 128;
 const HELD: usize = 8 << 20;
 /// How much of all files may be looked at together before it is taken into the tree.
 const BATCH: u64 = 16 << 20;
+/// How many files that is at most: what was found out about each of them waits until all are looked at.
+const MOST_IN_BATCH: usize = 4096;
 /// How much of texts, names in objects and targets of links is kept of one zip, and how much its directories may add to its
 /// names, in bytes. A real layer comes to a tenth.
 const KEPT: u64 = 32 << 20;
@@ -189,7 +191,7 @@ fn read_entries(
         large: Mutex::new(()),
     };
     let mut occupied: Vec<(Range<u64>, usize)> = Vec::with_capacity(archive.entries.len());
-    let mut names: BTreeMap<TreePath, usize> = BTreeMap::new();
+    let mut duplicates: BTreeMap<TreePath, usize> = BTreeMap::new();
     let mut keeping = Keeping::default();
     for batch in batches(&archive.entries) {
         let read: Vec<Result<ReadEntry, Interrupted>> = batch
@@ -211,7 +213,9 @@ fn read_entries(
                 occupied.push((place, index));
             }
             let Some((path, value)) = entry.value else { continue };
-            *names.entry(path.clone()).or_default() += 1;
+            if layer.zipped.contains_key(&path) {
+                *duplicates.entry(path.clone()).or_insert(1) += 1;
+            }
             match keeping.keep(&path, value, &layer.tree) {
                 Ok(value) => {
                     layer.zipped.insert(path.clone(), entry.zipped);
@@ -226,8 +230,7 @@ fn read_entries(
     }
     layer.findings.extend(gap(archive, &occupied));
     layer.findings.extend(overlaps(archive, occupied));
-    let duplicates = names.into_iter().filter(|(_, count)| *count > 1);
-    layer.findings.extend(duplicates.map(|(path, count)| {
+    layer.findings.extend(duplicates.into_iter().map(|(path, count)| {
         Finding::new(Code::DuplicateName, &[("count", &count.to_string())]).at(escaped(path.as_str().as_bytes()))
     }));
     Ok(())
@@ -241,7 +244,7 @@ fn batches(entries: &[Header]) -> Vec<Range<usize>> {
     for (index, header) in entries.iter().enumerate() {
         // Of a large file little is kept once it was looked at.
         held += header.uncompressed.min(content::TEXT_LIMIT as u64);
-        if held > BATCH {
+        if held > BATCH || index + 1 - start == MOST_IN_BATCH {
             batches.push(start..index + 1);
             start = index + 1;
             held = 0;

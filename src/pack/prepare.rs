@@ -170,7 +170,7 @@ impl Preparation<'_> {
         let work = self.progress.start(stage, total.0);
         // One for each thread: what they keep from one entry to the next takes long to set up.
         let idle: Mutex<Vec<Deflater>> = Mutex::default();
-        let mut ready = units
+        let ready = units
             .into_par_iter()
             .with_max_len(1)
             .map(|unit| {
@@ -179,8 +179,8 @@ impl Preparation<'_> {
                 work.advance(unit.bytes().0);
                 Ok(ready)
             })
-            .collect::<Result<Vec<Vec<Ready>>, PackError>>()?
-            .concat();
+            .collect::<Result<Vec<Vec<Ready>>, PackError>>()?;
+        let mut ready: Vec<Ready> = ready.into_iter().flatten().collect();
         ready.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(ready)
     }
