@@ -125,7 +125,7 @@ impl Arguments {
         let publication = if self.dry_run {
             publishing.dry_run()
         } else {
-            publish(&publishing, &CommandLine, progress)?
+            publish(&publishing, &CommandLine(progress), progress)?
         };
         let publication = publication
             .with_findings(findings, allowed)

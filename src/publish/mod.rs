@@ -554,7 +554,7 @@ pub fn publish(publishing: &Publishing, aws: &dyn Aws, progress: &dyn Progress) 
                 layers[index].version = Some(version.number);
                 layers[index].arn = Some(version.arn);
             }
-            // Ctrl-C reaches the aws tool as well. Whether the layer is there, the next run will find out.
+            // The aws tool was stopped as well. Whether the layer is there, the next run will find out.
             Err(CallError::Refused(_)) if progress.check().is_err() => {
                 end = End::Interrupted;
                 break;
