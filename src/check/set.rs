@@ -25,11 +25,20 @@ pub(super) fn is_set(directory: &Path) -> io::Result<bool> {
 /// brought to its end first.
 pub(super) fn read(directory: &Path, max_unzipped: Bytes, progress: &dyn Progress) -> Result<Vec<Layer>, CheckError> {
     let directories = [directory.to_owned()];
-    read_unmixed(&directories, || read_once(directory, max_unzipped, progress))
+    let mut own: Vec<Finding> = Vec::new();
+    read_unmixed(&directories, || {
+        // Said although what was brought to its end is read again for that.
+        own.extend(settled(directory));
+        read_once(directory, own.clone(), max_unzipped, progress)
+    })
 }
 
-fn read_once(directory: &Path, max_unzipped: Bytes, progress: &dyn Progress) -> Result<Vec<Layer>, CheckError> {
-    let mut own: Vec<Finding> = settled(directory).into_iter().collect();
+fn read_once(
+    directory: &Path,
+    mut own: Vec<Finding>,
+    max_unzipped: Bytes,
+    progress: &dyn Progress,
+) -> Result<Vec<Layer>, CheckError> {
     let listed = match manifest(directory) {
         Some(Ok(manifest)) => Some(manifest.layers),
         Some(Err(error)) => {

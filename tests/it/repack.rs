@@ -309,3 +309,28 @@ fn the_last_bytes_make_a_file_fit() {
     let manifest = pack(&sandbox, &["--max", &(best - 1).to_string(), "--previous", "none"]);
     assert_eq!(manifest["recompressed"][0]["path"], "text");
 }
+
+#[test]
+fn check_says_once_that_it_completed_a_pack() {
+    let sandbox = Sandbox::new();
+    six_parts(&sandbox);
+    pack(&sandbox, &["-o", "out"]);
+    sandbox.file("opt/part0/0", noise(99, 2_000));
+    pack(&sandbox, &["-o", "new"]);
+    // What that pack would leave in the other directory, if it were killed before its first rename.
+    fs_err::rename(sandbox.path("new"), sandbox.path("out/.lambdar-prune-Ab3dE6")).unwrap();
+    let before = fs_err::read(sandbox.path("out/layers.json")).unwrap();
+    let first = sandbox
+        .run(["check", "out", "--format", "json"])
+        .expect_status(1)
+        .json();
+    let codes: Vec<&str> = first["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["code"].as_str().unwrap())
+        .collect();
+    assert!(codes.contains(&"pack-settled"), "{codes:?}");
+    assert_ne!(fs_err::read(sandbox.path("out/layers.json")).unwrap(), before);
+    sandbox.run(["check", "out"]).expect_status(0);
+}
