@@ -5,7 +5,13 @@ mod os_release;
 mod packages;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 
 use crate::companions::CompanionPath;
 use crate::elf::{self, Class, Object};
@@ -138,6 +144,36 @@ impl HostDirectories {
     }
 }
 
+impl HostDirectories {
+    /// Where the file of a path is. Absolute links in the root of another system, such as those of Debian's alternatives, lead to
+    /// paths of that system and not of this one; `None` if nothing is there.
+    fn place(&self, path: PathBuf) -> Option<PathBuf> {
+        let others = self.roots.iter().filter(|root| *root != Path::new("/"));
+        let below = others
+            .into_iter()
+            .find_map(|root| Some((root, path.strip_prefix(root).ok()?)));
+        let Some((root, below)) = below else {
+            return Some(path);
+        };
+        let inside = match file_inside(root, below) {
+            // Before Linux 5.6, or where a sandbox does not know the call.
+            Err(Errno::NOSYS | Errno::PERM) => return Some(path),
+            inside => inside.ok()?,
+        };
+        let is_same = path.canonicalize().is_ok_and(|followed| followed == inside);
+        Some(if is_same { path } else { inside })
+    }
+}
+
+/// The file that a path leads to for a process with this root directory.
+fn file_inside(root: &Path, below: &Path) -> rustix::io::Result<PathBuf> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, flags, Mode::empty())?;
+    let file = openat2(&root, below, flags, Mode::empty(), ResolveFlags::IN_ROOT)?;
+    let place = rustix::fs::readlink(format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new())?;
+    Ok(PathBuf::from(OsString::from_vec(place.into_bytes())))
+}
+
 /// Whether a directory is the root of a system with a loader.
 fn is_root(directory: &Path) -> bool {
     let files = [
@@ -164,7 +200,7 @@ impl Libraries for HostDirectories {
         }
         let directories = wanted.directories.iter().chain(&self.directories);
         let mut all = directories
-            .filter_map(|directory| read(&directory.join(wanted.soname), wanted.arch))
+            .filter_map(|directory| read(&self.place(directory.join(wanted.soname))?, wanted.arch))
             .peekable();
         let first = all.peek().cloned();
         all.find(|library| {
@@ -186,7 +222,7 @@ impl Libraries for HostDirectories {
             let mut names: Vec<String> = names.filter(|name| is_it(name)).collect();
             names.sort_by_key(|name| (name.len(), name.clone()));
             names.iter().find_map(|name| {
-                let library = read(&directory.join(name), arch)?;
+                let library = read(&self.place(directory.join(name))?, arch)?;
                 Some((library.object.soname.clone().unwrap_or_else(|| name.clone()), library))
             })
         })
@@ -213,7 +249,7 @@ impl Libraries for HostDirectories {
         named
             .difference(&known)
             .filter_map(|name| {
-                let library = read(&library.with_file_name(name), arch)?;
+                let library = read(&self.place(library.with_file_name(name))?, arch)?;
                 Some(((*name).to_owned(), library))
             })
             .collect()
@@ -246,4 +282,39 @@ fn read(path: &Path, arch: Arch) -> Option<HostLibrary> {
         object,
         bytes: Bytes(bytes.len() as u64),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn absolute_links_in_another_root_stay_in_it() {
+        let sandbox = tempfile::tempdir().unwrap();
+        // Found under its real name, whatever the way to the temporary directory.
+        let root = sandbox.path().canonicalize().unwrap().join("root");
+        for directory in ["etc/alternatives", "usr/lib/blas", "usr/lib/real"] {
+            fs_err::create_dir_all(root.join(directory)).unwrap();
+        }
+        fs_err::write(root.join("etc/ld.so.conf"), "").unwrap();
+        let library = fs_err::read(std::env::current_exe().unwrap()).unwrap();
+        fs_err::write(root.join("usr/lib/blas/libblas.so.3"), &library).unwrap();
+        fs_err::write(root.join("usr/lib/libreal.so.1"), &library).unwrap();
+        symlink("/etc/alternatives/blas", root.join("usr/lib/libblas.so.3")).unwrap();
+        symlink("/usr/lib/blas/libblas.so.3", root.join("etc/alternatives/blas")).unwrap();
+        // There on this machine, and not in that root.
+        symlink(std::env::current_exe().unwrap(), root.join("usr/lib/libself.so.1")).unwrap();
+        let host = HostDirectories::new(std::slice::from_ref(&root));
+        let place = |name: &str| host.place(root.join("usr/lib").join(name));
+        assert_eq!(place("libblas.so.3"), Some(root.join("usr/lib/blas/libblas.so.3")));
+        assert_eq!(place("libreal.so.1"), Some(root.join("usr/lib/libreal.so.1")));
+        assert_eq!(place("libself.so.1"), None);
+        assert_eq!(place("libnone.so.1"), None);
+        assert_eq!(
+            host.place(PathBuf::from("/usr/lib/x")),
+            Some(PathBuf::from("/usr/lib/x"))
+        );
+    }
 }
