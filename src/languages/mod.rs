@@ -319,7 +319,7 @@ pub struct Compiler {
     pub arguments: &'static [&'static str],
     /// Reads a JSON list of sources from standard input, each with its path on Lambda and with the file to write.
     pub script: &'static str,
-    /// Where a version of the language looks for what was compiled of a source; `None` for a file that is no source.
+    /// Where a version of the language looks for what was compiled of a source; `None` for a file that is not a source.
     pub place: fn(&TreePath, &str) -> Option<TreePath>,
     /// Whether what was compiled is of a source with this content and this time, or needs none to be believed.
     pub is_current: fn(&[u8], &[u8], u32) -> bool,

@@ -79,8 +79,8 @@ impl<'a> SourceCode<'a> {
     }
 }
 
-/// How code that refers to a path would have it: by its name or that of the directory for which it stands or, where it is no module,
-/// by what all files of its kind end with.
+/// How code names a path: by its name or that of the directory for which it stands or, where it is not a module, by what all
+/// files of its kind end with.
 fn names_in_code<'p>(reader: &dyn SourceReader, path: &'p TreePath) -> impl Iterator<Item = &'p str> {
     let name = reader.name_in_code(path);
     let is_whole = name.is_some_and(|name| name == path.file_name());
