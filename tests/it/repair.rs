@@ -1,5 +1,7 @@
 //! What pack repairs of what does not work on Lambda as it is.
 
+use std::io::Read;
+
 use serde_json::Value;
 
 use crate::findings::{library, program};
@@ -198,6 +200,41 @@ fn has_finding(document: &Value, code: &str) -> bool {
         .unwrap()
         .iter()
         .any(|finding| finding["code"] == code)
+}
+
+#[test]
+fn variables_are_added_to_what_an_interpreter_reads_already() {
+    let sandbox = needs("libproj.so.");
+    let arguments = ["pack", "opt", "--library-dir", "machine/usr/lib", "--format", "json"];
+    sandbox
+        .file("machine/usr/share/proj/proj.db", "database")
+        .file("opt/R/library/base/DESCRIPTION", "Package: base\nVersion: 4.2.2\n")
+        .file(
+            "opt/R/bin/R",
+            "#!/bin/sh\nR_HOME_DIR=/opt/R\nexec ${R_HOME_DIR}/bin/exec/R\n",
+        )
+        .mode("opt/R/bin/R", 0o755);
+    let written = |there: &[u8]| {
+        sandbox.file("opt/R/etc/Renviron.site", there);
+        let packed = sandbox.run(arguments).json();
+        let zip = fs_err::File::open(sandbox.path("layers/layer-1.zip")).unwrap();
+        let mut archive = zip::ZipArchive::new(zip).unwrap();
+        let mut text = Vec::new();
+        archive
+            .by_name("R/etc/Renviron.site")
+            .unwrap()
+            .read_to_end(&mut text)
+            .unwrap();
+        (text, has_finding(&packed, "variable-to-set"))
+    };
+    let (text, is_left) = written(b"A=1");
+    assert!(!is_left);
+    let lines = "A=1\nPROJ_DATA=${PROJ_DATA-/opt/share/proj}\nPROJ_LIB=${PROJ_LIB-/opt/share/proj}\n";
+    assert_eq!(String::from_utf8(text).unwrap(), lines);
+    // Not text that this program could write again: it stays, and whoever deploys has to set the variable.
+    let latin = b"# caf\xe9\nA=1\n";
+    let (text, is_left) = written(latin);
+    assert!(is_left && text == latin);
 }
 
 #[test]

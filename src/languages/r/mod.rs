@@ -43,9 +43,13 @@ const fn text(name: &'static str) -> KeptFile {
 /// `ldpaths` and `Renviron` hold R's environment (R Installation and Administration, section 2.8 and 8), `DESCRIPTION` the
 /// packages that a package needs, `NAMESPACE` its libraries (Writing R Extensions, section 1.5). The system profile,
 /// `Rprofile`, may hold the way round a missing `which`; see [`which`]. The start script `R` is read whole.
+/// The file of an installation in `etc` that sets variables for all of its processes.
+const SITE_ENVIRONMENT: &str = "Renviron.site";
+
 const KEPT: &[KeptFile] = &[
     text("ldpaths"),
     text("Renviron"),
+    text(SITE_ENVIRONMENT),
     text(DESCRIPTION),
     text("NAMESPACE"),
     text("R"),
@@ -232,7 +236,7 @@ impl Language for R {
         let line = |name: &str, value: &str| format!("{name}=${{{name}-{value}}}\n");
         let files = homes(tree)
             .into_iter()
-            .filter_map(|home| home.join("etc/Renviron.site"));
+            .filter_map(|home| home.join("etc")?.join(SITE_ENVIRONMENT));
         files.map(|path| VariableFile { path, line }).collect()
     }
 

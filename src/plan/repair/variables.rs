@@ -25,11 +25,12 @@ pub(super) fn set_variables(layout: &mut Layout, variables: &[Variable], runtime
     // Several libraries may ask for the same.
     let unset: BTreeMap<&str, &Variable> = unset.map(|variable| (variable.name, variable)).collect();
     let files = languages::variable_files(&layout.tree);
-    for variable in unset.values().filter(|_| files.is_empty()) {
-        leave_to_user(layout, variable);
+    if unset.is_empty() {
+        return;
     }
-    for file in files.iter().filter(|_| !unset.is_empty()) {
-        set_in(layout, file, &unset);
+    let set: Vec<bool> = files.iter().map(|file| set_in(layout, file, &unset)).collect();
+    if !set.contains(&true) {
+        unset.values().for_each(|variable| leave_to_user(layout, variable));
     }
 }
 
@@ -46,20 +47,25 @@ fn leave_to_user(layout: &mut Layout, variable: &Variable) {
     layout.findings.push(finding);
 }
 
-/// Sets variables at the end of a file, or in a new one. What is there and is not a text that is known as a whole stays as it is.
-fn set_in(layout: &mut Layout, file: &VariableFile, variables: &BTreeMap<&str, &Variable>) {
+/// Sets variables at the end of a file, or in a new one. What is there and is not a text that is known as a whole stays as it is,
+/// and the answer is no.
+fn set_in(layout: &mut Layout, file: &VariableFile, variables: &BTreeMap<&str, &Variable>) -> bool {
     let lines: String = variables
         .values()
         .map(|variable| (file.line)(variable.name, &variable.value))
         .collect();
     if let Some(there) = layout.tree.file(&file.path) {
         let bytes = there.bytes.0;
-        if let Some(text) = there.content.text().filter(|text| text.len() as u64 == bytes) {
-            let is_line_open = !text.is_empty() && !text.ends_with('\n');
-            let text = format!("{text}{}{lines}", if is_line_open { "\n" } else { "" });
-            layout.change(&file.path, COMPANIONS, &text);
-        }
-    } else if !layout.tree.contains(&file.path) {
+        let Some(text) = there.content.text().filter(|text| text.len() as u64 == bytes) else {
+            return false;
+        };
+        let is_line_open = !text.is_empty() && !text.ends_with('\n');
+        let text = format!("{text}{}{lines}", if is_line_open { "\n" } else { "" });
+        layout.change(&file.path, COMPANIONS, &text);
+        true
+    } else if layout.tree.contains(&file.path) {
+        false
+    } else {
         let generated = GeneratedFile {
             path: file.path.clone(),
             mode: Mode::FILE,
@@ -67,5 +73,6 @@ fn set_in(layout: &mut Layout, file: &VariableFile, variables: &BTreeMap<&str, &
         };
         let needed_by = variables.values().map(|variable| variable.library.clone()).collect();
         layout.add_generated(&generated, needed_by);
+        true
     }
 }
