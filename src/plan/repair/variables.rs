@@ -30,7 +30,9 @@ pub(super) fn set_variables(layout: &mut Layout, variables: &[Variable], runtime
     }
     let set: Vec<bool> = files.iter().map(|file| set_in(layout, file, &unset)).collect();
     if !set.contains(&true) {
-        unset.values().for_each(|variable| leave_to_user(layout, variable));
+        for variable in unset.values() {
+            leave_to_user(layout, variable);
+        }
     }
 }
 
