@@ -88,7 +88,7 @@ impl Arguments {
         let render = |format: &DocumentFormat, options| {
             format.render(
                 &analysis,
-                || report::analysis(&analysis, &name, options),
+                || report::analysis(&analysis, &name, &global.again(&name), options),
                 || html::analysis_page(&analysis, &scan.tree, &plan, entries.as_deref(), &name),
             )
         };

@@ -22,6 +22,7 @@ use crate::rules::unused::{Depth, Evidence};
 use crate::rules::{Matcher, RuleError, RuleSelection, RuleSet, read_rules};
 use crate::runtime::{self, Arch, Runtime, RuntimeError};
 use crate::scan::{Scan, copies_of_moved, reader};
+use crate::shell::quoted;
 use crate::size::Bytes;
 use crate::tree::{Tree, TreePath};
 
@@ -36,6 +37,14 @@ use super::progress::{self, OnlyReading, Terminal};
 pub(super) const DEFAULT_OUTPUT: &str = "layers";
 
 impl Global {
+    /// What the next command about a tree is called with, so that it judges for the same runtime: lambdar-prune.toml tells it
+    /// what this one was not told.
+    pub(super) fn again(&self, tree: &str) -> String {
+        let runtime = self.runtime.iter().map(|name| format!(" --runtime {}", quoted(name)));
+        let arch = self.arch.iter().map(|arch| format!(" --arch {arch}"));
+        quoted(tree) + &runtime.chain(arch).collect::<String>()
+    }
+
     /// How text for stdout is rendered.
     pub(super) fn render_options(&self) -> RenderOptions {
         let terminal = std::io::stdout().is_terminal();

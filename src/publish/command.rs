@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::shell::quoted;
+
 use super::{LayerToPublish, PublishOptions, Publishing, Upload};
 
 /// Arguments of the aws tool, without its name.
@@ -164,19 +166,8 @@ pub(super) fn shell(arguments: &[String]) -> String {
         .join(" ")
 }
 
-fn quoted(argument: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
-    if !argument.is_empty() && argument.chars().all(plain) {
-        argument.to_owned()
-    } else {
-        format!("'{}'", argument.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::publish::tests::publishing;
 
@@ -232,23 +223,5 @@ mod tests {
             assert_eq!(license(text)[0], option, "{text}");
         }
         assert_eq!(license("a://\"")[1], r#"{"LicenseInfo":"a://\""}"#);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn a_shell_reads_back_what_was_quoted(arguments in proptest::collection::vec("[^\0]{0,12}", 1..5)) {
-            let words: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
-            let output = std::process::Command::new("sh")
-                .args(["-c", &format!(r"printf '%s\0' {}", words.join(" "))])
-                .output()
-                .unwrap();
-            let read: Vec<String> = String::from_utf8(output.stdout)
-                .unwrap()
-                .split_terminator('\0')
-                .map(ToOwned::to_owned)
-                .collect();
-            prop_assert_eq!(read, arguments);
-        }
     }
 }

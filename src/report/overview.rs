@@ -11,8 +11,9 @@ use crate::tree::path::escaped;
 /// The longest bar, in columns.
 const BAR: usize = 20;
 
-/// The analysis of a tree, for people.
-pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> String {
+/// The analysis of a tree, for people. `again` is what a command about the same tree for the same runtime is called with, as a
+/// shell reads it.
+pub fn analysis(analysis: &Analysis, tree: &str, again: &str, render: RenderOptions) -> String {
     let mut text = render.folded("", &verdict(analysis, tree));
     if render.quiet {
         return text;
@@ -37,7 +38,7 @@ pub fn analysis(analysis: &Analysis, tree: &str, render: RenderOptions) -> Strin
         }
     }
     text += &render.heading("Next");
-    text + &next(analysis, tree, render)
+    text + &next(analysis, again, render)
 }
 
 /// The result in a line: how many layers of which size, and whether anything is wrong with them.
@@ -193,8 +194,7 @@ fn phrase(text: &str) -> &str {
 }
 
 /// What to do after this.
-fn next(analysis: &Analysis, tree: &str, render: RenderOptions) -> String {
-    let tree = escaped(tree.as_bytes());
+fn next(analysis: &Analysis, again: &str, render: RenderOptions) -> String {
     let first_error = analysis
         .findings
         .iter()
@@ -207,12 +207,14 @@ fn next(analysis: &Analysis, tree: &str, render: RenderOptions) -> String {
         ));
     }
     if analysis.estimate.as_ref().is_some_and(|estimate| !estimate.fits()) {
-        lines.push(format!("lambdar-prune pack {tree}   # what would make it fit"));
+        lines.push(format!("lambdar-prune pack {again}   # what would make it fit"));
     } else {
-        lines.push(format!("lambdar-prune pack {tree}   # writes ./layers and checks them"));
+        lines.push(format!(
+            "lambdar-prune pack {again}   # writes ./layers and checks them"
+        ));
     }
     lines.push(format!(
-        "lambdar-prune init {tree}   # a lambdar-prune.toml for this tree"
+        "lambdar-prune init {again}   # a lambdar-prune.toml for this tree"
     ));
     let width = lines
         .iter()

@@ -8,6 +8,7 @@ mod differential;
 mod expand;
 mod parse;
 mod pattern;
+mod quote;
 mod run;
 mod test;
 mod value;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
+pub use quote::quoted;
 pub use value::{Export, Value, Variable};
 
 use commands::Commands;

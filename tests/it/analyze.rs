@@ -276,3 +276,16 @@ fn the_estimate_is_near_what_pack_writes() {
     near("unzipped_bytes", 0.0);
     near("zipped_bytes", 12.0);
 }
+
+#[test]
+fn the_next_command_judges_for_the_same_runtime() {
+    let sandbox = Sandbox::new();
+    sandbox.file("my tree/python/a.py", "");
+    let ran = sandbox.run(["analyze", "my tree", "--runtime", "python3.13", "--arch", "arm64"]);
+    for command in ["pack", "init"] {
+        let line = format!("lambdar-prune {command} 'my tree' --runtime python3.13 --arch arm64");
+        assert!(ran.stdout.contains(&line), "{}", ran.stdout);
+    }
+    let ran = sandbox.run(["analyze", "my tree"]);
+    assert!(ran.stdout.contains("lambdar-prune pack 'my tree'  #"), "{}", ran.stdout);
+}
