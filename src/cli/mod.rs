@@ -128,21 +128,31 @@ pub fn run() -> ExitCode {
         timings::record();
     }
     let result = arguments.validate().and_then(|()| arguments.run());
-    let status = match result {
-        Ok(output) => match print(&output.text) {
+    let result = result.or_else(|failure| failed(&failure, arguments.global.format));
+    let status = result.map_or_else(
+        |status| status,
+        |output| match print(&output.text) {
             Ok(()) => output.status,
             Err(reason) => {
                 error(&format!("cannot write to stdout: {reason}"));
                 Status::Failed
             }
         },
-        Err(failure) => {
-            error(failure.message());
-            failure.status()
-        }
-    };
+    );
     tell_timings(&arguments.global);
     status.into()
+}
+
+/// Tells why a command has no output. For a program that asked for a document, the answer no is one.
+fn failed(failure: &Failure, format: Format) -> Result<Output, Status> {
+    error(failure.message());
+    match failure {
+        Failure::No(message) if format == Format::Json => Ok(Output {
+            text: report::json(&report::Refusal::new(message)),
+            status: failure.status(),
+        }),
+        _ => Err(failure.status()),
+    }
 }
 
 /// With `--timings`, where the time of the run went.

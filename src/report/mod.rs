@@ -122,6 +122,29 @@ impl Checked {
     }
 }
 
+/// What a command says that ends with 1 and has no report: that nothing was made or found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Refusal {
+    /// Version of this document's schema.
+    pub schema_version: u32,
+    /// False.
+    pub ok: bool,
+    /// Why, for people.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal for this reason.
+    pub fn new(message: &str) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            ok: false,
+            message: message.to_owned(),
+        }
+    }
+}
+
 /// A document as it is printed with `--format json`.
 pub fn json(document: &impl Serialize) -> String {
     // The documents hold numbers, texts and lists alone: this cannot fail.

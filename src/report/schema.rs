@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::analysis::Analysis;
 use super::why::Why;
 use super::{
-    Bootstrapped, Checked, Explanations, Invoked, Linted, Materials, Pruned, Replayed, RuleList, RuntimeList,
+    Bootstrapped, Checked, Explanations, Invoked, Linted, Materials, Pruned, Refusal, Replayed, RuleList, RuntimeList,
     RuntimeReport, ShownRules, Verified,
 };
 use crate::diff::Diff;
@@ -32,6 +32,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("prune", schema::<Pruned>()),
         ("publish", schema::<Publication>()),
         ("recording", schema::<Recording>()),
+        ("refusal", schema::<Refusal>()),
         ("replay", schema::<Replayed>()),
         ("rules", schema::<RuleList>()),
         ("rules-show", schema::<ShownRules>()),

@@ -116,6 +116,19 @@ fn every_document_keeps_to_its_schema() {
         assert!(ran.status < 2, "{arguments:?}: {ran:#?}");
         check(name, &ran.json());
     }
+    // Where the answer is no and there is nothing to report, that is a document, too.
+    sandbox.file("mistaken.toml", "x = 1\n");
+    for arguments in [
+        &["why", "nothing.so", "--tree", &opt][..],
+        &["rules", "test", "mistaken.toml", &opt],
+    ] {
+        let ran = sandbox.run([arguments, &["-f", "json"]].concat()).expect_status(1);
+        let refusal = ran.json();
+        check("refusal", &refusal);
+        assert!(ran.stderr.contains(refusal["message"].as_str().unwrap()), "{ran:#?}");
+    }
+    let ran = sandbox.run(["why", "nothing.so", "--tree", &opt]).expect_status(1);
+    assert_eq!(ran.stdout, "");
     let manifest = fs_err::read_to_string(sandbox.path("layers/layers.json")).unwrap();
     check("layers", &serde_json::from_str(&manifest).unwrap());
 }
