@@ -3,7 +3,8 @@
 //! A name in a directory that others can write to (a cache, an output directory, a project) may lead to a FIFO, on which
 //! opening and reading wait for ever, to a device, or through a link to a file of someone else. [`regular`] opens nothing but
 //! regular files and follows no link. What users name themselves may be a pipe, as in `--config <(…)`: [`named`] reads that,
-//! and stops waiting when the run is interrupted.
+//! and stops waiting when the run is interrupted. What was a regular file when a tree was looked at may be something else by
+//! now: [`content`] opens it, and waits for nothing.
 
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
@@ -26,7 +27,16 @@ const WAIT: Timespec = Timespec {
 
 /// Opens a regular file for reading. A link, FIFO, socket, device or directory in its place is an error.
 pub fn regular(path: &Path) -> io::Result<fs_err::File> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    regular_with(path, OFlags::NOFOLLOW)
+}
+
+/// Opens a regular file for reading, links followed. A FIFO, socket, device or directory in its place is an error.
+pub fn content(path: &Path) -> io::Result<fs_err::File> {
+    regular_with(path, OFlags::empty())
+}
+
+fn regular_with(path: &Path, further: OFlags) -> io::Result<fs_err::File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | further;
     let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|error| match error {
         Errno::LOOP => wrong(path, "a symbolic link"),
         Errno::NXIO => wrong(path, "a FIFO or socket"),
@@ -182,6 +192,12 @@ mod tests {
         assert!(regular(directory.path()).is_err());
         assert!(regular(Path::new("/dev/null")).is_err());
         assert_eq!(regular(&at("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let mut text = String::new();
+        content(&at("link")).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "text");
+        for name in ["fifo", "socket"] {
+            assert!(content(&at(name)).is_err());
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::elf::{Detail, FileSource};
 use crate::languages::inspector;
+use crate::open;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::size::Bytes;
 use crate::tree::path::escaped;
@@ -154,7 +155,7 @@ pub fn inspect(file_name: &str, bytes: &[u8]) -> Content {
 pub fn reader(root: &Path) -> impl Fn(&TreePath, &mut Vec<u8>) -> Option<()> + Sync {
     |path, buffer| {
         buffer.clear();
-        let mut file = fs_err::File::open(root.join(path.as_str())).ok()?;
+        let mut file = open::content(&root.join(path.as_str())).ok()?;
         file.read_to_end(buffer).ok().map(|_| ())
     }
 }
@@ -185,7 +186,10 @@ pub fn copies_of_moved<'a>(
         .into_par_iter()
         .filter_map(|path| {
             // What cannot be read any more is not a copy of anything.
-            let bytes = fs_err::read(root.join(origin(path).as_str())).ok()?;
+            let mut bytes = Vec::new();
+            open::content(&root.join(origin(path).as_str()))
+                .and_then(|mut file| file.read_to_end(&mut bytes))
+                .ok()?;
             Some((Sha256::digest(&bytes).into(), path))
         })
         .collect();
@@ -271,7 +275,7 @@ fn shown(root: &Path, path: &Path) -> String {
 }
 
 fn read_content(file_name: &str, disk: &Path, length: u64, detail: Detail) -> std::io::Result<Content> {
-    let opened = fs_err::File::open(disk)?;
+    let opened = open::content(disk)?;
     let file = opened.file();
     let mut bytes = Vec::with_capacity(content::HEAD);
     file.take(content::HEAD as u64).read_to_end(&mut bytes)?;

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use super::zip::{EntryKind, ZipEntry, entry_size};
 use crate::elf::strip;
 use crate::languages::{BUILT_IN, Language, Thoroughness, recompressible};
 use crate::manifest::Effort;
+use crate::open;
 use crate::plan::{Origin, Plan};
 use crate::progress::{Progress, Stage};
 use crate::size::Bytes;
@@ -288,7 +290,15 @@ impl Preparation<'_> {
             Some(Origin::Host(path)) => path.clone(),
             Some(Origin::Generated(bytes)) => return Ok(bytes.to_vec()),
         };
-        let mut content = fs_err::read(&disk)?;
+        let mut content = Vec::new();
+        match open::content(&disk) {
+            // One byte more than it had tells that it has grown.
+            Ok(opened) => opened.take(file.bytes.0 + 1).read_to_end(&mut content)?,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+                return Err(PackError::Changed(disk));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let mut patches = self.plan.patches.get(path).into_iter().flatten();
         if content.len() as u64 != file.bytes.0 || !patches.all(|patch| patch.apply(&mut content)) {
             return Err(PackError::Changed(disk));
