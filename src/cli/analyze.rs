@@ -76,7 +76,7 @@ impl Arguments {
             &plan,
             &selected.rules,
             &WhatIf::new(&scan.tree, &matcher, &plan.kept, &kept_with),
-            &self.planning.host(&project),
+            &self.planning.host(&project)?,
         );
         let packed = source.deduped(&plan, &matcher, &project)?;
         let (estimate, entries) = estimated(directory, &scan, &packed, &project, progress)?.unzip();

@@ -401,9 +401,21 @@ impl Source<'_> {
 
 impl PlanOptions {
     /// The libraries of this machine, to look at: first those in the directories of the command line, then those in the
-    /// directories of the configuration.
-    pub(super) fn host(&self, project: &Project) -> HostDirectories {
-        HostDirectories::new(&[self.library_dir.clone(), project.library_dir.clone()].concat())
+    /// directories of the configuration. Fails if one of these is not a directory.
+    pub(super) fn host(&self, project: &Project) -> Result<HostDirectories, Failure> {
+        let directories = [self.library_dir.clone(), project.library_dir.clone()].concat();
+        for directory in &directories {
+            let why = match directory.metadata() {
+                Ok(metadata) if metadata.is_dir() => continue,
+                Ok(_) => "it is not a directory".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            return Err(Failure::Error(format!(
+                "cannot look for libraries in {}: {why}; give --library-dir a directory that has them, or omit it",
+                directory.display()
+            )));
+        }
+        Ok(HostDirectories::new(&directories))
     }
 
     fn fixes(&self) -> Fixes {
@@ -421,8 +433,8 @@ impl PlanOptions {
         selected: &SelectedRules,
         options: &plan::Options,
         project: &Project,
-    ) -> Result<(Plan, Matcher), PlanError> {
-        let host = self.host(project);
+    ) -> Result<(Plan, Matcher), Failure> {
+        let host = self.host(project)?;
         let libraries: &dyn Libraries = if self.no_import { &NoLibraries } else { &host };
         let options = plan::Options {
             fixes: if project.fix == Some(false) {

@@ -79,7 +79,7 @@ impl PackJob<'_> {
     }
 
     fn plan(&self, selected: &SelectedRules, options: &plan::Options) -> Result<(Plan, Matcher), Failure> {
-        Ok(self.planning.plan(self.source(), selected, options, &self.project)?)
+        self.planning.plan(self.source(), selected, options, &self.project)
     }
 
     fn source(&self) -> Source<'_> {

@@ -10,6 +10,7 @@ use crate::runtime::{Arch, Runtime};
 use super::arguments::Global;
 use super::clock::today;
 use super::complete;
+use super::format::is_stdout;
 use super::inputs::TreeDirectory;
 use super::output::{Failure, Output};
 use super::progress::Terminal;
@@ -41,7 +42,7 @@ enum Command {
     Capture {
         /// Directory that is / in the image, or the image: an archive of `docker save`, or an OCI archive or layout
         root: PathBuf,
-        /// File to write [default: stdout]
+        /// File to write; - for stdout [default: stdout]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Name of the runtime [default: ID and VERSION_ID of os-release, as in debian-12, else the name of the directory]
@@ -77,6 +78,7 @@ impl Arguments {
                 let text = capture(opened.path(), &name, progress)?;
                 match output {
                     None => text,
+                    Some(file) if file.to_str().is_some_and(is_stdout) => text,
                     Some(file) => {
                         fs_err::write(file, text).map_err(|error| Failure::Error(error.to_string()))?;
                         String::new()

@@ -62,7 +62,7 @@ impl Arguments {
             ..plan::Options::default()
         };
         let (plan, _) = self.planning.plan(source, &selected, &options, &project)?;
-        let host = self.planning.host(&project);
+        let host = self.planning.host(&project)?;
         let Some(why) = report::why(&what, asked, &loaded, &plan, &host) else {
             return Err(Failure::No(format!(
                 "{} is not in {}, and nothing there needs it",

@@ -31,7 +31,9 @@ fn a_tree_that_is_none_is_refused() {
 #[test]
 fn wrong_words_are_explained() {
     let sandbox = Sandbox::new();
-    sandbox.file("opt/x", "x");
+    sandbox
+        .file("opt/x", "x")
+        .file("libraries.toml", "library-dir = 'opt/x'\n");
     for (arguments, words) in [
         (&["pack", "opt", "--max", "50M"][..], "50MB (50,000,000 bytes)"),
         (&["pack", "opt", "--max", "0"], "above zero"),
@@ -56,6 +58,14 @@ fn wrong_words_are_explained() {
         (&["pack", "opt", "--arch", "sparc"], "use x86_64 or arm64"),
         (&["pack", "opt", "--drop", "**"], "nothing is left to pack"),
         (&["pack", "opt", "--rules", "none.toml"], "none.toml"),
+        (
+            &["analyze", "opt", "--library-dir", "none"],
+            "cannot look for libraries in none: No such file or directory;",
+        ),
+        (
+            &["why", "x", "--tree", "opt", "--config", "libraries.toml"],
+            "opt/x: it is not a directory",
+        ),
         (&["pakc"], "pack"),
     ] {
         let ran = sandbox.run(arguments).expect_status(2);

@@ -291,6 +291,9 @@ fn a_runtime_is_the_same_from_an_image_and_from_its_root() {
         write(&sandbox.path("layout").join(name), &content);
     }
     let captured = sandbox.run(["runtimes", "capture", "root"]).expect_status(0).stdout;
+    let to_stdout = sandbox.run(["runtimes", "capture", "root", "-o", "-"]).expect_status(0);
+    assert_eq!(to_stdout.stdout, captured);
+    assert!(!sandbox.path("-").exists());
     assert!(
         captured.contains("name = \"own-7\"\ntitle = \"Own OS 7\""),
         "{captured}"
