@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::lock::lock;
-use crate::manifest::directory::{BEFORE, is_half_in_place, is_layer_file, unfinished};
+use crate::manifest::directory::{BEFORE, UNFINISHED, is_half_in_place, is_layer_file, unfinished};
 use crate::manifest::{MANIFEST_NAME, Manifest, file_hash};
 
 /// The manifest in the unfinished work that is renamed into place. The journal beside it has the same content.
@@ -115,6 +115,34 @@ fn identity(directory: &Path) -> Option<(u64, u64, i64, i64)> {
 fn is_being_replaced(directory: &Path) -> bool {
     let is_begun = matches!(half_in_place(directory), Ok(Some(_)));
     is_begun && matches!(lock(directory), Ok(None))
+}
+
+/// Changes what the manifest in a directory says of its layers, which are those of `packed`. `false` if they are no longer, or
+/// another run is at work on them.
+pub(crate) fn revise(directory: &Path, packed: &Manifest, change: impl FnOnce(&mut Manifest)) -> io::Result<bool> {
+    let Some(_lock) = lock(directory)? else {
+        return Ok(false);
+    };
+    let path = directory.join(MANIFEST_NAME);
+    let hashes = |manifest: &Manifest| -> Vec<String> {
+        let layers = manifest.layers.iter();
+        layers.map(|layer| layer.sha256.clone()).collect()
+    };
+    let Ok(mut manifest) = Manifest::read(&path) else {
+        return Ok(false);
+    };
+    if hashes(&manifest) != hashes(packed) {
+        return Ok(false);
+    }
+    change(&mut manifest);
+    let staging = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(directory)?;
+    let new = staging.path().join(NEW_MANIFEST);
+    let mut file = fs_err::File::create_new(&new)?;
+    file.write_all(manifest.to_json().as_bytes())?;
+    file.sync_all()?;
+    fs_err::rename(new, path)?;
+    sync(directory)?;
+    Ok(true)
 }
 
 /// As [`settle`], by a run that has locked the directory. All unfinished work is removed.

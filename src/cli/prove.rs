@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::layer_set::revise;
 use crate::manifest::{MANIFEST_NAME, Proof};
 use crate::open;
 use crate::pack::{Packed, Previous};
@@ -77,11 +78,20 @@ pub(super) fn prove(job: &mut PackJob<'_>, used: &UsedOptions) -> Result<(Plan, 
             if !replays.report.ok {
                 tell(report::replayed(&replays.report, job.global.plain_options()).trim_end());
             }
-            packed.manifest.proof = Some(Proof {
+            let proof = Proof {
                 ok: replays.report.ok,
                 rounds,
                 taken_back: taken_back.iter().map(ToString::to_string).collect(),
-            });
+            };
+            packed.manifest.proof = Some(proof.clone());
+            let output = &job.options.output;
+            let is_noted = revise(output, &packed.manifest, |manifest| manifest.proof = Some(proof));
+            if !is_noted.map_err(|error| Failure::Error(error.to_string()))? {
+                job.global.note(&format!(
+                    "the proof is not in {}: another lambdar-prune is packing there",
+                    output.join(MANIFEST_NAME).display()
+                ));
+            }
             return Ok((plan, packed));
         }
         let count = more.len();

@@ -1,7 +1,7 @@
 //! The manifest `layers.json`: the layers, where their contents came from, and what was removed. A data type that
 //! [`pack`](crate::pack) writes and all others read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -83,9 +83,8 @@ pub struct Manifest {
     /// in the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed_layers: Vec<String>,
-    /// Whether replays of the recordings on these layers are answered as recorded; `null` without a replay. Only in the report
-    /// of `pack`, not in the file.
-    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
+    /// Whether replays of the recordings on these layers are answered as recorded; `null` without a replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
     /// What there is to say about the plan that one may not expect. Only in the report of `pack`, not in the file.
     #[serde(default, skip_deserializing, skip_serializing_if = "Vec::is_empty")]
@@ -335,6 +334,9 @@ pub enum ManifestError {
     /// A layer is in another directory.
     #[error("{0:?} is not the name of a file in the same directory")]
     Name(String),
+    /// Two layers are one file.
+    #[error("it lists {0} twice")]
+    Twice(String),
 }
 
 /// A file that was left as it is.
@@ -400,7 +402,7 @@ pub(crate) fn file_hash(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
 }
 
 impl Manifest {
-    /// Reads a manifest, whoever wrote it: every layer's name is that of a file in the same directory. Nothing but a regular
+    /// Reads a manifest, whoever wrote it: every layer is another file in the same directory. Nothing but a regular
     /// file is read.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         Self::parse(&open::read_regular(path)?)
@@ -418,10 +420,16 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_slice(json)?;
         let is_plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
-        match manifest.layers.iter().find(|layer| !is_plain(&layer.file)) {
-            Some(layer) => Err(ManifestError::Name(layer.file.clone())),
-            None => Ok(manifest),
+        let mut names = BTreeSet::new();
+        for LayerSummary { file, .. } in &manifest.layers {
+            if !is_plain(file) {
+                return Err(ManifestError::Name(file.clone()));
+            }
+            if !names.insert(file) {
+                return Err(ManifestError::Twice(file.clone()));
+            }
         }
+        Ok(manifest)
     }
 
     /// The manifest as it is written.

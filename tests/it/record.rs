@@ -236,6 +236,11 @@ fn a_proof_takes_back_what_a_replay_missed() {
         taken_back.contains(&Value::from("python/used/more.py")),
         "{taken_back:?}"
     );
+    // And the file next to the layers says so, too.
+    let written = fs_err::read(sandbox.path("layers/layers.json")).unwrap();
+    let written: Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(written["proof"], manifest["proof"]);
+    sandbox.run(["check", "layers"]).expect_status(0);
     // What differs each time is never equal, and that is said.
     record(
         &sandbox,
