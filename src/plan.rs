@@ -112,6 +112,17 @@ pub struct Added {
     pub package: Option<HostPackage>,
 }
 
+impl Added {
+    /// What people know it by, if it is a library: of a newer copy, the name that both have, before its own.
+    pub fn known_as(&self) -> Option<String> {
+        let soname = self.soname.as_ref()?;
+        Some(match &self.copy_of {
+            Some(outdated) => format!("newer {outdated} (as {soname})"),
+            None => soname.clone(),
+        })
+    }
+}
+
 /// A file of the tree that is something else in the layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {

@@ -205,7 +205,7 @@ pub fn analyze(
     findings.extend(check::tree_findings(&loaded.of_changed(kept)));
     findings.extend(check::tree_names(&plan.kept));
     for library in &plan.added {
-        let Some(soname) = &library.soname else { continue };
+        let Some(soname) = &library.known_as() else { continue };
         let needed_by: Vec<&TreePath> = library.needed_by.iter().collect();
         findings.push(
             Finding::new(

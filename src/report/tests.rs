@@ -325,3 +325,20 @@ proptest! {
         prop_assert!(table.chars().all(|c| c == '\n' || !c.is_control()));
     }
 }
+
+/// Several things that are wrong with one file are not several files.
+#[test]
+fn findings_of_one_file_are_told_as_of_one() {
+    let words = [("symbols", "f"), ("symbol", "f"), ("cure", "")];
+    let of = |path: &str, symbol: &str| {
+        let words = [("symbols", symbol), words[1], words[2]];
+        Finding::new(Code::UndefinedSymbol, &words)
+            .at(path)
+            .because_of("one".to_owned(), Vec::new(), &words)
+    };
+    let options = RenderOptions::default();
+    let one = report::finding_lines(&[of("lib/a.so", "f"), of("lib/a.so", "g")], options);
+    assert!(one.contains("it needs ") && !one.contains("file"), "{one}");
+    let two = report::finding_lines(&[of("lib/a.so", "f"), of("lib/b.so", "g")], options);
+    assert!(two.contains("2 files need "), "{two}");
+}

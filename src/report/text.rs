@@ -184,9 +184,9 @@ fn finding_line(finding: &Finding, alike: &[&Finding], render: table::RenderOpti
         text += &escaped(place.as_bytes());
     }
     text.push('\n');
+    let files: BTreeSet<&String> = alike.iter().filter_map(|finding| finding.path.as_ref()).collect();
     let message = match &speaker.cause {
-        Some(cause) if !alike.is_empty() => {
-            let files: BTreeSet<&String> = alike.iter().filter_map(|finding| finding.path.as_ref()).collect();
+        Some(cause) if files.len() > 1 => {
             let names: Vec<String> = files.iter().map(|path| (*path).clone()).collect();
             cause.says(&counted(files.len(), "file"), &some_of(&names))
         }

@@ -415,6 +415,11 @@ fn the_trees_own_copy_is_taken_first_and_not_twice() {
         fs_err::read(s.path("new/libver.so.1")).unwrap(),
     );
     s.link("opt/lib/libver.so.1", "libver.so.1.2.3");
+    let analyzed = s.run(["analyze", "opt", "--runtime", "old.toml", "-v"]);
+    assert!(
+        analyzed.stdout.contains("newer libver.so.1 (as ibver.so.1)"),
+        "{analyzed:#?}"
+    );
     let Some(packed) = packed_for_old(&s, 0) else { return };
     assert_eq!(packed["added"][0]["from"], "lib/libver.so.1.2.3");
     let packed = s.path("unzipped/lib/ibver.so.1");

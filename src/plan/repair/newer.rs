@@ -278,6 +278,11 @@ impl<'a> Attempt<'a> {
             &privates,
         );
         next.variables.splice(0..0, imported.variables);
+        for added in &mut next.layout.added {
+            // A link to a file of the tree that bears the private name itself.
+            let of = self.names.iter().find(|(_, name)| added.soname.as_ref() == Some(name));
+            added.copy_of = added.copy_of.take().or_else(|| Some(of?.0.clone()));
+        }
         Some(next)
     }
 
