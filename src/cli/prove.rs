@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::layer_set::revise;
-use crate::manifest::{MANIFEST_NAME, Proof};
+use crate::manifest::{MANIFEST_NAME, Manifest, Proof};
 use crate::open;
 use crate::pack::{Packed, Previous};
 use crate::plan::Plan;
@@ -83,15 +83,7 @@ pub(super) fn prove(job: &mut PackJob<'_>, used: &UsedOptions) -> Result<(Plan, 
                 rounds,
                 taken_back: taken_back.iter().map(ToString::to_string).collect(),
             };
-            packed.manifest.proof = Some(proof.clone());
-            let output = &job.options.output;
-            let is_noted = revise(output, &packed.manifest, |manifest| manifest.proof = Some(proof));
-            if !is_noted.map_err(|error| Failure::Error(error.to_string()))? {
-                job.global.note(&format!(
-                    "the proof is not in {}: another lambdar-prune is packing there",
-                    output.join(MANIFEST_NAME).display()
-                ));
-            }
+            note(proof, &mut packed.manifest, job)?;
             return Ok((plan, packed));
         }
         let count = more.len();
@@ -104,6 +96,20 @@ pub(super) fn prove(job: &mut PackJob<'_>, used: &UsedOptions) -> Result<(Plan, 
         }
         taken_back.extend(more);
     }
+}
+
+/// Notes in the manifest, and in its file next to the layers, what the replay has shown.
+fn note(proof: Proof, manifest: &mut Manifest, job: &PackJob<'_>) -> Result<(), Failure> {
+    let output = &job.options.output;
+    let is_noted = revise(output, manifest, |written| written.proof = Some(proof.clone()));
+    if !is_noted.map_err(|error| Failure::Error(error.to_string()))? {
+        job.global.note(&format!(
+            "the proof is not in {}: another lambdar-prune is packing there",
+            output.join(MANIFEST_NAME).display()
+        ));
+    }
+    manifest.proof = Some(proof);
+    Ok(())
 }
 
 /// Keeps the manifest that all rounds are to keep to: each round writes its own in its place.

@@ -278,12 +278,16 @@ impl<'a> Attempt<'a> {
             &privates,
         );
         next.variables.splice(0..0, imported.variables);
-        for added in &mut next.layout.added {
-            // A link to a file of the tree that bears the private name itself.
+        self.tell_copies(&mut next.layout);
+        Some(next)
+    }
+
+    /// Notes of which library a link to a file of the tree is a newer copy, where that file bears the private name itself.
+    fn tell_copies(&self, layout: &mut Layout) {
+        for added in &mut layout.added {
             let of = self.names.iter().find(|(_, name)| added.soname.as_ref() == Some(name));
             added.copy_of = added.copy_of.take().or_else(|| Some(of?.0.clone()));
         }
-        Some(next)
     }
 
     /// A newer copy with its private name: the file of the tree itself, if nothing loads it under the name that it has, else
