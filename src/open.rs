@@ -158,19 +158,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::progress::{Interrupted, Silent, Stage, Work};
-
-    struct Stopped;
-
-    impl Progress for Stopped {
-        fn start(&self, _: Stage, _: u64) -> Box<dyn Work> {
-            Box::new(Silent)
-        }
-
-        fn check(&self) -> Result<(), Interrupted> {
-            Err(Interrupted)
-        }
-    }
+    use crate::progress::{Silent, Stopped};
 
     fn fifo(path: &Path) {
         rustix::fs::mknodat(CWD, path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();

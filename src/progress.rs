@@ -61,3 +61,18 @@ impl Progress for Silent {
 impl Work for Silent {
     fn advance(&self, _: u64) {}
 }
+
+/// A run that is to stop.
+#[cfg(test)]
+pub(crate) struct Stopped;
+
+#[cfg(test)]
+impl Progress for Stopped {
+    fn start(&self, _: Stage, _: u64) -> Box<dyn Work> {
+        Box::new(Silent)
+    }
+
+    fn check(&self) -> Result<(), Interrupted> {
+        Err(Interrupted)
+    }
+}

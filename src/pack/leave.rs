@@ -47,19 +47,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::progress::{Silent, Stage, Work};
-
-    struct Stopped;
-
-    impl Progress for Stopped {
-        fn start(&self, stage: Stage, total: u64) -> Box<dyn Work> {
-            Silent.start(stage, total)
-        }
-
-        fn check(&self) -> Result<(), Interrupted> {
-            Err(Interrupted)
-        }
-    }
+    use crate::progress::{Silent, Stopped};
 
     #[test]
     fn work_is_waited_for_until_the_run_is_stopped() {

@@ -139,20 +139,7 @@ fn read(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::{Interrupted, Silent, Stage, Work};
-
-    /// A run that is to stop.
-    struct Stopped;
-
-    impl Progress for Stopped {
-        fn start(&self, _: Stage, _: u64) -> Box<dyn Work> {
-            Box::new(Silent)
-        }
-
-        fn check(&self) -> Result<(), Interrupted> {
-            Err(Interrupted)
-        }
-    }
+    use crate::progress::{Silent, Stopped};
 
     fn child(script: &str) -> Child {
         Command::new("sh")

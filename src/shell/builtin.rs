@@ -344,27 +344,9 @@ impl Shell<'_> {
                 self.print_line(&directory);
             }
             "." | "source" => self.source(arguments),
-            "eval" => {
-                let mut text = Value::default();
-                for argument in arguments {
-                    text.push(argument);
-                    text.push_str(" ");
-                }
-                if let Some(text) = text.complete() {
-                    self.nested(|shell| shell.text(text));
-                } else {
-                    self.state.is_clouded = true;
-                    self.state.status = None;
-                }
-            }
+            "eval" => self.evaluate(arguments),
             "set" => self.set_options(arguments),
-            "shift" => {
-                let count = arguments.first().map_or(Some(1), |count| count.text.parse().ok());
-                let rest = count.and_then(|count: usize| self.state.arguments.get(count..));
-                let rest = rest.map(<[Value]>::to_vec);
-                self.state.status = Some(rest.is_some());
-                self.state.arguments = rest.unwrap_or_else(|| self.state.arguments.clone());
-            }
+            "shift" => self.shift(arguments),
             "test" => self.state.status = self.test(arguments),
             "[" => {
                 let end = arguments.len().saturating_sub(1);
@@ -372,50 +354,74 @@ impl Shell<'_> {
             }
             "echo" => self.echo(arguments),
             "printf" => self.printf(arguments),
-            "exit" => {
-                self.state.status = arguments.first().map_or(self.state.status, status_of);
-                self.state.flow = Flow::Exit;
-            }
-            "return" => {
-                self.state.status = arguments.first().map_or(self.state.status, status_of);
-                if !self.locals.is_empty() || self.sourced > 0 {
-                    self.state.flow = Flow::Return;
-                }
-            }
-            "break" | "continue" => {
-                let levels = arguments
-                    .first()
-                    .and_then(|levels| levels.text.parse().ok())
-                    .unwrap_or(1);
-                self.state.flow = if name == "break" {
-                    Flow::Break(levels)
-                } else {
-                    Flow::Continue(levels)
-                };
-            }
+            "exit" | "return" | "break" | "continue" => self.leave(name, arguments),
             "read" => self.read_line(arguments),
             "type" | "hash" => self.locate(arguments),
-            "shopt" => {
-                let names = |name: &str| arguments.iter().any(|argument| argument.text == name);
-                if names("nullglob") && self.state.patterns != Patterns::Kept {
-                    self.state.patterns = if names("-s") {
-                        Patterns::Dropped
-                    } else {
-                        Patterns::Expanded
-                    };
-                }
-            }
-            "mapfile" | "readarray" | "getopts" | "let" => {
-                for argument in arguments {
-                    for name in super::names_in(&argument.text) {
-                        self.set(name, Value::unknown(), false);
-                    }
-                }
-                self.state.status = None;
-            }
+            "shopt" => self.choose_patterns(arguments),
+            "mapfile" | "readarray" | "getopts" | "let" => self.set_unknown(arguments),
             "wait" | "kill" | "jobs" | "fg" | "bg" => self.state.status = None,
             _ => {}
         }
+    }
+
+    fn evaluate(&mut self, arguments: &[Value]) {
+        let mut text = Value::default();
+        for argument in arguments {
+            text.push(argument);
+            text.push_str(" ");
+        }
+        if let Some(text) = text.complete() {
+            self.nested(|shell| shell.text(text));
+        } else {
+            self.state.is_clouded = true;
+            self.state.status = None;
+        }
+    }
+
+    fn shift(&mut self, arguments: &[Value]) {
+        let count = arguments.first().map_or(Some(1), |count| count.text.parse().ok());
+        let rest = count.and_then(|count: usize| self.state.arguments.get(count..));
+        let rest = rest.map(<[Value]>::to_vec);
+        self.state.status = Some(rest.is_some());
+        self.state.arguments = rest.unwrap_or_else(|| self.state.arguments.clone());
+    }
+
+    /// The commands that leave what is running: `exit`, `return`, `break` and `continue`.
+    fn leave(&mut self, name: &str, arguments: &[Value]) {
+        let levels = arguments.first().and_then(|levels| levels.text.parse().ok());
+        let levels = levels.unwrap_or(1);
+        let flow = match name {
+            "break" => Some(Flow::Break(levels)),
+            "continue" => Some(Flow::Continue(levels)),
+            "exit" => Some(Flow::Exit),
+            _ => (!self.locals.is_empty() || self.sourced > 0).then_some(Flow::Return),
+        };
+        if name == "exit" || name == "return" {
+            self.state.status = arguments.first().map_or(self.state.status, status_of);
+        }
+        self.state.flow = flow.unwrap_or(self.state.flow);
+    }
+
+    /// `shopt`, of whose options those count that say what becomes of a pattern.
+    fn choose_patterns(&mut self, arguments: &[Value]) {
+        let names = |name: &str| arguments.iter().any(|argument| argument.text == name);
+        if names("nullglob") && self.state.patterns != Patterns::Kept {
+            self.state.patterns = if names("-s") {
+                Patterns::Dropped
+            } else {
+                Patterns::Expanded
+            };
+        }
+    }
+
+    /// Commands that set variables to what is not known here.
+    fn set_unknown(&mut self, arguments: &[Value]) {
+        for argument in arguments {
+            for name in super::names_in(&argument.text) {
+                self.set(name, Value::unknown(), false);
+            }
+        }
+        self.state.status = None;
     }
 
     // Long: every option of five commands.

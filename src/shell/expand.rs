@@ -342,12 +342,13 @@ impl Shell<'_> {
                 default_value,
             } => {
                 let value = self.subject(&parameter, indirect);
+                let word = default_value.unwrap_or_default();
                 match is_present(value.as_ref(), &test_type) {
                     Some(true) if self.elements(&parameter, context, out) => {}
                     Some(true) => push(out, value.unwrap_or_default(), split),
-                    Some(false) => self.word(&default_value.unwrap_or_default(), split, out),
+                    Some(false) => self.word(&word, split, out),
                     None => {
-                        let other = self.value(&default_value.unwrap_or_default());
+                        let other = self.value(&word);
                         push(out, value.unwrap_or_default().either(other), split);
                     }
                 }
@@ -359,18 +360,11 @@ impl Shell<'_> {
                 default_value,
             } => {
                 let value = self.subject(&parameter, indirect);
-                let value = match is_present(value.as_ref(), &test_type) {
-                    Some(true) => value.unwrap_or_default(),
-                    present => {
-                        let mut other = self.value(&default_value.unwrap_or_default());
-                        if present.is_none() {
-                            other = value.unwrap_or_default().either(other);
-                        }
-                        if let Parameter::Named(name) = &parameter {
-                            self.set(name, other.clone(), false);
-                        }
-                        other
-                    }
+                let present = is_present(value.as_ref(), &test_type);
+                let value = value.unwrap_or_default();
+                let value = match present {
+                    Some(true) => value,
+                    _ => self.assign_default(&parameter, value, present, &default_value.unwrap_or_default()),
                 };
                 push(out, value, split);
             }
@@ -381,11 +375,12 @@ impl Shell<'_> {
                 alternative_value,
             } => {
                 let value = self.subject(&parameter, indirect);
+                let word = alternative_value.unwrap_or_default();
                 match is_present(value.as_ref(), &test_type) {
-                    Some(true) => self.word(&alternative_value.unwrap_or_default(), split, out),
+                    Some(true) => self.word(&word, split, out),
                     Some(false) => {}
                     None => {
-                        let mut other = self.value(&alternative_value.unwrap_or_default());
+                        let mut other = self.value(&word);
                         other.is_complete = false;
                         push(out, other, split);
                     }
@@ -414,6 +409,18 @@ impl Shell<'_> {
                 push(out, value, split);
             }
         }
+    }
+
+    /// What `${NAME:=WORD}` leaves in a variable that is not set, or of which that is not known.
+    fn assign_default(&mut self, parameter: &Parameter, value: Value, present: Option<bool>, word: &str) -> Value {
+        let mut other = self.value(word);
+        if present.is_none() {
+            other = value.either(other);
+        }
+        if let Parameter::Named(name) = parameter {
+            self.set(name, other.clone(), false);
+        }
+        other
     }
 
     /// `$@`, `$*` and all elements of an array: a field for each. Whether it was one of these.
