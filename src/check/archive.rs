@@ -34,6 +34,8 @@ const PATCH: u16 = 1 << 5;
 const STRONG: u16 = 1 << 6;
 const NAME_IS_UTF8: u16 = 1 << 11;
 const MASKED: u16 = 1 << 13;
+/// How hard the content was deflated; of other methods, nothing.
+const DEFLATE_OPTIONS: u16 = 3 << 1;
 /// The signature that may stand before a descriptor (4.3.9.3).
 const DESCRIPTOR_SIGNATURE: &[u8] = b"PK\x07\x08";
 /// The upper byte of "version made by" for Unix and for macOS, whose attributes hold a mode (4.4.2.2).
@@ -330,6 +332,10 @@ impl Archive {
         let compressed = length(18);
         let crc32 = u32_at(local, 14);
         let differs = |own: u64, value: u64| own != value && !(later && own == 0);
+        let free = match header.method() {
+            Method::Deflated => DEFLATE_OPTIONS,
+            _ => 0,
+        };
         let difference = if own_name != name {
             Some("its name")
         } else if u16_at(local, 8) != header.method {
@@ -342,6 +348,8 @@ impl Archive {
             Some("whether it is a patch")
         } else if differing & NAME_IS_UTF8 != 0 && !name.is_ascii() {
             Some("whether its name is UTF-8")
+        } else if differing & !(NAME_IS_UTF8 | free) != 0 {
+            Some("its flags")
         } else if differs(u64::from(crc32), u64::from(header.crc32)) {
             Some("its checksum")
         } else if differs(compressed, header.compressed) || differs(uncompressed, header.uncompressed) {

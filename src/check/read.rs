@@ -47,6 +47,8 @@ const KIND: u32 = 0o170_000;
 const LINK: u32 = 0o120_000;
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
+/// FIFOs, devices for characters and for blocks, and sockets.
+const SPECIAL: [u32; 4] = [0o010_000, 0o020_000, 0o060_000, 0o140_000];
 /// setuid and setgid.
 const SETUID: u32 = 0o6000;
 
@@ -502,6 +504,14 @@ impl Reader<'_> {
         }
         if kind != 0 && kind != REGULAR {
             result.find(shown, Code::SpecialFile, &[("kind", "device, FIFO or socket")]);
+            let reason = if !SPECIAL.contains(&kind) {
+                "its mode is that of no kind of file"
+            } else if header.uncompressed > 0 {
+                "its mode is that of a device, FIFO or socket, and it has content as a file has"
+            } else {
+                return;
+            };
+            result.find(shown, Code::BrokenHeader, &[("reason", reason)]);
             return;
         }
         if permissions.bits() & 0o004 == 0 {

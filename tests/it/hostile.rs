@@ -290,3 +290,41 @@ fn names_cannot_write_to_the_terminal() {
         assert!(!plain.contains(char::is_control), "{plain:?}");
     }
 }
+
+/// 7-Zip refuses an entry whose own flags differ from those in the directory, whatever they mean, except for how hard it was
+/// deflated and for how an ASCII name is encoded. Of a mode that is that of no kind of file, or of a special file that has
+/// content, bsdtar makes something else than unzip does.
+#[test]
+fn flags_and_kinds_that_readers_disagree_about_are_errors() {
+    let s = Sandbox::new();
+    let status = |bytes: Vec<u8>| {
+        s.file("a.zip", bytes);
+        s.run(["check", "a.zip"]).status
+    };
+    let start = member("bootstrap", PROGRAM, "#!/bin/sh\n");
+    for bit in 0..16 {
+        for (is_deflated, entry) in [(false, member("x", FILE, "x")), (true, deflated("x", FILE, b"x"))] {
+            let mut bytes = zip(&[entry, start.clone()]);
+            bytes[6..8].copy_from_slice(&(1_u16 << bit).to_le_bytes());
+            let is_harmless = bit == 11 || is_deflated && (bit == 1 || bit == 2);
+            assert_eq!(
+                status(bytes),
+                i32::from(!is_harmless),
+                "bit {bit}, deflated: {is_deflated}"
+            );
+        }
+    }
+    for kind in 0..16_u32 {
+        for content in ["", "x"] {
+            let is_harmless = match kind {
+                0o00 | 0o10 => true,
+                0o01 | 0o02 | 0o06 | 0o14 => content.is_empty(),
+                // A directory by its mode and a file by its name; a link to nothing.
+                _ => false,
+            };
+            let entry = member("y", kind << 12 | 0o644, content);
+            let bytes = zip(&[start.clone(), entry]);
+            assert_eq!(status(bytes), i32::from(!is_harmless), "kind {kind:o} with {content:?}");
+        }
+    }
+}
