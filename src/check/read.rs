@@ -504,14 +504,9 @@ impl Reader<'_> {
         }
         if kind != 0 && kind != REGULAR {
             result.find(shown, Code::SpecialFile, &[("kind", "device, FIFO or socket")]);
-            let reason = if !SPECIAL.contains(&kind) {
-                "its mode is that of no kind of file"
-            } else if header.uncompressed > 0 {
-                "its mode is that of a device, FIFO or socket, and it has content as a file has"
-            } else {
-                return;
-            };
-            result.find(shown, Code::BrokenHeader, &[("reason", reason)]);
+            if let Some(reason) = not_special(kind, header) {
+                result.find(shown, Code::BrokenHeader, &[("reason", reason)]);
+            }
             return;
         }
         if permissions.bits() & 0o004 == 0 {
@@ -740,4 +735,13 @@ pub fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
     TreePath::new(trimmed)
         .map(|path| (path, name.ends_with('/')))
         .ok_or("not a plain path: it is empty, or has .. or empty parts")
+}
+
+/// Why an entry is no special file, although its kind is not that of a file, directory or link: readers make different things of it.
+fn not_special(kind: u32, header: &Header) -> Option<&'static str> {
+    if !SPECIAL.contains(&kind) {
+        return Some("its mode is that of no kind of file");
+    }
+    let has_content = header.uncompressed > 0;
+    has_content.then_some("its mode is that of a device, FIFO or socket, and it has content as a file has")
 }
