@@ -600,8 +600,7 @@ fn requirements(metadata: &str) -> Vec<String> {
 /// The normalized names of the distributions that one requires, each with the specifiers of its version, those of extras left out
 /// (Core metadata specifications, "Requires-Dist"; PEP 508). Of other conditions nothing is known, so that they count as true.
 fn versions_required(metadata: &str) -> Vec<(String, String)> {
-    let headers = metadata.lines().take_while(|line| !line.trim().is_empty());
-    let required = headers.filter_map(|line| line.strip_prefix("Requires-Dist:"));
+    let required = metadata::headers(metadata).filter_map(|line| line.strip_prefix("Requires-Dist:"));
     let unconditional = required.filter(|requirement| {
         let condition = requirement.split_once(';').map_or("", |(_, condition)| condition);
         !condition
@@ -645,7 +644,7 @@ mod tests {
 
     #[test]
     fn requirements_are_read_but_for_those_of_extras() {
-        let metadata = "Metadata-Version: 2.1\nName: x\nRequires-Dist: Python_Dateutil>=2.8\n\
+        let metadata = "Metadata-Version: 2.1\nName: x\nLicense: Text\n        \n        of two parts\nRequires-Dist: Python_Dateutil>=2.8\n\
                         Requires-Dist: six (>=1.5) ; python_version < \"3\"\n\
                         Requires-Dist: pytest ; extra == 'test'\nRequires-Dist: zope.interface[x]\n\n\
                         Requires-Dist: text\n";

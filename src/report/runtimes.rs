@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::SCHEMA_VERSION;
 use super::table::{Column, RenderOptions};
 use crate::day::Day;
-use crate::runtime::{Arch, Runtime, RuntimeError, Summary, built_in, lifecycles};
+use crate::runtime::{Arch, InstalledPackage, Runtime, RuntimeError, Summary, built_in, lifecycles};
 use crate::tree::Entry;
 
 /// Report of `runtimes`.
@@ -58,6 +58,8 @@ pub struct RuntimeReport<'a> {
     pub interpreter: &'a str,
     /// Where the loader looks last.
     pub default_directories: &'a [String],
+    /// The packages of languages that it is known to have. AWS updates those of its own runtimes at any time.
+    pub installed: &'a [InstalledPackage],
     /// Libraries and commands by their absolute paths.
     pub files: Vec<String>,
 }
@@ -75,6 +77,7 @@ impl<'a> RuntimeReport<'a> {
             highest_versions: &runtime.highest_versions,
             interpreter: &runtime.interpreter,
             default_directories: &runtime.default_directories,
+            installed: &runtime.installed,
             files: runtime
                 .entries()
                 .filter(|(_, entry)| is_file(entry))
@@ -134,6 +137,15 @@ pub fn runtime(runtime: &Runtime, render: RenderOptions) -> String {
     );
     for (family, version) in &runtime.highest_versions {
         text += &format!("up to {family}_{version}\n");
+    }
+    if !runtime.installed.is_empty() {
+        text += &render.heading("Packages");
+        for package in &runtime.installed {
+            text += &format!("{} {} {}\n", package.language, package.name, package.version);
+        }
+        if runtime.image().is_some() {
+            text += "as recorded; AWS updates them at any time, in one region before another\n";
+        }
     }
     let mut libraries = Vec::new();
     let mut commands = Vec::new();

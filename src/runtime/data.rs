@@ -185,6 +185,8 @@ struct LanguageFiles {
     libraries: Folders,
     #[serde(default)]
     commands: Folders,
+    #[serde(default)]
+    installed: Vec<InstalledPackage>,
     /// What one architecture alone has.
     #[serde(default)]
     arch: BTreeMap<Arch, FilesOfArch>,
@@ -197,6 +199,8 @@ struct FilesOfArch {
     libraries: Folders,
     #[serde(default)]
     commands: Folders,
+    #[serde(default)]
+    installed: Vec<InstalledPackage>,
 }
 
 fn names() -> Result<Vec<NamedRuntime>, RuntimeError> {
@@ -303,6 +307,8 @@ pub(crate) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeEr
     for (folder, names) in files.commands.into_iter().chain(own.commands) {
         data.commands.entry(folder).or_default().extend(names);
     }
+    data.installed.extend(files.installed.into_iter().chain(own.installed));
+    data.installed.sort();
     data.runtime(arch)
 }
 

@@ -431,6 +431,67 @@ fn packages_that_a_runtime_of_ones_own_has_are_left_out_on_request() {
     }
 }
 
+/// The same for what a runtime of AWS's has: versions that every Python runtime has surpassed, and one that none has reached.
+#[test]
+fn packages_that_a_python_runtime_has_are_left_out_on_request() {
+    let sandbox = Sandbox::new();
+    let distribution = |name: &str, version: &str, requires: &str| {
+        let metadata = format!("python/{name}-{version}.dist-info");
+        sandbox
+            .file(&format!("tree/python/{name}/__init__.py"), "x = 1\n")
+            .file(
+                &format!("tree/{metadata}/METADATA"),
+                format!("Name: {name}\nVersion: {version}\n{requires}"),
+            )
+            .file(
+                &format!("tree/{metadata}/RECORD"),
+                format!("{name}/__init__.py,,\n{name}-{version}.dist-info/METADATA,,\n"),
+            );
+    };
+    distribution("boto3", "1.0.0", "");
+    distribution("botocore", "99.0.0", "");
+    distribution("s3transfer", "0.0.1", "");
+    distribution("jmespath", "0.9.0", "");
+    distribution(
+        "old",
+        "1.0",
+        "Requires-Dist: jmespath<0.10\nRequires-Dist: s3transfer>=0.0.1\n",
+    );
+    let left = |runtime: &str| -> Vec<String> {
+        let ran = sandbox.run([
+            "prune",
+            "tree",
+            "--to",
+            runtime,
+            "--enable",
+            "provided",
+            "--runtime",
+            runtime,
+            "--arch",
+            "arm64",
+        ]);
+        assert!(ran.status < 2, "{ran:#?}");
+        let names = fs_err::read_dir(sandbox.path(runtime).join("python")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.filter(|name| !name.ends_with(".dist-info")).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(left("python3.13"), ["botocore", "jmespath", "old"]);
+    for without in ["provided.al2023", "nodejs24.x"] {
+        assert_eq!(
+            left(without),
+            ["boto3", "botocore", "jmespath", "old", "s3transfer"],
+            "{without}"
+        );
+    }
+    let shown = sandbox.run(["runtimes", "show", "python3.13"]).expect_status(0).stdout;
+    assert!(
+        shown.contains("\npython boto3 1.") && shown.contains("AWS updates them at any time"),
+        "{shown}"
+    );
+}
+
 #[test]
 fn broken_and_hostile_images_are_refused_and_write_nothing_outside() {
     let sandbox = Sandbox::new();

@@ -119,9 +119,24 @@ fn the_script_makes_the_data_from_the_sources() {
         &expected.parse::<toml::Table>().unwrap()
     );
     let files = r#"
-        "python3.14" = { libraries = { "/var/lang/lib" = ["libcrypt.so.2", "libpython3.so"] }, arch.x86_64.libraries = { "/var/lang/lib" = ["libcrypt.so.1"] }, commands = { "/var/lang/bin" = ["python3", "python3.14"] } }
         "java21" = { libraries = { "/var/lang/lib" = ["libjava.so", "libjsvml.so"], "/var/runtime/lib" = ["rapid_client.so"] }, commands = { "/var/lang/bin" = ["java"] } }
         "dotnet8" = { commands = { "/var/lang/bin" = ["dotnet"] } }
+
+        ["python3.14"]
+        libraries = { "/var/lang/lib" = ["libcrypt.so.2", "libpython3.so"] }
+        arch.x86_64.libraries = { "/var/lang/lib" = ["libcrypt.so.1"] }
+        commands = { "/var/lang/bin" = ["python3", "python3.14"] }
+        # What is within a package, as the copies that pip has, is not found by its name.
+        installed = [
+            { language = "python", name = "python_dateutil", version = "2.9.0.post0", directory = "/var/lang/lib/python3.14/site-packages/python_dateutil-2.9.0.post0.dist-info" },
+            { language = "python", name = "simplejson", version = "3.17.2", directory = "/var/runtime/simplejson-3.17.2-py3.14.egg-info" },
+        ]
+        arch.x86_64.installed = [
+            { language = "python", name = "boto3", version = "1.40.4", directory = "/var/lang/lib/python3.14/site-packages/boto3-1.40.4.dist-info" },
+        ]
+        arch.arm64.installed = [
+            { language = "python", name = "boto3", version = "1.42.97", directory = "/var/lang/lib/python3.14/site-packages/boto3-1.42.97.dist-info" },
+        ]
     "#;
     let made = parsed("language-files.toml");
     assert_eq!(

@@ -23,10 +23,14 @@ pub(super) fn metadata(directory: &str, text: &str) -> Metadata {
     }
 }
 
-/// The values of a header, in order; those of the description, which follows an empty line, are none.
+/// The lines of the headers, which end at an empty line; one of spaces belongs to the header before it.
+pub(super) fn headers(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|line| !line.is_empty())
+}
+
+/// The values of a header, in order.
 fn fields<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let headers = text.lines().take_while(|line| !line.trim().is_empty());
-    headers
+    headers(text)
         .filter_map(move |line| line.strip_prefix(name)?.strip_prefix(':'))
         .map(str::trim)
 }
@@ -42,6 +46,8 @@ fn license(text: &str) -> License {
     if let Some(license) = by_hand.as_ref().filter(|license| license.expression.is_some()) {
         return license.clone();
     }
+    // A license's whole text begins with any line, such as who holds the copyright.
+    let is_named = by_hand.is_some() && !goes_on(text, "License");
     let classifiers: Vec<&str> = fields(text, "Classifier")
         .filter_map(|classifier| classifier.strip_prefix("License ::"))
         .filter_map(|classifier| classifier.rsplit("::").next())
@@ -51,12 +57,23 @@ fn license(text: &str) -> License {
     let expressions: Option<Vec<String>> = classifiers.iter().map(|name| licenses::expression(name)).collect();
     // Several classifiers do not say whether all of them hold or one.
     let expression = expressions.filter(|all| all.len() == 1).map(|all| all.join(""));
+    let of_classifiers = (!classifiers.is_empty()).then(|| classifiers.join(", "));
+    let by_hand = by_hand.and_then(|license| license.declared);
     License {
-        declared: by_hand
-            .and_then(|license| license.declared)
-            .or_else(|| (!classifiers.is_empty()).then(|| classifiers.join(", "))),
+        declared: if is_named {
+            by_hand.or(of_classifiers)
+        } else {
+            of_classifiers.or(by_hand)
+        },
         expression,
     }
+}
+
+/// Whether the value of a header goes on in the line after it.
+fn goes_on(text: &str, name: &str) -> bool {
+    let mut lines = headers(text);
+    let is_header = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'));
+    lines.by_ref().any(is_header) && lines.next().is_some_and(|line| line.starts_with([' ', '\t']))
 }
 
 #[cfg(test)]
@@ -92,6 +109,17 @@ mod tests {
                 None,
             ),
             ("License: UNKNOWN", None, None),
+            (
+                "License: Copyright (c) 2001 X.\n        All rights reserved.\n        \n        Redistribution and\nClassifier: License :: OSI Approved :: BSD License",
+                Some("BSD License"),
+                None,
+            ),
+            (
+                "License: MIT\n        Permission is hereby granted",
+                Some("MIT"),
+                Some("MIT"),
+            ),
+            ("License: X license\n        of two lines", Some("X license"), None),
             ("Summary: x\n\nLicense: MIT", None, None),
         ] {
             let found = metadata("x", &format!("Name: X_y\nVersion: 1.0\n{fields}\n"));
