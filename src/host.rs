@@ -124,7 +124,7 @@ pub struct HostDirectories {
 
 impl HostDirectories {
     /// The directories in the order in which they are searched; `first` come before all others. One that is the root of a
-    /// system stands for the directories that its loader searches.
+    /// system stands for the directories that its loader searches, and one below such a root is asked for that system's packages.
     pub fn new(first: &[PathBuf]) -> Self {
         let mut directories = Vec::new();
         for directory in first {
@@ -136,10 +136,15 @@ impl HostDirectories {
         directories.extend(searched_in(Path::new("/")));
         let mut seen = BTreeSet::new();
         directories.retain(|directory| seen.insert(directory.clone()));
-        let roots = first.iter().filter(|directory| is_root(directory)).cloned();
+        let own = Path::new("/");
+        let root_of = |directory: &'_ PathBuf| -> Option<PathBuf> {
+            let mut above = directory.ancestors().filter(|above| !above.as_os_str().is_empty());
+            above.find(|above| is_root(above)).map(Path::to_owned)
+        };
+        let roots = first.iter().filter_map(root_of).filter(|root| root != own);
         Self {
             directories,
-            roots: roots.chain([PathBuf::from("/")]).collect(),
+            roots: roots.chain([own.to_owned()]).collect(),
         }
     }
 }
@@ -162,6 +167,15 @@ impl HostDirectories {
         };
         let is_same = path.canonicalize().is_ok_and(|followed| followed == inside);
         Some(if is_same { path } else { inside })
+    }
+}
+
+/// The file that a path below a root leads to when its links are followed as in that root; `None` if there is none.
+fn followed(path: &Path, root: &Path) -> Option<PathBuf> {
+    match file_inside(root, path.strip_prefix(root).ok()?) {
+        // Before Linux 5.6, or where a sandbox does not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => path.canonicalize().ok(),
+        inside => inside.ok(),
     }
 }
 
@@ -312,6 +326,13 @@ mod tests {
         assert_eq!(place("libreal.so.1"), Some(root.join("usr/lib/libreal.so.1")));
         assert_eq!(place("libself.so.1"), None);
         assert_eq!(place("libnone.so.1"), None);
+        // A directory in a root belongs to that root.
+        let within = HostDirectories::new(&[root.join("usr/lib")]);
+        assert_eq!(within.roots, [root.clone(), PathBuf::from("/")]);
+        assert_eq!(
+            within.place(root.join("usr/lib/libblas.so.3")),
+            Some(root.join("usr/lib/blas/libblas.so.3"))
+        );
         assert_eq!(
             host.place(PathBuf::from("/usr/lib/x")),
             Some(PathBuf::from("/usr/lib/x"))

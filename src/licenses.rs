@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Serialize};
+use spdx::error::ParseError;
+use spdx::identifiers::{EXCEPTIONS, LICENSES};
 use spdx::{Expression, ParseMode};
 
 /// No expression that a person writes is longer, in bytes.
@@ -82,25 +84,64 @@ pub fn expression(text: &str) -> Option<String> {
     if let Some(known) = DATA.as_ref().ok().and_then(|data| data.names.get(&text.to_lowercase())) {
         return Some(known.clone());
     }
-    // A slash is the old way to write OR; operators are written in capitals (SPDX specification, annex "SPDX License
-    // Expressions"; Cargo's and npm's older metadata).
+    // A slash is the old way to write OR (Cargo's and npm's older metadata).
     let words = text.replace('/', " OR ");
-    let words: Vec<&str> = words
-        .split_whitespace()
-        .map(|word| match word {
-            "or" | "Or" => "OR",
-            "and" | "And" => "AND",
-            "with" | "With" => "WITH",
-            word => word,
-        })
-        .collect();
+    let words: Vec<String> = words.split_whitespace().map(word).collect();
     let mended = words.join(" ");
-    is_expression(&mended).then_some(mended)
+    parse(&mended).is_ok().then_some(mended)
 }
 
-/// Whether a text is an SPDX expression, with identifiers of the license list alone.
-fn is_expression(text: &str) -> bool {
-    Expression::parse_mode(text, ParseMode::STRICT).is_ok()
+/// A word of an expression, with its brackets, as the license list writes it: operators in capitals, identifiers in its spelling,
+/// which is compared without regard to case (SPDX specification, annex "SPDX License Expressions").
+fn word(text: &str) -> String {
+    let is_bracket = |c: char| "()".contains(c);
+    let bare = text.trim_matches(is_bracket);
+    if ["OR", "AND", "WITH"].contains(&bare.to_uppercase().as_str()) {
+        return text.to_uppercase();
+    }
+    if bare.is_empty() {
+        return text.to_owned();
+    }
+    text.replacen(bare, &identifier(bare), 1)
+}
+
+/// A license or an exception in the spelling of the list. Names of GNU licenses that do not tell whether a later version may be
+/// chosen were replaced in version 3.0 of the list; as far as they can be told, they are the new names.
+fn identifier(text: &str) -> String {
+    let plain = text.trim_end_matches('+');
+    let license = LICENSES
+        .iter()
+        .map(|license| license.name)
+        .find(|name| name.eq_ignore_ascii_case(plain));
+    if let Some(name) = license {
+        let plus = &text[plain.len()..];
+        let of_gnu = spdx::license_id(name)
+            .filter(|license| license.is_deprecated())
+            .and_then(|_| spdx::gnu_license_id(name, !plus.is_empty()));
+        return match of_gnu {
+            Some(new) => new.name.to_owned(),
+            None => format!("{name}{plus}"),
+        };
+    }
+    let mut exceptions = EXCEPTIONS.iter().map(|exception| exception.name);
+    if let Some(name) = exceptions.find(|name| name.eq_ignore_ascii_case(text)) {
+        return name.to_owned();
+    }
+    let known = DATA.as_ref().ok().and_then(|data| data.names.get(&text.to_lowercase()));
+    known.cloned().unwrap_or_else(|| text.to_owned())
+}
+
+/// Reads an SPDX expression, with identifiers of the license list alone.
+///
+/// # Errors
+///
+/// What is not one.
+pub fn parse(text: &str) -> Result<Expression, ParseError> {
+    let mode = ParseMode {
+        allow_deprecated: true,
+        ..ParseMode::STRICT
+    };
+    Expression::parse_mode(text, mode)
 }
 
 /// The license of a library that is known by its name.
@@ -119,7 +160,7 @@ mod tests {
         let data = DATA.as_ref().unwrap();
         let libraries = data.libraries.iter().map(|(_, license)| license);
         for license in data.names.values().chain(libraries) {
-            assert!(is_expression(license), "{license}");
+            assert!(parse(license).is_ok(), "{license}");
         }
         assert_eq!(of_library("libreadline.so.8"), Some("GPL-3.0-or-later"));
         assert_eq!(
@@ -143,6 +184,23 @@ mod tests {
                 "GPL-3.0-or-later WITH GCC-exception-3.1",
                 Some("GPL-3.0-or-later WITH GCC-exception-3.1"),
             ),
+            ("mit", Some("MIT")),
+            ("gpl-3.0-only oR apache-2.0", Some("GPL-3.0-only OR Apache-2.0")),
+            ("(MIT or GPL-3.0)", Some("(MIT OR GPL-3.0-only)")),
+            ("LGPL-2.1+ AND ((ISC))", Some("LGPL-2.1-or-later AND ((ISC))")),
+            (
+                "GPL-2.0-with-classpath-exception",
+                Some("GPL-2.0-only WITH Classpath-exception-2.0"),
+            ),
+            (
+                "gpl-2.0-or-later with classpath-exception-2.0",
+                Some("GPL-2.0-or-later WITH Classpath-exception-2.0"),
+            ),
+            ("Apache-2.0+", Some("Apache-2.0+")),
+            ("Net-SNMP", Some("Net-SNMP")),
+            ("LicenseRef-Mine", Some("LicenseRef-Mine")),
+            ("MIT OR", None),
+            ("()", None),
             ("Part of R 4.2.2", None),
             ("SEE LICENSE IN LICENSE.txt", None),
             ("", None),

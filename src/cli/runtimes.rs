@@ -46,7 +46,7 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Name of the runtime [default: ID and VERSION_ID of os-release, as in debian-12, else the name of the directory]
-        #[arg(long)]
+        #[arg(long, value_parser = runtime_name)]
         name: Option<String>,
     },
 }
@@ -88,4 +88,12 @@ impl Arguments {
         };
         Ok(Output::ok(text))
     }
+}
+
+/// A name that tables and files can show in a line.
+fn runtime_name(name: &str) -> Result<String, String> {
+    if name.trim().is_empty() || name.chars().any(char::is_control) {
+        return Err("the name of a runtime has to have letters, and stands in one line".to_owned());
+    }
+    Ok(name.to_owned())
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use globset::{Glob, GlobSet};
+use globset::{GlobBuilder, GlobSet};
 use serde::Deserialize;
-use spdx::Expression;
 
 use crate::finding::{Code, Finding};
+use crate::licenses;
 use crate::sbom::{Component, Kind};
 use crate::toml_file::{TomlError, TomlFile};
 use toml::Spanned;
@@ -34,16 +34,16 @@ impl LicensePolicy {
         for name in table.deny {
             let text = name.get_ref();
             let unusable = |reason: String| file.error(name.span(), reason);
-            if !text.contains('*') {
-                Expression::parse(text).map_err(|error| {
-                    let reason = error.reason;
-                    unusable(format!(
-                        "'{text}' is not an SPDX license: {reason}; see https://spdx.org/licenses"
-                    ))
-                })?;
-            }
+            let glob = if text.contains('*') {
+                text.clone()
+            } else {
+                one_license(text).map_err(unusable)?
+            };
             // Unlike a matcher of one glob, a set does not panic on one that is too long.
-            let glob = Glob::new(text).and_then(|glob| GlobSet::builder().add(glob).build());
+            let glob = GlobBuilder::new(&glob)
+                .case_insensitive(true)
+                .build()
+                .and_then(|glob| GlobSet::builder().add(glob).build());
             denied.push((text.clone(), glob.map_err(|error| unusable(error.kind().to_string()))?));
         }
         Ok(Self { denied })
@@ -81,7 +81,7 @@ impl LicensePolicy {
             .unwrap_or_default();
         let what = format!("{}{version}", component.name);
         let expression = component.license.expression.as_deref();
-        let parsed = expression.and_then(|text| Expression::parse(text).ok());
+        let parsed = expression.and_then(|text| licenses::parse(text).ok());
         let finding = if let (Some(text), Some(parsed)) = (expression, parsed) {
             let mut denied = None;
             let is_fine = parsed.evaluate(|required| {
@@ -117,6 +117,23 @@ impl LicensePolicy {
         let denied = self.denied.iter().find(|(_, glob)| glob.is_match(license));
         denied.map(|(name, _)| name.as_str())
     }
+}
+
+/// A license by the name that expressions have for it, with its exception.
+///
+/// # Errors
+///
+/// What is not the name of one license.
+fn one_license(text: &str) -> Result<String, String> {
+    let name = licenses::expression(text).unwrap_or_else(|| text.to_owned());
+    let parsed = licenses::parse(&name).map_err(|error| {
+        let reason = error.reason;
+        format!("'{text}' is not an SPDX license: {reason}; see https://spdx.org/licenses")
+    })?;
+    if parsed.requirements().count() > 1 {
+        return Err(format!("'{text}' is several licenses; deny each on its own"));
+    }
+    Ok(name)
 }
 
 #[cfg(test)]
@@ -195,5 +212,19 @@ mod tests {
             "{error}"
         );
         assert!(policy("deny = ['MIT']").is_ok());
+        let error = policy("deny = ['MIT OR Apache-2.0']").unwrap_err().to_string();
+        assert!(error.contains("deny each on its own"), "{error}");
+    }
+
+    /// Case does not matter in identifiers, and `GPL-3.0` was replaced by `GPL-3.0-only`.
+    #[test]
+    fn licenses_are_denied_by_each_of_their_names() {
+        for denied in ["gpl-3.0-only", "GPL-3.0", "gpl-3.0*"] {
+            let policy = policy(&format!("deny = ['{denied}']")).unwrap();
+            for license in ["GPL-3.0-only", "GPL-3.0", "MIT AND gpl-3.0"] {
+                let found = policy.judge(&[component(License::declared(license))]);
+                assert_eq!(found[0].code, Code::LicenseDenied, "{denied} {license}");
+            }
+        }
     }
 }

@@ -299,7 +299,7 @@ pub(super) fn license_files(package: &HostPackage, roots: &[PathBuf]) -> Vec<Lic
     for root in roots {
         let documentation = root.join("usr/share/doc").join(&package.name).join("copyright");
         if package.manager == PackageManager::Deb
-            && let Some((path, text)) = short_text(&documentation)
+            && let Some((path, text)) = short_text(&documentation, root)
         {
             // Packages from one source share the file, by a link.
             let owner = path.parent().and_then(|directory| directory.file_name()?.to_str());
@@ -314,7 +314,7 @@ pub(super) fn license_files(package: &HostPackage, roots: &[PathBuf]) -> Vec<Lic
         let entries = fs_err::read_dir(&directory).into_iter().flatten().flatten();
         for entry in entries {
             let name = entry.file_name().to_str().map(ToOwned::to_owned);
-            if let (Some(name), Some((path, _))) = (name, short_text(&entry.path())) {
+            if let (Some(name), Some((path, _))) = (name, short_text(&entry.path(), root)) {
                 files.insert(LicenseFile {
                     path,
                     place: format!("{LICENSES}/{}/{name}", package.name),
@@ -346,9 +346,10 @@ fn common_licenses(text: &str, root: &Path) -> Vec<LicenseFile> {
     licenses
 }
 
-/// Where a text is when links are followed, and the text; `None` for what cannot be read, or is too long for a license.
-fn short_text(path: &Path) -> Option<(PathBuf, String)> {
-    let path = path.canonicalize().ok()?;
+/// Where a text is when links are followed as in that root, and the text; `None` for what cannot be read, or is too long for a
+/// license.
+fn short_text(path: &Path, root: &Path) -> Option<(PathBuf, String)> {
+    let path = super::followed(path, root)?;
     let metadata = fs_err::metadata(&path).ok()?;
     if !metadata.is_file() || metadata.len() > LONGEST {
         return None;
@@ -425,7 +426,8 @@ mod tests {
             "see /usr/share/common-licenses/GPL-3.\n",
         );
         write("usr/share/common-licenses/GPL-3", "text\n");
-        std::os::unix::fs::symlink("gcc-x-base", root.path().join("usr/share/doc/libx5")).unwrap();
+        // Absolute, as in a root whose links were not made relative.
+        std::os::unix::fs::symlink("/usr/share/doc/gcc-x-base", root.path().join("usr/share/doc/libx5")).unwrap();
         std::os::unix::fs::symlink("usr/lib", root.path().join("lib")).unwrap();
         let roots = [root.path().to_owned()];
         let file = root.path().join("lib/libx.so.5");

@@ -51,9 +51,21 @@ struct Descriptor {
     platform: Option<Platform>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Platform {
+    #[serde(default)]
+    os: String,
     architecture: String,
+    /// Of the architecture, such as `v8`.
+    #[serde(default)]
+    variant: String,
+}
+
+impl Platform {
+    /// Whether it exists and runs Linux. Attestations are next to the images, for a platform that does not.
+    fn is_linux(&self) -> bool {
+        ["", "linux"].contains(&self.os.as_str()) && self.architecture != "unknown"
+    }
 }
 
 /// An index or a manifest of an image (same, "OCI Image Index Specification" and "OCI Image Manifest Specification").
@@ -176,26 +188,27 @@ impl Blobs {
         if !document.layers.is_empty() {
             return document.layers.iter().map(blob).collect();
         }
-        // Attestations are next to the images, for a platform that does not exist.
-        let images: Vec<&Descriptor> = document
+        let images = document
             .manifests
             .iter()
-            .filter(|manifest| {
-                manifest
-                    .platform
-                    .as_ref()
-                    .is_none_or(|platform| platform.architecture != "unknown")
-            })
-            .collect();
-        let is_for_arch = |manifest: &&&Descriptor| {
-            manifest
-                .platform
-                .as_ref()
-                .is_some_and(|platform| platform.architecture == docker_name(arch))
+            .filter(|image| image.platform.as_ref().is_none_or(Platform::is_linux));
+        let is_for_arch = |image: &&Descriptor| {
+            let platform = image.platform.as_ref();
+            platform.is_some_and(|platform| platform.architecture == docker_name(arch))
         };
-        let Some(image) = images.iter().find(is_for_arch).or(images.first()) else {
+        let Some(image) = images.clone().find(is_for_arch).or(images.clone().next()) else {
             return Err(format!("{name} lists no image"));
         };
+        if images
+            .clone()
+            .any(|other| other.platform == image.platform && other.digest != image.digest)
+        {
+            let digests: Vec<&str> = images.map(|image| image.digest.as_str()).collect();
+            return Err(format!(
+                "{name} lists several images ({}); save one alone",
+                digests.join(", ")
+            ));
+        }
         if depth == 0 {
             return Err(format!("{name}: indices are nested too deep"));
         }

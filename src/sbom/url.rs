@@ -14,7 +14,7 @@ pub(super) fn of_package(source: &PackageSource, version: Option<&str>) -> Optio
     if let Some(version) = version {
         builder = builder.with_version(version);
     }
-    Some(builder.build().ok()?.to_string())
+    written(builder)
 }
 
 /// The URL of a package of a distribution.
@@ -48,20 +48,26 @@ pub fn of_host(package: &HostPackage) -> Option<String> {
             builder = builder.with_qualifier(name, value).ok()?;
         }
     }
-    Some(builder.build().ok()?.to_string())
+    written(builder)
+}
+
+/// A URL in its canonical form, which encodes all but letters, digits and `.-_~:/` (ECMA-427, "Character encoding"); the crate leaves
+/// `+` as it is.
+fn written(builder: GenericPurlBuilder<String>) -> Option<String> {
+    Some(builder.build().ok()?.to_string().replace('+', "%2B"))
 }
 
 /// The URL of something that no package manager knows.
 pub(super) fn generic(name: &str, version: &str) -> Option<String> {
     let builder = GenericPurlBuilder::new("generic".to_owned(), name).with_version(version);
-    Some(builder.build().ok()?.to_string())
+    written(builder)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The expected URLs are in the form of the examples of purl-spec.
+    /// The expected URLs are in the form of the examples of purl-spec, as packageurl-python writes them.
     #[test]
     fn packages_have_the_urls_of_their_types() {
         let mut package = HostPackage {
@@ -76,7 +82,7 @@ mod tests {
         };
         assert_eq!(
             of_host(&package).unwrap(),
-            "pkg:deb/debian/libgfortran5@12.2.0-14+deb12u1?arch=amd64&distro=debian-12&upstream=gcc-12"
+            "pkg:deb/debian/libgfortran5@12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12&upstream=gcc-12"
         );
         package.manager = PackageManager::Rpm;
         package.version = "1:3.5.5-1.amzn2023".to_owned();

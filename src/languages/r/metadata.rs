@@ -68,11 +68,17 @@ fn expression(license: &str) -> Option<String> {
     Some(alternatives.join(" OR "))
 }
 
-/// A license of GNU from a version on, such as `GPL (>= 2)`.
+/// A license of GNU from a version on, such as `GPL (>= 2)`, or of one version alone.
 fn of_version(name: &str) -> Option<String> {
     let (license, condition) = name.split_once('(')?;
-    let version = condition.trim().strip_suffix(')')?.trim().strip_prefix(">=")?.trim();
-    let license = license.trim();
+    let condition = condition.trim().strip_suffix(')')?.trim();
+    let (relation, version) = condition.split_at_checked(2)?;
+    let suffix = match relation {
+        ">=" => "or-later",
+        "==" => "only",
+        _ => return None,
+    };
+    let (license, version) = (license.trim(), version.trim());
     if !["GPL", "LGPL", "AGPL"].contains(&license) {
         return None;
     }
@@ -81,7 +87,7 @@ fn of_version(name: &str) -> Option<String> {
     } else {
         format!("{version}.0")
     };
-    licenses::expression(&format!("{license}-{version}-or-later"))
+    licenses::expression(&format!("{license}-{version}-{suffix}"))
 }
 
 #[cfg(test)]
@@ -93,6 +99,9 @@ mod tests {
         for (license, expected) in [
             ("GPL (>= 2)", Some("GPL-2.0-or-later")),
             ("LGPL (>= 2.1)", Some("LGPL-2.1-or-later")),
+            ("GPL (== 2)", Some("GPL-2.0-only")),
+            ("GPL (< 3)", None),
+            ("CC BY-NC-SA 4.0 + file LICENSE", Some("CC-BY-NC-SA-4.0")),
             ("GPL-2 | GPL-3", Some("GPL-2.0-only OR GPL-3.0-only")),
             ("GPL (>= 2) | file LICENCE", Some("GPL-2.0-or-later")),
             ("MIT + file LICENSE", Some("MIT")),
