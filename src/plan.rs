@@ -44,8 +44,8 @@ use crate::timings::phase;
 use crate::tree::{Content, Entry, File, Mode, Tree, TreePath};
 use crate::uses::{
     Ask, Asked, CalledCommands, Companion, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
-    OpenedLibraries, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode, WrittenNames, WrittenPaths,
-    uses_of, whole_package,
+    OpenedLibraries, RelativePaths, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode, WrittenNames,
+    WrittenPaths, uses_of, whole_package,
 };
 
 use dedupe::{Deduped, dedupe};
@@ -356,14 +356,24 @@ pub fn kept_with_each(
 }
 
 /// The paths that rules match, and whether the tree is a layer of which all is shadowed.
+///
+/// Rules about shadowed libraries do not apply where they would remove all programs. Libraries alone are there for something that
+/// needs them. Other rules do not apply either where they would leave nothing but documents, unless the user names what goes.
 fn matches(tree: &Tree, context: &Context<'_>) -> (Matches, bool) {
-    let matches = match_rules(tree, context.rules);
-    let is_shadowed_layer = is_shadowed_layer(tree, context.rules, &matches);
-    let matches = if is_shadowed_layer {
-        without_shadowed(context.rules, &matches)
-    } else {
-        matches
-    };
+    let mut matches = match_rules(tree, context.rules);
+    let about_shadowed = context.rules.about_shadowed();
+    let is_shadowed_layer = removes_all_programs(tree, &about_shadowed, &matches);
+    if is_shadowed_layer {
+        matches = matches_without(context.rules, &matches, &about_shadowed);
+    }
+    let has_shadowed = matches.values().any(|rule| about_shadowed.contains(rule));
+    let (dropped, by_rules): (Matches, Matches) = matches
+        .clone()
+        .into_iter()
+        .partition(|(_, rule)| context.rules.is_drop(rule));
+    if !has_shadowed && leaves_documents_alone(tree, &by_rules) {
+        matches = dropped;
+    }
     (with_commands(tree, context, matches), is_shadowed_layer)
 }
 
@@ -434,10 +444,18 @@ fn with_commands(tree: &Tree, context: &Context<'_>, mut matches: Matches) -> Ma
     matches
 }
 
-/// Whether rules about shadowed libraries would remove a program and leave nothing that runs: whoever packs it alone means
-/// it. Libraries alone are there for something that needs them.
-fn is_shadowed_layer(tree: &Tree, rules: &Matcher, matches: &Matches) -> bool {
-    let about_shadowed = rules.about_shadowed();
+/// Whether something is removed and nothing is left but what is there to be read by people.
+fn leaves_documents_alone(tree: &Tree, matches: &Matches) -> bool {
+    let mut left = tree.iter().filter(|(path, entry)| {
+        let is_directory = matches!(entry, Entry::Directory(_));
+        !is_directory && !matches.contains_key(*path)
+    });
+    !matches.is_empty() && left.all(|(path, _)| is_document(path))
+}
+
+/// Whether rules about shadowed libraries would remove a program and leave nothing that runs: whoever packs it with its data
+/// means it.
+fn removes_all_programs(tree: &Tree, about_shadowed: &BTreeSet<String>, matches: &Matches) -> bool {
     let mut code = tree.files().filter(|(path, file)| is_code(path, file));
     let mut removes_program = false;
     let all_are_matched = code.all(|(path, file)| {
@@ -449,17 +467,38 @@ fn is_shadowed_layer(tree: &Tree, rules: &Matcher, matches: &Matches) -> bool {
     all_are_matched && removes_program
 }
 
+/// How the names of documents begin, in small letters, and directories that hold nothing else.
+const DOCUMENTS: [&str; 10] = [
+    "license",
+    "licence",
+    "copying",
+    "copyright",
+    "notice",
+    "readme",
+    "authors",
+    "changelog",
+    "changes",
+    "news",
+];
+const DOCUMENT_DIRECTORIES: [&str; 4] = ["doc", "docs", "licenses", "man"];
+
+/// Whether a file is there to be read by people, by its name.
+fn is_document(path: &TreePath) -> bool {
+    let name = path.file_name().to_ascii_lowercase();
+    DOCUMENTS.iter().any(|begin| name.starts_with(begin))
+        || path.names().any(|name| DOCUMENT_DIRECTORIES.contains(&name))
+}
+
 /// Whether something can be run or loaded.
 fn is_code(path: &TreePath, file: &File) -> bool {
     file.content.object().is_some() || file.mode.is_executable() || code_files::is_code(path)
 }
 
-/// The matches as if the rules about shadowed libraries were off.
-fn without_shadowed(rules: &Matcher, matches: &Matches) -> Matches {
-    let aside = rules.about_shadowed();
+/// The matches as if some rules were off.
+fn matches_without(rules: &Matcher, matches: &Matches, aside: &BTreeSet<String>) -> Matches {
     let left = matches.iter().filter_map(|(path, rule)| {
         let rule = if aside.contains(rule) {
-            rules.rule_without(path, &aside)?
+            rules.rule_without(path, aside)?
         } else {
             rule
         };
@@ -548,7 +587,10 @@ fn finders<'a>(
     if let Some(written) = WrittenPaths::of(root, at_stake) {
         finders.push(Box::new(written));
     }
-    if let Some(written) = ShellPaths::of(at_stake) {
+    if let Some(written) = ShellPaths::of(root.tree, at_stake) {
+        finders.push(Box::new(written));
+    }
+    if let Some(written) = RelativePaths::of(root.tree, at_stake) {
         finders.push(Box::new(written));
     }
     if !at_stake.is_empty() {

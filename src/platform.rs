@@ -25,6 +25,7 @@ struct Words {
     os: Option<String>,
     arch: Option<String>,
     libc: Option<String>,
+    distribution: Option<String>,
     #[serde(rename = "source")]
     _source: String,
 }
@@ -51,6 +52,29 @@ pub fn foreign_system(object: &Object, arch: Arch) -> Option<String> {
         System::Other(number) => return Some(format!("a system with the ELF OS/ABI {number}")),
     }
     (object.machine != arch.machine()).then(|| object.machine.to_string())
+}
+
+/// The distribution that runtimes are of, as paths name it.
+const OWN_DISTRIBUTION: &str = "Amazon Linux";
+
+/// The distribution of Linux that a path names.
+fn named_distribution(path: &TreePath) -> Option<&'static str> {
+    let mut words = path.names().flat_map(words_of).filter_map(|text| word(&text));
+    words.find_map(|words| words.distribution.as_deref())
+}
+
+/// The files among alternatives that are for another distribution, where one is for that of the runtimes.
+fn of_other_distributions(named: &BTreeMap<TreePath, (Alternatives, &str)>) -> BTreeMap<TreePath, String> {
+    let has_own = |place: &Alternatives| {
+        let mut named = named.values();
+        named.any(|(other, name)| other == place && *name == OWN_DISTRIBUTION)
+    };
+    let others = named
+        .iter()
+        .filter(|(_, (place, name))| *name != OWN_DISTRIBUTION && has_own(place));
+    others
+        .map(|(path, (_, name))| (path.clone(), (*name).to_owned()))
+        .collect()
 }
 
 /// Whether a soname is that of musl's C library, which no runtime has.
@@ -142,6 +166,7 @@ pub fn foreign_files<'m>(
     // Files that nothing loads by their names: they count where they are one of several.
     let mut unnamed: BTreeSet<TreePath> = BTreeSet::new();
     let mut fitting: BTreeSet<Alternatives> = BTreeSet::new();
+    let mut distributions: BTreeMap<TreePath, (Alternatives, &str)> = BTreeMap::new();
     for (path, file) in tree.files() {
         let system = match &file.content {
             Content::Foreign(format) => {
@@ -167,9 +192,16 @@ pub fn foreign_files<'m>(
             Some(system) => {
                 foreign.insert(path.clone(), system);
             }
-            None => fitting.extend(alternatives(path)),
+            None => {
+                if let Some(place) = alternatives(path) {
+                    let distribution = named_distribution(path);
+                    distributions.extend(distribution.map(|name| (path.clone(), (place.clone(), name))));
+                    fitting.insert(place);
+                }
+            }
         }
     }
+    foreign.extend(of_other_distributions(&distributions));
     foreign
         .into_iter()
         .map(|(path, system)| {

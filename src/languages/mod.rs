@@ -31,7 +31,7 @@ use crate::finding::Finding;
 use crate::licenses::License;
 use crate::root::Root;
 use crate::shell;
-use crate::source::{Literal, Opening};
+use crate::source::{Literal, Opening, Place};
 use crate::tree::content::{CodeKind, Inspector, KeptFile};
 use crate::tree::{Content, File, GeneratedFile, Tree, TreePath};
 
@@ -381,6 +381,11 @@ pub trait SourceReader: Sync {
         false
     }
 
+    /// Whether source code may list directories, the names in which it need not have, with what is in them.
+    fn may_list(&self, _content: &[u8]) -> bool {
+        false
+    }
+
     /// What the code at a path refers to in the tree. Parts of the code for which `is_wanted` does not hold may be passed over.
     fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference>;
 }
@@ -406,6 +411,16 @@ impl Reference {
             is_import,
             text: literal.text.clone(),
             line: Some(literal.line),
+        }
+    }
+
+    /// What a path refers to that code puts together from its own place.
+    fn by_place(to: TreePath, is_import: bool, place: &Place) -> Self {
+        Self {
+            to,
+            is_import,
+            text: place.text.clone(),
+            line: Some(place.line),
         }
     }
 }
@@ -588,6 +603,8 @@ pub struct LanguageAnchor {
     pub title: &'static str,
     /// The directories of a tree.
     pub directories: fn(&Tree) -> BTreeSet<TreePath>,
+    /// Whether nothing on a runtime can use what rules with this anchor match, whatever names it.
+    pub is_of_no_use: bool,
     /// The only files that rules with this anchor match; `None` for no such limit.
     pub files: Option<fn(Root<'_>) -> BTreeSet<TreePath>>,
 }
@@ -697,6 +714,41 @@ fn fitting(tree: &Tree, directory: &TreePath, pattern: &str) -> Vec<TreePath> {
         .filter(|path| path.below(directory).is_some_and(|name| pattern.is_match(name)))
         .cloned()
         .collect()
+}
+
+/// What a path leads to that is continued with a text, in which `*` stands for what is not known of it.
+fn continued(tree: &Tree, start: &TreePath, rest: &str) -> Vec<TreePath> {
+    let written = format!("{}{}", start.on_lambda(), rest.replace('?', "*"));
+    if !written.contains('*') {
+        let path = TreePath::normal(&written);
+        return path.filter(|path| tree.contains(path)).into_iter().collect();
+    }
+    let known = written.split('*').next().unwrap_or_default();
+    let (directory, _) = known.rsplit_once('/').unwrap_or_default();
+    let pattern = written[directory.len()..].trim_start_matches('/');
+    let directory = TreePath::normal(directory).filter(|_| !pattern.contains("/../"));
+    directory.map_or_else(Vec::new, |directory| fitting(tree, &directory, pattern))
+}
+
+/// What is in a directory, but not below.
+fn names_in(tree: &Tree, directory: &TreePath) -> Vec<TreePath> {
+    let below = tree.below(directory).map(|(path, _)| path);
+    below
+        .filter(|path| path.below(directory).is_some_and(|name| !name.contains('/')))
+        .cloned()
+        .collect()
+}
+
+/// A path, and what is in it.
+fn with_names(tree: &Tree, path: TreePath) -> Vec<TreePath> {
+    let names = names_in(tree, &path);
+    std::iter::once(path).chain(names).collect()
+}
+
+/// A path, and everything below.
+fn with_all(tree: &Tree, path: TreePath) -> Vec<TreePath> {
+    let below: Vec<TreePath> = tree.below(&path).map(|(path, _)| path.clone()).collect();
+    std::iter::once(path).chain(below).collect()
 }
 
 /// What an absolute path means that code puts together, with `*` for what is not known of it; `None` for one that is not below

@@ -201,6 +201,7 @@ impl Language for Node {
             name: "node-modules",
             title: "each node_modules",
             directories: |tree| tree.directories_named(&[MODULES]).collect::<BTreeSet<_>>(),
+            is_of_no_use: false,
             files: None,
         }]
     }

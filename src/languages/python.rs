@@ -17,7 +17,7 @@ use crate::finding::Finding;
 use crate::root::Root;
 use crate::runtime::Arch;
 use crate::tree::content::{CodeKind, Keep, KeptFile, TEXT_LIMIT};
-use crate::tree::{Tree, TreePath};
+use crate::tree::{File, Tree, TreePath};
 
 use code::Modules;
 
@@ -237,6 +237,9 @@ impl Language for Python {
     }
 
     fn content_in_layer(&self, path: &TreePath, content: &[u8], source: &ReadSource<'_>) -> Option<Vec<u8>> {
+        if is_record(path) {
+            return metadata::without_digests(content);
+        }
         let (source_path, _) = byte_code::source_of(path)?;
         let (source, modified) = source(&source_path)?;
         byte_code::unchecked(content, &source, modified)
@@ -248,16 +251,24 @@ impl Language for Python {
                 name: "site-packages",
                 title: "each directory of installed Python modules",
                 directories: module_directories,
+                is_of_no_use: false,
                 files: None,
             },
             LanguageAnchor {
                 name: "unread-byte-code",
                 title: "the root of the tree, among the byte code caches that the runtime's Python does not read",
                 directories: |_| BTreeSet::from([TreePath::root()]),
+                is_of_no_use: true,
                 files: Some(unread_caches),
             },
         ]
     }
+}
+
+/// Whether a file lists those of a distribution.
+fn is_record(path: &TreePath) -> bool {
+    let is_metadata = |above: TreePath| above.file_name().strip_suffix(METADATA_DIRECTORY).is_some();
+    path.file_name() == RECORD && path.parent().is_some_and(is_metadata)
 }
 
 /// Whether a file is a bill of materials that a distribution brings (PEP 770).
@@ -316,6 +327,9 @@ fn misnamed_modules(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
     let is_found =
         |rest: &str| rest == full || rest == format!("cpython-{wanted}.so") || ["so", "abi3.so"].contains(&rest);
     let modules = tree.files().filter_map(|(path, _)| Some((path, tagged(path)?)));
+    let of_others = tree
+        .files()
+        .filter_map(|(path, file)| of_other_python(path, file, tree));
     modules
         .filter_map(|(path, (stem, tag))| {
             let own = path.file_name().strip_prefix(stem)?.strip_prefix('.')?;
@@ -352,7 +366,38 @@ fn misnamed_modules(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
                 has_fallback: beside.contains("py"),
             })
         })
+        .chain(of_others)
         .collect()
+}
+
+/// Other implementations of Python, by how the tags of extension modules for them begin (PEP 425, PEP 3149).
+const OTHER_PYTHONS: [(&str, &str); 2] = [("pypy", "PyPy"), ("graalpy", "GraalPy")];
+
+/// An extension module for another implementation of Python or, by what it defines, for Python 2, where nothing of the same name is
+/// next to it: with that, code has a choice.
+fn of_other_python(path: &TreePath, file: &File, tree: &Tree) -> Option<ForeignModule> {
+    let name = path.file_name().strip_suffix(".so")?;
+    let (stem, rest) = name.split_once('.').unwrap_or((name, ""));
+    let by_tag = OTHER_PYTHONS.iter().find(|(begin, _)| rest.starts_with(begin));
+    let built_for = if let Some((_, name)) = by_tag {
+        (*name).to_owned()
+    } else {
+        let symbols = file.content.object()?.symbols.as_ref()?;
+        let has = |begin: &str| symbols.has(&format!("{begin}{stem}"));
+        let is_module = rest.is_empty() && !path.file_name().starts_with("lib") && has("init") && !has("PyInit_");
+        is_module.then(|| "Python 2".to_owned())?
+    };
+    let beginning = path.sibling(&format!("{stem}."))?;
+    let mut beside = tree.beginning_with(beginning.as_str()).map(|(other, _)| other);
+    let has_fallback = beside.any(|other| other.as_str().strip_suffix(SOURCE).is_some());
+    let mut beside = tree.beginning_with(beginning.as_str()).map(|(other, _)| other);
+    let has_right_one = beside.any(|other| other != path && other.as_str().strip_suffix(".so").is_some());
+    (!has_right_one).then(|| ForeignModule {
+        path: path.clone(),
+        built_for,
+        version: None,
+        has_fallback,
+    })
 }
 
 /// Extension modules whose names say nothing, of distributions that were built for another Python or another platform.
@@ -379,6 +424,10 @@ fn misbuilt_modules(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
         let (built_for, version, is_of_python) = match misfit {
             wheel::Misfit::Python(built_for, version) => (built_for, version, true),
             wheel::Misfit::Platform(built_for) => (built_for, None, false),
+            wheel::Misfit::Source => {
+                found.extend(for_python_2(files));
+                continue;
+            }
         };
         for path in files {
             let Some(object) = tree.object(&path).filter(|object| object.machine == machine) else {
@@ -402,6 +451,19 @@ fn misbuilt_modules(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
         }
     }
     found
+}
+
+/// A distribution of source code for Python 2, of which parts may work all the same.
+fn for_python_2(files: Vec<TreePath>) -> Option<ForeignModule> {
+    let mut modules = files
+        .into_iter()
+        .filter(|path| path.file_name().strip_suffix(SOURCE).is_some());
+    Some(ForeignModule {
+        path: modules.next()?,
+        built_for: "Python 2".to_owned(),
+        version: None,
+        has_fallback: true,
+    })
 }
 
 /// The files of a distribution that does not list any: those in the directory of its name.

@@ -121,6 +121,7 @@ impl Language for Ruby {
             name: "gem-home",
             title: "each directory that RubyGems installs into",
             directories: |tree| gem_specifications(tree).map(|(home, _)| home).collect(),
+            is_of_no_use: false,
             files: None,
         }]
     }

@@ -89,7 +89,7 @@ pub(super) fn retained_by(tree: &Tree, rules: &Matcher, matches: &Matches, edge:
     };
     paths.retain(|path| rules.outweighs_recordings(path, edge));
     if !matches!(edge.kind, UseKind::Choice | UseKind::Recorded) {
-        paths.retain(|path| !matches.get(path).is_some_and(|rule| rules.is_of_no_use(rule)));
+        paths.retain(|path| !rules.is_of_no_use(path));
     }
     if edge.kind == UseKind::Import {
         paths.retain(|path| !matches.get(path).is_some_and(|rule| rules.is_provided(rule)));

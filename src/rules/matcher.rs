@@ -229,9 +229,13 @@ impl Matcher {
         self.rule(id).is_some_and(|rule| rule.is_provided)
     }
 
-    /// Whether nothing on the runtime can use what a rule removes, whatever names it.
-    pub fn is_of_no_use(&self, id: &str) -> bool {
-        self.rule(id).is_some_and(|rule| rule.anchor == Anchor::OtherPlatforms)
+    /// Whether a rule that is on removes a path because nothing on the runtime can use it, whatever names it.
+    pub fn is_of_no_use(&self, path: &TreePath) -> bool {
+        self.matching(path).any(|rule| match rule.anchor {
+            Anchor::OtherPlatforms => rule.on,
+            Anchor::Language(anchor) => rule.on && anchor.is_of_no_use,
+            _ => false,
+        })
     }
 
     /// Whether a rule removes shadowed libraries.

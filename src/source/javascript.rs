@@ -1,12 +1,14 @@
 //! What JavaScript code refers to.
 
+mod places;
+
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 use tree_sitter::{Language, Node};
 
 use super::opens::Opens;
-use super::{ANYTHING, Literal, Opening, children, line_of, parse, text_of, walk};
+use super::{ANYTHING, Literal, Opening, Place, children, line_of, parse, text_of, walk};
 
 /// What a module refers to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct References {
     pub requests: Vec<Literal>,
     /// Paths relative to the directory of the module, and absolute ones that it puts together, with the same sign.
     pub paths: Vec<Literal>,
+    /// The paths that it puts together from its own place, and the directories that it lists.
+    pub places: Vec<Place>,
 }
 
 /// What stands for the directory of the module itself (Node.js documentation, "The module scope" and "import.meta").
@@ -42,7 +46,14 @@ pub fn references(text: &str) -> References {
         }
         true
     });
+    found.places = places::places(&tree, text);
     found
+}
+
+/// Whether a module may list a directory that it finds from its own place, by the words in it.
+pub fn may_list(content: &[u8]) -> bool {
+    let has = |word: &&str| memchr::memmem::find(content, word.as_bytes()).is_some();
+    places::LISTERS.iter().any(has) && places::OWN.iter().any(has)
 }
 
 /// Whether [`references`] could find something that is wanted: a look at the strings that may be requests or paths, which takes
@@ -76,7 +87,15 @@ const STARTS_OF_REFERENCES: [&str; 9] = [
 ];
 
 /// What stands for the place of the module itself, and where layers are: paths begin with these that are put together.
-const OWN_PLACE: [&str; 4] = ["__dirname", "import.meta.dirname", "import.meta.url", "/opt"];
+const OWN_PLACE: [&str; 7] = [
+    "require.resolve",
+    "__dirname",
+    "__filename",
+    "import.meta.dirname",
+    "import.meta.filename",
+    "import.meta.url",
+    "/opt",
+];
 
 const QUOTES: [u8; 3] = *b"'\"`";
 

@@ -5,6 +5,7 @@
 mod bounded;
 pub mod javascript;
 mod opens;
+mod places;
 pub mod python;
 pub mod r;
 pub mod ruby;
@@ -12,6 +13,7 @@ pub mod ruby;
 use tree_sitter::{Language, Node, Parser, Tree};
 
 pub use opens::{LibraryName, Opening};
+pub use places::{Listed, Place, Start};
 
 /// Longer source is not read: what is written by people is shorter, and generated code refers to little, in bytes.
 pub const LONGEST: usize = 4 << 20;

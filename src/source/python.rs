@@ -1,12 +1,16 @@
 //! What Python code refers to.
 
+mod places;
 mod statements;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use tree_sitter::{Language, Node, Parser};
 
 use super::opens::Opens;
-use super::{ANYTHING, LONGEST, Literal, Opening, children, line_of, parse_with, text_of, walk};
+use super::{ANYTHING, LONGEST, Literal, Opening, Place, children, line_of, parse_with, text_of, walk};
 use statements::{Statement, run_statements};
 
 /// One import.
@@ -31,10 +35,13 @@ pub struct References {
     /// computed names, single names as well. Docstrings are none. [`ANYTHING`] stands for what only a run tells, and what
     /// begins with `./` is beside the module.
     pub literals: Vec<Literal>,
+    /// The paths that it puts together from its own place, and the directories that it lists.
+    pub places: Vec<Place>,
 }
 
-/// Functions that import the module of the name that they are given (importlib, and `__import__` of the language itself).
-const IMPORTERS: [&str; 3] = ["import_module", "__import__", "find_spec"];
+/// Functions that import the module of the name that they are given (importlib, runpy, pkgutil, and `__import__` of the language
+/// itself).
+const IMPORTERS: [&str; 5] = ["import_module", "__import__", "find_spec", "run_module", "resolve_name"];
 
 /// Functions that make the names that they are given modules of the package which calls them (SPEC 1, lazy_loader).
 const ATTACHERS: [&str; 1] = ["attach"];
@@ -43,7 +50,15 @@ const ATTACHERS: [&str; 1] = ["attach"];
 const JOINERS: [&str; 4] = ["join", "joinpath", "Path", "PurePath"];
 
 /// Words without which a statement imports nothing and joins no path.
-const TELLING: [&str; 5] = ["import", "find_spec", "attach", "join", "Path"];
+const TELLING: [&str; 7] = [
+    "import",
+    "find_spec",
+    "attach",
+    "join",
+    "Path",
+    "run_module",
+    "resolve_name",
+];
 
 /// Reads a module. Only statements for which `is_wanted` holds are looked into. Of code that Python would refuse, what can be
 /// understood counts.
@@ -63,7 +78,16 @@ pub fn references(text: &str, is_wanted: &dyn Fn(&str) -> bool) -> References {
     for statement in run_statements(text).filter(may_refer) {
         found.read_statement(&statement, &mut parser, imports_by_name);
     }
+    found.places = places::places(text);
     found
+}
+
+/// Whether a module may list a directory that it finds from its own place, by the words in it.
+pub fn may_list(content: &[u8]) -> bool {
+    static LISTERS: LazyLock<Option<AhoCorasick>> =
+        LazyLock::new(|| AhoCorasick::new(places::LISTERS.map(|(name, _)| name)).ok());
+    let has = |word: &str| memchr::memmem::find(content, word.as_bytes()).is_some();
+    LISTERS.as_ref().is_some_and(|listers| listers.is_match(content)) && places::OWN.iter().any(|word| has(word))
 }
 
 /// A statement as one that stands alone: heads of compound statements get a block, and those that go on with one begin one.
@@ -119,7 +143,10 @@ impl References {
                     found.literals.extend(computed(node, &text));
                 }
                 "string" if has_interpolation(node) => found.literals.extend(computed(node, &text)),
-                "string" => found.literals.extend(literal(node, &text)),
+                // A pattern of paths in directories that have other names is none of paths beside the module.
+                "string" => found
+                    .literals
+                    .extend(literal(node, &text).filter(|literal| !literal.text.starts_with("*/"))),
                 _ => {}
             }
             true
@@ -150,6 +177,8 @@ impl References {
         if IMPORTERS.contains(&name) {
             let first = arguments.named_child(0).and_then(|first| literal(first, text));
             self.imports.extend(first.map(|Literal { text, .. }| {
+                // What follows a colon is an object in the module (`pkgutil.resolve_name`).
+                let text = text.split(':').next().unwrap_or_default();
                 let module = text.trim_start_matches('.').to_owned();
                 Import {
                     level: text.len() - module.len(),

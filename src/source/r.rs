@@ -21,6 +21,8 @@ pub struct Reference {
 pub enum Base {
     /// The directory of the package of this name, as for `system.file()`.
     Package(String),
+    /// The directory of whichever package has it.
+    AnyPackage,
     /// R's own directory, as for `R.home()`.
     Home,
     /// The directory of the code, unless the path is absolute.
@@ -55,6 +57,15 @@ pub fn references(text: &str) -> Vec<Reference> {
     found
 }
 
+/// What functions that get the name of a topic read of its package (R documentation of `demo`, `vignette` and `example`).
+const READ_BY_TOPIC: [(&str, &str); 3] = [("demo", "demo/{topic}.R"), ("vignette", "doc"), ("example", "help")];
+
+/// Whether code may read what belongs to a topic of a package, by the words in it.
+pub fn reads_by_topic(content: &[u8]) -> bool {
+    let mut functions = READ_BY_TOPIC.iter();
+    functions.any(|(function, _)| memchr::memmem::find(content, function.as_bytes()).is_some())
+}
+
 /// What one match of the query means.
 fn reference<'t>(kind: &str, captured: &dyn Fn(&str) -> Option<Node<'t>>, text: &str) -> Option<Reference> {
     if let Some(path) = captured("path") {
@@ -76,6 +87,15 @@ fn reference<'t>(kind: &str, captured: &dyn Fn(&str) -> Option<Node<'t>>, text: 
         return is_absolute.then(|| Reference {
             from: Base::OwnDirectory,
             path: literal(&arguments.parts, node),
+        });
+    }
+    if let Some((_, paths)) = READ_BY_TOPIC.iter().find(|(function, _)| *function == kind) {
+        let named = arguments.package.clone();
+        let from = named.map_or(Base::AnyPackage, Base::Package);
+        let topic = arguments.first.clone()?;
+        return Some(Reference {
+            from,
+            path: literal(&[paths.replace("{topic}", &topic)], node),
         });
     }
     let (from, mut parts) = match (kind, captured("outer")) {
@@ -165,6 +185,7 @@ mod tests {
             let show = |reference: &Reference| match &reference.from {
                 Base::Package(name) => Some(format!("{name}:{}", reference.path.text)),
                 Base::Home => Some(format!("R:{}", reference.path.text)),
+                Base::AnyPackage => Some("any package".to_owned()),
                 Base::OwnDirectory => None,
             };
             let found: Vec<String> = references(text).iter().filter_map(show).collect();
@@ -186,6 +207,8 @@ mod tests {
             &["MASS:", "mgcv:", "p:"],
         );
         check("stats::sd(x); tools:::f", &["stats:", "tools:"]);
+        check("demo('a', package = 'x')", &["x:demo/a.R"]);
+        check("utils::vignette(\"v\", package = \"x\")", &["utils:", "x:doc"]);
         check("# library(a)\nx <- \"library(b)\"", &[]);
         check("((((", &[]);
     }

@@ -5,6 +5,9 @@ use tree_sitter::{Language, Node};
 use super::opens::Opens;
 use super::{ANYTHING, Literal, Opening, children, line_of, parse, text_of, walk};
 
+/// The method that gives the directory of the code (Ruby documentation, `Kernel#__dir__`).
+const OWN_DIRECTORY: &str = "__dir__";
+
 /// How code asks for other code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
@@ -55,6 +58,15 @@ impl References {
                     .map(|part| literal(part, text).map_or_else(|| ANYTHING.to_owned(), |literal| literal.text))
                     .skip_while(|part| part == ANYTHING)
                     .collect();
+                let is_beside = children(arguments)
+                    .next()
+                    .is_some_and(|first| text_of(first, text) == OWN_DIRECTORY);
+                if let ([name], true) = (&parts[..], is_beside) {
+                    self.literals.push(Literal {
+                        text: format!("./{name}"),
+                        line: line_of(call),
+                    });
+                }
                 if field("method") == Some("join") && parts.len() > 1 {
                     self.literals.push(Literal {
                         text: parts.join("/"),
@@ -77,6 +89,12 @@ fn literal(node: Node<'_>, text: &str) -> Option<Literal> {
     }
     let parts = children(node).map(|part| match part.kind() {
         "string_content" => text_of(part, text),
+        _ if part
+            .named_child(0)
+            .is_some_and(|own| text_of(own, text) == OWN_DIRECTORY) =>
+        {
+            "."
+        }
         _ => ANYTHING,
     });
     let written: String = parts.collect();

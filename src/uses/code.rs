@@ -116,7 +116,7 @@ impl FindUses for SourceCode<'_> {
             .filter(|reader| reader.reader.is_source(source.path, file));
         let reader = readers
             .into_iter()
-            .find(|reader| is_at_stake || has_word(content, &reader.names));
+            .find(|reader| is_at_stake || has_word(content, &reader.names) || reader.reader.may_list(content));
         let Some(reader) = reader else { return Vec::new() };
         let text = String::from_utf8_lossy(content);
         let mut uses = Vec::new();

@@ -27,7 +27,7 @@ pub(crate) use libraries::differences;
 pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};
 pub use opened::OpenedLibraries;
 pub use packages::{InstalledPackages, whole_package};
-pub use paths::{ShellPaths, WrittenPaths};
+pub use paths::{RelativePaths, ShellPaths, WrittenPaths};
 pub use place::{Interpreters, LinkTargets};
 pub use written::{Sought, SoughtKind, WrittenNames};
 

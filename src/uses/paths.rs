@@ -11,9 +11,8 @@ use super::words::{is_of_name_in_text, is_of_path_in_text};
 use super::written::is_text;
 use super::{Evidence, FindUses, Source, Use, UseKind, Used};
 use crate::root::{Location, Root};
-use crate::shell;
 use crate::tree::path::LAYER_ROOT;
-use crate::tree::{Entry, TreePath};
+use crate::tree::{Entry, Tree, TreePath};
 
 /// Longer paths do not exist (limits.h(0p): PATH_MAX on Linux), in bytes.
 const LONGEST_PATH: usize = 4096;
@@ -75,6 +74,11 @@ impl<'a> WrittenPaths<'a> {
         meant.map(|meant| (written.to_owned(), meant))
     }
 
+    /// Everything in a directory of which nothing would be left.
+    fn whole(&self, directory: &TreePath) -> Vec<TreePath> {
+        whole(self.root.tree, self.at_stake, directory)
+    }
+
     /// What an absolute path leads to, and the links on the way; `None` if it leads nowhere.
     fn lead_to(&self, absolute: &str) -> Option<Vec<TreePath>> {
         let mut passed = Vec::new();
@@ -129,7 +133,11 @@ impl FindUses for WrittenPaths<'_> {
             let Some((written, meant)) = self.meant(content, at) else {
                 continue;
             };
-            for path in meant {
+            // What sets a variable or a search path to a directory does not read it yet.
+            let is_set = at > 0 && b"=:".contains(&content[at - 1]);
+            let inside = meant.iter().filter(|_| is_text && !is_set);
+            let inside: Vec<TreePath> = inside.flat_map(|path| self.whole(path)).collect();
+            for path in meant.into_iter().chain(inside) {
                 if self.at_stake.contains(&path) && known.insert(path.clone()) {
                     let evidence = Evidence {
                         text: written.clone(),
@@ -143,16 +151,32 @@ impl FindUses for WrittenPaths<'_> {
     }
 }
 
-/// Finds paths of which a shell script has the beginning from a variable or a command, `$here/share/x`: they may be from the top
-/// of the tree or from the script's own directory.
+/// Everything in a directory of which nothing would be left; nothing for the top of the tree.
+fn whole(tree: &Tree, at_stake: &BTreeSet<TreePath>, directory: &TreePath) -> Vec<TreePath> {
+    if directory.is_root() || !matches!(tree.get(directory), Some(Entry::Directory(_))) {
+        return Vec::new();
+    }
+    let is_left = |(path, entry): (&TreePath, &Entry)| {
+        let is_directory = matches!(entry, Entry::Directory(_));
+        !is_directory && !at_stake.contains(path)
+    };
+    if tree.below(directory).any(is_left) {
+        return Vec::new();
+    }
+    tree.below(directory).map(|(path, _)| path.clone()).collect()
+}
+
+/// Finds paths of which a script has the beginning from a variable or a command, `$here/share/x`: they may be from the top of the
+/// tree, from the script's own directory, or from one that the script sets a variable to.
 pub struct ShellPaths<'a> {
+    tree: &'a Tree,
     at_stake: &'a BTreeSet<TreePath>,
 }
 
 impl<'a> ShellPaths<'a> {
     /// Makes ready to look for paths to these; `None` if there are none.
-    pub fn of(at_stake: &'a BTreeSet<TreePath>) -> Option<Self> {
-        (!at_stake.is_empty()).then_some(Self { at_stake })
+    pub fn of(tree: &'a Tree, at_stake: &'a BTreeSet<TreePath>) -> Option<Self> {
+        (!at_stake.is_empty()).then_some(Self { tree, at_stake })
     }
 }
 
@@ -164,34 +188,147 @@ impl FindUses for ShellPaths<'_> {
         let Some(script) = file.content.text().filter(|text| text.starts_with("#!")) else {
             return Vec::new();
         };
-        if !shell::is_for_shell(script) {
-            return Vec::new();
-        }
+        let own = source.path.parent().map(|own| own.on_lambda());
+        let beginnings: BTreeSet<String> = own
+            .into_iter()
+            .chain([LAYER_ROOT.to_owned()])
+            .chain(script.lines().flat_map(assigned_directories))
+            .collect();
         let mut uses = Vec::new();
         for (number, line) in script.lines().enumerate() {
             for tail in computed_beginnings(line) {
-                let from_own = source.path.parent().and_then(|own| own.join(tail));
-                let paths = [TreePath::new(tail), from_own].into_iter().flatten();
-                uses.extend(paths.filter(|path| self.at_stake.contains(path)).map(|path| {
-                    let evidence = Evidence {
-                        text: tail.to_owned(),
-                        line: Some(number + 1),
-                    };
-                    source.uses(Used::Path(path), UseKind::Path, evidence)
-                }));
+                let paths = beginnings.iter().map(|beginning| format!("{beginning}/{tail}"));
+                let paths = paths.filter_map(|path| TreePath::normal(&path));
+                let paths: BTreeSet<TreePath> = paths
+                    .flat_map(|path| {
+                        let inside = whole(self.tree, self.at_stake, &path);
+                        std::iter::once(path).chain(inside)
+                    })
+                    .collect();
+                uses.extend(
+                    paths
+                        .into_iter()
+                        .filter(|path| self.at_stake.contains(path))
+                        .map(|path| {
+                            let evidence = Evidence {
+                                text: tail.to_owned(),
+                                line: Some(number + 1),
+                            };
+                            source.uses(Used::Path(path), UseKind::Path, evidence)
+                        }),
+                );
             }
         }
         uses
     }
 }
 
-/// What is written out of the paths in a line of a shell script that begin with a variable or the output of a command.
+/// How files of settings end, which name others by paths from their own directory. Manifests of packages are read by their languages.
+const SETTINGS: [&str; 9] = [
+    ".json",
+    ".toml",
+    ".yaml",
+    ".yml",
+    ".ini",
+    ".cfg",
+    ".conf",
+    ".xml",
+    ".properties",
+];
+const MANIFESTS: [&str; 5] = [
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "composer.json",
+    "bower.json",
+];
+
+/// Finds paths in settings that begin with `./` or `../` and lead to something that a rule matches.
+pub struct RelativePaths<'a> {
+    tree: &'a Tree,
+    at_stake: &'a BTreeSet<TreePath>,
+}
+
+impl<'a> RelativePaths<'a> {
+    /// Makes ready to look for paths to these; `None` if there are none.
+    pub fn of(tree: &'a Tree, at_stake: &'a BTreeSet<TreePath>) -> Option<Self> {
+        (!at_stake.is_empty()).then_some(Self { tree, at_stake })
+    }
+}
+
+impl FindUses for RelativePaths<'_> {
+    fn reads(&self, path: &TreePath, entry: &Entry) -> bool {
+        let name = path.file_name();
+        let is_settings = SETTINGS.iter().any(|ending| name.ends_with(ending)) && !MANIFESTS.contains(&name);
+        is_settings && matches!(entry, Entry::File(_))
+    }
+
+    fn uses(&self, source: &Source<'_>) -> Vec<Use> {
+        let own = source.path.parent().filter(|_| self.reads(source.path, source.entry));
+        let (Some(own), Some(content)) = (own, source.content()) else {
+            return Vec::new();
+        };
+        let mut uses = Vec::new();
+        for at in memmem::find_iter(content, "./") {
+            let start = if at > 0 && content[at - 1] == b'.' { at - 1 } else { at };
+            if start > 0 && is_of_path_in_text(content[start - 1]) {
+                continue;
+            }
+            let rest = &content[start..content.len().min(start + LONGEST_PATH)];
+            let end = rest.iter().position(|byte| !is_of_path_in_text(*byte));
+            let Ok(written) = std::str::from_utf8(&rest[..end.unwrap_or(rest.len())]) else {
+                continue;
+            };
+            let Some(path) = TreePath::normal(&format!("{}/{written}", own.on_lambda())) else {
+                continue;
+            };
+            let inside = whole(self.tree, self.at_stake, &path);
+            let paths = std::iter::once(path).chain(inside);
+            let paths: BTreeSet<TreePath> = paths.filter(|path| self.at_stake.contains(path)).collect();
+            uses.extend(paths.into_iter().map(|path| {
+                let evidence = Evidence {
+                    text: written.to_owned(),
+                    line: Some(line_of(content, start)),
+                };
+                source.uses(Used::Path(path), UseKind::Path, evidence)
+            }));
+        }
+        uses
+    }
+}
+
+/// The directories below the layers' that a line of a script sets variables to, from what is written out of them: that may follow
+/// another variable.
+fn assigned_directories(line: &str) -> impl Iterator<Item = String> {
+    let values = line
+        .match_indices('=')
+        .map(|(at, _)| line[at + 1..].trim_start_matches(['"', '\'']));
+    values.filter_map(|value| {
+        let end = value
+            .bytes()
+            .position(|byte| !is_of_path_in_text(byte) && !b"${}".contains(&byte));
+        let value = &value[..end.unwrap_or(value.len())];
+        let (before, path) = value.split_at(value.find('/')?);
+        let is_absolute = before.is_empty() && path.starts_with(LAYER_ROOT);
+        let is_computed = before.starts_with('$');
+        let path = path.trim_end_matches('/');
+        (is_absolute || is_computed && path.len() > 1).then(|| {
+            if is_absolute {
+                path.to_owned()
+            } else {
+                format!("{LAYER_ROOT}{path}")
+            }
+        })
+    })
+}
+
+/// What is written out of the paths in a line of a script that begin with a variable or the output of a command.
 fn computed_beginnings(line: &str) -> impl Iterator<Item = &str> {
     let is_comment = line.trim_start().starts_with('#');
     let starts = line.match_indices('/').filter(move |_| !is_comment);
     starts.filter_map(|(at, _)| {
         let before = &line[..at];
-        let is_of_variable = |c: char| c.is_alphanumeric() || c == '_';
+        let is_of_variable = |c: char| c.is_alphanumeric() || "_:".contains(c);
         let is_behind_variable = before.trim_end_matches(is_of_variable).ends_with('$') && !before.ends_with('$');
         if !is_behind_variable && !before.ends_with(['}', ')', '"', '`']) {
             return None;
@@ -223,5 +360,16 @@ mod tests {
         check("cat \"${D}\"/man/man1/x.1 $(pwd)/a", &["man/man1/x.1", "a"]);
         check("cat /opt/include/x; x=a/b; # $D/c", &["c"]);
         check("  # $D/c", &[]);
+        check("open \"$FindBin::Bin/../share/x\"", &["../share/x"]);
+    }
+
+    #[test]
+    fn directories_that_variables_get_are_read() {
+        let check = |line: &str, expected: &[&str]| {
+            assert_eq!(assigned_directories(line).collect::<Vec<_>>(), expected, "{line}");
+        };
+        check("INC=/opt/include", &["/opt/include"]);
+        check("export A=\"$TOP/share/x/\"; B=${C}/d", &["/opt/share/x", "/opt/d"]);
+        check("A=/usr/include; B=$C; C=x/y; test $A = /opt", &[]);
     }
 }

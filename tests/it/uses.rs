@@ -137,6 +137,202 @@ fn files_beside_python_modules_are_kept_however_their_paths_are_put_together() {
     );
 }
 
+/// Directories of which code has the names only when it runs. Python itself finds nothing in them without the files.
+#[test]
+fn what_is_in_directories_is_kept_that_python_lists() {
+    check(
+        "python3.13",
+        &PYTHON,
+        "python/pkg/__init__.py",
+        &HELPER,
+        &[
+            (
+                "NAMES = os.listdir(os.path.join(os.path.dirname(__file__), 'tests'))\n",
+                true,
+            ),
+            (
+                "HERE = os.path.dirname(__file__)\nD = os.path.join(HERE, 'tests')\nos.listdir(D)\n",
+                true,
+            ),
+            (
+                "HERE = Path(__file__).parent\nfor path in (HERE / 'tests').iterdir(): pass\n",
+                true,
+            ),
+            ("for path in Path(__file__).parent.rglob('*.py'): pass\n", true),
+            (
+                "for m in pkgutil.walk_packages(__path__, 'pkg.'): import_module(m.name)\n",
+                true,
+            ),
+            (
+                "from . import tests\nfor m in pkgutil.iter_modules(tests.__path__): pass\n",
+                true,
+            ),
+            ("for path in files('pkg.tests').iterdir(): pass\n", true),
+            ("unittest.defaultTestLoader.discover(__path__[0] + '/tests')\n", true),
+            ("for a, b, c in os.walk(os.path.dirname(__file__)): pass\n", true),
+            (
+                "P = ('tests', 'helper.py')\nq = os.path.join(os.path.dirname(__file__), *P)\nfrom . import tests\n",
+                true,
+            ),
+            ("os.listdir(path)\n", false),
+            ("os.listdir(os.path.join(os.path.dirname(__file__), 'data'))\n", false),
+            (
+                "HERE = Path(__file__).parent\nfor path in HERE.glob('*.json'): pass\n",
+                false,
+            ),
+            (
+                "LEFT_OUT = ['*/pkg/tests/helper.py', '*/pkg/tests/__init__.py']\n",
+                false,
+            ),
+        ],
+    );
+    check(
+        "python3.13",
+        &[&PYTHON[..], &[("python/pkg/__init__.py", "")]].concat(),
+        "python/pkg/settings.toml",
+        &HELPER,
+        &[
+            ("plugin = 'pkg.tests.helper:X'\n", true),
+            ("plugin = 'pkg.tests_helper'\n", false),
+        ],
+    );
+}
+
+/// A cache that another version of Python wrote, whatever keeps the directory that it is in.
+#[test]
+fn byte_code_of_other_versions_goes_always() {
+    check(
+        "python3.13",
+        &[
+            &PYTHON[..],
+            &[("python/pkg/tests/__pycache__/helper.cpython-311.pyc", "x")],
+        ]
+        .concat(),
+        "python/pkg/__init__.py",
+        &["python/pkg/tests/__pycache__/helper.cpython-311.pyc"],
+        &[("for path in Path(__file__).parent.rglob('*'): pass\n", false)],
+    );
+}
+
+#[test]
+fn what_node_modules_read_from_their_own_place_is_kept() {
+    let files = [
+        (
+            "nodejs/node_modules/m/package.json",
+            r#"{"name": "m", "version": "1.0.0", "main": "i.js", "exports": {"./t/*": "./examples/*.js"}}"#,
+        ),
+        ("nodejs/node_modules/m/docs/a.md", "a"),
+        ("nodejs/node_modules/m/test/b.js", ""),
+        ("nodejs/node_modules/m/examples/c.js", ""),
+    ];
+    let check = |kept: &str, rows: &[Row<'_>]| {
+        check("nodejs22.x", &files, "nodejs/node_modules/m/i.js", &[kept], rows);
+    };
+    check(
+        "nodejs/node_modules/m/docs/a.md",
+        &[
+            ("fs.readdirSync(`${__dirname}/docs`)\n", true),
+            (
+                "const here = __dirname; fs.readFileSync(path.join(here, 'docs', 'a.md'))\n",
+                true,
+            ),
+            (
+                "const root = path.dirname(__filename); fs.readFileSync(path.join(root, 'docs/a.md'))\n",
+                true,
+            ),
+            (
+                "const P = ['docs', 'a.md']; fs.readFileSync(path.join(__dirname, ...P))\n",
+                true,
+            ),
+            (
+                "fs.readFileSync(path.join(path.dirname(require.resolve('m/package.json')), 'docs', 'a.md'))\n",
+                true,
+            ),
+            ("fs.readdirSync(path.join(__dirname, 'data'))\n", false),
+            ("fs.readdirSync(name)\n", false),
+        ],
+    );
+    check(
+        "nodejs/node_modules/m/test/b.js",
+        &[
+            (
+                "for (const name of fs.readdirSync(path.join(__dirname, 'test'))) require('./test/' + name)\n",
+                true,
+            ),
+            (
+                "const root = path.resolve(__dirname, '..', 'm'); fs.readdirSync(path.join(root, 'test'))\n",
+                true,
+            ),
+            ("const d = 'test'; module.exports = d\n", false),
+        ],
+    );
+    check("nodejs/node_modules/m/examples/c.js", &[("module.exports = 1\n", true)]);
+}
+
+#[test]
+fn directories_are_kept_that_scripts_and_settings_name() {
+    let headers = [("include/x.h", "x"), ("bootstrap", "#!/bin/sh\n")];
+    check(
+        "provided.al2023",
+        &headers,
+        "bin/run",
+        &["include/x.h"],
+        &[
+            ("#!/bin/sh\nfind /opt/include -name '*.h'\n", true),
+            ("#!/bin/sh\ncat \"$(dirname \"$0\")/../include/x.h\"\n", true),
+            ("#!/bin/sh\ncd \"$(dirname \"$0\")/../include\" && cat x.h\n", true),
+            ("#!/bin/sh\nTOP=/opt\nINC=$TOP/include\ncat $INC/x.h\n", true),
+            ("#!/bin/sh\nINC=/opt/include\nexport INC\n", false),
+            ("#!/bin/sh\nfind /opt/includes /usr/include\n", false),
+        ],
+    );
+    check(
+        "provided.al2023",
+        &headers,
+        "etc/settings.json",
+        &["include/x.h"],
+        &[
+            (r#"{"header": "../include/x.h"}"#, true),
+            (r#"{"directory": "/opt/include"}"#, true),
+            (r#"{"header": "./include/x.h"}"#, false),
+        ],
+    );
+}
+
+/// The documentation of R's functions says what they read.
+#[test]
+fn what_r_reads_by_topic_is_kept() {
+    let package = [
+        (
+            "R/library/p/DESCRIPTION",
+            "Package: p\nVersion: 1\nBuilt: R 4.2.2; ; 2023-01-01; unix\n",
+        ),
+        ("R/library/p/demo/d.R", "1\n"),
+        ("R/library/p/doc/v.html", "v"),
+        ("bootstrap", "#!/bin/sh\n"),
+    ];
+    check(
+        "provided.al2023",
+        &package,
+        "R/x.R",
+        &["R/library/p/demo/d.R"],
+        &[
+            ("demo('d', package = 'p')\n", true),
+            ("demo('e', package = 'p')\n", false),
+        ],
+    );
+    check(
+        "provided.al2023",
+        &package,
+        "R/x.R",
+        &["R/library/p/doc/v.html"],
+        &[
+            ("utils::vignette('v', package = 'p')\n", true),
+            ("utils::data('v', package = 'p')\n", false),
+        ],
+    );
+}
+
 /// A package whose modules are imported by names from a table.
 #[test]
 fn modules_are_kept_that_a_table_of_names_has() {

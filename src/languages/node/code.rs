@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{MANIFEST, MODULES};
-use crate::languages::{Reference, SourceReader, absolute, fitting};
-use crate::source::ANYTHING;
-use crate::source::javascript::{References, may_refer, references};
+use crate::languages::{Reference, SourceReader, absolute, continued, fitting, with_all, with_names};
+use crate::source::javascript::{References, may_list, may_refer, references};
+use crate::source::{ANYTHING, Listed, Place, Start};
 use crate::tree::{Entry, File, Tree, TreePath};
 
 /// How files of modules end, and in which order Node looks for them (Node.js documentation, "Modules: CommonJS modules"); the
@@ -137,6 +137,21 @@ impl Modules<'_> {
         found
     }
 
+    /// What a path means that a module puts together from its own place, and what is in it as far as that is listed.
+    fn placed(&self, module: &TreePath, place: &Place) -> Vec<TreePath> {
+        let start = match &place.start {
+            Start::File => Some(module.clone()),
+            Start::Module(request) => self.requested(module, request).pop(),
+        };
+        let paths = start.iter().flat_map(|start| continued(self.tree, start, &place.rest));
+        let with_listed = |path: TreePath| match place.listed {
+            Listed::Nothing => vec![path],
+            Listed::Names | Listed::Modules | Listed::AllModules => with_names(self.tree, path),
+            Listed::Everything => with_all(self.tree, path),
+        };
+        paths.flat_map(with_listed).collect()
+    }
+
     /// The files that a manifest names as entries of its package.
     fn of_manifest(&self, path: &TreePath, text: &str) -> Vec<Reference> {
         let (Ok(manifest), Some(directory)) = (serde_json::from_str::<Value>(text), path.parent()) else {
@@ -153,9 +168,13 @@ impl Modules<'_> {
                     }
                     Value::Array(list) => pending.extend(list),
                     Value::String(target) => {
-                        let files = joined(&directory, target)
-                            .map(|path| self.load(&path))
-                            .unwrap_or_default();
+                        let files = if target.contains(ANYTHING) {
+                            continued(self.tree, &directory, &format!("/{target}"))
+                        } else {
+                            joined(&directory, target)
+                                .map(|path| self.load(&path))
+                                .unwrap_or_default()
+                        };
                         references.extend(files.into_iter().map(|to| Reference {
                             to,
                             is_import: true,
@@ -194,14 +213,26 @@ impl SourceReader for Modules<'_> {
         name == MANIFEST || name.strip_prefix(INDEX).is_some_and(|ending| ENDINGS.contains(&ending))
     }
 
+    fn may_list(&self, content: &[u8]) -> bool {
+        may_list(content)
+    }
+
     fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         if path.file_name() == MANIFEST {
             return self.of_manifest(path, text);
         }
-        if !may_refer(text, is_wanted) {
+        if !may_refer(text, is_wanted) && !may_list(text.as_bytes()) {
             return Vec::new();
         }
-        let References { requests, paths } = references(text);
+        let References {
+            requests,
+            paths,
+            places,
+        } = references(text);
+        let placed = places.iter().flat_map(|place| {
+            let found = self.placed(path, place).into_iter();
+            found.map(move |to| Reference::by_place(to, false, place))
+        });
         let requested = requests.iter().flat_map(|request| {
             let files = self.requested(path, &request.text).into_iter();
             files.map(move |to| (to, true, request))
@@ -213,6 +244,7 @@ impl SourceReader for Modules<'_> {
         requested
             .chain(written)
             .map(|(to, is_import, literal)| Reference::by_literal(to, is_import, literal))
+            .chain(placed)
             .collect()
     }
 }

@@ -1,13 +1,13 @@
 //! What Python modules refer to in a tree: the modules that they import, and files next to them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::byte_code::CACHE;
 use super::{SOURCE, is_extension_module, module_directories};
-use crate::languages::{Reference, SourceReader, absolute, fitting};
+use crate::languages::{Reference, SourceReader, absolute, continued, fitting, names_in, with_all, with_names};
 use crate::shell;
-use crate::source::ANYTHING;
-use crate::source::python::{Import, References, references};
+use crate::source::python::{Import, References, may_list, references};
+use crate::source::{ANYTHING, Listed, Place, Start};
 use crate::tree::{Entry, File, Tree, TreePath};
 
 /// How files of modules end (importlib.machinery).
@@ -16,6 +16,10 @@ const MODULES: [&str; 3] = [".py", ".so", ".pyc"];
 const PACKAGE: &str = "__init__";
 /// A part of the name of every Python.
 const PYTHON: &str = "python";
+/// How files end that extend the search path for modules (Python documentation, `site`).
+const PATHS: &str = ".pth";
+/// How files of settings end.
+const SETTINGS: [&str; 7] = [".toml", ".yaml", ".yml", ".json", ".ini", ".cfg", ".conf"];
 /// Longer names of modules and files are not looked for, in bytes.
 const LONGEST_NAME: usize = 200;
 /// The file that lists the entry points of a distribution, and how the directories that have it end.
@@ -100,6 +104,8 @@ impl<'a> Modules<'a> {
         if text.contains(ANYTHING) {
             return self.fitting_modules(module, text);
         }
+        // `package.module:object`, as entry points are written.
+        let text = text.split_once(':').map_or(text, |(module, _)| module);
         let name = text.trim_start_matches('.');
         if is_identifier(text) {
             let beside = Import {
@@ -175,31 +181,39 @@ impl<'a> Modules<'a> {
             names: Vec::new(),
             line: 0,
         };
-        let mut here: BTreeSet<TreePath> = self.starts(module, &import).into_iter().collect();
-        let mut files = Vec::new();
+        // Each directory with the files that are run on the way to it.
+        let starts = self.starts(module, &import).into_iter();
+        let mut here: BTreeMap<TreePath, Vec<TreePath>> = starts.map(|start| (start, Vec::new())).collect();
         for part in parts {
-            let mut inner = BTreeSet::new();
-            for directory in &here {
-                if part.contains(ANYTHING) {
-                    let found = fitting(self.tree, directory, &format!("{part}{ANYTHING}"));
-                    let names: BTreeSet<&str> = found
-                        .iter()
-                        .filter_map(|path| path.file_name().split('.').next())
-                        .filter(|name| {
-                            is_identifier(name) && (part.ends_with(ANYTHING) || name.ends_with(behind(part)))
-                        })
-                        .collect();
-                    files.extend(names.iter().flat_map(|name| self.module(directory, name)));
-                    inner.extend(names.iter().filter_map(|name| directory.join(name)));
-                } else {
-                    let found = self.module(directory, part);
-                    inner.extend(directory.join(part));
-                    files.extend(found);
+            let mut inner = BTreeMap::new();
+            for (directory, on_the_way) in &here {
+                for name in self.names_fitting(directory, part) {
+                    let found = self.module(directory, &name);
+                    let inside = directory.join(&name);
+                    // A directory without the file of a package is one all the same (PEP 420).
+                    if let Some(path) = inside.filter(|path| !found.is_empty() || self.tree.contains(path)) {
+                        inner.insert(path, [&on_the_way[..], &found[..]].concat());
+                    }
                 }
             }
             here = inner;
         }
-        files
+        here.into_values().flatten().collect()
+    }
+
+    /// The names of modules in a directory that fit a part of a dotted name, which may go on with an ending.
+    fn names_fitting(&self, directory: &TreePath, part: &str) -> BTreeSet<String> {
+        if !part.contains(ANYTHING) {
+            return BTreeSet::from([part.to_owned()]);
+        }
+        let pattern = format!("{}{ANYTHING}", part.trim_end_matches(ANYTHING));
+        let found = fitting(self.tree, directory, &pattern);
+        let names = found.iter().filter_map(|path| path.file_name().split('.').next());
+        names
+            .filter(|name| *name != CACHE && is_identifier(name))
+            .filter(|name| part.ends_with(ANYTHING) || name.ends_with(behind(part)))
+            .map(ToOwned::to_owned)
+            .collect()
     }
 
     /// What a path may mean that is written in a module: from its own directory, from its package's, or from those of the
@@ -239,6 +253,42 @@ impl<'a> Modules<'a> {
         let starts: BTreeSet<TreePath> = own.into_iter().chain(package).chain(named.iter().cloned()).collect();
         let paths = starts.iter().filter_map(|start| start.join(text));
         paths.filter(|path| self.tree.contains(path)).collect()
+    }
+
+    /// What a path means that the code of a module puts together from its own place, and what is in it as far as that is listed.
+    fn placed(&self, module: &TreePath, place: &Place) -> Vec<TreePath> {
+        let beginnings = match &place.start {
+            Start::File => vec![module.clone()],
+            Start::Module(name) => {
+                let below = name.trim_start_matches('.').replace('.', "/");
+                let starts = module.parent().into_iter().chain(self.roots.iter().cloned());
+                let paths = starts.filter_map(|start| start.join(&below));
+                paths.filter(|path| self.tree.contains(path)).collect()
+            }
+        };
+        let paths = beginnings
+            .iter()
+            .flat_map(|start| continued(self.tree, start, &place.rest));
+        paths.flat_map(|path| self.with_listed(path, place.listed)).collect()
+    }
+
+    fn with_listed(&self, path: TreePath, listed: Listed) -> Vec<TreePath> {
+        let is_module = |inside: &TreePath| MODULES.iter().any(|ending| inside.as_str().ends_with(ending));
+        match listed {
+            Listed::Nothing => vec![path],
+            Listed::Names => with_names(self.tree, path),
+            Listed::Modules => {
+                let names = names_in(self.tree, &path).into_iter();
+                let packages = names.clone().filter_map(|name| name.join(PACKAGE));
+                let packages: Vec<TreePath> = packages.flat_map(|stem| self.with_stem(&stem)).collect();
+                names.filter(is_module).chain(packages).collect()
+            }
+            Listed::AllModules => {
+                let below = self.tree.below(&path).map(|(path, _)| path);
+                below.filter(|path| is_module(path)).cloned().collect()
+            }
+            Listed::Everything => with_all(self.tree, path),
+        }
     }
 
     /// The modules in the groups of entry points of a distribution, but for those of its commands, which are no use of it by
@@ -285,8 +335,34 @@ impl<'a> Modules<'a> {
         found
     }
 
-    /// The modules whose names an extension module has in it: code that was compiled imports them by these.
-    fn of_extension_module(&self, path: &TreePath, text: &str) -> Vec<Reference> {
+    /// The directories that a file of paths puts on the search path (Python documentation, `site`).
+    fn of_paths(&self, path: &TreePath, text: &str) -> Vec<Reference> {
+        let Some(own) = path.parent() else { return Vec::new() };
+        let lines = text.lines().enumerate();
+        let directories =
+            lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#') && !is_import_line(line));
+        directories
+            .flat_map(|(number, line)| {
+                let below = continued(self.tree, &own, &format!("/{}", line.trim()));
+                let paths = below.into_iter().flat_map(|directory| with_all(self.tree, directory));
+                paths.map(move |to| Reference {
+                    to,
+                    is_import: false,
+                    text: line.trim().to_owned(),
+                    line: Some(number + 1),
+                })
+            })
+            .collect()
+    }
+
+    /// Whether a file beside modules may hold settings, which name modules by their dotted names.
+    fn is_settings(&self, path: &TreePath) -> bool {
+        SETTINGS.iter().any(|ending| path.file_name().ends_with(ending))
+            && self.roots.iter().any(|root| path.below(root).is_some())
+    }
+
+    /// The modules whose dotted names a file has in it: code that was compiled, or that reads its settings, imports them by these.
+    fn of_names(&self, path: &TreePath, text: &str) -> Vec<Reference> {
         let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
         let names: BTreeSet<&str> = names.filter(|name| name.contains('.')).collect();
         let found = names.into_iter().flat_map(|name| {
@@ -324,6 +400,8 @@ impl SourceReader for Modules<'_> {
         path.file_name().strip_suffix(SOURCE).is_some()
             || is_entry_points(path)
             || is_extension_module(path)
+            || self.is_settings(path)
+            || path.file_name().strip_suffix(PATHS).is_some()
             || file.content.text().is_some_and(is_script)
     }
 
@@ -342,18 +420,30 @@ impl SourceReader for Modules<'_> {
         path.file_name().split('.').next() == Some(PACKAGE)
     }
 
+    fn may_list(&self, content: &[u8]) -> bool {
+        may_list(content)
+    }
+
     fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         if is_entry_points(path) {
             return self.of_entry_points(path, text);
         }
-        if is_extension_module(path) {
-            return self.of_extension_module(path, text);
+        if is_extension_module(path) || self.is_settings(path) {
+            return self.of_names(path, text);
         }
+        let of_paths = match path.file_name().strip_suffix(PATHS) {
+            Some(_) => self.of_paths(path, text),
+            None => Vec::new(),
+        };
         if is_shell_script(text) && path.file_name().strip_suffix(SOURCE).is_none() {
             return self.of_shell_script(path, text);
         }
-        let References { imports, literals } = references(text, is_wanted);
-        let mut found = Vec::new();
+        let References {
+            imports,
+            literals,
+            places,
+        } = references(text, is_wanted);
+        let mut found = of_paths;
         for import in &imports {
             let dots = ".".repeat(import.level);
             let names = import.names.join(", ");
@@ -372,18 +462,12 @@ impl SourceReader for Modules<'_> {
                 line: Some(literal.line),
             }));
         }
-        // Data is read from packages by their names. Those above the module are asked for it anyway.
-        let is_package = |reference: &&Reference| reference.to.file_name().split('.').next() == Some(PACKAGE);
-        let packages = found
-            .iter()
-            .filter(is_package)
-            .filter_map(|reference| reference.to.parent());
-        let packages: BTreeSet<TreePath> = packages.filter(|package| path.below(package).is_none()).collect();
-        let outer: BTreeSet<TreePath> = packages.iter().filter_map(TreePath::parent).collect();
-        let packages: BTreeSet<TreePath> = packages
-            .into_iter()
-            .filter(|package| !outer.contains(package))
-            .collect();
+        for place in &places {
+            let paths = self.placed(path, place).into_iter();
+            let is_import = matches!(place.listed, Listed::Modules | Listed::AllModules);
+            found.extend(paths.map(|to| Reference::by_place(to, is_import, place)));
+        }
+        let packages = imported_packages(path, &found);
         for literal in &literals {
             let paths = self.written(path, &literal.text, &packages).into_iter();
             found.extend(paths.map(|to| Reference {
@@ -395,6 +479,27 @@ impl SourceReader for Modules<'_> {
         }
         found
     }
+}
+
+/// The outermost packages among what a module imports: data is read from packages by their names. Those above the module are
+/// asked for it anyway.
+fn imported_packages(module: &TreePath, found: &[Reference]) -> BTreeSet<TreePath> {
+    let is_package = |reference: &&Reference| reference.to.file_name().split('.').next() == Some(PACKAGE);
+    let packages = found
+        .iter()
+        .filter(is_package)
+        .filter_map(|reference| reference.to.parent());
+    let packages: BTreeSet<TreePath> = packages.filter(|package| module.below(package).is_none()).collect();
+    let outer: BTreeSet<TreePath> = packages.iter().filter_map(TreePath::parent).collect();
+    packages
+        .into_iter()
+        .filter(|package| !outer.contains(package))
+        .collect()
+}
+
+/// Whether a line of a file of paths is run instead.
+fn is_import_line(line: &str) -> bool {
+    ["import ", "import\t"].iter().any(|begin| line.starts_with(begin))
 }
 
 /// Whether a text is a name as modules have them.

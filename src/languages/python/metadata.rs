@@ -76,6 +76,22 @@ fn goes_on(text: &str, name: &str) -> bool {
     lines.by_ref().any(is_header) && lines.next().is_some_and(|line| line.starts_with([' ', '\t']))
 }
 
+/// A list of the files of a distribution without their digests and lengths, which nothing reads when a function runs (Python packaging
+/// user guide, "Recording installed projects": both may be left out). `None` if it cannot be read, or is that short already.
+pub(super) fn without_digests(record: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(record);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in reader.records() {
+        let row = row.ok()?;
+        writer.write_record([row.get(0)?, "", ""]).ok()?;
+    }
+    let short = writer.into_inner().ok()?;
+    (short.len() < record.len()).then_some(short)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +143,15 @@ mod tests {
             assert_eq!(found.license.expression.as_deref(), expression, "{fields}");
             assert_eq!((found.name.as_str(), found.source.name.as_str()), ("X_y", "x-y"));
         }
+    }
+
+    /// The csv module of Python reads the same paths from both.
+    #[test]
+    fn lists_of_files_lose_their_digests() {
+        let record = b"a.py,sha256=AbC,12\n\"b,c.py\",sha256=AbC,1\nd-1.dist-info/RECORD,,\n";
+        let short = without_digests(record).unwrap();
+        assert_eq!(short, b"a.py,,\n\"b,c.py\",,\nd-1.dist-info/RECORD,,\n");
+        assert_eq!(without_digests(&short), None);
+        assert_eq!(without_digests(b"\xff\xfe,,"), None);
     }
 }

@@ -12,6 +12,8 @@ pub(super) enum Misfit {
     Python(String, Option<String>),
     /// It is for another platform: which, for people.
     Platform(String),
+    /// It is source code for Python 2 alone.
+    Source,
 }
 
 /// One combination of what a wheel's file name allows.
@@ -28,11 +30,15 @@ pub(super) fn misfit(wheel: &str, version: &str, arch: Arch) -> Option<Misfit> {
         let lines = wheel.lines();
         lines.filter_map(move |line| line.strip_prefix(key)?.strip_prefix(':').map(str::trim))
     };
+    let written: Vec<&str> = values("Tag").collect();
+    let tags: Vec<Tag<'_>> = written.iter().flat_map(|tag| combinations(tag)).collect();
+    let is_of_python_2 = |tag: &Tag<'_>| ["py2", "cp2"].iter().any(|begin| tag.python.starts_with(begin));
+    if !tags.is_empty() && tags.iter().all(|tag| is_of_python_2(tag) && tag.platform == "any") {
+        return Some(Misfit::Source);
+    }
     if values("Root-Is-Purelib").any(|value| value.eq_ignore_ascii_case("true")) {
         return None;
     }
-    let written: Vec<&str> = values("Tag").collect();
-    let tags: Vec<Tag<'_>> = written.iter().flat_map(|tag| combinations(tag)).collect();
     let minor: u32 = version.strip_prefix("3.")?.parse().ok()?;
     let on_platform: Vec<&Tag<'_>> = tags.iter().filter(|tag| tag.fits_platform(arch)).collect();
     if tags.is_empty() || on_platform.iter().any(|tag| tag.fits_python(minor)) {
@@ -150,6 +156,7 @@ mod tests {
             &["cp313-cp313-manylinux_2_17_aarch64"],
             platform("manylinux_2_17_aarch64"),
         );
+        check(&["py2-none-any"], Some(Misfit::Source));
         check(&["nonsense"], None);
         check(&[], None);
         let pure = "Root-Is-Purelib: true\nTag: cp312-cp312-linux_x86_64\n";

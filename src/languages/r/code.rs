@@ -2,9 +2,9 @@
 //! packages is compressed, and is not read.
 
 use super::{R, homes};
-use crate::languages::{Language, Package, Reference, SourceReader, absolute};
-use crate::source::r::{Base, references};
-use crate::tree::{Entry, File, Tree, TreePath};
+use crate::languages::{Language, Package, Reference, SourceReader, absolute, with_all};
+use crate::source::r::{Base, reads_by_topic, references};
+use crate::tree::{File, Tree, TreePath};
 
 /// How files of R code end.
 pub(super) const ENDINGS: &[&str] = &[".R", ".r"];
@@ -34,6 +34,7 @@ impl<'a> Scripts<'a> {
                 let packages = self.packages.iter().filter(|package| package.name == *name);
                 packages.map(|package| package.directory.clone()).collect()
             }
+            Base::AnyPackage => self.packages.iter().map(|package| package.directory.clone()).collect(),
             Base::Home => self.homes.clone(),
             Base::OwnDirectory => code.parent().into_iter().collect(),
         }
@@ -41,12 +42,11 @@ impl<'a> Scripts<'a> {
 
     /// A path, and all that is there if it is a directory: which of it is read, only a run tells.
     fn at(&self, path: TreePath) -> Vec<TreePath> {
-        let below = match self.tree.get(&path) {
-            None => return Vec::new(),
-            Some(Entry::Directory(_)) => self.tree.below(&path).map(|(path, _)| path.clone()).collect(),
-            Some(_) => Vec::new(),
-        };
-        std::iter::once(path).chain(below).collect()
+        if self.tree.contains(&path) {
+            with_all(self.tree, path)
+        } else {
+            Vec::new()
+        }
     }
 }
 
@@ -61,13 +61,17 @@ impl SourceReader for Scripts<'_> {
         Some(path.file_name())
     }
 
+    fn may_list(&self, content: &[u8]) -> bool {
+        reads_by_topic(content)
+    }
+
     fn references(&self, path: &TreePath, text: &str, _is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         let mut found = Vec::new();
         for reference in references(text) {
             let written = reference.path.text.trim_start_matches("./");
             let (to, is_import): (Vec<TreePath>, bool) = match (&reference.from, written.is_empty()) {
                 // Everything of R itself would be everything.
-                (Base::Home | Base::OwnDirectory, true) => continue,
+                (Base::Home | Base::AnyPackage | Base::OwnDirectory, true) => continue,
                 (Base::Package(_), true) => (self.starts(path, &reference.from), true),
                 (Base::OwnDirectory, _) if !written.contains(['/', '.']) => continue,
                 (from, false) => {
@@ -82,6 +86,7 @@ impl SourceReader for Scripts<'_> {
             let text = match &reference.from {
                 Base::Package(name) if is_import => format!("library({name})"),
                 Base::Package(name) => format!("system.file(\"{written}\", package = \"{name}\")"),
+                Base::AnyPackage => reference.path.text.clone(),
                 Base::Home => format!("R.home(\"{written}\")"),
                 Base::OwnDirectory => written.to_owned(),
             };

@@ -172,12 +172,14 @@ impl Language for R {
                 name: "r-home",
                 title: "each R_HOME",
                 directories: |tree| homes(tree).into_iter().collect(),
+                is_of_no_use: false,
                 files: None,
             },
             LanguageAnchor {
                 name: "r-package",
                 title: "each installed R package",
                 directories: |tree| R.packages(tree).into_iter().map(|package| package.directory).collect(),
+                is_of_no_use: false,
                 files: None,
             },
         ]

@@ -65,8 +65,9 @@ impl<'a> Scripts<'a> {
             return found;
         }
         let text = text.trim_start_matches([ANYTHING, "/"].concat().as_str());
+        let is_beside = text.starts_with("./");
         let text = text.trim_start_matches("./").trim_matches('/');
-        if !text.contains(['/', '.']) || text.len() > LONGEST_NAME {
+        if !is_beside && !text.contains(['/', '.']) || text.is_empty() || text.len() > LONGEST_NAME {
             return Vec::new();
         }
         let gem = self.gems.iter().find(|gem| code.below(gem).is_some()).cloned();
