@@ -315,13 +315,15 @@ fn decide(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> 
 /// where there would be no plan.
 ///
 /// The rules in the context are those that the others add to, and `known` are the uses that the plan for them found. If they
-/// tell all ([`Options::compared`]), no file is looked into again, otherwise each is once for all sets.
+/// tell all ([`Options::compared`]), no file is looked into again, otherwise each is once for all sets. Nothing is found out any
+/// more as soon as `is_stopped` says so.
 pub fn kept_with_each(
     loaded: &LoadedTree<'_>,
     context: &Context<'_>,
     options: &Options,
     known: &Uses,
     each: &[Matcher],
+    is_stopped: &dyn Fn() -> bool,
 ) -> Vec<Option<BTreeSet<TreePath>>> {
     let _phase = phase("compare plans");
     let tree = loaded.root().tree;
@@ -337,6 +339,9 @@ pub fn kept_with_each(
     let replaced = replaced_by_bootstrap(tree, options);
     let kept = |ask: &Ask<'_>| {
         let kept = all.iter().map(|(rules, matches)| {
+            if is_stopped() {
+                return None;
+            }
             let uses = follow(tree, rules, matches, &replaced, chosen.clone(), ask);
             let retention = retain(tree, rules, matches, &uses);
             let layout = Layout::of(tree, &retention, context.runtime, options.symlinks).ok()?;

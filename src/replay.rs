@@ -139,6 +139,18 @@ pub struct LeftOut {
     pub layer: Option<String>,
 }
 
+/// What was seen of functions whose events were sent again.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// Everything that they used.
+    pub used: Vec<RecordedPath>,
+    /// The errors and logs of the events that were answered differently, and what processes of these functions that failed
+    /// wrote to standard error.
+    pub words: String,
+    /// What the recordings used that were answered differently.
+    pub recorded: Vec<RecordedPath>,
+}
+
 /// What the manifests of layers say was left out.
 #[derive(Debug, Default)]
 pub struct LeftOutFiles {
@@ -178,7 +190,7 @@ impl LeftOutFiles {
     /// file was looked for.
     ///
     /// A language that looks only into lists of directories asks for nothing that is not there. Where `words` are those of an
-    /// error, what is missing in a listed directory counts if it is named in them.
+    /// error, what is missing in a listed directory counts if it is named in them, or the directory is and holds nothing else.
     pub fn looked_for(&self, used: &[RecordedPath], words: &str) -> Vec<LeftOut> {
         let mut paths: BTreeSet<String> = BTreeSet::new();
         for asked in used.iter().filter(|asked| !asked.found) {
@@ -196,11 +208,23 @@ impl LeftOutFiles {
         let names: BTreeSet<&str> = words
             .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
             .collect();
-        for path in self.missing_entries(used) {
+        let is_named = |path: &str| {
             let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-            if name.split('.').next().is_some_and(|stem| names.contains(stem)) {
-                paths.insert(path);
-            }
+            name.split('.').next().is_some_and(|stem| names.contains(stem))
+        };
+        let found: BTreeSet<&str> = used
+            .iter()
+            .filter(|path| path.found)
+            .map(|path| path.path.as_str())
+            .collect();
+        let is_empty = |directory: &TreePath| {
+            let start = format!("{}/", directory.on_lambda());
+            let below = found.range(start.as_str()..).next();
+            below.is_none_or(|path| !path.starts_with(&start))
+        };
+        for (directory, entries) in self.missing_in_listed(used) {
+            let all = is_named(directory.as_str()) && is_empty(&directory);
+            paths.extend(entries.into_iter().filter(|path| all || is_named(path)));
         }
         let has_more = |directory: &String| {
             let mut below = paths.range(directory.clone()..).skip(1);
@@ -210,25 +234,62 @@ impl LeftOutFiles {
         shown.filter_map(|path| self.left_out(path)).collect()
     }
 
+    /// What functions missed that answered differently: what the recordings found and was left out; if there is nothing of the
+    /// kind, what they looked for in vain.
+    ///
+    /// Of the first, that counts which was looked for again: in vain, or by listing the directory in which it was. What was
+    /// only asked for when it was recorded, or goes by another rule than for want of use, a function may do without.
+    pub fn missed(&self, run: &Observed) -> Vec<LeftOut> {
+        let is_opened = |path: &&RecordedPath| path.uses.iter().any(|how| *how != PathUse::Asked);
+        let found = || run.recorded.iter().filter(|path| path.found);
+        let (opened, all) = (self.names(found().filter(is_opened)), self.names(found()));
+        let in_vain = self.names(run.used.iter().filter(|path| !path.found));
+        let listed = self.missing_in_listed(&run.used);
+        let listed: BTreeSet<String> = listed.into_iter().flat_map(|(_, entries)| entries).collect();
+        let is_unused = |name: &&String| self.rules[*name] == crate::rules::unused::RULE;
+        let both = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.intersection(other).cloned().collect();
+        let unused: BTreeSet<String> = all.iter().filter(is_unused).cloned().collect();
+        let kinds: [BTreeSet<String>; 7] = [
+            both(&unused, &in_vain),
+            both(&opened, &in_vain),
+            both(&opened, &listed),
+            opened,
+            both(&all, &in_vain),
+            both(&all, &listed),
+            all,
+        ];
+        match kinds.iter().find(|names| !names.is_empty()) {
+            Some(names) => names.iter().filter_map(|name| self.left_out(name)).collect(),
+            None => self.looked_for(&run.used, &run.words),
+        }
+    }
+
+    /// Those of some paths that were left out, by their names in the tree.
+    fn names<'r>(&self, paths: impl Iterator<Item = &'r RecordedPath>) -> BTreeSet<String> {
+        let paths = paths.filter_map(|path| TreePath::from_lambda(&path.path));
+        let names = paths.flat_map(|path| [path.to_string(), format!("{path}/")]);
+        names.filter(|name| self.rules.contains_key(name)).collect()
+    }
+
     /// What was left out of directories that were listed, by the paths in the tree.
-    fn missing_entries(&self, used: &[RecordedPath]) -> BTreeSet<String> {
+    fn missing_in_listed(&self, used: &[RecordedPath]) -> Vec<(TreePath, Vec<String>)> {
         let listed = used
             .iter()
             .filter(|path| path.found && path.uses.contains(&PathUse::Listed));
         let listed = listed.filter_map(|path| TreePath::from_lambda(&path.path));
-        listed
-            .flat_map(|directory| {
-                let start = if directory.is_root() {
-                    String::new()
-                } else {
-                    format!("{directory}/")
-                };
-                let below = self.rules.range(start.clone()..).map(|(path, _)| path);
-                let below = below.take_while(|path| path.starts_with(&start)).cloned();
-                let entries = below.filter(|path| !path[start.len()..].trim_end_matches('/').contains('/'));
-                entries.collect::<Vec<_>>()
-            })
-            .collect()
+        let with_entries = listed.map(|directory| {
+            let start = if directory.is_root() {
+                String::new()
+            } else {
+                format!("{directory}/")
+            };
+            let below = self.rules.range(start.clone()..).map(|(path, _)| path);
+            let below = below.take_while(|path| path.starts_with(&start)).cloned();
+            let is_entry = |name: &str| !name.is_empty() && !name.trim_end_matches('/').contains('/');
+            let entries = below.filter(|path| is_entry(&path[start.len()..]));
+            (directory, entries.collect())
+        });
+        with_entries.collect()
     }
 
     fn left_out(&self, path: &str) -> Option<LeftOut> {
@@ -248,21 +309,18 @@ impl LeftOutFiles {
         })
     }
 
-    /// What to pack again so that a function that answered differently may answer as before, after so many rounds: what it
-    /// looked for in vain; if there is nothing of the kind, what is missing in directories that it listed.
-    pub fn to_take_back(&self, used: &[RecordedPath], words: &str, tree: &Tree, round: usize) -> BTreeSet<TreePath> {
-        let looked_for = self.looked_for(used, words);
-        let mut paths: BTreeSet<TreePath> = looked_for
+    /// What to pack again so that functions that answered differently may answer as before, after so many rounds: what they
+    /// missed; if that is not known, what is missing in directories that they listed.
+    pub fn to_take_back(&self, run: &Observed, tree: &Tree, round: usize) -> BTreeSet<TreePath> {
+        let missed = self.missed(run);
+        let mut paths: BTreeSet<TreePath> = missed
             .iter()
             .filter_map(|left_out| TreePath::from_lambda(&left_out.path))
             .collect();
         if paths.is_empty() {
-            let entries = self.missing_entries(used);
-            paths.extend(
-                entries
-                    .iter()
-                    .filter_map(|path| TreePath::new(path.trim_end_matches('/'))),
-            );
+            let listed = self.missing_in_listed(&run.used);
+            let entries = listed.iter().flat_map(|(_, entries)| entries);
+            paths.extend(entries.filter_map(|path| TreePath::new(path.trim_end_matches('/'))));
         }
         if round > ROUNDS_OF_FILES {
             let components = Components::of(tree);
@@ -398,8 +456,42 @@ mod tests {
             ("/opt/lib/a", Some("rest/layer-1.zip"))
         );
         assert!(left_out().looked_for(&used, "No module named 'other'").is_empty());
-        let back = left_out().to_take_back(&used, "", &Tree::default(), 1);
+        let empty = [path("/opt/lib/a", true, PathUse::Listed)];
+        let found = left_out().looked_for(&empty, "there is no service 'a'");
+        assert_eq!(found[0].path, "/opt/lib/a/x.py");
+        let searched = [&empty[..], &[path("/opt/lib/a/y.py", true, PathUse::Opened)]].concat();
+        assert!(left_out().looked_for(&searched, "there is no service 'a'").is_empty());
+        let run = Observed {
+            used: used.to_vec(),
+            ..Observed::default()
+        };
+        let back = left_out().to_take_back(&run, &Tree::default(), 1);
         let back: Vec<String> = back.iter().map(ToString::to_string).collect();
         assert_eq!(back, ["lib/a", "lib/b.so"]);
+    }
+
+    #[test]
+    fn what_a_recording_used_and_is_not_there_is_named_where_nothing_else_is() {
+        let listed = path("/opt/lib", true, PathUse::Listed);
+        let missed = |used: &[RecordedPath], recorded: &[RecordedPath]| {
+            let run = Observed {
+                used: used.to_vec(),
+                words: String::new(),
+                recorded: recorded.to_vec(),
+            };
+            let missed: Vec<String> = left_out().missed(&run).into_iter().map(|left| left.path).collect();
+            missed
+        };
+        let recorded = [
+            path("/opt/lib/b.so", true, PathUse::Opened),
+            path("/opt/lib/a/x.py", true, PathUse::Opened),
+            path("/opt/old", true, PathUse::Asked),
+            path("/opt/lib/kept", true, PathUse::Opened),
+        ];
+        assert_eq!(missed(&[listed], &recorded), ["/opt/lib/b.so"]);
+        assert_eq!(missed(&[], &recorded), ["/opt/lib/a/x.py", "/opt/lib/b.so"]);
+        assert_eq!(missed(&[], &recorded[2..]), ["/opt/old"]);
+        let asked_in_vain = path("/opt/old", false, PathUse::Asked);
+        assert_eq!(missed(&[asked_in_vain], &recorded), ["/opt/old"]);
     }
 }

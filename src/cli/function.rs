@@ -64,6 +64,8 @@ pub(super) struct Ran {
     pub(super) invocations: Vec<Invocation>,
     /// What the function used, if that was noted.
     pub(super) used: Vec<RecordedPath>,
+    /// What its processes that failed wrote to standard error, if that was noted.
+    pub(super) said_by_failed: String,
     /// What `check` finds in the layers.
     findings: Vec<Finding>,
     /// What it looked for in vain and was left out of the layers.
@@ -113,6 +115,7 @@ impl FunctionRun<'_> {
         Ok(Ran {
             invocations,
             used,
+            said_by_failed: prepared.said_by_failed(),
             left_out: Vec::new(),
             missing: prepared.missing.clone(),
             glibc: prepared.glibc.clone(),
@@ -148,7 +151,9 @@ impl FunctionRun<'_> {
         let of_task: Vec<Finding> = own_code.iter().flat_map(|code| code.findings.clone()).collect();
         let parts = read_layers.iter().chain(&own_code);
         let too_large = too_large(parts.map(|part| part.tree.totals().unzipped_bytes).sum());
+        let reading = progress.only_reading(Vec::new());
         let findings = judge(read_layers, &runtime, Bytes::default()).findings;
+        drop(reading);
         if let Some(finding) = too_large.as_ref().filter(|_| self.may_be_too_large) {
             global.warn(&format!("{}; it is recorded all the same", finding.message));
         }
@@ -194,10 +199,12 @@ impl Ran {
     /// without.
     pub(super) fn explain_left_out(&mut self, function: &FunctionRun<'_>, global: &Global) {
         let failed = |invocation: &&Invocation| invocation.failure.is_some();
-        let words: Vec<String> = self.invocations.iter().filter(failed).map(Invocation::words).collect();
+        let failures = self.invocations.iter().filter(failed);
+        let words = failures.map(Invocation::words).chain([self.said_by_failed.clone()]);
+        let words: Vec<String> = words.collect();
         let left_out = LeftOutFiles::of(&manifests(function.layers));
         self.left_out = left_out.looked_for(&self.used, &words.join("\n"));
-        if words.is_empty() {
+        if !self.invocations.iter().any(|invocation| failed(&invocation)) {
             self.left_out.retain(|file| file.rule == UNUSED);
         }
         if !self.left_out.is_empty() && !global.quiet {

@@ -102,7 +102,7 @@ impl Arguments {
             ..Options::default()
         };
         let plan = plan(&loaded, &context, &options)?;
-        let kept_with = |each: &[Matcher]| kept_with_each(&loaded, &context, &options, &plan.uses, each);
+        let kept_with = |each: &[Matcher]| kept_with_each(&loaded, &context, &options, &plan.uses, each, &|| false);
         let what_if = WhatIf::new(&scanned.tree, &matcher, &plan.kept, &kept_with);
         let analysis = report::analyze(&scanned, &[], &loaded, &plan, &rules, &what_if, &NoLibraries);
         let off = analysis.rules.iter().filter(|rule| !rule.enabled && rule.files > 0);

@@ -234,9 +234,17 @@ impl TreeDirectory {
         self.named.display().to_string()
     }
 
-    /// As [`Terminal::only_reading`], unless there is something to remove when the run ends.
-    pub(super) fn only_reading(&self, progress: &Terminal) -> Option<OnlyReading> {
-        self.extracted.is_none().then(|| progress.only_reading())
+    /// As [`Terminal::only_reading`]; what was extracted is removed when the run ends.
+    pub(super) fn only_reading(&self, progress: &Terminal) -> OnlyReading {
+        progress.only_reading(self.temporary())
+    }
+
+    /// The directory into which it was extracted, if it was.
+    pub(super) fn temporary(&self) -> Vec<PathBuf> {
+        self.extracted
+            .iter()
+            .map(|extracted| extracted.path().to_owned())
+            .collect()
     }
 
     pub(super) fn is_image(&self) -> bool {
@@ -395,7 +403,9 @@ impl Source<'_> {
             },
             ..plan::Context::without_files(self.loaded.root().runtime, rules)
         };
-        plan::kept_with_each(self.loaded, &context, options, known, each)
+        plan::kept_with_each(self.loaded, &context, options, known, each, &|| {
+            progress.check().is_err()
+        })
     }
 }
 

@@ -136,7 +136,9 @@ pub(super) fn checked(
     } else {
         Inventory::default()
     };
+    let reading = progress.only_reading(opened.iter().flat_map(TreeDirectory::temporary).collect());
     let mut report = judge(layers, &runtime, bounds.reserve);
+    drop(reading);
     if bounds.via == UploadRoute::S3 {
         report.findings.retain(|finding| !finding.code.is_about_request());
     }

@@ -265,6 +265,7 @@ impl Arguments {
             rest: self.used.rest.as_deref(),
             global,
             progress,
+            temporary: opened.temporary(),
         };
         drop(reading);
         let packed = if self.used.prove {
@@ -331,6 +332,7 @@ impl Arguments {
             return Ok(());
         }
         let output = &job.options.output;
+        let reading = job.only_reading();
         let written = contents(std::slice::from_ref(output), job.progress)?;
         let text = |path: &TreePath| text_at(&job.directory.join(job.placed.origin(path).as_str()));
         let components = collect(Described {
@@ -344,6 +346,7 @@ impl Arguments {
         });
         let name = subject(manifest);
         let bill = Bill::new(&name, &manifest.layers, components, self.source_date.seconds()?);
+        drop(reading);
         for report in &self.sbom {
             fs_err::write(bill_file(report, output), report.format.render(&bill))
                 .map_err(|error| Failure::Error(format!("cannot write the bill of materials: {error}")))?;

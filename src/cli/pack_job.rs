@@ -1,7 +1,7 @@
 //! What `pack` packs: one plan and its layers, and with `--rest` those of what is left out.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::Project;
 use crate::languages::place::Placed;
@@ -20,7 +20,7 @@ use super::arguments::{Global, PlanOptions};
 use super::compile::compile;
 use super::inputs::{SelectedRules, Source};
 use super::output::Failure;
-use super::progress::Terminal;
+use super::progress::{OnlyReading, Terminal};
 
 /// What is packed and how, before it is decided what goes.
 pub(super) struct PackJob<'a> {
@@ -40,6 +40,8 @@ pub(super) struct PackJob<'a> {
     pub(super) rest: Option<&'a Path>,
     pub(super) global: &'a Global,
     pub(super) progress: &'a Terminal,
+    /// What was made for this run alone, and is removed where a signal ends it at once.
+    pub(super) temporary: Vec<PathBuf>,
 }
 
 /// Why nothing was packed.
@@ -79,7 +81,13 @@ impl PackJob<'_> {
     }
 
     fn plan(&self, selected: &SelectedRules, options: &plan::Options) -> Result<(Plan, Matcher), Failure> {
+        let _reading = self.only_reading();
         self.planning.plan(self.source(), selected, options, &self.project)
+    }
+
+    /// As [`Terminal::only_reading`], between what makes layers.
+    pub(super) fn only_reading(&self) -> OnlyReading {
+        self.progress.only_reading(self.temporary.clone())
     }
 
     fn source(&self) -> Source<'_> {
@@ -126,6 +134,7 @@ impl PackJob<'_> {
 
     /// The licenses of what is kept. What describes it is read in the tree, because rules may remove it.
     fn licenses(&self, plan: &Plan) -> Vec<LicenseUse> {
+        let _reading = self.only_reading();
         let nothing = (BTreeMap::new(), BTreeMap::new());
         let components = collect(Described {
             tree: &plan.kept,

@@ -1,6 +1,7 @@
 //! Progress bars on a terminal, nothing in a pipe, and Ctrl-C.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
@@ -21,21 +22,24 @@ const FILES: &str = "{prefix:>12} {wide_bar} {pos}/{len}";
 pub(super) struct Terminal {
     shown: bool,
     stopped: Arc<AtomicBool>,
-    only_reads: Arc<Mutex<bool>>,
+    only_reads: Arc<Mutex<Option<Temporary>>>,
     listening: Once,
 }
 
+/// What a run has made for itself alone: files, and directories with all that is in them.
+type Temporary = Vec<PathBuf>;
+
 /// While it is there, the run only reads, and a signal ends the process at once.
-pub(super) struct OnlyReading(Arc<Mutex<bool>>);
+pub(super) struct OnlyReading(Arc<Mutex<Option<Temporary>>>);
 
 impl Drop for OnlyReading {
     fn drop(&mut self) {
-        set(&self.0, false);
+        set(&self.0, None);
     }
 }
 
-fn set(flag: &Mutex<bool>, value: bool) {
-    *flag.lock().unwrap_or_else(PoisonError::into_inner) = value;
+fn set(state: &Mutex<Option<Temporary>>, value: Option<Temporary>) {
+    *state.lock().unwrap_or_else(PoisonError::into_inner) = value;
 }
 
 impl Terminal {
@@ -50,9 +54,9 @@ impl Terminal {
     }
 
     /// Lets a signal end the process at once, whatever it is doing, until what this gives is dropped: nothing is made or
-    /// changed until then.
-    pub(super) fn only_reading(&self) -> OnlyReading {
-        set(&self.only_reads, true);
+    /// changed until then, and what was made before is removed.
+    pub(super) fn only_reading(&self, made: Temporary) -> OnlyReading {
+        set(&self.only_reads, Some(made));
         self.listen();
         OnlyReading(Arc::clone(&self.only_reads))
     }
@@ -68,8 +72,9 @@ impl Terminal {
                 stopped.store(true, Ordering::Relaxed);
                 // Held until the process has ended: nothing can be made meanwhile.
                 let only_reads = only_reads.lock().unwrap_or_else(PoisonError::into_inner);
-                if *only_reads {
+                if let Some(made) = &*only_reads {
                     error(Failure::Interrupted.message());
+                    remove(made);
                     end();
                 }
             });
@@ -136,6 +141,17 @@ impl Work for Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.drawn.finish_and_clear();
+    }
+}
+
+/// Removes what a run made for itself. What cannot be removed stays where temporary files are.
+fn remove(made: &[PathBuf]) {
+    for path in made {
+        if path.is_dir() {
+            let _ = fs_err::remove_dir_all(path);
+        } else {
+            let _ = fs_err::remove_file(path);
+        }
     }
 }
 

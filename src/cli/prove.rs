@@ -44,7 +44,8 @@ pub(super) struct UsedOptions {
 /// Packs until the recordings hold.
 pub(super) fn prove(job: &mut PackJob<'_>, used: &UsedOptions) -> Result<(Plan, Packed), PackFailure> {
     let recordings = Recording::read_all(&job.planning.rules.used)?;
-    let _manifest = keep_previous(job)?;
+    let manifest = keep_previous(job)?;
+    job.temporary.extend(manifest.iter().map(|file| file.path().to_owned()));
     let environment = job.global.environment(&job.planning.environment)?;
     // What is missed comes back.
     for evidence in job.selected.evidence() {
@@ -71,7 +72,7 @@ pub(super) fn prove(job: &mut PackJob<'_>, used: &UsedOptions) -> Result<(Plan, 
         let mut more = BTreeSet::new();
         if !replays.report.ok {
             let left_out = LeftOutFiles::of(std::slice::from_ref(&packed.manifest));
-            more = left_out.to_take_back(&replays.used, &replays.words, &job.scan.tree, rounds);
+            more = left_out.to_take_back(&replays.run, &job.scan.tree, rounds);
             more.retain(|path| !taken_back.contains(path));
         }
         if more.is_empty() {

@@ -77,7 +77,7 @@ impl Arguments {
         }
         let selected = self.rules.select(global)?;
         self.tell_of_unfinished(&root, progress)?;
-        let reading = progress.only_reading();
+        let reading = progress.only_reading(Vec::new());
         let scan = scan(&root, progress)?;
         let runtime = global.runtime(&scan.tree)?;
         let loaded = LoadedTree::of(Root {

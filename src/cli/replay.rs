@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::invoke::{Event, TIMED_OUT};
 use crate::limits;
-use crate::recording::{RecordedPath, Recording};
-use crate::replay::{LeftOutFiles, difference};
+use crate::recording::Recording;
+use crate::replay::{LeftOutFiles, Observed, difference};
 use crate::report::{Replayed, ReplayedEvent, ReplayedRecording};
 
 use super::arguments::Global;
@@ -47,10 +47,8 @@ pub(super) struct ReplayOptions<'a> {
 pub(super) struct Replays {
     /// The report.
     pub(super) report: Replayed,
-    /// Everything that the functions used.
-    pub(super) used: Vec<RecordedPath>,
-    /// The errors and logs of the events that differ.
-    pub(super) words: String,
+    /// What was seen of the functions.
+    pub(super) run: Observed,
 }
 
 impl ReplayOptions<'_> {
@@ -62,7 +60,7 @@ impl ReplayOptions<'_> {
         progress: &Terminal,
     ) -> Result<Replays, Failure> {
         let left_out = LeftOutFiles::of(&manifests(self.layers));
-        let (mut reports, mut used, mut words) = (Vec::new(), Vec::new(), String::new());
+        let (mut reports, mut run) = (Vec::new(), Observed::default());
         let mut runtime = None;
         for (name, recording) in recordings {
             let function = self.function(name, recording)?;
@@ -72,7 +70,7 @@ impl ReplayOptions<'_> {
             for ((recorded, event), invocation) in recording.events.iter().zip(&events).zip(&ran.invocations) {
                 let difference = difference(recorded, &invocation.recorded(event), self.ignored);
                 if difference.is_some() {
-                    words += &invocation.words();
+                    run.words += &invocation.words();
                 }
                 replayed.push(ReplayedEvent {
                     event: recorded.name.clone(),
@@ -80,11 +78,15 @@ impl ReplayOptions<'_> {
                     difference,
                 });
             }
+            if replayed.iter().any(|event| !event.equal) {
+                run.words += &ran.said_by_failed;
+                run.recorded.extend(recording.paths.iter().cloned());
+            }
             reports.push(ReplayedRecording {
                 recording: name.clone(),
                 events: replayed,
             });
-            used.extend(ran.used);
+            run.used.extend(ran.used);
             runtime.get_or_insert(ran.runtime);
         }
         let runtime = runtime.ok_or_else(|| Failure::Error("there is no recording to replay".to_owned()))?;
@@ -92,15 +94,10 @@ impl ReplayOptions<'_> {
             .iter()
             .flat_map(|report| &report.events)
             .any(|event| !event.equal);
-        let looked_for = if differs {
-            left_out.looked_for(&used, &words)
-        } else {
-            Vec::new()
-        };
+        let looked_for = if differs { left_out.missed(&run) } else { Vec::new() };
         Ok(Replays {
             report: Replayed::new(&runtime, reports, looked_for),
-            used,
-            words,
+            run,
         })
     }
 

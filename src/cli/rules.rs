@@ -62,7 +62,7 @@ enum Command {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
-        let _reading = progress.only_reading();
+        let _reading = progress.only_reading(Vec::new());
         match &self.command {
             None => {
                 let list = RuleList::new(&self.rules.select(global)?.rules);

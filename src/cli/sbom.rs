@@ -88,12 +88,14 @@ impl Arguments {
         let formats = on_stdout(self.format.given(), &self.output, Form::Table)?;
         let paths = global.layers(&self.layers)?;
         let contents = read_settled(&paths, global, || Ok(contents(&paths, progress)?))?;
+        let reading = progress.only_reading(Vec::new());
         let bill = Bill::new(
             &name(&paths, &contents),
             layers(&contents),
             contents.components(),
             source_date_epoch()?,
         );
+        drop(reading);
         let render = |form: &Form, options| match form {
             Form::Table => report::materials(&Materials::of(&bill), options),
             Form::Json => report::json(&Materials::of(&bill)),

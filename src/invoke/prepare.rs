@@ -352,6 +352,12 @@ impl Prepared {
         trace.paths().ok_or(InvokeError::TooManyPaths)
     }
 
+    /// The end of what processes of the function that failed have written to standard error so far, also where another one read
+    /// it and said nothing.
+    pub fn said_by_failed(&self) -> String {
+        self.trace.as_ref().map(Trace::said_by_failed).unwrap_or_default()
+    }
+
     /// A pipe for what the tracer of one sandbox prints, if there is one.
     pub(super) fn pipe(&self) -> std::io::Result<Option<Pipe>> {
         self.strace

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::leave::unless_stopped;
 use super::prepare::Ready;
 use super::previous::History;
 use super::zip::{END_SIZE, EntryKind, ZipWriter};
@@ -237,7 +238,10 @@ impl Written<'_> {
                 read.next()
             }
         });
-        Ok(check::judge(all.collect(), runtime, Bytes(0)).findings)
+        let (layers, runtime) = (all.collect(), runtime.clone());
+        Ok(unless_stopped(progress, move |_| {
+            check::judge(layers, &runtime, Bytes(0)).findings
+        })?)
     }
 
     /// What the manifest says of them.

@@ -331,6 +331,7 @@ fn unused(rules: &RuleSet, choices: &[RuleSelection], root: Root<'_>) -> Result<
     {
         return Err(RuleError::NothingUsed);
     }
+    let evidence = evidence.with_enumerated(root.tree);
     let paths = unused::unused(root, rules, &evidence)?;
     Ok(Some(Unused { evidence, paths }))
 }

@@ -24,6 +24,9 @@ const LICENSES: &str = "licenses";
 /// The top directory of what is shared by all packages of a system, licenses among it (Filesystem Hierarchy Standard).
 const SHARED: &str = "share";
 
+/// Of how many directories one file each is asked for where a list is gone through. Fewer may each be asked for by name.
+const ENUMERATED: usize = 8;
+
 /// How much is used where something of a package was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Depth {
@@ -43,6 +46,8 @@ pub struct Evidence {
     pub depth: Depth,
     /// Whether a file does not count that was only asked for: a replay has to show that nothing depends on it.
     pub without_asked: bool,
+    /// Files that were only asked for as one of many: see [`Evidence::with_enumerated`].
+    pub enumerated: BTreeSet<TreePath>,
     /// What is used whatever the recordings say.
     pub taken_back: BTreeSet<TreePath>,
 }
@@ -79,8 +84,19 @@ impl Evidence {
             return true;
         }
         let only_asked = |used: &RecordedUse| used.uses.iter().all(|how| *how == PathUse::Asked);
-        let may_go = |used: &RecordedUse| self.without_asked && matches!(entry, Entry::File(_)) && only_asked(used);
+        let may_miss = self.without_asked || self.enumerated.contains(path);
+        let may_go = |used: &RecordedUse| may_miss && matches!(entry, Entry::File(_)) && only_asked(used);
         self.used.get(path).is_some_and(|used| !may_go(used))
+    }
+
+    /// This evidence, at the depth of files with those aside that were only asked for while a list of packages' directories was
+    /// gone through: a directory was listed, and every directory in it that has a file of that name was asked for it. Whoever
+    /// does so looks for what there is, and has no use for what it does not open then.
+    pub fn with_enumerated(mut self, tree: &Tree) -> Self {
+        if self.depth == Depth::File {
+            self.enumerated = enumerated(tree, &self, &Units::of(tree));
+        }
+        self
     }
 
     /// What was done with a path, for people: `opened (recording.json)`.
@@ -151,6 +167,51 @@ fn listed_entries<'t>(tree: &'t Tree, evidence: &'t Evidence, units: &'t Units) 
                 .filter(|path| is_there(tree, path))
         })
         .collect()
+}
+
+/// The files that [`Evidence::with_enumerated`] leaves aside.
+fn enumerated(tree: &Tree, evidence: &Evidence, units: &Units) -> BTreeSet<TreePath> {
+    let only_asked = |used: &RecordedUse| used.uses.iter().all(|how| *how == PathUse::Asked);
+    let asked = evidence
+        .used
+        .iter()
+        .filter(|(path, used)| only_asked(used) && matches!(tree.get(path), Some(Entry::File(_))));
+    let asked: BTreeSet<&TreePath> = asked.map(|(path, _)| path).collect();
+    let names: BTreeSet<&str> = asked.iter().map(|path| path.file_name()).collect();
+    let listed = evidence
+        .used
+        .iter()
+        .filter(|(path, used)| used.uses.contains(&PathUse::Listed) && units.is_searched(path));
+    let mut found = BTreeSet::new();
+    for (directory, _) in listed {
+        // By the name of a file: the directories that have one, and those of which one was used.
+        let mut children: BTreeMap<&str, [BTreeSet<&str>; 2]> = BTreeMap::new();
+        let mut files: BTreeMap<&str, Vec<&TreePath>> = BTreeMap::new();
+        for (path, _) in tree.below(directory) {
+            let name = path.file_name();
+            let Some((child, _)) = path.below(directory).and_then(|below| below.split_once('/')) else {
+                continue;
+            };
+            if !names.contains(name) {
+                continue;
+            }
+            let [having, used] = children.entry(name).or_default();
+            having.insert(child);
+            if evidence.used.contains_key(path) {
+                used.insert(child);
+            }
+            if asked.contains(path) {
+                files.entry(name).or_default().push(path);
+            }
+        }
+        let all_asked = |name: &&str| {
+            let [having, used] = &children[name];
+            used.len() >= ENUMERATED && used == having
+        };
+        let files = files.into_iter().filter(|(name, _)| all_asked(name));
+        found.extend(files.flat_map(|(_, paths)| paths).cloned());
+    }
+    found
 }
 
 fn license_globs(rules: &RuleSet) -> Result<GlobSet, RuleError> {
@@ -291,6 +352,7 @@ mod tests {
             for (name, how) in &case.used {
                 evidence.add_path("r.json", path(name), &BTreeSet::from([*how]));
             }
+            let evidence = evidence.with_enumerated(&tree);
             let unused = unused(root, &rules, &evidence).unwrap();
             let entries = tree.iter().map(|(path, _)| path).filter(|path| is_there(&tree, path));
             let kept: Vec<String> = entries

@@ -29,9 +29,9 @@ use crate::recording::{MOST_PATHS, PathUse, RecordedPath, is_recorded};
 use strace::{Argument, Call, Line, Reader};
 use view::{Process, Resolved, View};
 
-/// The calls that it prints: all that have a path (strace(1), `%file`), and those that tell which directory is meant. Those
-/// with a question mark are not on every architecture.
-const CALLS: &str = "trace=%file,?fchdir,?getdents,?getdents64,?clone,?clone3,?fork,?vfork";
+/// The calls that it prints: all that have a path (strace(1), `%file`), those that tell which directory is meant, and what is
+/// written, for the words of processes that fail. Those with a question mark are not on every architecture.
+const CALLS: &str = "trace=%file,write,?fchdir,?getdents,?getdents64,?clone,?clone3,?fork,?vfork";
 
 /// The longest line: a path has at most 4096 bytes (`PATH_MAX`, limits.h), each is printed as four, and a call has two paths
 /// and two directories at most.
@@ -49,6 +49,9 @@ const MOST_FORKED: usize = 1024;
 /// Programs that start each other before the function: bubblewrap, and this program in the sandbox. What the second one
 /// starts is the function's.
 const OWN_PROGRAMS: u32 = 2;
+
+/// How much is kept of what a process wrote to standard error, and of all that failed, in bytes: errors are at the end.
+const MOST_WORDS: usize = 16 << 10;
 
 /// The longest chain of interpreters of scripts (execve(2), `BINPRM_BUF_SIZE` and the depth of the kernel's search).
 const MOST_INTERPRETERS: usize = 5;
@@ -98,7 +101,20 @@ impl Strace {
             arguments.push("--decode-pids=pidns".into());
         }
         // All texts in hexadecimal digits; paths are printed whole, whatever the length of other texts is.
-        for argument in ["-qq", "-y", "-xx", "-s", "1", "-e", CALLS, "-e", "signal=none", "-o"] {
+        for argument in [
+            "-qq",
+            "-y",
+            "-xx",
+            "-s",
+            "1",
+            "-e",
+            CALLS,
+            "-e",
+            "write=2",
+            "-e",
+            "signal=none",
+            "-o",
+        ] {
             arguments.push(argument.into());
         }
         arguments.push(pipe.into());
@@ -189,6 +205,8 @@ struct Used {
     paths: BTreeMap<String, (bool, BTreeSet<PathUse>)>,
     /// Whether there were more than a recording has.
     is_full: bool,
+    /// The end of what processes that failed had written to standard error.
+    said_by_failed: Vec<u8>,
 }
 
 impl Trace {
@@ -209,6 +227,18 @@ impl Trace {
             uses: uses.clone(),
         });
         (!used.is_full).then(|| paths.collect())
+    }
+
+    /// The end of what processes that failed had written to standard error, whoever read it.
+    pub(super) fn said_by_failed(&self) -> String {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&used.said_by_failed).into_owned()
+    }
+
+    fn failed(&self, words: &[u8]) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        append(&mut used.said_by_failed, words);
+        append(&mut used.said_by_failed, b"\n");
     }
 
     /// Notes what Lambda itself starts: the extensions of these names and the first bootstrap that is there. The process that
@@ -255,6 +285,12 @@ impl Trace {
     }
 }
 
+/// Appends to a text of which only the end is kept.
+fn append(text: &mut Vec<u8>, more: &[u8]) {
+    text.extend(more);
+    text.drain(..text.len().saturating_sub(MOST_WORDS));
+}
+
 /// Follows the calls of one sandbox.
 struct Following<'a> {
     trace: &'a Trace,
@@ -271,6 +307,10 @@ struct Following<'a> {
     /// Threads whose new process has been seen before they had made it.
     seen_early: BTreeSet<u32>,
     executed: BTreeSet<String>,
+    /// The end of what each process has written to standard error.
+    words: HashMap<u32, Vec<u8>>,
+    /// The process of the function's whose call was the last, if it was a write.
+    writing: Option<u32>,
 }
 
 impl<'a> Following<'a> {
@@ -285,16 +325,29 @@ impl<'a> Following<'a> {
             forked: VecDeque::new(),
             seen_early: BTreeSet::new(),
             executed: BTreeSet::new(),
+            words: HashMap::new(),
+            writing: None,
         }
     }
 
     fn line(&mut self, line: &str) {
         match self.reader.line(line) {
-            Some(Line::Call(call)) => self.call(&call),
+            Some(Line::Call(call)) => {
+                self.writing = None;
+                self.call(&call);
+            }
+            Some(Line::Written(bytes)) => {
+                if let Some(process) = self.writing {
+                    append(self.words.entry(process).or_default(), &bytes);
+                }
+            }
             Some(Line::Forking(thread)) => self.forking.push(thread),
-            Some(Line::Exited(thread)) => {
+            Some(Line::Exited { thread, failed }) => {
                 self.threads.remove(&thread);
                 self.processes.remove(&thread);
+                if let Some(words) = self.words.remove(&thread).filter(|_| failed) {
+                    self.trace.failed(&words);
+                }
             }
             None => {}
         }
@@ -329,6 +382,11 @@ impl<'a> Following<'a> {
     fn call(&mut self, call: &Call) {
         if call.is_fork() {
             self.has_forked(call);
+            return;
+        }
+        if call.name == "write" {
+            let is_own = self.process(call.thread).1 <= OWN_PROGRAMS;
+            self.writing = (!is_own).then(|| self.first_of(call.thread));
             return;
         }
         let (process, programs) = self.process(call.thread);

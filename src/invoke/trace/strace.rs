@@ -6,6 +6,8 @@
 //! 28 clone(child_stack=NULL, flags=SIGCHLD <unfinished ...>
 //! 29 access("\x62", F_OK) = -1 ENOENT (No such file or directory)
 //! 28 <... clone resumed>) = 29
+//! 28 write(2</dev/pts/0>, "\x68"..., 2) = 2
+//!  | 00000  68 69                                             hi               |
 //! 29 +++ exited with 0 +++
 //! ```
 //!
@@ -20,8 +22,15 @@ pub(super) enum Line {
     Call(Call),
     /// A call that makes a process has begun and not returned: from now on there may be a process more.
     Forking(u32),
-    /// The thread has ended.
-    Exited(u32),
+    /// The thread has ended, with an exit status other than 0 or by a signal that is not for ending it from outside.
+    Exited {
+        /// The thread.
+        thread: u32,
+        /// Whether it ended so by itself that it failed.
+        failed: bool,
+    },
+    /// A part of what the call on the line before has written to standard error.
+    Written(Vec<u8>),
 }
 
 /// A system call.
@@ -79,6 +88,9 @@ pub(super) struct Reader {
 impl Reader {
     /// Reads one line; `None` for one that says nothing of a call yet, or nothing at all.
     pub(super) fn line(&mut self, line: &str) -> Option<Line> {
+        if let Some(dump) = line.strip_prefix(" | ") {
+            return dumped(dump).map(Line::Written);
+        }
         let (thread, rest) = line.trim_end().split_once(' ')?;
         let thread: u32 = thread.parse().ok()?;
         let rest = rest.trim_start();
@@ -100,12 +112,31 @@ impl Reader {
             return Some(
                 match self.unfinished.remove(&thread).and_then(|text| call(thread, &text)) {
                     Some(cut) if !cut.is_fork() => Line::Call(cut),
-                    _ => Line::Exited(thread),
+                    _ => Line::Exited {
+                        thread,
+                        failed: has_failed(rest),
+                    },
                 },
             );
         }
         call(thread, rest).map(Line::Call)
     }
+}
+
+/// Reads `00010  20 32 33 0a …  | 23.…|`: two groups of eight bytes each.
+fn dumped(line: &str) -> Option<Vec<u8>> {
+    /// The width of both groups: a digit pair and a space for each byte, and the spaces before, between and after them.
+    const GROUPS: usize = 50;
+    let (_, rest) = line.split_once(' ')?;
+    let digits = rest.get(..GROUPS.min(rest.len()))?.split_ascii_whitespace();
+    digits.map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+}
+
+/// Whether `+++ exited with 1 +++` or `+++ killed by SIGSEGV +++` says that a process failed. What is killed from outside does
+/// not: so ends every function.
+fn has_failed(line: &str) -> bool {
+    let is_ended = |signal: &str| line.contains(&format!("killed by {signal} "));
+    !line.contains("exited with 0 ") && !is_ended("SIGKILL") && !is_ended("SIGTERM")
 }
 
 /// Reads `name(argument, …) = result`.
@@ -288,7 +319,16 @@ mod tests {
         ]);
         let inside = one("28 vfork() = 5 /* 31234 in strace's PID NS */");
         assert_eq!(inside.returned, Some(31234));
-        let [Line::Forking(28), Line::Call(forked), Line::Call(cut), Line::Exited(29)] = lines.as_slice() else {
+        let [
+            Line::Forking(28),
+            Line::Call(forked),
+            Line::Call(cut),
+            Line::Exited {
+                thread: 29,
+                failed: false,
+            },
+        ] = lines.as_slice()
+        else {
             panic!("{lines:?}");
         };
         assert_eq!((forked.name.as_str(), forked.returned), ("clone", Some(29)));
@@ -299,8 +339,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_to_standard_error_is_read_from_its_dump() {
+        let lines = read(&[
+            r#"28 write(2<\x2f\x64>, "\x2f"..., 19) = 19"#,
+            " | 00000  4e 6f 20 6d 6f 64 75 6c  65 20 6e 61 6d 65 64 20  No module named  |",
+            " | 00010  27 34 32                                          '42              |",
+            "28 +++ exited with 1 +++",
+            "29 +++ killed by SIGSEGV (core dumped) +++",
+            "30 +++ killed by SIGKILL +++",
+        ]);
+        let written: Vec<u8> = lines
+            .iter()
+            .filter_map(|line| match line {
+                Line::Written(bytes) => Some(bytes.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        assert_eq!(String::from_utf8(written).unwrap(), "No module named '42");
+        let failed = lines
+            .iter()
+            .filter(|line| matches!(line, Line::Exited { failed: true, .. }));
+        assert_eq!(failed.count(), 2);
+    }
+
+    #[test]
     fn nothing_that_is_printed_leads_to_a_panic() {
         for line in [
+            " | ",
+            " | 0",
+            " | 00000  é",
+            " | 00000  zz",
             "",
             " ",
             "x",
