@@ -102,7 +102,8 @@ impl Strace {
         }
         // All texts in hexadecimal digits; paths are printed whole, whatever the length of other texts is.
         for argument in [
-            "-qq",
+            // Not twice: with which status a process ends is asked for.
+            "-q",
             "-y",
             "-xx",
             "-s",
