@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cyclonedx_bom::models::bom::Bom;
-use cyclonedx_bom::models::component::{Component, Scope};
-use cyclonedx_bom::models::license::{LicenseChoice, LicenseIdentifier};
+use purl::GenericPurl;
 use serde::Deserialize;
 
 use crate::licenses::License;
@@ -24,21 +22,104 @@ pub(super) struct Bundled {
 /// What a bill lists besides what it is about; nothing for a bill in another form. What was only needed to build the package is
 /// left out.
 pub(super) fn bundled(text: &str) -> Vec<Bundled> {
-    let Ok(bom) = Bom::parse_from_json(text.as_bytes()) else {
-        return serde_json::from_str(text).map(of_spdx).unwrap_or_default();
+    let found = match serde_json::from_str(text) {
+        Ok(document) => of_cyclonedx(document),
+        Err(_) => serde_json::from_str(text).map(of_spdx).unwrap_or_default(),
     };
-    let subject = bom.metadata.and_then(|metadata| metadata.component);
-    let is_subject = |component: &Component| {
+    let with_purl = |bundled: Bundled| Bundled {
+        purl: bundled.purl.filter(|purl| purl.parse::<GenericPurl<String>>().is_ok()),
+        ..bundled
+    };
+    found.into_iter().map(with_purl).collect()
+}
+
+/// A document of CycloneDX in JSON, as far as it is read here, which is the same in all versions (CycloneDX 1.2 to 1.7).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CycloneDxDocument {
+    #[serde(rename = "bomFormat")]
+    _form: String,
+    #[serde(default)]
+    metadata: CycloneDxMetadata,
+    #[serde(default)]
+    components: Vec<CycloneDxComponent>,
+}
+
+#[derive(Default, Deserialize)]
+struct CycloneDxMetadata {
+    component: Option<CycloneDxComponent>,
+}
+
+#[derive(Deserialize)]
+struct CycloneDxComponent {
+    name: String,
+    version: Option<String>,
+    purl: Option<String>,
+    scope: Option<String>,
+    #[serde(default)]
+    licenses: Vec<CycloneDxLicense>,
+    /// What it is assembled of.
+    #[serde(default)]
+    components: Vec<Self>,
+}
+
+#[derive(Deserialize)]
+struct CycloneDxLicense {
+    license: Option<CycloneDxName>,
+    expression: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CycloneDxName {
+    id: Option<String>,
+    name: Option<String>,
+}
+
+impl CycloneDxLicense {
+    fn text(self) -> Option<String> {
+        let name = self.license.and_then(|license| license.id.or(license.name));
+        self.expression.or(name)
+    }
+}
+
+/// What a bill in CycloneDX lists beside what it is about.
+fn of_cyclonedx(document: CycloneDxDocument) -> Vec<Bundled> {
+    let subject = document.metadata.component;
+    let is_subject = |component: &CycloneDxComponent| {
         let about = subject.as_ref();
         about.is_some_and(|subject| (&subject.name, &subject.purl) == (&component.name, &component.purl))
     };
-    let listed = bom.components.map(|components| components.0).unwrap_or_default();
-    listed
+    let mut found = Vec::new();
+    let mut open: Vec<CycloneDxComponent> = document.components.into_iter().rev().collect();
+    while let Some(mut component) = open.pop() {
+        if component.scope.as_deref() == Some("excluded") {
+            continue;
+        }
+        open.extend(std::mem::take(&mut component.components).into_iter().rev());
+        if !is_subject(&component) && found.len() < MOST {
+            found.push(read(component));
+        }
+    }
+    found
+}
+
+fn read(component: CycloneDxComponent) -> Bundled {
+    let names: Vec<String> = component
+        .licenses
         .into_iter()
-        .take(MOST)
-        .filter(|component| component.scope != Some(Scope::Excluded) && !is_subject(component))
-        .map(read)
-        .collect()
+        .filter_map(CycloneDxLicense::text)
+        .collect();
+    Bundled {
+        name: component.name,
+        version: component.version.filter(|version| !version.is_empty()),
+        purl: component.purl,
+        license: match &names[..] {
+            [] => License::default(),
+            [name] => License::declared(name),
+            // All of them hold.
+            names => License::declared(&format!("({})", names.join(") AND ("))),
+        },
+    }
 }
 
 /// A document of SPDX 2 in JSON, as far as it is read here (SPDX 2.3, clauses 7 and 11).
@@ -114,33 +195,6 @@ fn of_spdx(document: SpdxDocument) -> Vec<Bundled> {
         .collect()
 }
 
-fn read(component: Component) -> Bundled {
-    let licenses = component.licenses.map(|licenses| licenses.0).unwrap_or_default();
-    let names: Vec<String> = licenses
-        .into_iter()
-        .map(|choice| match choice {
-            LicenseChoice::Expression(expression) => expression.to_string(),
-            LicenseChoice::License(license) => match license.license_identifier {
-                LicenseIdentifier::SpdxId(id) => id.to_string(),
-                LicenseIdentifier::Name(name) => name.to_string(),
-            },
-        })
-        .collect();
-    Bundled {
-        name: component.name.to_string(),
-        version: component
-            .version
-            .map(|version| version.to_string())
-            .filter(|version| !version.is_empty()),
-        purl: component.purl.map(|purl| purl.to_string()),
-        license: if names.is_empty() {
-            License::default()
-        } else {
-            License::declared(&names.join(" AND "))
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +221,23 @@ mod tests {
         assert_eq!(bundled("{\"spdxVersion\": \"SPDX-2.3\"}"), []);
         assert_eq!(bundled("{\"packages\": [{\"SPDXID\": \"a\", \"name\": \"x\"}]}"), []);
         assert_eq!(bundled("not json"), []);
+    }
+
+    /// With what no version before 1.6 has, and a component within another.
+    #[test]
+    fn bills_of_later_versions_and_parts_of_parts_are_read() {
+        let text = r#"{"bomFormat": "CycloneDX", "specVersion": "1.7", "citations": [], "components": [
+            {"type": "cryptographic-asset", "name": "outer", "version": "2", "tags": ["x"], "purl": "not a purl",
+             "licenses": [{"license": {"id": "MIT", "acknowledgement": "declared"}}, {"license": {"name": "zlib"}}],
+             "components": [{"type": "library", "name": "inner", "version": "3", "purl": "pkg:cargo/inner@3"}]},
+            {"type": "library", "name": "tool", "scope": "excluded", "components": [{"type": "library", "name": "of-tool"}]},
+            {"type": "library", "name": "last"}]}"#;
+        let found = bundled(text);
+        let names: Vec<&str> = found.iter().map(|bundled| bundled.name.as_str()).collect();
+        assert_eq!(names, ["outer", "inner", "last"]);
+        assert_eq!(found[0].purl, None);
+        assert_eq!(found[0].license.expression.as_deref(), Some("(MIT) AND (Zlib)"));
+        assert_eq!(found[1].purl.as_deref(), Some("pkg:cargo/inner@3"));
     }
 
     #[test]
