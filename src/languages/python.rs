@@ -121,7 +121,7 @@ impl Language for Python {
                     version::holds(version, ">=", wanted)
                         && version::is_below_next(version, &release, release.len() - 2)
                 }
-                _ => version::holds(version, relation, wanted),
+                _ => holds(version, relation, wanted),
             }
         })
     }
@@ -682,6 +682,31 @@ fn versions_required(metadata: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Whether a version stands in a relation to another one, which may be a pre-release: that comes right before the release of its
+/// number (PEP 440, "Summary of permitted suffixes and relative ordering").
+fn holds(version: &str, relation: &str, wanted: &str) -> bool {
+    match before_release(wanted) {
+        Some(release) if version::numbers(version).is_some() => match relation {
+            "<" | "<=" => version::holds(version, "<", release),
+            ">" | ">=" => version::holds(version, ">=", release),
+            "!=" => true,
+            _ => false,
+        },
+        _ => version::holds(version, relation, wanted),
+    }
+}
+
+/// The release that a pre-release, such as `2.0a1` or `2.0.dev0`, comes before; `None` for any other version.
+fn before_release(version: &str) -> Option<&str> {
+    let end = version.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (release, suffix) = version.split_at(end);
+    let is_before = ["a", "b", "c", "rc", "pre", "dev"]
+        .iter()
+        .any(|before| suffix.starts_with(before));
+    let release = release.trim_end_matches('.');
+    (is_before && !release.is_empty()).then_some(release)
+}
+
 /// A distribution's name as it is compared (PEP 503).
 fn normalized(name: &str) -> String {
     let parts = name.split(['-', '_', '.']).filter(|part| !part.is_empty());
@@ -726,6 +751,10 @@ mod tests {
             ("==2.0", &["2.0.0"], &["2.0.1"]),
             (">=1.5,!=1.6", &["1.7"], &["1.6"]),
             (">=2.0", &[], &["2.1rc1"]),
+            // As s3transfer requires botocore.
+            ("<2.0a.0,>=1.37.4", &["1.40.4", "1.37.4"], &["2.0", "2.1", "1.37.3"]),
+            ("<2.0.dev0", &["1.9"], &["2.0"]),
+            (">=2.0rc1", &["2.0", "2.1"], &["1.9"]),
         ] {
             for version in takes {
                 assert!(Python.satisfies(specifiers, version), "{specifiers} takes {version}");
