@@ -274,7 +274,7 @@ impl Libraries for HostDirectories {
     }
 
     fn data(&self, library: &Path, place: CompanionPath<'_>) -> Vec<DataFile> {
-        data::files(library, place)
+        data::files(library, place, &|path| self.place(path.to_owned())?.canonicalize().ok())
     }
 
     fn packages(&self, files: &[PathBuf]) -> BTreeMap<PathBuf, HostPackage> {
