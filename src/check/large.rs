@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use crate::elf::Source;
+use crate::elf::{Detail, Source};
 use crate::languages::inspector;
 use crate::tree::Content;
 
@@ -96,17 +96,23 @@ pub(super) fn inspect(
         blocks: BTreeMap::new(),
         missing: RefCell::new(BTreeSet::new()),
     };
+    let mut detail = Detail::All;
     for _ in 0..MOST_PASSES {
-        let found = inspector().inspect_object(file_name, &object);
+        let found = inspector().inspect_object_in(file_name, &object, detail);
         let missing = object.missing.take();
         if missing.is_empty() {
             return found;
         }
+        if object.blocks.len() + missing.len() > MOST_BLOCKS {
+            // The names in its data are worth a look, and no more than that.
+            if detail != Detail::All {
+                break;
+            }
+            detail = Detail::Symbols;
+            continue;
+        }
         for number in missing {
             object.blocks.entry(number).or_default();
-        }
-        if object.blocks.len() > MOST_BLOCKS {
-            break;
         }
         let mut at = 0;
         let unpacked = unpack(&mut |piece| {

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use goblin::elf::program_header::PT_LOAD;
 use goblin::elf::section_header::{SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS};
 use goblin::elf::{Header, SectionHeader};
+use scroll::Pread;
 
 use super::image::Image;
 use super::symbols::Symbols;
@@ -48,9 +49,17 @@ pub(super) fn opened(image: &Image<'_>, header: &Header, symbols: &Symbols, read
 }
 
 /// Where an object has its data, as offsets and lengths in the file: the sections that say so or, if it has no section table
-/// that can be read, all that is loaded. Of a large library that is a small part: the rest is code.
+/// that makes sense, all that is loaded. Of a large library that is a small part: the rest is code. Nowhere, if the source lacks
+/// the table for now.
 fn data(image: &Image<'_>, header: &Header) -> Vec<(u64, u64)> {
-    let sections = sections(image, header).unwrap_or_default();
+    let Some(table) = section_table(image, header) else {
+        return Vec::new();
+    };
+    let starts = (0..table.len()).step_by(SectionHeader::size(image.context));
+    // Not SectionHeader::parse, which takes a table at offset 0 for none.
+    let sections: Vec<SectionHeader> = starts
+        .filter_map(|start| table.pread_with(start, image.context).ok())
+        .collect();
     let is_data = |section: &&SectionHeader| {
         section.sh_type == SHT_PROGBITS
             && section.sh_flags & u64::from(SHF_ALLOC) != 0
@@ -70,12 +79,14 @@ fn data(image: &Image<'_>, header: &Header) -> Vec<(u64, u64)> {
     loaded.map(|segment| (segment.p_offset, segment.p_filesz)).collect()
 }
 
-/// The section table, which a stripped object may lack.
-fn sections(image: &Image<'_>, header: &Header) -> Option<Vec<SectionHeader>> {
-    let count = usize::from(header.e_shnum);
-    let length = count.checked_mul(SectionHeader::size(image.context))?;
-    let table = image.source.read(header.e_shoff, length)?;
-    SectionHeader::parse(&table, 0, count, image.context).ok()
+/// The section table, empty where the object has none; `None` if it is in the file, and the source does not have it.
+fn section_table(image: &Image<'_>, header: &Header) -> Option<Vec<u8>> {
+    let length = SectionHeader::size(image.context) * usize::from(header.e_shnum);
+    let end = header.e_shoff.checked_add(length as u64);
+    if end.is_none_or(|end| end > image.source.length()) {
+        return Some(Vec::new());
+    }
+    image.source.read(header.e_shoff, length)
 }
 
 /// The texts that are the whole name of a library, such as `libsoftokn3.so`.

@@ -79,3 +79,26 @@ fn what_code_can_do_without_is_left_out_and_noted() {
     let packed = sandbox.run(PACK).expect_status(0).json();
     assert_eq!((added(&packed).len(), severities(&packed)), (0, vec!["note"]));
 }
+
+/// What check says of a library in a zip that opens another and has 50 MB in this section: that it cannot be read, and that the
+/// other is missing.
+fn large(section: &str) -> (usize, usize) {
+    let sandbox = Sandbox::new();
+    let source = format!(
+        "__asm__(\".pushsection {section}\\n.fill 50000000,1,0x90\\n.popsection\");\n\
+         void *dlopen(const char *, int);\nvoid *far(void) {{ return dlopen(\"libfar.so.1\", 1); }}\n"
+    );
+    let options = ["-nostdlib", "-Wl,-z,undefs"];
+    library(&sandbox, "opt/lib/liblarge.so", "liblarge.so", &source, &options).unwrap();
+    sandbox.run(["pack", "opt", "--no-strip", "--effort", "fast"]);
+    let document = sandbox.run(["check", "--format", "json"]).json();
+    let findings = document["findings"].as_array().unwrap();
+    let about = |code: &str| findings.iter().filter(|finding| finding["code"] == code).count();
+    (about("unreadable-object"), about("opened-library-missing"))
+}
+
+#[test]
+fn of_an_object_that_is_larger_than_what_is_held_of_a_zip_the_data_are_read_as_far_as_they_can_be() {
+    assert_eq!(large(".text"), (0, 1));
+    assert_eq!(large(".rodata"), (0, 0));
+}
