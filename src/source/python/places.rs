@@ -91,7 +91,7 @@ impl<'t> Reader<'t> {
             let Some(path) = path else {
                 return place(self.path(first?)?, Listed::Nothing);
             };
-            let pattern = first.map_or_else(|| ANYTHING.to_owned(), |first| self.part(first));
+            let pattern = first.map_or_else(|| ANYTHING.to_owned(), |first| self.part(first, DEEPEST));
             let is_any = pattern.chars().all(|c| "*/.".contains(c));
             return match (is_any, name == "rglob" || pattern.contains("**")) {
                 (true, true) => place(path, Listed::Everything),
@@ -106,8 +106,8 @@ impl<'t> Reader<'t> {
         let directory = match first {
             None => self.path(object?)?,
             Some(first) if of_package => {
-                let further = arguments.get(1).map(|below| self.part(*below));
-                self.package(first)?.joined(further)
+                let further = arguments.get(1).map(|below| self.part(*below, DEEPEST));
+                self.package(first, DEEPEST)?.joined(further)
             }
             Some(first) => self.path(first)?,
         };
@@ -137,13 +137,13 @@ impl<'t> Reader<'t> {
     }
 
     /// A part of a path, or of a text.
-    fn part(&self, node: Node<'t>) -> String {
-        let value = self.value(node, DEEPEST);
+    fn part(&self, node: Node<'t>, depth: usize) -> String {
+        let value = self.value(node, depth);
         value.map_or_else(|| ANYTHING.to_owned(), Value::into_text)
     }
 
     /// Parts of a path, of which some may be in a list.
-    fn all_parts(&self, nodes: &[Node<'t>]) -> Vec<String> {
+    fn all_parts(&self, nodes: &[Node<'t>], depth: usize) -> Vec<String> {
         let parts = nodes.iter().flat_map(|node| {
             let list = (node.kind() == "list_splat").then(|| node.named_child(0)).flatten();
             let list = list.map(|list| match self.variables.get(text_of(list, self.text)) {
@@ -151,20 +151,20 @@ impl<'t> Reader<'t> {
                 _ => list,
             });
             match list.filter(|list| matches!(list.kind(), "tuple" | "list")) {
-                Some(list) => children(list).map(|part| self.part(part)).collect(),
-                None => vec![self.part(*node)],
+                Some(list) => children(list).map(|part| self.part(part, depth)).collect(),
+                None => vec![self.part(*node, depth)],
             }
         });
         parts.collect()
     }
 
     /// The directory of a package that is named as functions about resources take it.
-    fn package(&self, node: Node<'t>) -> Option<Value> {
+    fn package(&self, node: Node<'t>, depth: usize) -> Option<Value> {
         let written = text_of(node, self.text);
         if matches!(written, "__package__" | "__name__" | "__spec__.parent") {
             return Some(Value::Path(Start::File, "/..".to_owned()));
         }
-        let name = match self.value(node, DEEPEST) {
+        let name = match self.value(node, depth) {
             Some(Value::Text(name)) => name,
             Some(Value::Path(..)) => return None,
             None => written.to_owned(),
@@ -199,7 +199,7 @@ impl<'t> Reader<'t> {
             "parenthesized_expression" | "list" | "await" => inner(node.named_child(0)),
             "conditional_expression" => inner(node.named_child(0)).or_else(|| inner(node.named_child(2))),
             "binary_operator" => match text_of(field("operator")?, self.text) {
-                "/" => Some(inner(field("left"))?.joined([self.part(field("right")?)])),
+                "/" => Some(inner(field("left"))?.joined([self.part(field("right")?, depth)])),
                 "+" => Some(Value::concatenated([inner(field("left")), inner(field("right"))])),
                 "%" => {
                     let values = field("right")?;
@@ -232,7 +232,7 @@ impl<'t> Reader<'t> {
             "__file__" if written == "sys.modules[__name__]" => Some(Value::Path(Start::File, String::new())),
             "__file__" => module("/__init__.py"),
             // Of `importlib.util.find_spec("package")`.
-            "origin" => self.found(object).map(|found| found.with("/__init__.py")),
+            "origin" => self.found(object, depth).map(|found| found.with("/__init__.py")),
             "sep" => Some(Value::Text("/".to_owned())),
             _ => self.variable(text_of(node, self.text), depth),
         }
@@ -252,10 +252,10 @@ impl<'t> Reader<'t> {
     }
 
     /// The package that a call asks for by its name.
-    fn found(&self, call: Node<'t>) -> Option<Value> {
+    fn found(&self, call: Node<'t>, depth: usize) -> Option<Value> {
         let call = Some(call).filter(|call| call.kind() == "call")?;
         let (name, _, arguments) = self.parts(call)?;
-        self.package(*arguments.first().filter(|_| name == "find_spec")?)
+        self.package(*arguments.first().filter(|_| name == "find_spec")?, depth)
     }
 
     /// The first path among the values of a variable, or its only text.
@@ -280,10 +280,10 @@ impl<'t> Reader<'t> {
         let of_object = || inner(object).filter(|value| matches!(value, Value::Path(..)));
         match name {
             "dirname" => inner(first).map(Value::directory),
-            "join" | "Path" | "PurePath" if !more.is_empty() => Some(inner(first)?.joined(self.all_parts(more))),
-            "joinpath" => Some(of_object()?.joined(self.all_parts(&arguments))),
-            "with_name" => Some(of_object()?.directory().joined([self.part(first?)])),
-            "files" => self.package(first?),
+            "join" | "Path" | "PurePath" if !more.is_empty() => Some(inner(first)?.joined(self.all_parts(more, depth))),
+            "joinpath" => Some(of_object()?.joined(self.all_parts(&arguments, depth))),
+            "with_name" => Some(of_object()?.directory().joined([self.part(first?, depth)])),
+            "files" => self.package(first?, depth),
             "format" => {
                 let Some(Value::Text(format)) = inner(object) else {
                     return None;
@@ -346,6 +346,7 @@ mod tests {
         );
         check("'%s/a/%s' % (os.path.dirname(__file__), x)", &["self/../a/* Nothing"]);
         check("os.listdir(path)\nos.path.join(here, 'a')  # __file__", &[]);
+        check("x = os.path.join(__file__, x)\nx = x / x\nopen(x)", &[]);
         check("x = __file__\nx = x\nopen(x + '.md')", &["self.md Nothing"]);
     }
 }
