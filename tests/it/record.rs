@@ -198,6 +198,16 @@ fn what_no_recording_used_goes_into_further_layers_and_is_named_where_it_is_miss
             .contains("/opt/data/b by rule unused; it is in rest/layer-1.zip"),
         "{ran:#?}"
     );
+    // What a process says that fails is known although nobody reads it.
+    for (command, is_named) in [
+        ("ls /opt/python; cat other", true),
+        ("ls /opt/python; echo other", false),
+    ] {
+        let event = format!("\"{command}\"");
+        let ran = sandbox.run(["invoke", "layers", "--handler", "a.b", "--event", &event]);
+        let named = "/opt/python/other by rule unused; it is in rest/layer-1.zip";
+        assert_eq!(ran.stderr.contains(named), is_named, "{ran:#?}");
+    }
     let why = sandbox
         .run(["why", "--tree", "opt", "--used", "r.json", "data/b"])
         .expect_status(0);
