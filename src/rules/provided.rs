@@ -18,7 +18,6 @@ pub(super) fn provided(root: Root<'_>) -> BTreeSet<TreePath> {
     for language in BUILT_IN {
         let interpreters = language.interpreters(root.tree);
         let packages = language.packages(root.tree);
-        let required = requirements(*language, &packages, root.tree);
         let mut by_name: BTreeMap<&str, Vec<&Package>> = BTreeMap::new();
         for package in &packages {
             by_name.entry(&package.name).or_default().push(package);
@@ -27,47 +26,95 @@ pub(super) fn provided(root: Root<'_>) -> BTreeSet<TreePath> {
             [package] => Some(package),
             _ => None,
         });
-        for package in of_tree {
+        let candidates = of_tree.filter_map(|package| {
             let is_of_interpreter = interpreters
                 .iter()
                 .any(|interpreter| package.directory.below(&interpreter.directory).is_some());
-            if !is_of_interpreter && is_provided(*language, package, &required, root) {
-                paths.extend(files(package, root.tree));
-            }
+            let versions = (!is_of_interpreter).then(|| not_older(*language, package, root))??;
+            Some((compared(&package.name), (package, versions)))
+        });
+        let requirements = requirements(*language, &packages, root.tree);
+        for (package, _) in accepted(*language, candidates.collect(), &requirements).into_values() {
+            paths.extend(files(package, root.tree));
         }
     }
     paths
 }
 
-/// What packages of the tree require of others, by the names of these.
-fn requirements(language: &dyn Language, packages: &[Package], tree: &Tree) -> BTreeMap<String, Vec<String>> {
-    let mut required: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, requirement) in packages.iter().flat_map(|package| language.requirements(package, tree)) {
-        required.entry(compared(&name)).or_default().push(requirement);
-    }
-    required
+/// Versions of a package: of the runtime's copies that are not older than the tree's, and whether one of them is the same.
+struct Versions {
+    installed: Vec<String>,
+    is_same: bool,
 }
 
-fn is_provided(
+/// What one package of the tree requires of another, by their names.
+struct Requirement {
+    by: String,
+    of: String,
+    accepts: String,
+}
+
+fn requirements(language: &dyn Language, packages: &[Package], tree: &Tree) -> Vec<Requirement> {
+    let of_package = |package: &Package| {
+        let by = compared(&package.name);
+        let required = language.requirements(package, tree).into_iter();
+        required
+            .map(|(name, accepts)| Requirement {
+                by: by.clone(),
+                of: compared(&name),
+                accepts,
+            })
+            .collect::<Vec<_>>()
+    };
+    packages.iter().flat_map(of_package).collect()
+}
+
+/// The candidates that can go together. One has to be accepted by whatever stays and requires it, unless it is the same; and what
+/// it requires must not stay, unless it is the same: the runtime's version would get the tree's. One that requires nothing itself is
+/// taken to serve any version.
+fn accepted<'a>(
     language: &dyn Language,
-    package: &Package,
-    required: &BTreeMap<String, Vec<String>>,
-    root: Root<'_>,
-) -> bool {
+    mut candidates: BTreeMap<String, (&'a Package, Versions)>,
+    requirements: &[Requirement],
+) -> BTreeMap<String, (&'a Package, Versions)> {
+    let requiring: BTreeSet<&str> = requirements.iter().map(|requirement| requirement.by.as_str()).collect();
+    loop {
+        let going: BTreeSet<String> = candidates.keys().cloned().collect();
+        candidates.retain(|name, (_, versions)| {
+            versions.is_same
+                || requirements.iter().all(|requirement| {
+                    let refuses = requirement.of == *name
+                        && !going.contains(&requirement.by)
+                        && !versions
+                            .installed
+                            .iter()
+                            .any(|version| language.satisfies(&requirement.accepts, version));
+                    let would_get = requirement.by == *name
+                        && requiring.contains(requirement.of.as_str())
+                        && !going.contains(&requirement.of);
+                    !refuses && !would_get
+                })
+        });
+        if candidates.len() == going.len() {
+            return candidates;
+        }
+    }
+}
+
+/// The runtime's versions of a package that are not older than the tree's; `None` if there are none.
+fn not_older(language: &dyn Language, package: &Package, root: Root<'_>) -> Option<Versions> {
     let text = |path: &TreePath| root.tree.text(path).map(ToOwned::to_owned);
-    let own = language.metadata(package, &text).and_then(|metadata| metadata.version);
-    let Some(own) = own else { return false };
+    let own = language.metadata(package, &text)?.version?;
     let name = compared(&package.name);
-    let required = required.get(&name).map_or(&[][..], Vec::as_slice);
-    root.runtime.installed.iter().any(|installed| {
-        let is_it = installed.language == language.name() && compared(&installed.name) == name;
-        // What is the same meets whatever it met.
-        is_it
-            && (installed.version == own
-                || language.is_not_older(&installed.version, &own)
-                    && required
-                        .iter()
-                        .all(|requirement| language.satisfies(requirement, &installed.version)))
+    let all = root.runtime.installed.iter();
+    let of_it = all.filter(|installed| installed.language == language.name() && compared(&installed.name) == name);
+    let installed: Vec<String> = of_it
+        .map(|installed| installed.version.clone())
+        .filter(|version| *version == own || language.is_not_older(version, &own))
+        .collect();
+    (!installed.is_empty()).then(|| Versions {
+        is_same: installed.contains(&own),
+        installed,
     })
 }
 
