@@ -70,14 +70,16 @@ fn requirements(language: &dyn Language, packages: &[Package], tree: &Tree) -> V
 }
 
 /// The candidates that can go together. One has to be accepted by whatever stays and requires it, unless it is the same; and what
-/// it requires must not stay, unless it is the same: the runtime's version would get the tree's. One that requires nothing itself is
-/// taken to serve any version.
+/// it requires must not stay, unless it is the same: the runtime's version would get the tree's. One that stays and is newer than the
+/// runtime's is taken to serve if it requires nothing itself.
 fn accepted<'a>(
     language: &dyn Language,
     mut candidates: BTreeMap<String, (&'a Package, Versions)>,
     requirements: &[Requirement],
 ) -> BTreeMap<String, (&'a Package, Versions)> {
     let requiring: BTreeSet<&str> = requirements.iter().map(|requirement| requirement.by.as_str()).collect();
+    let newer = candidates.iter().filter(|(_, (_, versions))| !versions.is_same);
+    let newer: BTreeSet<String> = newer.map(|(name, _)| name.clone()).collect();
     loop {
         let going: BTreeSet<String> = candidates.keys().cloned().collect();
         candidates.retain(|name, (_, versions)| {
@@ -90,8 +92,8 @@ fn accepted<'a>(
                             .iter()
                             .any(|version| language.satisfies(&requirement.accepts, version));
                     let would_get = requirement.by == *name
-                        && requiring.contains(requirement.of.as_str())
-                        && !going.contains(&requirement.of);
+                        && !going.contains(&requirement.of)
+                        && (requiring.contains(requirement.of.as_str()) || newer.contains(&requirement.of));
                     !refuses && !would_get
                 })
         });

@@ -492,6 +492,58 @@ fn packages_that_a_python_runtime_has_are_left_out_on_request() {
     );
 }
 
+/// Packages that require one another by their versions go together or stay together, whatever each of them is alone.
+#[test]
+fn packages_that_belong_together_are_left_out_together() {
+    let gone = |bound: Option<&str>| {
+        let sandbox = Sandbox::new();
+        let own = ("own", "1.0", bound.into_iter().collect());
+        let all = [
+            ("boto3", "1.0.0", vec!["botocore<1.1,>=1.0.0", "s3transfer<0.1"]),
+            ("botocore", "1.0.0", vec!["jmespath<0.2"]),
+            ("s3transfer", "0.0.1", vec!["botocore<2.0a.0,>=1.0.0"]),
+            ("jmespath", "0.1.0", vec![]),
+        ];
+        for (name, version, requires) in all.iter().chain([&own]) {
+            let lines: Vec<String> = requires.iter().map(|text| format!("Requires-Dist: {text}\n")).collect();
+            let information = format!("{name}-{version}.dist-info");
+            sandbox
+                .file(&format!("tree/python/{name}/__init__.py"), "x = 1\n")
+                .file(
+                    &format!("tree/python/{information}/METADATA"),
+                    format!("Name: {name}\nVersion: {version}\n{}", lines.concat()),
+                )
+                .file(
+                    &format!("tree/python/{information}/RECORD"),
+                    format!("{name}/__init__.py,,\n{information}/METADATA,,\n"),
+                );
+        }
+        let options = [
+            "prune",
+            "tree",
+            "--to",
+            "to",
+            "--enable",
+            "provided",
+            "--runtime",
+            "python3.13",
+        ];
+        assert!(sandbox.run(options).status < 2);
+        let is_gone = |name: &&str| !sandbox.path(&format!("to/python/{name}")).exists();
+        ["boto3", "botocore", "s3transfer", "jmespath"]
+            .into_iter()
+            .filter(is_gone)
+            .collect::<Vec<_>>()
+    };
+    // Nothing else holds them to their versions.
+    assert_eq!(gone(None), ["boto3", "botocore", "s3transfer", "jmespath"]);
+    // What stays holds one to its version, and that one the others.
+    for bound in ["botocore<1.1", "jmespath<0.2", "s3transfer<0.1"] {
+        assert!(gone(Some(bound)).is_empty(), "{bound}");
+    }
+    assert_eq!(gone(Some("jmespath>=0.1")).len(), 4);
+}
+
 #[test]
 fn broken_and_hostile_images_are_refused_and_write_nothing_outside() {
     let sandbox = Sandbox::new();
