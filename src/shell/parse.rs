@@ -166,16 +166,22 @@ pub(super) fn brace_expansions(text: &str, options: &ParserOptions) -> Option<Ve
     is_shallow(text).then(|| word::parse_brace_expansions(text, options).ok().flatten())?
 }
 
-/// Whether parentheses and braces of a word nest no deeper than people write them.
+/// Whether parentheses and braces of a word nest no deeper than people write them. Arithmetic ends with two parentheses alone:
+/// one of which single ones take the place is open to the end, whatever closes in it.
 fn is_shallow(text: &str) -> bool {
-    let mut depth = 0_usize;
-    for character in text.chars() {
+    let (mut depth, mut arithmetic) = (0_usize, 0_usize);
+    for (at, character) in text.char_indices() {
+        match character {
+            '$' if text[at..].starts_with("$((") => arithmetic += 1,
+            ')' if text[at..].starts_with("))") => arithmetic = arithmetic.saturating_sub(1),
+            _ => {}
+        }
         match character {
             '{' | '(' => depth += 1,
             '}' | ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > DEEPEST_WORD {
+        if depth.max(arithmetic) > DEEPEST_WORD {
             return false;
         }
     }
