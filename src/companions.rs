@@ -208,11 +208,14 @@ mod tests {
             assert_eq!(companion.matchers.len(), companion.sonames.len(), "{}", companion.name);
             assert!(companion.places().next().is_some(), "{}", companion.name);
             assert!(companion.marker_matcher.is_some(), "{}", companion.name);
-            // A variable names something that comes along.
+            // A variable names something that comes along, or a directory that holds it.
             for value in companion.variables.values().flat_map(|value| value.split(':')) {
-                let comes_along = companion.places().any(|place| match place {
-                    CompanionPath::Prefix(file) => value.starts_with(file) || file.starts_with(&format!("{value}/")),
-                    CompanionPath::OwnDirectory(file) => value.starts_with(&format!("lib/{file}")),
+                let comes_along = companion.places().any(|place| {
+                    let file = match place {
+                        CompanionPath::Prefix(file) => file.to_owned(),
+                        CompanionPath::OwnDirectory(file) => format!("lib/{file}"),
+                    };
+                    value.starts_with(&file) || file.starts_with(&format!("{value}/"))
                 });
                 assert!(
                     comes_along || companion.written.contains_key(value),
