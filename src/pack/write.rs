@@ -20,6 +20,7 @@ use crate::open;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
+use crate::timings::phase;
 use crate::tree::{Entry, Tree};
 
 /// What is read or written at once, in bytes.
@@ -239,6 +240,8 @@ impl Written<'_> {
             }
         });
         let (layers, runtime) = (all.collect(), runtime.clone());
+        // Its own is one of the thread that it runs in, which counts as a part.
+        let _phase = phase("judge");
         Ok(unless_stopped(progress, move |_| {
             check::judge(layers, &runtime, Bytes(0)).findings
         })?)

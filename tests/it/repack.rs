@@ -154,7 +154,10 @@ fn a_manifest_that_cannot_be_read_is_an_error_only_if_it_was_named() {
     let version = r#"{"schema_version": 99, "runtime": "x", "arch": "x86_64", "layers": []}"#;
     let elsewhere = r#"{"schema_version": 1, "runtime": "x", "arch": "x86_64",
         "layers": [{"file": "../../x.zip", "sha256": "", "code_sha256": ""}]}"#;
-    for broken in ["", "{", "[]", "null", "\u{0}", version, elsewhere] {
+    let twice = r#"{"schema_version": 1, "runtime": "x", "arch": "x86_64", "layers": [
+        {"file": "layer-1.zip", "sha256": "", "code_sha256": ""},
+        {"file": "layer-1.zip", "sha256": "", "code_sha256": ""}]}"#;
+    for broken in ["", "{", "[]", "null", "\u{0}", version, elsewhere, twice] {
         sandbox.file("layers/layers.json", broken).file("broken.json", broken);
         let ran = sandbox.run(["pack", "opt", "--max", MAX]).expect_status(0);
         assert!(ran.stderr.contains("note: layers/layers.json is ignored"), "{ran:#?}");
@@ -169,7 +172,7 @@ fn a_manifest_that_cannot_be_read_is_an_error_only_if_it_was_named() {
         {"file": "layer-1.zip", "sha256": "", "code_sha256": "", "contents": [
             {"path": "part1/1", "component": "", "zipped_bytes": 1, "unzipped_bytes": 1, "crc32": ""},
             {"path": "", "component": "", "zipped_bytes": 1, "unzipped_bytes": 1, "crc32": ""}]},
-        {"file": "layer-1.zip", "sha256": "", "code_sha256": ""}]}"#;
+        {"file": "layer-2.zip", "sha256": "", "code_sha256": ""}]}"#;
     sandbox.file("foreign.json", foreign);
     assert_eq!(pack(&sandbox, &["--previous", "foreign.json"])["totals"]["layers"], 2);
 }
