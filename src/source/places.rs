@@ -27,6 +27,8 @@ pub enum Listed {
     Modules,
     /// The names of the modules in the directory and in those below.
     AllModules,
+    /// All modules in it and below it, tests among them.
+    AllTests,
     /// Everything below the directory.
     Everything,
 }

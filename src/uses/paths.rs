@@ -235,12 +235,15 @@ const SETTINGS: [&str; 9] = [
     ".xml",
     ".properties",
 ];
-const MANIFESTS: [&str; 5] = [
+const MANIFESTS: [&str; 8] = [
     "package.json",
     "package-lock.json",
     "tsconfig.json",
     "composer.json",
     "bower.json",
+    "pyproject.toml",
+    "setup.cfg",
+    "tox.ini",
 ];
 
 /// Finds paths in settings that begin with `./` or `../` and lead to something that a rule matches.

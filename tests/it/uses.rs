@@ -159,9 +159,18 @@ fn what_is_in_directories_is_kept_that_python_lists() {
                 true,
             ),
             ("for path in Path(__file__).parent.rglob('*.py'): pass\n", true),
+            // Whoever wants all modules of a package does not want its tests, and misses nothing without them.
             (
                 "for m in pkgutil.walk_packages(__path__, 'pkg.'): import_module(m.name)\n",
+                false,
+            ),
+            (
+                "from . import tests\nfor m in pkgutil.walk_packages(tests.__path__): pass\n",
                 true,
+            ),
+            (
+                "pytest.main([os.path.join(os.path.dirname(__file__), 'tests')])\n",
+                false,
             ),
             (
                 "from . import tests\nfor m in pkgutil.iter_modules(tests.__path__): pass\n",
@@ -195,6 +204,13 @@ fn what_is_in_directories_is_kept_that_python_lists() {
             ("plugin = 'pkg.tests.helper:X'\n", true),
             ("plugin = 'pkg.tests_helper'\n", false),
         ],
+    );
+    check(
+        "python3.13",
+        &[&PYTHON[..], &[("python/pkg/__init__.py", "")]].concat(),
+        "python/pkg/pyproject.toml",
+        &HELPER,
+        &[("plugin = 'pkg.tests.helper:X'\n", false)],
     );
 }
 

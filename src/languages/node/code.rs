@@ -146,7 +146,7 @@ impl Modules<'_> {
         let paths = start.iter().flat_map(|start| continued(self.tree, start, &place.rest));
         let with_listed = |path: TreePath| match place.listed {
             Listed::Nothing => vec![path],
-            Listed::Names | Listed::Modules | Listed::AllModules => with_names(self.tree, path),
+            Listed::Names | Listed::Modules | Listed::AllModules | Listed::AllTests => with_names(self.tree, path),
             Listed::Everything => with_all(self.tree, path),
         };
         paths.flat_map(with_listed).collect()

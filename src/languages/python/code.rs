@@ -20,6 +20,9 @@ const PYTHON: &str = "python";
 const PATHS: &str = ".pth";
 /// How files of settings end.
 const SETTINGS: [&str; 7] = [".toml", ".yaml", ".yml", ".json", ".ini", ".cfg", ".conf"];
+/// Settings of the tools that build and test a package, which nothing reads where it runs (Packaging user guide, "Writing your
+/// pyproject.toml"; documentation of setuptools, tox, pytest and mypy, "Configuration").
+const FOR_DEVELOPERS: [&str; 5] = ["pyproject.toml", "setup.cfg", "tox.ini", "pytest.ini", "mypy.ini"];
 /// Longer names of modules and files are not looked for, in bytes.
 const LONGEST_NAME: usize = 200;
 /// The file that lists the entry points of a distribution, and how the directories that have it end.
@@ -275,6 +278,8 @@ impl<'a> Modules<'a> {
     fn with_listed(&self, path: TreePath, listed: Listed) -> Vec<TreePath> {
         let is_module = |inside: &TreePath| MODULES.iter().any(|ending| inside.as_str().ends_with(ending));
         match listed {
+            // Only named, such a directory is what a test runner is started with.
+            Listed::Nothing if is_of_tests(path.file_name()) && self.tree.file(&path).is_none() => Vec::new(),
             Listed::Nothing => vec![path],
             Listed::Names => with_names(self.tree, path),
             Listed::Modules => {
@@ -283,9 +288,14 @@ impl<'a> Modules<'a> {
                 let packages: Vec<TreePath> = packages.flat_map(|stem| self.with_stem(&stem)).collect();
                 names.filter(is_module).chain(packages).collect()
             }
-            Listed::AllModules => {
+            Listed::AllModules | Listed::AllTests => {
+                // Whoever imports all modules leaves out tests, which import what is installed for tests alone.
+                let is_wanted = |inside: &&TreePath| {
+                    let below = inside.below(&path).unwrap_or_default();
+                    is_module(inside) && (listed == Listed::AllTests || !below.split('/').any(is_of_tests))
+                };
                 let below = self.tree.below(&path).map(|(path, _)| path);
-                below.filter(|path| is_module(path)).cloned().collect()
+                below.filter(is_wanted).cloned().collect()
             }
             Listed::Everything => with_all(self.tree, path),
         }
@@ -358,6 +368,7 @@ impl<'a> Modules<'a> {
     /// Whether a file beside modules may hold settings, which name modules by their dotted names.
     fn is_settings(&self, path: &TreePath) -> bool {
         SETTINGS.iter().any(|ending| path.file_name().ends_with(ending))
+            && !FOR_DEVELOPERS.contains(&path.file_name())
             && self.roots.iter().any(|root| path.below(root).is_some())
     }
 
@@ -464,7 +475,7 @@ impl SourceReader for Modules<'_> {
         }
         for place in &places {
             let paths = self.placed(path, place).into_iter();
-            let is_import = matches!(place.listed, Listed::Modules | Listed::AllModules);
+            let is_import = matches!(place.listed, Listed::Modules | Listed::AllModules | Listed::AllTests);
             found.extend(paths.map(|to| Reference::by_place(to, is_import, place)));
         }
         let packages = imported_packages(path, &found);
@@ -500,6 +511,12 @@ fn imported_packages(module: &TreePath, found: &[Reference]) -> BTreeSet<TreePat
 /// Whether a line of a file of paths is run instead.
 fn is_import_line(line: &str) -> bool {
     ["import ", "import\t"].iter().any(|begin| line.starts_with(begin))
+}
+
+/// Whether a name in a path is one by which tests and what pytest loads with them are known (pytest's documentation, "Conventions
+/// for Python test discovery").
+fn is_of_tests(name: &str) -> bool {
+    ["test", "tests", "conftest.py"].contains(&name)
 }
 
 /// Whether a text is a name as modules have them.

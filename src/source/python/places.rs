@@ -27,7 +27,7 @@ pub(super) const LISTERS: [(&str, Listed); 11] = [
     ("resource_listdir", Listed::Names),
     ("iter_modules", Listed::Modules),
     ("walk_packages", Listed::AllModules),
-    ("discover", Listed::AllModules),
+    ("discover", Listed::AllTests),
     ("walk", Listed::Everything),
     ("glob", Listed::Nothing),
     ("rglob", Listed::Nothing),
