@@ -169,10 +169,6 @@ fn what_is_in_directories_is_kept_that_python_lists() {
                 true,
             ),
             (
-                "pytest.main([os.path.join(os.path.dirname(__file__), 'tests')])\n",
-                false,
-            ),
-            (
                 "from . import tests\nfor m in pkgutil.iter_modules(tests.__path__): pass\n",
                 true,
             ),
