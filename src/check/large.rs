@@ -96,31 +96,28 @@ pub(super) fn inspect(
         blocks: BTreeMap::new(),
         missing: RefCell::new(BTreeSet::new()),
     };
-    let mut detail = Detail::All;
-    for _ in 0..MOST_PASSES {
-        let found = inspector().inspect_object_in(file_name, &object, detail);
-        let missing = object.missing.take();
-        if missing.is_empty() {
-            return found;
-        }
-        if object.blocks.len() + missing.len() > MOST_BLOCKS {
-            // The names in its data are worth a look, and no more than that.
-            if detail != Detail::All {
+    // The names in its data are worth a look, and no more than that.
+    for detail in [Detail::All, Detail::Symbols] {
+        for _ in 0..MOST_PASSES {
+            let found = inspector().inspect_object_in(file_name, &object, detail);
+            let missing = object.missing.take();
+            if missing.is_empty() {
+                return found;
+            }
+            if object.blocks.len() + missing.len() > MOST_BLOCKS {
                 break;
             }
-            detail = Detail::Symbols;
-            continue;
-        }
-        for number in missing {
-            object.blocks.entry(number).or_default();
-        }
-        let mut at = 0;
-        let unpacked = unpack(&mut |piece| {
-            object.take(at, piece);
-            at += piece.len() as u64;
-        });
-        if let Err(reason) = unpacked {
-            return Content::BrokenObject(reason);
+            for number in missing {
+                object.blocks.entry(number).or_default();
+            }
+            let mut at = 0;
+            let unpacked = unpack(&mut |piece| {
+                object.take(at, piece);
+                at += piece.len() as u64;
+            });
+            if let Err(reason) = unpacked {
+                return Content::BrokenObject(reason);
+            }
         }
     }
     Content::BrokenObject("its tables are larger than those of any real object".to_owned())

@@ -29,7 +29,8 @@ pub(super) fn opened(image: &Image<'_>, header: &Header, symbols: &Symbols, read
     for (offset, length) in data(image, header) {
         // What is left of the piece before, for a name that goes over the end of one.
         let mut held: Vec<u8> = vec![0];
-        let seen = image.source.visit(offset, length, &mut |piece| {
+        // What the source lacks for now is asked for all the same, so that it can get all of it at once.
+        let _ = image.source.visit(offset, length, &mut |piece| {
             held.extend_from_slice(piece);
             names.extend(names_in(&held).into_iter().map(ToOwned::to_owned));
             let last = memchr::memrchr(0, &held).unwrap_or(0);
@@ -40,9 +41,6 @@ pub(super) fn opened(image: &Image<'_>, header: &Header, symbols: &Symbols, read
                 ControlFlow::Continue(())
             }
         });
-        if seen.is_none() {
-            break;
-        }
     }
     names.retain(|name| !read.contains(name.as_str()));
     names
