@@ -737,7 +737,7 @@ pub fn plain_name(raw: &[u8]) -> Result<(TreePath, bool), &'static str> {
         .ok_or("not a plain path: it is empty, or has .. or empty parts")
 }
 
-/// Why an entry is no special file, although its kind is not that of a file, directory or link: readers make different things of it.
+/// Why an entry is not a special file, although its kind is not that of a file, directory or link: readers make different things of it.
 fn not_special(kind: u32, header: &Header) -> Option<&'static str> {
     if !SPECIAL.contains(&kind) {
         return Some("its mode is that of no kind of file");

@@ -116,7 +116,7 @@ fn every_document_keeps_to_its_schema() {
         assert!(ran.status < 2, "{arguments:?}: {ran:#?}");
         check(name, &ran.json());
     }
-    // Where the answer is no and there is nothing to report, that is a document, too.
+    // A refusal with nothing to report is a document, too.
     sandbox.file("mistaken.toml", "x = 1\n");
     for arguments in [
         &["why", "nothing.so", "--tree", &opt][..],
