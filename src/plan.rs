@@ -355,7 +355,15 @@ pub fn kept_with_each(
         return kept(&|path| known.by(path).to_vec());
     }
     let companions = companions(context.rules, &base);
-    let finders = finders(loaded, context.rules, &base, &at_stake, packages, &companions);
+    let emptied_by = context.rules.by_rules_alone(&at_stake);
+    let finders = finders(
+        loaded,
+        context.rules,
+        &base,
+        (&at_stake, &emptied_by),
+        packages,
+        &companions,
+    );
     let asked = Asked::new(tree, &finders, context.contents);
     kept(&|path| asked.uses(path))
 }
@@ -533,10 +541,12 @@ fn find_uses(
     let packages = InstalledPackages::of(tree);
     let chosen = chosen(rules, &packages);
     let companions = companions(rules, matches);
-    let finders = finders(loaded, rules, matches, &at_stake, packages, &companions);
+    let emptied_by = rules.by_rules_alone(&at_stake);
+    let finders = finders(loaded, rules, matches, (&at_stake, &emptied_by), packages, &companions);
     let ask = |path: &TreePath| uses_of(tree, path, &finders, context.contents);
     let uses = follow(tree, rules, matches, replaced, chosen, &ask);
     drop(finders);
+    drop(emptied_by);
     uses.about(at_stake)
 }
 
@@ -560,12 +570,13 @@ fn follow(
     })
 }
 
-/// One finder for each way in which something can be used.
+/// One finder for each way in which something can be used. Of the paths that are at stake, the second set has those that rules
+/// match which only guess: a recorded run knows which directories are read.
 fn finders<'a>(
     loaded: &'a LoadedTree<'a>,
     rules: &'a Matcher,
     matches: &Matches,
-    at_stake: &'a BTreeSet<TreePath>,
+    (at_stake, emptied_by): (&'a BTreeSet<TreePath>, &'a BTreeSet<TreePath>),
     packages: InstalledPackages,
     companions: &'a [Companion],
 ) -> Vec<Box<dyn FindUses + 'a>> {
@@ -589,13 +600,13 @@ fn finders<'a>(
     if let Some(written) = WrittenNames::of(root, sought, settings) {
         finders.push(Box::new(written));
     }
-    if let Some(written) = WrittenPaths::of(root, at_stake) {
+    if let Some(written) = WrittenPaths::of(root, at_stake, emptied_by) {
         finders.push(Box::new(written));
     }
-    if let Some(written) = ShellPaths::of(root.tree, at_stake) {
+    if let Some(written) = ShellPaths::of(root.tree, at_stake, emptied_by) {
         finders.push(Box::new(written));
     }
-    if let Some(written) = RelativePaths::of(root.tree, at_stake) {
+    if let Some(written) = RelativePaths::of(root.tree, at_stake, emptied_by) {
         finders.push(Box::new(written));
     }
     if !at_stake.is_empty() {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use serde_json_path::JsonPath;
 use similar::TextDiff;
 
+use crate::languages::code_files::is_code;
 use crate::languages::components::Components;
 use crate::manifest::Manifest;
 use crate::recording::{PathUse, Payload, RecordedEvent, RecordedPath};
@@ -157,6 +158,8 @@ pub struct LeftOutFiles {
     /// By the paths in the tree; a directory has a `/` at its end.
     rules: BTreeMap<String, String>,
     layers: BTreeMap<String, String>,
+    /// What is in the layers.
+    packed: BTreeSet<String>,
 }
 
 impl LeftOutFiles {
@@ -177,7 +180,12 @@ impl LeftOutFiles {
                 let contents = layer.contents.iter().map(|entry| (entry.path.clone(), name.clone()));
                 all.layers.extend(contents);
             }
+            let contents = manifest.layers.iter().flat_map(|layer| &layer.contents);
+            all.packed.extend(contents.map(|entry| entry.path.clone()));
         }
+        let Self { rules, packed, .. } = &mut all;
+        // Another one of these layers may have what was left out of the first.
+        rules.retain(|path, _| !packed.contains(path) && below(packed, path).next().is_none());
         all
     }
 
@@ -191,6 +199,7 @@ impl LeftOutFiles {
     ///
     /// A language that looks only into lists of directories asks for nothing that is not there. Where `words` are those of an
     /// error, what is missing in a listed directory counts if it is named in them, or the directory is and holds nothing else.
+    /// In a directory without code and directories no language looks for modules: whoever lists it uses what is in it.
     pub fn looked_for(&self, used: &[RecordedPath], words: &str) -> Vec<LeftOut> {
         let mut paths: BTreeSet<String> = BTreeSet::new();
         for asked in used.iter().filter(|asked| !asked.found) {
@@ -223,7 +232,7 @@ impl LeftOutFiles {
             below.is_none_or(|path| !path.starts_with(&start))
         };
         for (directory, entries) in self.missing_in_listed(used) {
-            let all = is_named(directory.as_str()) && is_empty(&directory);
+            let all = is_named(directory.as_str()) && is_empty(&directory) || self.has_data_alone(&directory, &entries);
             paths.extend(entries.into_iter().filter(|path| all || is_named(path)));
         }
         let has_more = |directory: &String| {
@@ -292,6 +301,16 @@ impl LeftOutFiles {
         with_entries.collect()
     }
 
+    /// Whether a directory of which some entries were left out has neither directories nor anything that may be a module.
+    fn has_data_alone(&self, directory: &TreePath, left_out: &[String]) -> bool {
+        let start = format!("{directory}/");
+        let is_data = |path: &String| {
+            let name = TreePath::new(&path[start.len()..]);
+            name.is_some_and(|name| !name.as_str().contains('/') && !is_code(&name) && !name.as_str().contains(".so"))
+        };
+        !directory.is_root() && left_out.iter().chain(below(&self.packed, &start)).all(is_data)
+    }
+
     fn left_out(&self, path: &str) -> Option<LeftOut> {
         let rule = self.rules.get(path)?;
         let file = path.trim_end_matches('/');
@@ -310,7 +329,8 @@ impl LeftOutFiles {
     }
 
     /// What to pack again so that functions that answered differently may answer as before, after so many rounds: what they
-    /// missed; if that is not known, what is missing in directories that they listed.
+    /// missed; if that is not known, what is missing in directories that they listed, the deepest of these first: those above
+    /// them are also listed to find them.
     pub fn to_take_back(&self, run: &Observed, tree: &Tree, round: usize) -> BTreeSet<TreePath> {
         let missed = self.missed(run);
         let mut paths: BTreeSet<TreePath> = missed
@@ -319,7 +339,12 @@ impl LeftOutFiles {
             .collect();
         if paths.is_empty() {
             let listed = self.missing_in_listed(&run.used);
-            let entries = listed.iter().flat_map(|(_, entries)| entries);
+            let depth = |directory: &TreePath| directory.names().count();
+            let with_entries = listed.iter().filter(|(_, entries)| !entries.is_empty());
+            let deepest = with_entries.map(|(directory, _)| depth(directory)).max();
+            let is_due = |directory: &TreePath| round > ROUNDS_OF_FILES || Some(depth(directory)) == deepest;
+            let due = listed.iter().filter(|(directory, _)| is_due(directory));
+            let entries = due.flat_map(|(_, entries)| entries);
             paths.extend(entries.filter_map(|path| TreePath::new(path.trim_end_matches('/'))));
         }
         if round > ROUNDS_OF_FILES {
@@ -336,6 +361,13 @@ impl LeftOutFiles {
         }
         paths
     }
+}
+
+/// Those of some paths that are below a directory, which has a `/` at its end; none for a file.
+fn below<'p>(paths: &'p BTreeSet<String>, directory: &str) -> impl Iterator<Item = &'p String> {
+    let start = directory.to_owned();
+    let first = paths.range(directory.to_owned()..);
+    first.take_while(move |path| start.ends_with('/') && path.starts_with(&start))
 }
 
 #[cfg(test)]
@@ -412,6 +444,7 @@ mod tests {
         LeftOutFiles {
             rules: rules.map(|(path, rule)| (path.to_owned(), rule.to_owned())).into(),
             layers: BTreeMap::from([("lib/a/x.py".to_owned(), "rest/layer-1.zip".to_owned())]),
+            packed: BTreeSet::from(["lib/kept".to_owned()]),
         }
     }
 
@@ -468,6 +501,54 @@ mod tests {
         let back = left_out().to_take_back(&run, &Tree::default(), 1);
         let back: Vec<String> = back.iter().map(ToString::to_string).collect();
         assert_eq!(back, ["lib/a", "lib/b.so"]);
+    }
+
+    #[test]
+    fn the_deepest_directory_that_was_listed_comes_back_first() {
+        let used = ["/opt", "/opt/lib", "/opt/lib/a"].map(|directory| path(directory, true, PathUse::Listed));
+        let back = |count: usize, round: usize| {
+            let run = Observed {
+                used: used[..count].to_vec(),
+                ..Observed::default()
+            };
+            let back = left_out().to_take_back(&run, &Tree::default(), round);
+            back.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(back(3, 1), ["lib/a/x.py"]);
+        assert_eq!(back(2, 1), ["lib/a", "lib/b.so"]);
+        assert_eq!(back(3, 9), ["lib/a", "lib/a/x.py", "lib/b.so", "old"]);
+    }
+
+    #[test]
+    fn what_is_missing_in_a_directory_of_data_is_named_where_it_is_listed() {
+        let listed = [path("/opt/share/units", true, PathUse::Listed)];
+        for (packed, named) in [
+            (&["share/units/m.csv"][..], true),
+            (&["share/units/m.csv", "share/units/old.csv"], false),
+            (&["share/units/m.csv", "share/units/__init__.py"], false),
+            (&["share/units/m.csv", "share/units/more/x.csv"], false),
+            (
+                &["share/units/m.csv", "share/units/fast.cpython-313-x86_64-linux-gnu.so"],
+                false,
+            ),
+        ] {
+            let contents: Vec<Value> = packed
+                .iter()
+                .map(|path| {
+                    json!({"path": path, "component": "x", "zipped_bytes": 1, "unzipped_bytes": 1, "crc32": "0"})
+                })
+                .collect();
+            let manifest: Manifest = serde_json::from_value(json!({
+                "schema_version": 1, "runtime": "provided.al2023", "arch": "x86_64",
+                "layers": [{"file": "layer-1.zip", "sha256": "", "code_sha256": "", "contents": contents}],
+                "dropped": [{"rule": "unused", "title": "", "files": 1, "bytes": 1, "paths": ["share/units/old.csv"]}],
+            }))
+            .unwrap();
+            let found = LeftOutFiles::of(&[manifest]).looked_for(&listed, "");
+            let found: Vec<&str> = found.iter().map(|left| left.path.as_str()).collect();
+            let expected = if named { &["/opt/share/units/old.csv"][..] } else { &[] };
+            assert_eq!(found, expected, "{packed:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-# Put before the client where it is noted which files a function uses. Python looks for modules in lists of directories and asks
-# for none that is not in them, so that nobody would see what it misses: this asks.
+# Python loads this module first (the documentation of `site`), here where it is noted which files a function uses. It looks for
+# modules in lists of directories and asks for none that is not in them, so that nobody would see what it misses: this asks.
 import os
 import sys
 

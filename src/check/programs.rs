@@ -152,7 +152,7 @@ pub(super) fn started_scripts(root: Root<'_>) -> BTreeSet<TreePath> {
         Box::new(Interpreters(root)),
         Box::new(NamedCommands::of(root.runtime, &scripts)),
     ];
-    if let Some(written) = WrittenPaths::of(root, &scripts) {
+    if let Some(written) = WrittenPaths::of(root, &scripts, &scripts) {
         finders.push(Box::new(written));
     }
     // What a scan keeps of a text is all that there is to read.

@@ -1,7 +1,8 @@
 //! A function run on layers, as `invoke` does it and `pack --prove`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::check::{Input, MAX_UNZIPPED, inputs, judge, read};
@@ -11,7 +12,7 @@ use crate::invoke::{Event, Invocation, InvokeOptions, Listener, Prepared, blocki
 use crate::languages::bootstrap_advice;
 use crate::recording::{RecordedPath, Recording};
 use crate::replay::{LeftOut, LeftOutFiles};
-use crate::report::{self, Invoked, RenderOptions};
+use crate::report::{self, ForeignText, Invoked, RenderOptions};
 use crate::rules::unused::RULE as UNUSED;
 use crate::runtime::Runtime;
 use crate::size::Bytes;
@@ -105,6 +106,7 @@ impl FunctionRun<'_> {
             memory_mb: self.memory_mb,
             findings: &parts.findings,
             options: stderr_options(global),
+            log: std::io::stderr().is_terminal().then(Mutex::default),
         };
         let invocations = prepared.run(&options, events, &printer, progress)?;
         let end = report::invoke_end(&invocations, &parts.findings).filter(|_| printing != Printing::Nothing);
@@ -298,7 +300,7 @@ fn is_empty(directory: &Path) -> bool {
 fn stderr_options(global: &Global) -> RenderOptions {
     RenderOptions {
         width: None,
-        color: global.render_options().color && std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        color: global.render_options().color && std::io::stderr().is_terminal(),
         ..global.render_options()
     }
 }
@@ -310,12 +312,28 @@ struct Printer<'a> {
     memory_mb: u64,
     findings: &'a [Finding],
     options: RenderOptions,
+    /// What the function writes, if a terminal shows it; elsewhere it comes as it is.
+    log: Option<Mutex<ForeignText>>,
+}
+
+impl Printer<'_> {
+    /// Shows the log on a terminal, if that is one.
+    fn show_log(&self, next: impl FnOnce(&mut ForeignText) -> String) {
+        if let Some(log) = &self.log {
+            let text = next(&mut log.lock().unwrap_or_else(PoisonError::into_inner));
+            // If nobody reads it, the function continues.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+    }
 }
 
 impl Listener for Printer<'_> {
     fn log(&self, bytes: &[u8]) {
-        if self.printing != Printing::Nothing {
-            // If nobody reads it, the function continues.
+        if self.printing == Printing::Nothing {
+            return;
+        }
+        self.show_log(|log| log.part(bytes));
+        if self.log.is_none() {
             let _ = std::io::stderr().write_all(bytes);
         }
     }
@@ -324,12 +342,15 @@ impl Listener for Printer<'_> {
         if self.printing == Printing::Nothing {
             return;
         }
+        self.show_log(ForeignText::end);
         let failed = invocation.failure.is_some();
         if self.printing == Printing::All
             && !failed
             && let Some(response) = &invocation.response
         {
             let mut out = std::io::stdout().lock();
+            let shown = out.is_terminal().then(|| report::visible(response).into_bytes());
+            let response = shown.as_ref().unwrap_or(response);
             let is_text = std::str::from_utf8(response).is_ok();
             let end: &[u8] = if is_text && !response.ends_with(b"\n") {
                 b"\n"

@@ -267,7 +267,7 @@ fn made_root(options: &InvokeOptions<'_>, libraries: &dyn Libraries, to: &Path) 
     let runtime = options.runtime;
     let mut language = interpreter_of(runtime)?;
     if let Some((managed, _)) = language.as_mut().filter(|_| !options.traced) {
-        managed.before_client_if_traced = "";
+        managed.module_if_traced = None;
     }
     let stand_in = language.as_ref().map(|(managed, interpreter)| StandIn {
         name: runtime.name.clone(),

@@ -192,12 +192,13 @@ impl Planning<'_> {
         let start = format!("#!/bin/sh\nexec /var/lang/bin/{program} /var/runtime/{client} \"$@\"\n");
         let entries = [
             ("/var/runtime/bootstrap".to_owned(), RootEntry::Script(start)),
-            (
-                format!("/var/runtime/{client}"),
-                RootEntry::Text(managed.before_client_if_traced.to_owned() + text),
-            ),
+            (format!("/var/runtime/{client}"), RootEntry::Text(text.to_owned())),
         ];
         self.plan.entries.extend(entries);
+        if let (Some(library), Some((name, text))) = (&managed.library, managed.module_if_traced) {
+            let module = RootEntry::Text(text.to_owned());
+            self.plan.entries.insert(format!("/var/lang/{library}/{name}"), module);
+        }
     }
 
     /// An object of this machine at a place of the root; whether it is one.

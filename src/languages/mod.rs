@@ -301,9 +301,9 @@ pub struct ManagedRuntime {
     pub library: Option<String>,
     /// The client of the Runtime API: its file name in /var/runtime, and its text.
     pub client: (&'static str, &'static str),
-    /// What comes before the client where it is noted which files a function uses: the language may look for something without
-    /// asking for it. Nothing if it does not.
-    pub before_client_if_traced: &'static str,
+    /// A module of the standard library that every process of the interpreter loads first, where it is noted which files a
+    /// function uses: its file name and its text. A language needs one if it looks for something without asking for it.
+    pub module_if_traced: Option<(&'static str, &'static str)>,
     /// Variables that the runtime's own start script sets.
     pub variables: Vec<(&'static str, String)>,
     /// How to get such an interpreter.

@@ -77,7 +77,7 @@ impl Language for Node {
             left_out: &[],
             library: None,
             client: ("client.js", include_str!("../../rules/clients/client.js")),
-            before_client_if_traced: "",
+            module_if_traced: None,
             variables: vec![(
                 "NODE_PATH",
                 format!("{modules}:/var/runtime/node_modules:/var/runtime:/var/task"),

@@ -62,7 +62,7 @@ impl Language for Python {
             left_out: &["site-packages", "dist-packages", "test"],
             library: Some(format!("lib/python{version}")),
             client: ("client.py", include_str!("../../rules/clients/client.py")),
-            before_client_if_traced: include_str!("../../rules/clients/asking.py"),
+            module_if_traced: Some(("sitecustomize.py", include_str!("../../rules/clients/asking.py"))),
             variables: Vec::new(),
             how_to_get: format!(
                 "install it, for instance with `pyenv install {version}` or `uv python install {version}`"

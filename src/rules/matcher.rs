@@ -1,5 +1,6 @@
 //! Applies rules to paths.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -122,6 +123,16 @@ impl Matcher {
         };
         let is_behind_link = edge.kind == UseKind::LinkTarget && edge.to.path() != path;
         !is_behind_link && (edge.kind.is_certain() || unused.evidence.depth == Depth::Component)
+    }
+
+    /// Those of some paths that are matched by more than the want of a use in recordings.
+    pub fn by_rules_alone<'p>(&self, paths: &'p BTreeSet<TreePath>) -> Cow<'p, BTreeSet<TreePath>> {
+        let Some(unused) = &self.unused else {
+            return Cow::Borrowed(paths);
+        };
+        let aside = BTreeSet::from([unused::RULE.to_owned()]);
+        let is_matched = |path: &&TreePath| !unused.paths.contains(*path) || self.rule_without(path, &aside).is_some();
+        Cow::Owned(paths.iter().filter(is_matched).cloned().collect())
     }
 
     /// What recorded runs used although a rule would remove it, each path with how it was used.

@@ -24,18 +24,21 @@ const BEHIND_PATHS: [char; 2] = ['.', '-'];
 pub struct WrittenPaths<'a> {
     root: Root<'a>,
     at_stake: &'a BTreeSet<TreePath>,
+    emptied_by: &'a BTreeSet<TreePath>,
     /// Those of them that have spaces and the like in their names, with their absolute paths.
     odd: Vec<(String, &'a TreePath)>,
     finder: memmem::Finder<'static>,
 }
 
 impl<'a> WrittenPaths<'a> {
-    /// Makes ready to look for paths to these; `None` if there are none.
-    pub fn of(root: Root<'a>, at_stake: &'a BTreeSet<TreePath>) -> Option<Self> {
+    /// Makes ready to look for paths to these; `None` if there are none. A directory that is named is read as a whole where it
+    /// would be empty without `emptied_by`.
+    pub fn of(root: Root<'a>, at_stake: &'a BTreeSet<TreePath>, emptied_by: &'a BTreeSet<TreePath>) -> Option<Self> {
         let absolute = at_stake.iter().map(|path| (path.on_lambda(), path));
         (!at_stake.is_empty()).then(|| Self {
             root,
             at_stake,
+            emptied_by,
             odd: absolute
                 .filter(|(absolute, _)| !absolute.bytes().all(is_of_path_in_text))
                 .collect(),
@@ -76,7 +79,7 @@ impl<'a> WrittenPaths<'a> {
 
     /// Everything in a directory of which nothing would be left.
     fn whole(&self, directory: &TreePath) -> Vec<TreePath> {
-        whole(self.root.tree, self.at_stake, directory)
+        whole(self.root.tree, self.emptied_by, directory)
     }
 
     /// What an absolute path leads to, and the links on the way; `None` if it leads nowhere.
@@ -151,14 +154,14 @@ impl FindUses for WrittenPaths<'_> {
     }
 }
 
-/// Everything in a directory of which nothing would be left; nothing for the top of the tree.
-fn whole(tree: &Tree, at_stake: &BTreeSet<TreePath>, directory: &TreePath) -> Vec<TreePath> {
+/// Everything in a directory of which nothing would be left without some paths; nothing for the top of the tree.
+fn whole(tree: &Tree, emptied_by: &BTreeSet<TreePath>, directory: &TreePath) -> Vec<TreePath> {
     if directory.is_root() || !matches!(tree.get(directory), Some(Entry::Directory(_))) {
         return Vec::new();
     }
     let is_left = |(path, entry): (&TreePath, &Entry)| {
         let is_directory = matches!(entry, Entry::Directory(_));
-        !is_directory && !at_stake.contains(path)
+        !is_directory && !emptied_by.contains(path)
     };
     if tree.below(directory).any(is_left) {
         return Vec::new();
@@ -171,12 +174,18 @@ fn whole(tree: &Tree, at_stake: &BTreeSet<TreePath>, directory: &TreePath) -> Ve
 pub struct ShellPaths<'a> {
     tree: &'a Tree,
     at_stake: &'a BTreeSet<TreePath>,
+    emptied_by: &'a BTreeSet<TreePath>,
 }
 
 impl<'a> ShellPaths<'a> {
-    /// Makes ready to look for paths to these; `None` if there are none.
-    pub fn of(tree: &'a Tree, at_stake: &'a BTreeSet<TreePath>) -> Option<Self> {
-        (!at_stake.is_empty()).then_some(Self { tree, at_stake })
+    /// Makes ready to look for paths to these; `None` if there are none. A directory that is named is read as a whole where it
+    /// would be empty without `emptied_by`.
+    pub fn of(tree: &'a Tree, at_stake: &'a BTreeSet<TreePath>, emptied_by: &'a BTreeSet<TreePath>) -> Option<Self> {
+        (!at_stake.is_empty()).then_some(Self {
+            tree,
+            at_stake,
+            emptied_by,
+        })
     }
 }
 
@@ -201,7 +210,7 @@ impl FindUses for ShellPaths<'_> {
                 let paths = paths.filter_map(|path| TreePath::normal(&path));
                 let paths: BTreeSet<TreePath> = paths
                     .flat_map(|path| {
-                        let inside = whole(self.tree, self.at_stake, &path);
+                        let inside = whole(self.tree, self.emptied_by, &path);
                         std::iter::once(path).chain(inside)
                     })
                     .collect();
@@ -250,12 +259,18 @@ const MANIFESTS: [&str; 8] = [
 pub struct RelativePaths<'a> {
     tree: &'a Tree,
     at_stake: &'a BTreeSet<TreePath>,
+    emptied_by: &'a BTreeSet<TreePath>,
 }
 
 impl<'a> RelativePaths<'a> {
-    /// Makes ready to look for paths to these; `None` if there are none.
-    pub fn of(tree: &'a Tree, at_stake: &'a BTreeSet<TreePath>) -> Option<Self> {
-        (!at_stake.is_empty()).then_some(Self { tree, at_stake })
+    /// Makes ready to look for paths to these; `None` if there are none. A directory that is named is read as a whole where it
+    /// would be empty without `emptied_by`.
+    pub fn of(tree: &'a Tree, at_stake: &'a BTreeSet<TreePath>, emptied_by: &'a BTreeSet<TreePath>) -> Option<Self> {
+        (!at_stake.is_empty()).then_some(Self {
+            tree,
+            at_stake,
+            emptied_by,
+        })
     }
 }
 
@@ -285,7 +300,7 @@ impl FindUses for RelativePaths<'_> {
             let Some(path) = TreePath::normal(&format!("{}/{written}", own.on_lambda())) else {
                 continue;
             };
-            let inside = whole(self.tree, self.at_stake, &path);
+            let inside = whole(self.tree, self.emptied_by, &path);
             let paths = std::iter::once(path).chain(inside);
             let paths: BTreeSet<TreePath> = paths.filter(|path| self.at_stake.contains(path)).collect();
             uses.extend(paths.into_iter().map(|path| {

@@ -41,6 +41,8 @@ fn tree() -> Option<Sandbox> {
         .file("opt/python/used/__init__.py", "used\n")
         .file("opt/python/used/more.py", "more\n")
         .file("opt/python/used/LICENSE", "MIT\n")
+        .file("opt/python/used/run.sh", "#!/bin/sh\nexec \"$TOP/tools/$1\"\n")
+        .file("opt/tools/one", "one\n")
         .file("opt/python/used-1.dist-info/METADATA", "Name: used\nVersion: 1\nRequires-Dist: needed\n")
         .file("opt/python/used-1.dist-info/RECORD", "used/__init__.py,,\nused/more.py,,\nused/LICENSE,,\nused-1.dist-info/METADATA,,\nused-1.dist-info/RECORD,,\n")
         .file("opt/python/needed/__init__.py", "needed\n")
@@ -162,6 +164,8 @@ fn what_no_recording_used_goes_into_further_layers_and_is_named_where_it_is_miss
         !whole.iter().any(|path| path.contains("other") || path == "data/b"),
         "{whole:?}"
     );
+    // A directory that a script may read, and no run did.
+    assert!(!whole.contains(&"tools/one".to_owned()), "{whole:?}");
     let files = pack(&sandbox, &["--used-depth", "file", "--rest", "rest"]);
     let expected = [
         "bin/shell",
@@ -214,6 +218,62 @@ fn what_no_recording_used_goes_into_further_layers_and_is_named_where_it_is_miss
     assert!(why.stdout.contains("unused"), "{why:#?}");
     assert!(pack(&sandbox, &["--keep", "data/b"]).contains(&"data/b".to_owned()));
     assert!(pack(&sandbox, &["--disable", "unused"]).contains(&"python/other/__init__.py".to_owned()));
+}
+
+/// Python asks for no module that is not in the lists of directories, and what it starts may keep silent about that.
+#[test]
+fn modules_that_processes_of_python_miss_in_silence_are_named() {
+    let version = output("python3", &["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
+    let Some(version) = version.filter(|_| tree().is_some()) else {
+        return;
+    };
+    let runtime = format!("python{}", version.trim());
+    let sandbox = Sandbox::new();
+    let child = "import sys\nsys.path.append('/opt/python')\ntry:\n    __import__(sys.argv[1])\n    print('there')\nexcept ImportError:\n    \
+                 print('not there')\n";
+    sandbox
+        .file("opt/python/one.py", "")
+        .file("opt/python/two.py", "")
+        .file("opt/child.py", child)
+        .file("task/app.py", "import subprocess, sys\ndef handler(event, context):\n    return subprocess.run([sys.executable, '/opt/child.py', event], capture_output=True, text=True).stdout\n");
+    let invoke = |layers: &str, event: &str, more: &[&str]| {
+        let fixed = [
+            "invoke",
+            layers,
+            "--runtime",
+            &runtime,
+            "--handler",
+            "app.handler",
+            "--task",
+            "task",
+        ];
+        sandbox.run([&fixed[..], &["--event", event], more].concat())
+    };
+    let recorded = invoke("opt", "\"one\"", &["--record", "r.json"]);
+    if recorded.status == 2 {
+        return;
+    }
+    let packed = [
+        "pack",
+        "opt",
+        "--runtime",
+        &runtime,
+        "--used",
+        "r.json",
+        "--used-depth",
+        "file",
+        "--rest",
+        "rest",
+    ];
+    sandbox
+        .run([&packed[..], &["-o", "layers", "--no-cache"]].concat())
+        .expect_status(0);
+    let ran = invoke("layers", "\"two\"", &[]);
+    assert_eq!(ran.stdout, "\"not there\\n\"\n");
+    let named = "/opt/python/two.py by rule unused; it is in rest/layer-1.zip";
+    assert!(ran.stderr.contains(named), "{ran:#?}");
+    let ran = invoke("layers", "\"one\"", &[]);
+    assert!(!ran.stderr.contains("by rule unused"), "{ran:#?}");
 }
 
 #[test]
