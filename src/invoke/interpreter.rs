@@ -116,7 +116,10 @@ fn report(program: &Path, arguments: &[&str]) -> Option<Report> {
     let mut text = String::new();
     let mut output = child.stdout.take()?.take(64 << 10);
     output.read_to_string(&mut text).ok()?;
-    serde_json::from_str(text.trim()).ok()
+    // A script before it may have said something, too.
+    text.lines()
+        .rev()
+        .find_map(|line| serde_json::from_str(line.trim()).ok())
 }
 
 #[cfg(test)]
@@ -129,7 +132,7 @@ mod tests {
         let script = directory.path().join("shim");
         fs_err::write(
             &script,
-            "#!/bin/sh\necho '{\"version\": \"7\", \"program\": \"/bin/sh\"}'\n",
+            "#!/bin/sh\necho Using 7\necho '{\"version\": \"7\", \"program\": \"/bin/sh\"}'\n",
         )
         .unwrap();
         fs_err::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
