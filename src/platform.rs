@@ -146,6 +146,11 @@ fn is_native_name(path: &TreePath) -> bool {
     is_library_name(name) || [".node", ".pyd"].iter().any(|ending| name.ends_with(ending))
 }
 
+/// The path of a module without anything behind the first dot of its name.
+fn without_endings(path: &TreePath) -> Option<TreePath> {
+    path.sibling(path.file_name().split('.').next()?)
+}
+
 /// A native file that no runtime on this architecture loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
@@ -202,10 +207,19 @@ pub fn foreign_files<'m>(
         }
     }
     foreign.extend(of_other_distributions(&distributions));
+    let own: BTreeSet<Option<TreePath>> = tree
+        .objects()
+        .map(|(path, _)| path)
+        .filter(|path| !foreign.contains_key(*path) && is_library_name(path.file_name()))
+        .map(without_endings)
+        .collect();
+    // Only Windows looks for this ending.
+    let is_beside_own = |path: &TreePath| path.file_name().ends_with(".pyd") && own.contains(&without_endings(path));
     foreign
         .into_iter()
         .map(|(path, system)| {
-            let is_alternative = alternatives(&path).is_some_and(|place| fitting.contains(&place));
+            let is_alternative =
+                alternatives(&path).is_some_and(|place| fitting.contains(&place)) || is_beside_own(&path);
             (path, Foreign { system, is_alternative })
         })
         .filter(|(path, foreign)| foreign.is_alternative || !unnamed.contains(path))

@@ -1,19 +1,20 @@
 //! Whether a runtime with a language finds the modules of the layers: they are where it looks, and were built for its version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names;
 use crate::finding::{Code, Finding, Severity};
 use crate::languages::layout::{Layout, ModuleRoot, modules, of_runtime};
 use crate::languages::{BUILT_IN, ForeignModule, Language};
-use crate::loader::Graph;
+use crate::loader::{LoadedTree, linked_interpreters};
 use crate::root::Root;
 use crate::tree::TreePath;
 
 /// Everything of this kind, on a runtime that brings a language; nothing on any other.
 ///
 /// What is for another system as a whole is said elsewhere.
-pub fn layout_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
+pub fn layout_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
+    let (root, graph) = (loaded.root(), loaded.graph());
     let Some((language, layout, version)) = of_runtime(&root.runtime.name) else {
         return Vec::new();
     };
@@ -24,8 +25,30 @@ pub fn layout_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
     }
     let mut modules = language.foreign_modules(root, version);
     modules.retain(|module| !graph.foreign.contains_key(&module.path));
+    let known: BTreeSet<TreePath> = modules.iter().map(|module| module.path.clone()).collect();
+    let linked = linked_elsewhere(loaded).into_iter();
+    modules.extend(linked.filter(|module| !known.contains(&module.path)));
     findings.extend(wrong_abi(root, layout, modules));
     findings
+}
+
+/// Native modules that are linked to another interpreter of the runtime's language than that which opens them. It is not found, or there
+/// are two in the process, of which the module has the wrong one.
+fn linked_elsewhere(loaded: &LoadedTree<'_>) -> Vec<ForeignModule> {
+    let reachable = loaded.graph().reachable();
+    let interpreters = linked_interpreters(loaded).into_values();
+    let wrong = interpreters.filter(|linked| linked.is_of_runtime && !linked.interpreter.is_loaded);
+    wrong
+        .flat_map(|linked| {
+            let module = |path: TreePath| ForeignModule {
+                has_fallback: !reachable.contains(&path),
+                path,
+                built_for: linked.interpreter.title.clone(),
+                version: linked.interpreter.version.clone(),
+            };
+            linked.modules.into_iter().map(module).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 fn misplaced(root: Root<'_>, layout: &Layout, version: &str, found: bool, elsewhere: &[ModuleRoot]) -> Vec<Finding> {
@@ -35,12 +58,16 @@ fn misplaced(root: Root<'_>, layout: &Layout, version: &str, found: bool, elsewh
         .iter()
         .map(|misplaced| {
             let place = misplaced.directory.on_lambda();
+            let remedy = misplaced.remedy.map_or_else(
+                || format!("move them to {home}, or let `lambdar-prune pack --place` do it"),
+                ToOwned::to_owned,
+            );
             let words = [
                 ("language", layout.title.as_str()),
                 ("place", &place),
                 ("runtime", &root.runtime.name),
                 ("search", &search.join(" and ")),
-                ("home", &home),
+                ("remedy", &remedy),
             ];
             let code = if found {
                 Code::ModulesElsewhere
@@ -89,8 +116,10 @@ fn wrong_abi(root: Root<'_>, layout: &Layout, modules: Vec<ForeignModule>) -> Ve
         .map(|((has_fallback, built_for), modules)| {
             let paths: Vec<&TreePath> = modules.iter().map(|module| &module.path).collect();
             let right = match modules.first().and_then(|module| module.version.as_deref()) {
-                Some(version) => format!("--runtime {}", layout.runtime(version)),
-                None => format!("another runtime than {}", root.runtime.name),
+                Some(version) if layout.runtime(version) != root.runtime.name => {
+                    format!("--runtime {}", layout.runtime(version))
+                }
+                _ => format!("another runtime than {}", root.runtime.name),
             };
             let words = [
                 ("files", names(&paths)),

@@ -7,9 +7,9 @@ use crate::elf::{Kind, Object, OlderSymbols, outlook};
 use crate::finding::{Code, Finding, Severity};
 use crate::languages::components::Components;
 use crate::loader::{
-    BoundProcesses, Followed, Grade, Graph, LoadedTree, MissingCause, Outdated, ProvidedUses, VersionProblem,
-    c_libraries, free_name, has_version, loose_versions, missing_libraries, outdated, undefined_symbols,
-    version_problems,
+    BoundProcesses, Followed, Grade, Graph, LoadedTree, MissingCause, MissingLibrary, Outdated, ProvidedUses,
+    VersionProblem, c_libraries, free_name, has_version, linked_interpreters, loose_versions, missing_libraries,
+    outdated, undefined_symbols, version_problems,
 };
 use crate::platform::alternatives;
 use crate::root::{Location, Root};
@@ -20,7 +20,7 @@ use crate::tree::{Content, TreePath};
 /// Everything of this kind that is wrong.
 pub(super) fn library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let (root, graph) = (loaded.root(), loaded.graph());
-    let mut findings = missing_library_findings(root, graph);
+    let mut findings = missing_library_findings(loaded);
     let cures = Cures::of(loaded);
     findings.extend(process_findings(root, loaded.followed(), &cures));
     findings.extend(version_findings(root, graph, &cures));
@@ -28,7 +28,15 @@ pub(super) fn library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
 }
 
 /// Needed libraries that the loader will not find.
-fn missing_library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
+fn missing_library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
+    let (root, graph) = (loaded.root(), loaded.graph());
+    // Of modules of the runtime's language it is said for which interpreter they were built.
+    let mut interpreters = linked_interpreters(loaded);
+    interpreters.retain(|_, linked| linked.is_of_runtime);
+    let is_said = |missing: &MissingLibrary| {
+        let linked = interpreters.get(&missing.soname);
+        linked.is_some_and(|linked| missing.needed_by.iter().all(|path| linked.modules.contains(path)))
+    };
     let reachable = graph.reachable();
     let working = graph.working_alternatives();
     let packages = Components::of(root.tree);
@@ -38,6 +46,7 @@ fn missing_library_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
     let is_replaced = |path: &&TreePath| alternatives(path).is_some_and(|place| working.contains(&place));
     missing_libraries(root, graph)
         .into_iter()
+        .filter(|missing| !is_said(missing))
         .map(|missing| {
             let mut needed_by: Vec<&TreePath> = missing.needed_by.iter().collect();
             // Those that matter most are named first.
@@ -137,6 +146,7 @@ fn process_findings(root: Root<'_>, followed: &[Followed<'_>], cures: &Cures<'_>
 }
 
 fn version_findings(root: Root<'_>, graph: &Graph, cures: &Cures<'_>) -> Vec<Finding> {
+    let reachable = graph.reachable();
     version_problems(root, graph)
         .into_iter()
         .map(|problem| {
@@ -165,11 +175,16 @@ fn version_findings(root: Root<'_>, graph: &Graph, cures: &Cures<'_>) -> Vec<Fin
             ];
             let (family, number) = family(&problem.version);
             let rank = number.and_then(numbers).unwrap_or_default();
-            Finding::new(code, &words).at(shown(&problem.object)).because_of(
-                format!("{}\0{family}", problem.found),
-                rank,
-                &words,
-            )
+            let is_reachable = reachable.contains(&problem.object);
+            let key = format!("{}\0{family}\0{is_reachable}", problem.found);
+            let finding = Finding::new(code, &words)
+                .at(shown(&problem.object))
+                .because_of(key, rank, &words);
+            if is_reachable || finding.severity != Severity::Error {
+                finding
+            } else {
+                finding.with_severity(Severity::Warning)
+            }
         })
         .collect()
 }

@@ -517,7 +517,7 @@ fn names_differ_in_case(tree: &Tree) -> Option<Finding> {
 pub fn tree_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let mut findings = link_findings(loaded.root());
     findings.extend(native_findings(loaded.root(), loaded.graph()));
-    findings.extend(layout_findings(loaded.root(), loaded.graph()));
+    findings.extend(layout_findings(loaded));
     findings.extend(loader_findings(loaded));
     findings
 }

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read};
 
-use super::Language;
 use super::layout::ModuleRoot;
+use super::{InterpreterLibrary, Language};
 use crate::tree::{Tree, TreePath};
 
 /// How the names of an archive and of a class end.
 const ARCHIVE: &str = ".jar";
 const CLASS: &str = ".class";
+
+/// What Lambda has for Java in a layer.
+const HOME: &str = "java";
 
 /// What every class begins with (The Java Virtual Machine Specification, section 4.1).
 const MAGIC: [u8; 4] = [0xca, 0xfe, 0xba, 0xbe];
@@ -37,7 +40,23 @@ impl Language for Java {
     fn module_roots(&self, tree: &Tree) -> Vec<ModuleRoot> {
         let files = tree.files().map(|(path, _)| path);
         let archives = files.filter(|path| path.file_name().ends_with(ARCHIVE));
-        ModuleRoot::certain(archives.filter_map(|path| Some((path.parent()?, path.clone()))))
+        let mut roots = ModuleRoot::certain(archives.filter_map(|path| Some((path.parent()?, path.clone()))));
+        let known: BTreeSet<TreePath> = roots.iter().map(|root| root.directory.clone()).collect();
+        roots.extend(
+            classes(tree)
+                .into_iter()
+                .filter(|root| !known.contains(&root.directory)),
+        );
+        roots
+    }
+
+    /// What `java` loads to start, from a directory of its own (OpenJDK, `LoadJavaVM` in java_md.c).
+    fn interpreter_library(&self, soname: &str) -> Option<InterpreterLibrary> {
+        (soname == "libjvm.so").then(|| InterpreterLibrary {
+            title: "a Java virtual machine".to_owned(),
+            version: None,
+            is_loaded: true,
+        })
     }
 
     fn is_compiled(&self, path: &TreePath) -> bool {
@@ -66,6 +85,23 @@ impl Language for Java {
         }
         names.into_iter().collect()
     }
+}
+
+/// Directories of classes that are in no archive where archives belong, or at the top in a package with the name of a domain: the
+/// outermost ones.
+fn classes(tree: &Tree) -> Vec<ModuleRoot> {
+    const TOPS: [&str; 6] = [HOME, "com", "org", "net", "io", "edu"];
+    let files = tree.files().map(|(path, _)| path);
+    let classes = files
+        .filter(|path| path.file_name().ends_with(CLASS) && path.names().next().is_some_and(|top| TOPS.contains(&top)));
+    let mut roots = ModuleRoot::certain(classes.filter_map(|path| Some((path.parent()?, path.clone()))));
+    let all: BTreeSet<TreePath> = roots.iter().map(|root| root.directory.clone()).collect();
+    roots.retain(|root| !root.directory.ancestors().any(|above| all.contains(&above)));
+    for root in &mut roots {
+        root.remedy =
+            Some("pack the classes into a .jar file in java/lib: the class path has nothing but java/lib/*.jar");
+    }
+    roots
 }
 
 /// The files of the libraries that a class may open: of each text that it has, if it refers to something that opens libraries,

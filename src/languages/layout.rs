@@ -103,6 +103,8 @@ pub struct ModuleRoot {
     pub is_certain: bool,
     /// Something that is in it.
     pub example: TreePath,
+    /// What to do about it where no runtime would find it in another directory either, in the imperative.
+    pub remedy: Option<&'static str>,
 }
 
 impl ModuleRoot {
@@ -118,6 +120,7 @@ impl ModuleRoot {
                 directory,
                 is_certain: true,
                 example,
+                remedy: None,
             })
             .collect()
     }

@@ -128,6 +128,16 @@ pub trait Language: Sync {
         BTreeSet::new()
     }
 
+    /// The interpreter that is in a library of this name; `None` for any other library.
+    fn interpreter_library(&self, _soname: &str) -> Option<InterpreterLibrary> {
+        None
+    }
+
+    /// Native modules without which the language works: they are there for something that no function does.
+    fn optional_modules(&self, _tree: &Tree) -> BTreeSet<TreePath> {
+        BTreeSet::new()
+    }
+
     /// Directories of the tree from which modules are loaded, or would be if a runtime looked there, sorted by path.
     fn module_roots(&self, _tree: &Tree) -> Vec<ModuleRoot> {
         Vec::new()
@@ -534,6 +544,17 @@ pub struct PackageSource {
     pub namespace: Option<String>,
     /// The name as packages of the type are compared.
     pub name: String,
+}
+
+/// An interpreter in a library. What is linked to one works in the processes of that one alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterpreterLibrary {
+    /// What it is, for people.
+    pub title: String,
+    /// The version of the language, as runtimes have it in their names.
+    pub version: Option<String>,
+    /// Whether every process of the language's runtimes has loaded a library of this name, wherever it is.
+    pub is_loaded: bool,
 }
 
 /// A native module that was built for another version of its language.

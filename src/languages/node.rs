@@ -8,7 +8,10 @@ mod registration;
 use std::collections::BTreeSet;
 
 use super::layout::{Layout, ModuleRoot};
-use super::{ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, PackageSource, SourceReader};
+use super::{
+    ForeignModule, InterpreterLibrary, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, PackageSource,
+    SourceReader,
+};
 use crate::licenses::License;
 use crate::root::{Location, Root, link_target};
 use crate::tree::content::{CodeKind, Keep, KeptFile, TEXT_LIMIT};
@@ -18,6 +21,8 @@ use code::Modules;
 
 /// Where packages are looked for (Node.js documentation, "Loading from node_modules folders").
 const MODULES: &str = "node_modules";
+/// What Lambda has for Node in a layer.
+const HOME: &str = "nodejs";
 /// Where npm puts links to the commands of packages (npm documentation, "folders", Executables).
 const COMMANDS: &str = ".bin";
 /// What makes a directory a package, with its name (Node.js documentation, "Modules: Packages").
@@ -97,8 +102,13 @@ impl Language for Node {
             let is_misnested = root.parent().is_some_and(|above| above.file_name() == MODULES);
             (is_outermost || is_misnested).then_some((root, package.manifest))
         }));
-        if roots.is_empty() {
-            ModuleRoot::certain(packages_at_the_top(tree))
+        let beside = packages_beside_modules(tree);
+        let is_inside = |root: &ModuleRoot| {
+            let mut packages = beside.iter().filter_map(|(_, manifest)| manifest.parent());
+            packages.any(|package| root.directory.below(&package).is_some())
+        };
+        if roots.is_empty() || beside.len() > 1 && roots.iter().all(is_inside) {
+            ModuleRoot::certain(packages_at_the_top(tree).chain(beside))
         } else {
             roots
         }
@@ -183,6 +193,20 @@ impl Language for Node {
             .collect()
     }
 
+    /// A shared library of Node, whose version is that of its interface (configure.py of Node.js, `--shared`).
+    fn interpreter_library(&self, soname: &str) -> Option<InterpreterLibrary> {
+        let abi = soname.strip_prefix("libnode.so.")?;
+        let version = Layout::of(self).and_then(|layout| layout.version_of_abi(abi));
+        Some(InterpreterLibrary {
+            title: version
+                .as_ref()
+                .map_or_else(String::new, |version| format!("Node {version}, "))
+                + &format!("NODE_MODULE_VERSION {abi}, as a library"),
+            version,
+            is_loaded: false,
+        })
+    }
+
     fn versions(&self, tree: &Tree) -> BTreeSet<String> {
         Layout::of(self)
             .map(|layout| abi::versions(tree, layout))
@@ -223,6 +247,32 @@ fn packages_at_the_top(tree: &Tree) -> impl Iterator<Item = (TreePath, TreePath)
         }
     });
     tops.map(|manifest| (TreePath::root(), manifest.clone()))
+}
+
+/// Packages one directory too high, such as `nodejs/NAME`: by their manifests, which npm never installs without this name and a
+/// version. Each with the directory that it is in.
+fn packages_beside_modules(tree: &Tree) -> Vec<(TreePath, TreePath)> {
+    let Some(home) = TreePath::new(HOME) else {
+        return Vec::new();
+    };
+    let manifests = tree.below(&home).map(|(path, _)| path);
+    let manifests = manifests.filter(|path| path.file_name() == MANIFEST);
+    let misplaced = manifests.filter_map(|manifest| {
+        let below: Vec<&str> = manifest.below(&home)?.split('/').collect();
+        let (directory, name) = match below[..] {
+            [version, scope, name, _] if version.starts_with("node") && scope.starts_with('@') => {
+                (home.join(version)?, format!("{scope}/{name}"))
+            }
+            [scope, name, _] if scope.starts_with('@') => (home.clone(), format!("{scope}/{name}")),
+            [version, name, _] if version.starts_with("node") => (home.join(version)?, name.to_owned()),
+            [name, _] => (home.clone(), name.to_owned()),
+            _ => return None,
+        };
+        let text: serde_json::Value = serde_json::from_str(tree.text(manifest)?).ok()?;
+        let is_installed = text["name"] == name.as_str() && text["version"].is_string();
+        (directory.file_name() != MODULES && is_installed).then(|| (directory, manifest.clone()))
+    });
+    misplaced.collect()
 }
 
 /// The license of a package: an expression, or in older manifests an object or a list of them (npm documentation,

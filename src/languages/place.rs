@@ -127,6 +127,7 @@ fn moves(elsewhere: &[ModuleRoot], layout: &Layout, version: &str) -> Vec<(TreeP
     };
     elsewhere
         .iter()
+        .filter(|root| root.remedy.is_none())
         .map(|root| (root.directory.clone(), home.clone()))
         .collect()
 }
@@ -141,6 +142,13 @@ fn moved(path: &TreePath, moves: &[(TreePath, TreePath)]) -> Option<TreePath> {
     let below = path.below(directory)?;
     let first = below.split('/').next()?;
     if directory.is_root() && NOT_MODULES.contains(&first) {
+        return None;
+    }
+    // Where modules are one directory too high, files beside them are those of a project.
+    if !directory.is_root()
+        && let Some(inner) = home.below(directory)
+        && (first == below || inner.split('/').next() == Some(first))
+    {
         return None;
     }
     home.join(below)

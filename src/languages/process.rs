@@ -157,6 +157,14 @@ impl<'a> Processes<'a> {
         &self.native_modules
     }
 
+    /// Those of them without which their language works.
+    pub fn optional_modules(&self) -> BTreeSet<TreePath> {
+        let languages = self.languages.iter();
+        languages
+            .flat_map(|language| language.optional_modules(self.root.tree))
+            .collect()
+    }
+
     /// The environment in which an object runs: that of its interpreter, else that of the runtime.
     fn environment_of(&self, object: &TreePath) -> &Environment {
         let mut interpreters = self.interpreters.iter();

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{ModuleRoot, of_runtime};
 use super::{
-    Compiler, ForeignModule, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, ReadSource, SourceReader,
-    version,
+    Compiler, ForeignModule, InterpreterLibrary, Language, LanguageAnchor, ManagedRuntime, Metadata, Package,
+    ReadSource, SourceReader, version,
 };
 use crate::finding::Finding;
 use crate::root::Root;
@@ -158,6 +158,10 @@ impl Language for Python {
         objects.filter(|path| is_extension_module(path)).cloned().collect()
     }
 
+    fn interpreter_library(&self, soname: &str) -> Option<InterpreterLibrary> {
+        interpreter_library(soname)
+    }
+
     fn module_roots(&self, tree: &Tree) -> Vec<ModuleRoot> {
         module_roots(tree)
     }
@@ -263,6 +267,21 @@ impl Language for Python {
             },
         ]
     }
+}
+
+/// The interpreter in a library such as `libpython3.12.so.1.0`, with letters for other builds behind the version (configure.ac of
+/// CPython, `INSTSONAME` and `LDVERSION`); `libpython3.so` fits all that keep to the stable interface.
+fn interpreter_library(soname: &str) -> Option<InterpreterLibrary> {
+    let (version, _) = soname.strip_prefix("libpython")?.split_once(".so")?;
+    let (major, minor) = version.split_once('.')?;
+    let digits = minor.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_usual = digits == minor || minor.strip_suffix('m') == Some(digits);
+    (is_number(major) && is_number(digits)).then(|| InterpreterLibrary {
+        title: format!("CPython {version}"),
+        version: is_usual.then(|| format!("{major}.{digits}")),
+        is_loaded: false,
+    })
 }
 
 /// Whether a file lists those of a distribution.
@@ -436,11 +455,13 @@ fn misbuilt_modules(root: Root<'_>, version: &str) -> Vec<ForeignModule> {
             // What has a version in its name is judged by that; what no Python imports fits any.
             let stem = path.file_name().split('.').next().unwrap_or_default();
             let is_plain = path.file_name().strip_suffix(".so") == Some(stem);
+            // The name of one for the stable interface does not say from which version on.
+            let is_stable = path.file_name().strip_suffix(".abi3.so") == Some(stem);
             let is_module = object
                 .symbols
                 .as_ref()
                 .is_some_and(|symbols| symbols.has(&format!("PyInit_{stem}")));
-            if !is_of_python || is_plain && is_module {
+            if !is_of_python || (is_plain || is_stable) && is_module {
                 found.push(ForeignModule {
                     path,
                     built_for: built_for.clone(),
@@ -526,6 +547,10 @@ const STANDARD_MODULE: &str = "os.py";
 /// The file that makes a directory a package (The Python Language Reference, section 5.2.1).
 const PACKAGE: &str = "__init__.py";
 
+/// In an egg, the directory with its metadata, and the file that every one has (setuptools, "The Internal Structure of Python Eggs").
+const EGG: &str = "EGG-INFO";
+const EGG_METADATA: &str = "PKG-INFO";
+
 /// How the name of a module ends.
 const SOURCE: &str = ".py";
 
@@ -552,6 +577,12 @@ fn module_roots(tree: &Tree) -> Vec<ModuleRoot> {
                 Some(above) => (above, true),
                 None => continue,
             }
+        } else if name == EGG_METADATA && directory.file_name() == EGG {
+            // Nothing puts an egg on the search path of a runtime.
+            match directory.parent().filter(|egg| egg.file_name().ends_with(".egg")) {
+                Some(egg) => (egg, true),
+                None => continue,
+            }
         } else if by_name && (name.ends_with(SOURCE) || is_extension_module(path)) {
             (directory, true)
         } else {
@@ -567,6 +598,7 @@ fn module_roots(tree: &Tree) -> Vec<ModuleRoot> {
         let known = roots.entry(root.clone()).or_insert_with(|| ModuleRoot {
             directory: root,
             is_certain,
+            remedy: None,
             example: path.clone(),
         });
         known.is_certain |= is_certain;

@@ -5,7 +5,9 @@ mod code;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::ModuleRoot;
-use super::{ForeignModule, Language, LanguageAnchor, Metadata, Package, PackageSource, SourceReader};
+use super::{
+    ForeignModule, InterpreterLibrary, Language, LanguageAnchor, Metadata, Package, PackageSource, SourceReader,
+};
 use crate::licenses::License;
 use crate::root::Root;
 use crate::tree::content::{CodeKind, is_library_name};
@@ -98,6 +100,10 @@ impl Language for Ruby {
         objects.filter(is_in_gem).cloned().collect()
     }
 
+    fn interpreter_library(&self, soname: &str) -> Option<InterpreterLibrary> {
+        interpreter_library(soname)
+    }
+
     fn module_roots(&self, tree: &Tree) -> Vec<ModuleRoot> {
         let gems = gem_specifications(tree).map(|(home, path)| (home, path.clone()));
         let files = tree.files().map(|(path, _)| path);
@@ -143,6 +149,18 @@ impl Language for Ruby {
             });
         compiled.chain(precompiled_elsewhere(root, version)).collect()
     }
+}
+
+/// The interpreter in a library such as `libruby.so.3.3`, or `libruby-3.3.so.3.3` of Debian. Ruby refuses an extension that is linked
+/// to another one than it has itself, whatever the version (dln.c, "linked to incompatible").
+fn interpreter_library(soname: &str) -> Option<InterpreterLibrary> {
+    let (_, version) = soname.strip_prefix("libruby")?.split_once(".so.")?;
+    let version = abi_version(version)?;
+    Some(InterpreterLibrary {
+        title: format!("a Ruby {version} that is in {soname}"),
+        version: Some(version),
+        is_loaded: false,
+    })
 }
 
 /// Of gems that bring their extensions compiled, in a directory for each version of Ruby, those that have none for this version

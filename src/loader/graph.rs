@@ -23,8 +23,10 @@ pub struct Graph {
     pub shadowed: Vec<Shadowed>,
     /// Native files for other systems: no process of the runtime loads them.
     pub foreign: BTreeMap<TreePath, Foreign>,
-    /// Libraries that nothing needs by name. Something may still open them at run time.
+    /// Libraries that nothing needs by name, sorted. Something may still open them at run time.
     pub unneeded: Vec<TreePath>,
+    /// Native modules without which their language works.
+    pub optional: BTreeSet<TreePath>,
 }
 
 /// One needed library of one object.
@@ -72,6 +74,7 @@ impl Graph {
             .needs
             .keys()
             .filter(|path| is_searched(path) || !needed.contains_key(path) && !unneeded.contains(path))
+            .filter(|path| !self.optional.contains(*path))
             .filter(|path| !path.names().any(|name| matches!(name, "test" | "tests" | "examples")))
             .collect();
         let mut reachable = BTreeSet::new();
@@ -363,5 +366,6 @@ fn merged(processes: &Processes<'_>, followed: &[Followed<'_>]) -> Graph {
     };
     let root = processes.root();
     graph.foreign = foreign_files(root.tree, root.runtime.arch, missing);
+    graph.optional = processes.optional_modules();
     graph
 }

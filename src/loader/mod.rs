@@ -4,6 +4,7 @@
 //! A [`LoadedTree`] has every process that a tree can become, each followed once.
 
 mod graph;
+mod interpreters;
 mod missing;
 mod outdated;
 mod search;
@@ -14,6 +15,7 @@ mod versions;
 pub use crate::languages::process::{Process, Processes};
 pub use crate::languages::started::BOOTSTRAP;
 pub use graph::{Followed, Graph, LoadedTree, Need, Shadowed, Start, graph};
+pub use interpreters::{LinkedInterpreter, linked_interpreters};
 pub use missing::{MissingCause, MissingLibrary, missing_libraries};
 pub use outdated::{Bound, BoundProcesses, Moves, Outdated, ProvidedUses, free_name, outdated};
 pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};

@@ -10,7 +10,9 @@ use crate::companions::{Companion, MissingCompanion, missing_companions};
 use crate::elf::{Object, Patch};
 use crate::finding::{Code, Finding};
 use crate::host::{DataFile, HostLibrary, HostPackage, Libraries, LicenseFile, Wanted};
-use crate::loader::{Finder, Graph, LoadedTree, MissingCause, MissingLibrary, Resolution, missing_libraries};
+use crate::loader::{
+    Finder, Graph, LoadedTree, MissingCause, MissingLibrary, Resolution, linked_interpreters, missing_libraries,
+};
 use crate::opened::missing_opened;
 use crate::root::{Location, Root};
 use crate::runtime::Runtime;
@@ -232,8 +234,15 @@ fn missing(
     tried: &mut BTreeSet<TreePath>,
 ) -> Vec<(Entry, Added)> {
     let (root, graph) = (loaded.root(), loaded.graph());
+    let interpreters = linked_interpreters(loaded);
     let mut found = Vec::new();
     for missing in missing_libraries(root, graph) {
+        // A second interpreter in the process is of no use to a module.
+        if let Some(linked) = interpreters.get(&missing.soname)
+            && missing.needed_by.iter().all(|path| linked.modules.contains(path))
+        {
+            continue;
+        }
         for (path, needed_by) in places(root, graph, &missing) {
             if root.tree.contains(&path) || !tried.insert(path.clone()) {
                 continue;

@@ -230,6 +230,14 @@ impl Inspector {
                 return link.and_then(link_text).map_or(Content::Data, Content::LinkText);
             }
             let link = Some(bytes).filter(|bytes| may_be_link(file_name) && bytes.len() < LINK_LIMIT);
+            // Editors end texts with a line break; no text is a library all the same.
+            let link = link.map(|text| {
+                if is_library_name(file_name) {
+                    text.trim_ascii_end()
+                } else {
+                    text
+                }
+            });
             return link.and_then(link_text).map_or(Content::Data, Content::LinkText);
         }
         // Of a text that is longer, only whole lines count.

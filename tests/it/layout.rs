@@ -25,6 +25,8 @@ fn modules_are_looked_for_where_the_runtime_does() {
         .file("own/bootstrap", "#!/bin/sh\n")
         .file("own/modules/a/__init__.py", "")
         .file("wrapped/python/a.py", "")
+        .file("egg/python/a-1.0-py3.13.egg/a/__init__.py", "")
+        .file("egg/python/a-1.0-py3.13.egg/EGG-INFO/PKG-INFO", "Name: a\n")
         .file("wrapped/otel/python/b/__init__.py", "")
         .file(
             "wrapped/otel-handler",
@@ -35,6 +37,7 @@ fn modules_are_looked_for_where_the_runtime_does() {
         ("wrong", "modules-not-found", Some("error")),
         ("partly", "modules-elsewhere", Some("warning")),
         ("version", "modules-not-found", Some("error")),
+        ("egg", "modules-not-found", Some("error")),
         ("namespace", "modules-elsewhere", None),
         ("namespace", "modules-not-found", None),
         ("vendored", "modules-elsewhere", None),
@@ -50,14 +53,174 @@ fn modules_are_looked_for_where_the_runtime_does() {
         .file("nested/nodejs/node_modules/a/package.json", "{}")
         .file("nested/nodejs/node_modules/node_modules/b/package.json", "{}")
         .file("top/b/package.json", "{}")
-        .file("own-code/nodejs/package.json", "{}");
+        .file("own-code/nodejs/package.json", "{}")
+        .file("beside/nodejs/package.json", r#"{"name": "x", "version": "1.0.0"}"#)
+        .file(
+            "beside/nodejs/axios/package.json",
+            r#"{"name": "axios", "version": "1.0.0"}"#,
+        )
+        .file(
+            "beside/nodejs/@a/b/package.json",
+            r#"{"name": "@a/b", "version": "1.0.0"}"#,
+        )
+        .file(
+            "beside/nodejs/axios/node_modules/c/package.json",
+            r#"{"name": "c", "version": "1.0.0"}"#,
+        )
+        .file("helpers/nodejs/helpers/package.json", r#"{"type": "module"}"#)
+        .file(
+            "project/nodejs/app/package.json",
+            r#"{"name": "app", "version": "1.0.0"}"#,
+        )
+        .file(
+            "project/nodejs/app/node_modules/c/package.json",
+            r#"{"name": "c", "version": "1.0.0"}"#,
+        );
     for (tree, code, expected) in [
         ("nested", "modules-elsewhere", Some("warning")),
         ("top", "modules-not-found", Some("error")),
         ("own-code", "modules-not-found", None),
+        ("beside", "modules-not-found", Some("error")),
+        ("helpers", "modules-not-found", None),
+        ("project", "modules-not-found", Some("error")),
     ] {
         let found = severity(&checked(tree, "nodejs22.x"), code);
         assert_eq!(found.as_deref(), expected, "{tree} {code}");
+    }
+    let packed = ["pack", "beside", "--place", "-o", "placed", "--runtime", "nodejs22.x"];
+    sandbox.run(packed).expect_status(0);
+    if let Some(names) = output("unzip", &["-Z1", sandbox.path("placed/layer-1.zip").to_str().unwrap()]) {
+        for file in ["nodejs/package.json", "nodejs/node_modules/@a/b/package.json"] {
+            assert!(names.lines().any(|name| name == file), "{file} {names}");
+        }
+        assert!(
+            names.contains("nodejs/node_modules/axios/node_modules/c/package.json"),
+            "{names}"
+        );
+    }
+    sandbox
+        .file("beside-jars/java/lib/a.jar", "")
+        .file("beside-jars/java/lib/com/a/A.class", "")
+        .file("beside-jars/java/lib/com/a/b/B.class", "")
+        .file("no-jar/com/a/A.class", "")
+        .file("jar/java/lib/a.jar", "")
+        .file("jar/java/lib/com/a/a.properties", "");
+    for (tree, code, expected) in [
+        ("beside-jars", "modules-elsewhere", Some("warning")),
+        ("no-jar", "modules-not-found", Some("error")),
+        ("jar", "modules-elsewhere", None),
+    ] {
+        let found = severity(&checked(tree, "java21"), code);
+        assert_eq!(found.as_deref(), expected, "{tree} {code}");
+    }
+}
+
+/// Makes a shared library that needs another one; false where there is no compiler.
+fn library(sandbox: &Sandbox, path: &str, needed: Option<&str>) -> bool {
+    sandbox.file("empty.c", "").file(path, "");
+    let name = path.rsplit('/').next().unwrap();
+    let (to, soname) = (sandbox.path(path), format!("-Wl,-soname,{name}"));
+    let mut options = vec![
+        "-shared",
+        "-nostdlib",
+        "-Wl,--no-as-needed",
+        &soname,
+        "-o",
+        to.to_str().unwrap(),
+    ];
+    let (source, stub) = (
+        sandbox.path("empty.c"),
+        needed.map(|name| sandbox.path(&format!("stubs/{name}"))),
+    );
+    options.push(source.to_str().unwrap());
+    options.extend(stub.as_ref().map(|stub| stub.to_str().unwrap()));
+    output("gcc", &options).is_some()
+}
+
+/// Ruby 3.3 of Debian, started with a library of another name, says "linked to incompatible libruby-3.3.so.3.3" of an extension that
+/// is linked to this one. An interpreter that the tree has by itself is another matter.
+#[test]
+fn a_second_interpreter_does_not_come_in_for_extensions() {
+    let sandbox = Sandbox::new();
+    let stubs = [
+        "libruby-3.3.so.3.3",
+        "libpython3.12.so.1.0",
+        "libpython3.13.so.1.0",
+        "libjvm.so",
+    ];
+    let mut names = stubs.iter();
+    if !names.all(|name| library(&sandbox, &format!("stubs/{name}"), None)) {
+        return;
+    }
+    // What is found in the layers, and whether the library came in.
+    let packed = |tree: &str, runtime: &str, needed: &str| {
+        let out = format!("{tree}.out");
+        let arguments = ["pack", tree, "--runtime", runtime, "--library-dir", "stubs", "-o", &out];
+        sandbox.run(arguments);
+        let manifest = fs_err::read_to_string(sandbox.path(&out).join("layers.json")).unwrap();
+        let checked = sandbox.run(["check", &out, "--runtime", runtime, "--format", "json"]);
+        (checked, manifest.contains(&format!("lib/{needed}")))
+    };
+    let gem = "ruby/gems/3.3.0/extensions/x86_64-linux/3.3.0/hello-1.0/hello.so";
+    let module = "python/_x.cpython-313-x86_64-linux-gnu.so";
+    for (tree, path, needed, runtime, expected) in [
+        ("gem", gem, stubs[0], "ruby3.3", Some("error")),
+        ("older", module, stubs[1], "python3.13", Some("error")),
+        ("same", module, stubs[2], "python3.13", None),
+        ("native", "lib/libhello.so", stubs[3], "java21", None),
+    ] {
+        library(&sandbox, &format!("{tree}/{path}"), Some(needed));
+        let (checked, is_added) = packed(tree, runtime, needed);
+        assert_eq!(severity(&checked, "wrong-abi").as_deref(), expected, "{checked:#?}");
+        assert_eq!(severity(&checked, "missing-library"), None, "{checked:#?}");
+        assert!(!is_added, "{tree}");
+    }
+    library(&sandbox, &format!("own/{gem}"), Some(stubs[0]));
+    sandbox
+        .file("main.c", "int main(void) { return 0; }")
+        .file("own/bin/ruby", "");
+    let paths = ["own/bin/ruby", "main.c", "stubs/libruby-3.3.so.3.3"].map(|path| sandbox.path(path));
+    let [to, from, stub] = paths.each_ref().map(|path| path.to_str().unwrap());
+    assert!(output("gcc", &["-Wl,--no-as-needed", "-o", to, from, stub]).is_some());
+    let (checked, is_added) = packed("own", "ruby3.3", stubs[0]);
+    assert_eq!(severity(&checked, "wrong-abi"), None, "{checked:#?}");
+    assert!(is_added);
+}
+
+/// R starts and loads all other packages without what is for windows on a display.
+#[test]
+fn what_r_has_for_a_display_is_missed_with_a_warning() {
+    let sandbox = Sandbox::new();
+    if !library(&sandbox, "stubs/libnowhere.so.1", None) {
+        return;
+    }
+    for (tree, object, expected) in [
+        ("x11", "modules/R_X11.so", "warning"),
+        ("tcltk", "library/tcltk/libs/tcltk.so", "warning"),
+        ("internet", "modules/internet.so", "error"),
+        ("stats", "library/stats/libs/stats.so", "error"),
+    ] {
+        sandbox
+            .file(&format!("{tree}/R/bin/R"), "#!/bin/sh\n")
+            .file(
+                &format!("{tree}/R/library/base/DESCRIPTION"),
+                "Package: base\nBuilt: R 4.2.2; ; ; unix\n",
+            )
+            .file(
+                &format!("{tree}/R/library/tcltk/DESCRIPTION"),
+                "Package: tcltk\nBuilt: R 4.2.2; ; ; unix\n",
+            )
+            .file(
+                &format!("{tree}/R/library/stats/DESCRIPTION"),
+                "Package: stats\nBuilt: R 4.2.2; ; ; unix\n",
+            );
+        library(&sandbox, &format!("{tree}/R/{object}"), Some("libnowhere.so.1"));
+        let checked = sandbox.run(["check", tree, "--runtime", "provided.al2023", "--format", "json"]);
+        assert_eq!(
+            severity(&checked, "missing-library").as_deref(),
+            Some(expected),
+            "{checked:#?}"
+        );
     }
 }
 
@@ -210,4 +373,70 @@ fn modules_are_packed_where_they_belong() {
         assert_eq!(names.trim(), "python/c.py");
     }
     assert!(sandbox.path("tree/lib/python3.13/site-packages/b.py").exists());
+}
+
+/// `pip download --python-version 3.13` refuses a wheel with the tag cp314-abi3 and takes one with cp38-abi3. No Python on Linux looks
+/// for m.pyd.
+#[test]
+fn modules_for_the_stable_interface_of_a_later_python_and_for_windows_are_told() {
+    let sandbox = Sandbox::new();
+    sandbox.file("m.c", "void PyInit_m(void) {}");
+    for (tree, tag, expected) in [("later", "cp314", Some("error")), ("fine", "cp38", None)] {
+        let at = |path: &str| format!("{tree}/python/{path}");
+        let record = "p/m.abi3.so,,\np-1.0.dist-info/WHEEL,,\n";
+        let wheel = format!("Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}-abi3-manylinux_2_17_x86_64\n");
+        sandbox
+            .file(&at("p/__init__.py"), "")
+            .file(&at("p/m.abi3.so"), "")
+            .file(
+                &at("p/m.pyd"),
+                [&b"MZ"[..], &[0; 58], &[64, 0, 0, 0], b"PE\0\0\x64\x86"].concat(),
+            )
+            .file(
+                &at("p-1.0.dist-info/METADATA"),
+                "Metadata-Version: 2.1\nName: p\nVersion: 1.0\n",
+            )
+            .file(&at("p-1.0.dist-info/RECORD"), record)
+            .file(&at("p-1.0.dist-info/WHEEL"), wheel);
+        let (to, from) = (sandbox.path(&at("p/m.abi3.so")), sandbox.path("m.c"));
+        let options = [
+            "-shared",
+            "-nostdlib",
+            "-fPIC",
+            "-o",
+            to.to_str().unwrap(),
+            from.to_str().unwrap(),
+        ];
+        if output("gcc", &options).is_none() {
+            return;
+        }
+        let arguments = [
+            "check",
+            tree,
+            "--runtime",
+            "python3.13",
+            "--arch",
+            "x86_64",
+            "--format",
+            "json",
+        ];
+        let checked = sandbox.run(arguments);
+        assert_eq!(severity(&checked, "wrong-abi").as_deref(), expected, "{checked:#?}");
+        assert_eq!(severity(&checked, "foreign-object"), None, "{checked:#?}");
+    }
+}
+
+/// ld.so says "file too short" of a text, whatever ends it.
+#[test]
+fn a_text_with_a_line_break_is_no_library_either() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .file("t/lib/libx.so.1", fs_err::read("/bin/true").unwrap())
+        .file("t/lib/libx.so", "libx.so.1\n")
+        .file("fine/lib/libx.so.1", "")
+        .file("fine/lib/libx.so", "/* GNU ld script */\nGROUP ( libx.so.1 )\n");
+    for (tree, expected) in [("t", Some("error")), ("fine", None)] {
+        let checked = sandbox.run(["check", tree, "--runtime", "python3.13", "--format", "json"]);
+        assert_eq!(severity(&checked, "link-as-text").as_deref(), expected, "{checked:#?}");
+    }
 }

@@ -15,8 +15,8 @@ mod which;
 use std::collections::BTreeSet;
 
 use super::{
-    Bootstrap, Interpreter, Language, LanguageAnchor, Metadata, NoInterpreter, Package, PackageSelectionError, Repair,
-    SourceReader, Thoroughness, VariableFile, version,
+    Bootstrap, Interpreter, InterpreterLibrary, Language, LanguageAnchor, Metadata, NoInterpreter, Package,
+    PackageSelectionError, Repair, SourceReader, Thoroughness, VariableFile, version,
 };
 use crate::finding::Finding;
 use crate::licenses::License;
@@ -115,6 +115,19 @@ impl Language for R {
                 }
             })
             .collect()
+    }
+
+    fn interpreter_library(&self, soname: &str) -> Option<InterpreterLibrary> {
+        (soname == "libR.so").then(|| InterpreterLibrary {
+            title: "R".to_owned(),
+            version: None,
+            is_loaded: false,
+        })
+    }
+
+    fn optional_modules(&self, tree: &Tree) -> BTreeSet<TreePath> {
+        let homes = homes(tree).into_iter();
+        homes.flat_map(|home| needs::optional_in_home(&home, tree)).collect()
     }
 
     fn packages(&self, tree: &Tree) -> Vec<Package> {

@@ -16,6 +16,7 @@ struct Data {
     always: Vec<Always>,
     package: Loaded,
     home: Loaded,
+    optional: Loaded,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,6 +41,7 @@ struct Known {
     always: Vec<String>,
     package: GlobSet,
     home: GlobSet,
+    optional: GlobSet,
 }
 
 static KNOWN: LazyLock<Known> = LazyLock::new(|| known().unwrap_or_default());
@@ -59,6 +61,7 @@ fn known() -> Result<Known, Box<dyn std::error::Error>> {
         always: data.always.into_iter().flat_map(|entry| entry.names).collect(),
         package: globs(&data.package.loaded)?,
         home: globs(&data.home.loaded)?,
+        optional: globs(&data.optional.loaded)?,
     })
 }
 
@@ -112,8 +115,17 @@ pub(super) fn loaded_by_package(package: &TreePath, tree: &Tree) -> Vec<TreePath
 
 /// The files that R opens to start.
 pub(super) fn loaded_by_home(home: &TreePath, tree: &Tree) -> Vec<TreePath> {
+    matching(&KNOWN.home, home, tree)
+}
+
+/// The objects without which R works.
+pub(super) fn optional_in_home(home: &TreePath, tree: &Tree) -> Vec<TreePath> {
+    matching(&KNOWN.optional, home, tree)
+}
+
+fn matching(paths: &GlobSet, home: &TreePath, tree: &Tree) -> Vec<TreePath> {
     tree.below(home)
-        .filter(|(path, _)| path.below(home).is_some_and(|below| KNOWN.home.is_match(below)))
+        .filter(|(path, _)| path.below(home).is_some_and(|below| paths.is_match(below)))
         .map(|(path, _)| path.clone())
         .collect()
 }
