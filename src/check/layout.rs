@@ -18,7 +18,7 @@ pub fn layout_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let Some((language, layout, version)) = of_runtime(&root.runtime.name) else {
         return Vec::new();
     };
-    let (found, elsewhere) = modules(language, layout, version, root.tree);
+    let (found, elsewhere) = modules(language, layout, version, root);
     let mut findings = misplaced(root, layout, version, found, &elsewhere);
     if !found && elsewhere.is_empty() {
         findings.extend(other_language(root, language, layout));

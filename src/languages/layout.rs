@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{BUILT_IN, Language};
 use crate::languages::started::BOOTSTRAP;
+use crate::root::{Location, Root};
 use crate::runtime::{self, State};
 use crate::tree::{Content, Entry, Tree, TreePath};
 
@@ -32,6 +33,9 @@ pub struct Layout {
     /// The versions of the interface to native modules, by the versions of the runtimes, where they have one of their own.
     #[serde(default)]
     abi: BTreeMap<String, String>,
+    /// The magic numbers of compiled code, by the versions of the runtimes, where it is bound to one.
+    #[serde(default)]
+    byte_code: BTreeMap<String, u16>,
     #[serde(rename = "source")]
     _source: String,
 }
@@ -69,6 +73,19 @@ impl Layout {
     /// The version of the interface to native modules that a version of the language has; `None` where nothing is known.
     pub fn abi(&self, version: &str) -> Option<&str> {
         self.abi.get(version).map(String::as_str)
+    }
+
+    /// The magic number of code that a version of the language has compiled; `None` where nothing is known.
+    pub fn byte_code(&self, version: &str) -> Option<u16> {
+        self.byte_code.get(version).copied()
+    }
+
+    /// The version of the language whose compiled code has this magic number.
+    pub fn version_of_byte_code(&self, magic: u16) -> Option<&str> {
+        let mut known = self.byte_code.iter();
+        known
+            .find(|(_, known)| **known == magic)
+            .map(|(version, _)| version.as_str())
     }
 
     /// The version of the language that has this version of the interface to native modules.
@@ -127,8 +144,15 @@ impl ModuleRoot {
 }
 
 /// Whether a runtime finds anything of its language, and the directories of modules in which it does not look.
-pub fn modules(language: &dyn Language, layout: &Layout, version: &str, tree: &Tree) -> (bool, Vec<ModuleRoot>) {
-    let search = layout.search(version);
+pub fn modules(language: &dyn Language, layout: &Layout, version: &str, root: Root<'_>) -> (bool, Vec<ModuleRoot>) {
+    let tree = root.tree;
+    let mut search = layout.search(version);
+    // Where it looks may be a link.
+    let led_to = search.iter().filter_map(|place| match root.resolve(&place.on_lambda()) {
+        Ok(Location::Tree(there)) => Some(there),
+        _ => None,
+    });
+    search.extend(led_to.collect::<Vec<_>>());
     let is_found = |root: &ModuleRoot| {
         search.contains(&root.directory)
             || !root.is_certain && search.iter().any(|place| root.directory.below(place).is_some())
@@ -206,7 +230,13 @@ pub fn recognize(tree: &Tree) -> Option<Recognized> {
 /// The runtime of one language that a tree is for.
 fn recognize_by(language: &dyn Language, known: &[runtime::Summary], tree: &Tree) -> Option<Recognized> {
     let layout = Layout::of(language)?;
-    let roots = language.module_roots(tree);
+    let mut roots = language.module_roots(tree);
+    // What is among the modules of another language is that one's data.
+    let others = Layout::all().filter(|other| other.name != layout.name);
+    let others: BTreeSet<TreePath> = others
+        .flat_map(|other| all_versions(other, known).flat_map(|version| other.search(version)))
+        .collect();
+    roots.retain(|root| !others.iter().any(|place| root.directory.below(place).is_some()));
     if roots.is_empty() {
         return None;
     }
@@ -261,6 +291,11 @@ fn recognize_by(language: &dyn Language, known: &[runtime::Summary], tree: &Tree
         },
         _ => Recognized::Several(versions.iter().map(|version| layout.runtime(version)).collect()),
     })
+}
+
+/// The versions of a language that runtimes have.
+fn all_versions<'k>(layout: &'static Layout, known: &'k [runtime::Summary]) -> impl Iterator<Item = &'k str> {
+    known.iter().filter_map(|summary| layout.version(&summary.name))
 }
 
 /// Whether a tree has programs and libraries of its own, as one for a runtime without a language has.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::layout::{Layout, ModuleRoot, modules, of_runtime};
-use crate::root::link_target;
+use crate::root::{Root, link_target};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::tree::{Content, Entry, Tree, TreePath};
@@ -75,7 +75,7 @@ pub fn place(tree: &Tree, runtime: &Runtime) -> Result<Placed, PlaceError> {
     let Some((language, layout, version)) = of_runtime(&runtime.name) else {
         return Err(PlaceError::NoLanguage(runtime.name.clone()));
     };
-    let (_, elsewhere) = modules(language, layout, version, tree);
+    let (_, elsewhere) = modules(language, layout, version, Root { tree, runtime });
     let moves = moves(&elsewhere, layout, version);
     let target = |path: &TreePath| moved(path, &moves);
     let mut placed = Placed {

@@ -8,7 +8,7 @@ mod wheel;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layout::{ModuleRoot, of_runtime};
+use super::layout::{Layout, ModuleRoot, of_runtime};
 use super::{
     Compiler, ForeignModule, InterpreterLibrary, Language, LanguageAnchor, ManagedRuntime, Metadata, Package,
     ReadSource, SourceReader, version,
@@ -84,7 +84,7 @@ impl Language for Python {
     }
 
     fn kept_files(&self) -> &'static [KeptFile] {
-        const KEPT: &[KeptFile] = &[text(RECORD), text(METADATA), text(wheel::WHEEL), text(editable::ORIGIN)];
+        const KEPT: &[KeptFile] = &[text(RECORD), text(METADATA), text(wheel::WHEEL), text(editable::ORIGIN), byte_code::KEPT];
         KEPT
     }
 
@@ -189,6 +189,8 @@ impl Language for Python {
         let known: BTreeSet<TreePath> = found.iter().map(|module| module.path.clone()).collect();
         let of_wheels = misbuilt_modules(root, version).into_iter();
         found.extend(of_wheels.filter(|module| !known.contains(&module.path)));
+        let layout = Layout::of(self);
+        found.extend(layout.into_iter().flat_map(|layout| byte_code::foreign(root.tree, layout, version)));
         found
     }
 

@@ -6,7 +6,10 @@ use std::hash::Hasher;
 
 use siphasher::sip::{SipHasher13, SipHasher24};
 
-use crate::tree::TreePath;
+use crate::languages::ForeignModule;
+use crate::languages::layout::Layout;
+use crate::tree::content::{Keep, KeptFile};
+use crate::tree::{Tree, TreePath};
 
 /// The directory of caches.
 pub(super) const CACHE: &str = "__pycache__";
@@ -20,6 +23,50 @@ const UNCHECKED_HASH: u32 = 0b01;
 /// From this magic number on, that of the first Python 3.11, the hash is SipHash-1-3; before, it is SipHash-2-4 (CPython's
 /// Lib/importlib/_bootstrap_external.py and Python/pyhash.c).
 const SIPHASH13_SINCE: u32 = 3450;
+
+/// Of each file of byte code its magic number is kept.
+pub(super) const KEPT: KeptFile = KeptFile {
+    name: "*.pyc",
+    limit: HEADER,
+    keep: Keep::Fact(magic_number),
+};
+
+/// The magic number in decimal digits: the first two bytes, before `\r\n`.
+fn magic_number(head: &[u8]) -> Option<String> {
+    let (magic, rest) = head.split_first_chunk::<2>()?;
+    rest.starts_with(b"\r\n").then(|| u16::from_le_bytes(*magic).to_string())
+}
+
+/// Modules that are byte code without a source, of another version of Python: that one alone imports them (The Python Tutorial,
+/// "Compiled" Python files).
+pub(super) fn foreign(tree: &Tree, layout: &Layout, version: &str) -> Vec<ForeignModule> {
+    let Some(wanted) = layout.byte_code(version) else {
+        return Vec::new();
+    };
+    let modules = tree.files().filter(|(path, _)| {
+        let is_cache = path.parent().is_some_and(|directory| directory.file_name() == CACHE);
+        path.file_name().ends_with(ENDING) && !is_cache
+    });
+    modules
+        .filter_map(|(path, file)| {
+            let magic: u16 = file.content.fact()?.parse().ok().filter(|magic| *magic != wanted)?;
+            // A module of any other kind with the name comes first (importlib.machinery, `FileFinder`).
+            let stem = path.sibling(&format!("{}.", path.file_name().strip_suffix(ENDING)?))?;
+            let mut beside = tree.beginning_with(stem.as_str()).map(|(other, _)| other);
+            let is_covered = beside.any(|other| [".py", ".so"].iter().any(|end| other.file_name().ends_with(end)));
+            let built = layout.version_of_byte_code(magic);
+            (!is_covered).then(|| ForeignModule {
+                path: path.clone(),
+                built_for: match built {
+                    Some(built) => format!("CPython {built}"),
+                    None => format!("a Python whose byte code has the magic number {magic}"),
+                },
+                version: built.map(ToOwned::to_owned),
+                has_fallback: false,
+            })
+        })
+        .collect()
+}
 
 /// The source of a cache, and the tag of the Python that wrote it, such as `cpython-313`; `None` for what is not a cache, or
 /// one of optimized code, which no runtime asks for.

@@ -61,7 +61,12 @@ impl Built {
 
     /// What an R says to a package: whether it does not load it, or warns.
     fn judges(&self, package: &Self) -> Option<(Severity, String)> {
-        let is_of_other_system = matches!((self.system(), package.system()), (Some(own), Some(its)) if own != its);
+        let is_of_other_system = match (self.system(), package.system()) {
+            (Some(own), Some(its)) => own != its,
+            // Every runtime has Linux.
+            (None, Some((_, system))) => !system.starts_with("linux"),
+            (_, None) => false,
+        };
         if is_of_other_system {
             return Some((Severity::Error, package.platform.clone()));
         }
