@@ -146,6 +146,23 @@ fn is_native_name(path: &TreePath) -> bool {
     is_library_name(name) || [".node", ".pyd"].iter().any(|ending| name.ends_with(ending))
 }
 
+/// What packages choose among where they have not been built: an addon that was built in place is tried first (node-gyp-build).
+fn prebuilds_of_build(path: &TreePath) -> Option<Alternatives> {
+    let (package, built) = path.as_str().rsplit_once("/build/Release/")?;
+    built
+        .strip_suffix(".node")
+        .map(|_| (format!("{package}/prebuilds"), String::new()))
+}
+
+/// The libraries of a tree that are not foreign, without the endings of their names.
+fn own_libraries(tree: &Tree, foreign: &BTreeMap<TreePath, String>) -> BTreeSet<TreePath> {
+    let objects = tree.objects().map(|(path, _)| path);
+    objects
+        .filter(|path| !foreign.contains_key(*path) && is_library_name(path.file_name()))
+        .filter_map(without_endings)
+        .collect()
+}
+
 /// The path of a module without anything behind the first dot of its name.
 fn without_endings(path: &TreePath) -> Option<TreePath> {
     path.sibling(path.file_name().split('.').next()?)
@@ -193,28 +210,23 @@ pub fn foreign_files<'m>(
                 }
             },
         };
-        match system {
-            Some(system) => {
-                foreign.insert(path.clone(), system);
-            }
-            None => {
-                if let Some(place) = alternatives(path) {
-                    let distribution = named_distribution(path);
-                    distributions.extend(distribution.map(|name| (path.clone(), (place.clone(), name))));
-                    fitting.insert(place);
-                }
-            }
+        if let Some(system) = system {
+            foreign.insert(path.clone(), system);
+            continue;
+        }
+        fitting.extend(prebuilds_of_build(path));
+        if let Some(place) = alternatives(path) {
+            let distribution = named_distribution(path);
+            distributions.extend(distribution.map(|name| (path.clone(), (place.clone(), name))));
+            fitting.insert(place);
         }
     }
     foreign.extend(of_other_distributions(&distributions));
-    let own: BTreeSet<Option<TreePath>> = tree
-        .objects()
-        .map(|(path, _)| path)
-        .filter(|path| !foreign.contains_key(*path) && is_library_name(path.file_name()))
-        .map(without_endings)
-        .collect();
+    let own = own_libraries(tree, &foreign);
     // Only Windows looks for this ending.
-    let is_beside_own = |path: &TreePath| path.file_name().ends_with(".pyd") && own.contains(&without_endings(path));
+    let is_beside_own = |path: &TreePath| {
+        path.file_name().strip_suffix(".pyd").is_some() && without_endings(path).is_some_and(|path| own.contains(&path))
+    };
     foreign
         .into_iter()
         .map(|(path, system)| {
@@ -270,6 +282,8 @@ mod tests {
         for plain in ["lib/libfoo.so.1", "bin/program", "win/lib/x.so", "python/armory/x.so"] {
             assert_eq!(place(plain), None, "{plain}");
         }
+        let built = TreePath::new("n/a/build/Release/a.node").unwrap();
+        assert_eq!(prebuilds_of_build(&built), place("n/a/prebuilds/darwin-x64/a.node"));
         let other = |path: &str| named_for_another(&TreePath::new(path).unwrap(), Arch::X86_64);
         assert_eq!(other("p/prebuilds/linux-x64/a.node"), None);
         assert_eq!(other("p/prebuilds/linux-x64/a.musl.node").as_deref(), Some("musl"));

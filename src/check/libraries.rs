@@ -30,13 +30,6 @@ pub(super) fn library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
 /// Needed libraries that the loader will not find.
 fn missing_library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let (root, graph) = (loaded.root(), loaded.graph());
-    // Of modules of the runtime's language it is said for which interpreter they were built.
-    let mut interpreters = linked_interpreters(loaded);
-    interpreters.retain(|_, linked| linked.is_of_runtime);
-    let is_said = |missing: &MissingLibrary| {
-        let linked = interpreters.get(&missing.soname);
-        linked.is_some_and(|linked| missing.needed_by.iter().all(|path| linked.modules.contains(path)))
-    };
     let reachable = graph.reachable();
     let working = graph.working_alternatives();
     let packages = Components::of(root.tree);
@@ -44,17 +37,16 @@ fn missing_library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let is_started_by_package =
         |path: &&TreePath| packages.is_in_package(path) && root.tree.object(path).is_some_and(Object::is_program);
     let is_replaced = |path: &&TreePath| alternatives(path).is_some_and(|place| working.contains(&place));
-    missing_libraries(root, graph)
+    missing_by_name(loaded)
         .into_iter()
-        .filter(|missing| !is_said(missing))
         .map(|missing| {
             let mut needed_by: Vec<&TreePath> = missing.needed_by.iter().collect();
             // Those that matter most are named first.
             needed_by.sort_by_key(|path| (is_replaced(path), !reachable.contains(*path)));
-            let is_elsewhere = matches!(missing.cause, MissingCause::Elsewhere(_));
             let severity = if needed_by.iter().all(is_replaced) {
                 Severity::Note
-            } else if is_elsewhere && needed_by.iter().all(is_started_by_package) {
+            } else if matches!(missing.cause, MissingCause::Elsewhere(_)) && needed_by.iter().all(is_started_by_package)
+            {
                 Severity::Warning
             } else if needed_by.iter().any(|path| reachable.contains(*path)) {
                 Severity::Error
@@ -96,6 +88,18 @@ fn missing_library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
             }
         })
         .collect()
+}
+
+/// The libraries that are missing, without those of interpreters that modules of the runtime's language alone miss: of these modules it
+/// is said for which interpreter they were built.
+fn missing_by_name(loaded: &LoadedTree<'_>) -> Vec<MissingLibrary> {
+    let interpreters = linked_interpreters(loaded);
+    let mut missing = missing_libraries(loaded.root(), loaded.graph());
+    missing.retain(|missing| {
+        let linked = interpreters.get(&missing.soname).filter(|linked| linked.is_of_runtime);
+        !linked.is_some_and(|linked| missing.needed_by.iter().all(|path| linked.modules.contains(path)))
+    });
+    missing
 }
 
 /// What a file is that has the name of a library, after "which".

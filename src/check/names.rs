@@ -155,7 +155,8 @@ fn only_an_archive(tree: &Tree, findings: &[Finding]) -> Option<Finding> {
     let archives = findings.iter().filter(|finding| finding.code == Code::NestedArchive);
     let archives: Vec<&str> = archives.filter_map(|finding| finding.path.as_deref()).collect();
     // What macOS adds to an archive is no content.
-    let mut files = files.filter(|path| path.file_name() != ".DS_Store" && !path.names().any(|name| name == "__MACOSX"));
+    let mut files =
+        files.filter(|path| path.file_name() != ".DS_Store" && !path.names().any(|name| name == "__MACOSX"));
     let first = files.next()?;
     let is_archive = |path: &TreePath| archives.contains(&shown(path).as_str());
     (is_archive(first) && files.all(is_archive)).then(|| Finding::new(Code::OnlyAnArchive, &[]).at(shown(first)))

@@ -77,7 +77,9 @@ fn foreign(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
 /// Whether a file holds the debug sections that were cut off another one (GDB manual, "Debugging Information in Separate
 /// Files"): it has the headers of an object and nothing to load.
 fn is_separate_debug_file(path: &TreePath) -> bool {
-    path.file_name().strip_suffix(".debug").is_some()
+    [".debug", ".dbg"]
+        .iter()
+        .any(|ending| path.file_name().ends_with(ending))
         || path.names().any(|name| name == ".build-id" || name == ".debug")
 }
 

@@ -148,10 +148,12 @@ pub fn modules(language: &dyn Language, layout: &Layout, version: &str, root: Ro
     let tree = root.tree;
     let mut search = layout.search(version);
     // Where it looks may be a link.
-    let led_to = search.iter().filter_map(|place| match root.resolve(&place.on_lambda()) {
-        Ok(Location::Tree(there)) => Some(there),
-        _ => None,
-    });
+    let led_to = search
+        .iter()
+        .filter_map(|place| match root.resolve(&place.on_lambda()) {
+            Ok(Location::Tree(there)) => Some(there),
+            _ => None,
+        });
     search.extend(led_to.collect::<Vec<_>>());
     let is_found = |root: &ModuleRoot| {
         search.contains(&root.directory)
@@ -230,13 +232,7 @@ pub fn recognize(tree: &Tree) -> Option<Recognized> {
 /// The runtime of one language that a tree is for.
 fn recognize_by(language: &dyn Language, known: &[runtime::Summary], tree: &Tree) -> Option<Recognized> {
     let layout = Layout::of(language)?;
-    let mut roots = language.module_roots(tree);
-    // What is among the modules of another language is that one's data.
-    let others = Layout::all().filter(|other| other.name != layout.name);
-    let others: BTreeSet<TreePath> = others
-        .flat_map(|other| all_versions(other, known).flat_map(|version| other.search(version)))
-        .collect();
-    roots.retain(|root| !others.iter().any(|place| root.directory.below(place).is_some()));
+    let roots = roots_of_its_own(language, layout, known, tree);
     if roots.is_empty() {
         return None;
     }
@@ -291,6 +287,22 @@ fn recognize_by(language: &dyn Language, known: &[runtime::Summary], tree: &Tree
         },
         _ => Recognized::Several(versions.iter().map(|version| layout.runtime(version)).collect()),
     })
+}
+
+/// The directories of modules that are not among the modules of another language: there they are that one's data.
+fn roots_of_its_own(
+    language: &dyn Language,
+    layout: &Layout,
+    known: &[runtime::Summary],
+    tree: &Tree,
+) -> Vec<ModuleRoot> {
+    let others = Layout::all().filter(|other| other.name != layout.name);
+    let others: BTreeSet<TreePath> = others
+        .flat_map(|other| all_versions(other, known).flat_map(|version| other.search(version)))
+        .collect();
+    let mut roots = language.module_roots(tree);
+    roots.retain(|root| !others.iter().any(|place| root.directory.below(place).is_some()));
+    roots
 }
 
 /// The versions of a language that runtimes have.

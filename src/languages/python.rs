@@ -84,7 +84,13 @@ impl Language for Python {
     }
 
     fn kept_files(&self) -> &'static [KeptFile] {
-        const KEPT: &[KeptFile] = &[text(RECORD), text(METADATA), text(wheel::WHEEL), text(editable::ORIGIN), byte_code::KEPT];
+        const KEPT: &[KeptFile] = &[
+            text(RECORD),
+            text(METADATA),
+            text(wheel::WHEEL),
+            text(editable::ORIGIN),
+            byte_code::KEPT,
+        ];
         KEPT
     }
 
@@ -190,7 +196,11 @@ impl Language for Python {
         let of_wheels = misbuilt_modules(root, version).into_iter();
         found.extend(of_wheels.filter(|module| !known.contains(&module.path)));
         let layout = Layout::of(self);
-        found.extend(layout.into_iter().flat_map(|layout| byte_code::foreign(root.tree, layout, version)));
+        found.extend(
+            layout
+                .into_iter()
+                .flat_map(|layout| byte_code::foreign(root.tree, layout, version)),
+        );
         found
     }
 
@@ -581,7 +591,10 @@ fn module_roots(tree: &Tree) -> Vec<ModuleRoot> {
             }
         } else if name == EGG_METADATA && directory.file_name() == EGG {
             // Nothing puts an egg on the search path of a runtime.
-            match directory.parent().filter(|egg| egg.file_name().ends_with(".egg")) {
+            match directory
+                .parent()
+                .filter(|egg| egg.file_name().strip_suffix(".egg").is_some())
+            {
                 Some(egg) => (egg, true),
                 None => continue,
             }

@@ -32,12 +32,16 @@ fn modules_are_looked_for_where_the_runtime_does() {
             "wrapped/otel-handler",
             "#!/bin/sh\nexport PYTHONPATH=/opt/otel/python\n",
         );
+    sandbox
+        .file("linked/lib/python3.13/site-packages/a.py", "")
+        .link("linked/python", "lib/python3.13/site-packages");
     let checked = |tree: &str, runtime: &str| sandbox.run(["check", tree, "--runtime", runtime, "--format", "json"]);
     for (tree, code, expected) in [
         ("wrong", "modules-not-found", Some("error")),
         ("partly", "modules-elsewhere", Some("warning")),
         ("version", "modules-not-found", Some("error")),
         ("egg", "modules-not-found", Some("error")),
+        ("linked", "modules-not-found", None),
         ("namespace", "modules-elsewhere", None),
         ("namespace", "modules-not-found", None),
         ("vendored", "modules-elsewhere", None),
@@ -49,6 +53,13 @@ fn modules_are_looked_for_where_the_runtime_does() {
     for code in ["modules-not-found", "modules-elsewhere"] {
         assert_eq!(severity(&checked("own", "provided.al2023"), code), None);
     }
+}
+
+/// The same of Node and Java; `project` is what `npm install` made in a directory of its own.
+#[test]
+fn packages_and_classes_are_looked_for_where_the_runtime_does() {
+    let sandbox = Sandbox::new();
+    let checked = |tree: &str, runtime: &str| sandbox.run(["check", tree, "--runtime", runtime, "--format", "json"]);
     sandbox
         .file("nested/nodejs/node_modules/a/package.json", "{}")
         .file("nested/nodejs/node_modules/node_modules/b/package.json", "{}")
@@ -439,4 +450,42 @@ fn a_text_with_a_line_break_is_no_library_either() {
         let checked = sandbox.run(["check", tree, "--runtime", "python3.13", "--format", "json"]);
         assert_eq!(severity(&checked, "link-as-text").as_deref(), expected, "{checked:#?}");
     }
+}
+
+/// Python 3.13 says "bad magic number in 'm'" of a module that only 3.12 has compiled, and looks for the source first.
+#[test]
+fn byte_code_without_a_source_is_for_one_version() {
+    let sandbox = Sandbox::new();
+    let compiled = |magic: u16| [&magic.to_le_bytes()[..], b"\r\n", &[0; 12], b"N"].concat();
+    sandbox
+        .file("older/python/m.pyc", compiled(3531))
+        .file("own/python/m.pyc", compiled(3571))
+        .file("covered/python/m.pyc", compiled(3531))
+        .file("covered/python/m.py", "")
+        .file("cached/python/m.py", "")
+        .file("cached/python/__pycache__/m.cpython-312.pyc", compiled(3531));
+    for (tree, expected) in [
+        ("older", Some("error")),
+        ("own", None),
+        ("covered", None),
+        ("cached", None),
+    ] {
+        let checked = sandbox.run(["check", tree, "--runtime", "python3.13", "--format", "json"]);
+        assert_eq!(
+            severity(&checked, "wrong-abi").as_deref(),
+            expected,
+            "{tree} {checked:#?}"
+        );
+    }
+}
+
+#[test]
+fn data_of_a_language_is_no_module_of_another() {
+    let sandbox = Sandbox::new();
+    sandbox.file("t/python/j/__init__.py", "").file("t/python/j/j.jar", "");
+    let checked = sandbox.run(["check", "t"]);
+    assert!(
+        checked.stdout.contains("for python") && !checked.stderr.contains("java"),
+        "{checked:#?}"
+    );
 }

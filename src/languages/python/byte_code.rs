@@ -34,7 +34,8 @@ pub(super) const KEPT: KeptFile = KeptFile {
 /// The magic number in decimal digits: the first two bytes, before `\r\n`.
 fn magic_number(head: &[u8]) -> Option<String> {
     let (magic, rest) = head.split_first_chunk::<2>()?;
-    rest.starts_with(b"\r\n").then(|| u16::from_le_bytes(*magic).to_string())
+    rest.starts_with(b"\r\n")
+        .then(|| u16::from_le_bytes(*magic).to_string())
 }
 
 /// Modules that are byte code without a source, of another version of Python: that one alone imports them (The Python Tutorial,

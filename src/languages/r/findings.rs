@@ -8,8 +8,9 @@ use crate::languages::Language;
 use crate::languages::started::BOOTSTRAP;
 use crate::root::{Location, Root};
 use crate::shell;
+use crate::tree::content::is_library_name;
 use crate::tree::path::escaped;
-use crate::tree::{Entry, Tree, TreePath};
+use crate::tree::{Content, Entry, Tree, TreePath};
 
 /// Everything that keeps R from starting.
 pub(super) fn findings(root: Root<'_>) -> Vec<Finding> {
@@ -98,8 +99,17 @@ fn built_elsewhere(tree: &Tree) -> Vec<Finding> {
             Some(Built { version, platform })
         })
         .collect();
+    // Of libraries in the format of another system it is said on its own.
+    let is_foreign = |directory: &TreePath| {
+        let libraries = directory.join("libs");
+        let mut files = libraries.iter().flat_map(|libraries| tree.below(libraries));
+        files.any(|(path, entry)| {
+            is_library_name(path.file_name())
+                && matches!(entry, Entry::File(file) if matches!(file.content, Content::Foreign(_)))
+        })
+    };
     let mut by_cause: BTreeMap<(Severity, String, String), Vec<&TreePath>> = BTreeMap::new();
-    for (directory, built) in &packages {
+    for (directory, built) in packages.iter().filter(|(directory, _)| !is_foreign(directory)) {
         let mut judged = homes.iter().map(|home| Some((home.judges(built)?, home.shown())));
         // Whichever R it is for, one that takes it will do.
         let first = judged.next().flatten();
