@@ -53,10 +53,9 @@ fn missing_library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
             } else {
                 Severity::Warning
             };
-            let (soname, needed_by_names) = (escaped(missing.soname.as_bytes()), names(&needed_by));
             let words = [
-                ("soname", soname.as_str()),
-                ("needed_by", &needed_by_names),
+                ("soname", &*escaped(missing.soname.as_bytes())),
+                ("needed_by", &names(&needed_by)),
                 ("runtime", &root.runtime.name),
             ];
             let finding = match &missing.cause {
