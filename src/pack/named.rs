@@ -89,11 +89,13 @@ impl Assignment {
             paths.sort_unstable();
             paths.dedup();
             if let Some(first) = paths.first() {
+                let what = match paths.len() - 1 {
+                    0 => format!("{}: it is", escaped(first.as_bytes())),
+                    more => format!("{} and {more} more: they are", escaped(first.as_bytes())),
+                };
                 self.notes.push(format!(
-                    "layers {before} and {} both match {} and {} more: they are in {before}, which comes first",
+                    "layers {before} and {} both match {what} in {before}, which comes first",
                     layer.name,
-                    escaped(first.as_bytes()),
-                    paths.len() - 1,
                     before = layers[before].name,
                 ));
             }
