@@ -164,10 +164,10 @@ fn item(layer: &Layer, path: &TreePath, entry: &Entry, components: &Components) 
         Entry::Directory(_) if layer.tree.below(path).next().is_some() => return None,
         Entry::Directory(_) => (format!("{path}/"), Some(crc32fast::hash(b""))),
         Entry::Symlink(target) => (path.to_string(), Some(crc32fast::hash(target.as_bytes()))),
-        Entry::File(_) => (path.to_string(), layer.sums.get(path).map(|(crc32, _)| *crc32)),
+        Entry::File(_) => (path.to_string(), layer.crc32(path)),
     };
     let sizes = Sizes {
-        zipped: layer.zipped.get(path).copied(),
+        zipped: layer.in_zip.get(path).and_then(|known| known.zipped),
         unzipped: entry.unzipped(),
     };
     let component = components.name(path).to_owned();

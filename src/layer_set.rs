@@ -9,7 +9,7 @@
 //! unfinished work. Zips that no manifest lists are never touched.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -138,7 +138,7 @@ pub(crate) fn revise(directory: &Path, packed: &Manifest, change: impl FnOnce(&m
     let staging = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(directory)?;
     let new = staging.path().join(NEW_MANIFEST);
     let mut file = fs_err::File::create_new(&new)?;
-    file.write_all(manifest.to_json().as_bytes())?;
+    manifest.write_json(&mut file)?;
     file.sync_all()?;
     fs_err::rename(new, path)?;
     sync(directory)?;
@@ -241,10 +241,9 @@ fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
 /// Writes the new manifest and the journal to the unfinished work. When the journal has its name, all layers are whole and on
 /// disk.
 fn write_journal(manifest: &Manifest, staging: &Path) -> io::Result<()> {
-    let text = manifest.to_json();
     for name in [NEW_MANIFEST, UNFINISHED_JOURNAL] {
         let mut file = fs_err::File::create_new(staging.join(name))?;
-        file.write_all(text.as_bytes())?;
+        manifest.write_json(&mut file)?;
         file.sync_all()?;
     }
     sync(staging)?;

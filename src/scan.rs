@@ -7,7 +7,6 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::elf::{Detail, FileSource};
@@ -17,6 +16,10 @@ use crate::progress::{Interrupted, Progress, Stage};
 use crate::size::Bytes;
 use crate::tree::path::escaped;
 use crate::tree::{Content, Entry, File, Mode, Tree, TreePath, content};
+
+/// How many entries are listed before they are looked at together. What is listed of each takes more memory than what is kept of
+/// it.
+const BATCH: usize = 4096;
 
 /// A tree and what could not be taken into it.
 #[derive(Debug)]
@@ -112,36 +115,39 @@ fn walk(
     let work = progress.start(Stage::Scan, 0);
     let left_out: Vec<PathBuf> = left_out.iter().map(|path| canonical.join(path)).collect();
     let is_wanted = |entry: &DirEntry| !left_out.iter().any(|path| entry.path() == path);
-    let entries = WalkDir::new(&canonical)
+    let mut walked = WalkDir::new(&canonical)
         .min_depth(1)
         .follow_links(follow)
         .into_iter()
         .filter_entry(is_wanted)
         .map(|entry| progress.check().map(|()| entry));
-    let entries = entries.collect::<Result<Vec<_>, Interrupted>>()?;
-    let seen = entries.into_par_iter().map(|entry| {
-        progress.check()?;
-        work.advance(1);
-        Ok(entry.map_or_else(
-            |error| unfollowed(&canonical, &error),
-            |entry| look(&canonical, &entry, detail),
-        ))
-    });
-    let seen = seen.collect::<Result<Vec<_>, Interrupted>>()?;
-    if seen.is_empty() {
-        return Err(ScanError::Empty(root.to_owned()));
-    }
-    let mut tree = Tree::default();
+    let mut entries: Vec<(TreePath, Entry)> = Vec::new();
     let mut problems = Vec::new();
-    for seen in seen {
-        match seen {
-            Ok((path, entry)) => {
-                tree.insert(path, entry);
+    loop {
+        let batch = walked.by_ref().take(BATCH).collect::<Result<Vec<_>, Interrupted>>()?;
+        if batch.is_empty() {
+            break;
+        }
+        let seen = batch.into_par_iter().map(|entry| {
+            progress.check()?;
+            work.advance(1);
+            Ok(entry.map_or_else(
+                |error| unfollowed(&canonical, &error),
+                |entry| look(&canonical, &entry, detail),
+            ))
+        });
+        for seen in seen.collect::<Result<Vec<_>, Interrupted>>()? {
+            match seen {
+                Ok(seen) => entries.push(seen),
+                Err(problem) => problems.push(problem),
             }
-            Err(problem) => problems.push(problem),
         }
     }
+    if entries.is_empty() && problems.is_empty() {
+        return Err(ScanError::Empty(root.to_owned()));
+    }
     problems.sort();
+    let tree = entries.into_iter().collect();
     Ok(Scan { tree, problems })
 }
 
@@ -186,11 +192,10 @@ pub fn copies_of_moved<'a>(
         .into_par_iter()
         .filter_map(|path| {
             // What cannot be read any more is not a copy of anything.
-            let mut bytes = Vec::new();
-            open::content(&root.join(origin(path).as_str()))
-                .and_then(|mut file| file.read_to_end(&mut bytes))
-                .ok()?;
-            Some((Sha256::digest(&bytes).into(), path))
+            let file = open::content(&root.join(origin(path).as_str())).ok()?;
+            let mut hash = blake3::Hasher::new();
+            hash.update_reader(file).ok()?;
+            Some((hash.finalize().into(), path))
         })
         .collect();
     let mut contents: BTreeMap<[u8; 32], Vec<TreePath>> = BTreeMap::new();

@@ -14,7 +14,9 @@ mod read;
 mod set;
 mod start;
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -25,7 +27,7 @@ pub use links::link_findings;
 pub use native::native_findings;
 pub use programs::program_findings;
 use read::distinct_names;
-pub use read::{Layer, MAX_UNZIPPED, plain_name, read_zips};
+pub use read::{InZip, Layer, MAX_UNZIPPED, plain_name, read_zips};
 pub(crate) use set::zips_in_order;
 
 use crate::companions::{MissingCompanion, missing_companions};
@@ -207,8 +209,7 @@ pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> R
                         .into_iter()
                         .chain(tree_names(&scan.tree))
                         .collect(),
-                    sums: BTreeMap::new(),
-                    zipped: BTreeMap::new(),
+                    in_zip: BTreeMap::new(),
                     tree: as_packed(scan.tree),
                 });
             }
@@ -247,16 +248,15 @@ pub fn scan_findings(problems: &[Problem]) -> Vec<Finding> {
 
 /// A tree with the permissions that its files have in a layer.
 fn as_packed(tree: Tree) -> Tree {
-    let mut packed = Tree::default();
-    for (path, mut entry) in tree {
+    let packed = tree.into_iter().map(|(path, mut entry)| {
         match &mut entry {
             Entry::File(file) => file.mode = file.mode.in_layer(),
             Entry::Directory(mode) => *mode = Mode::DIRECTORY,
             Entry::Symlink(_) => {}
         }
-        packed.insert(path, entry);
-    }
-    packed
+        (path, entry)
+    });
+    packed.collect()
 }
 
 /// Judges layers that are attached in this order. `reserve` is what is to be left of Lambda's limit for the function's code.
@@ -310,7 +310,7 @@ struct Merged {
 /// Lays layers over one another: of two at one path the later one counts, as on Lambda.
 fn merge(layers: Vec<Layer>) -> Merged {
     let mut all = Merged::default();
-    for (number, layer) in layers.into_iter().enumerate() {
+    for layer in layers {
         all.unzipped += layer.unzipped_bytes;
         let name = layer.zip_bytes.map(|_| layer.file.as_str());
         if let Some(size) = layer.size() {
@@ -321,13 +321,14 @@ fn merge(layers: Vec<Layer>) -> Merged {
         let alone = layer.findings.into_iter().chain(names::name_findings(&layer.tree));
         all.findings.extend(alone.map(|finding| finding.in_layer(name)));
         all.origins.files.push(name.map(ToOwned::to_owned));
+        let mut paths = Vec::with_capacity(layer.in_zip.len());
         for (path, entry) in layer.tree {
-            let sum = layer.sums.get(&path).copied();
-            let there = all.origins.of.entry(path.clone()).or_default();
-            if let Some((other, other_sum)) = there.last()
-                && !same(all.tree.get(&path), &entry, *other_sum, sum)
+            let crc32 = layer.in_zip.get(&path).and_then(|known| known.crc32);
+            if let Some(there) = all.tree.get(&path)
+                && let Some((other, other_crc32)) = all.origins.last(&path)
+                && !same(there, &entry, other_crc32, crc32)
             {
-                let other = escaped(all.origins.files[*other].as_deref().unwrap_or("the tree").as_bytes());
+                let other = escaped(all.origins.files[other].as_deref().unwrap_or("the tree").as_bytes());
                 let words = [
                     ("other", other.as_str()),
                     ("how", "with different content; this layer comes later and wins"),
@@ -339,11 +340,12 @@ fn merge(layers: Vec<Layer>) -> Merged {
                         .with_severity(conflict_severity(&path, &entry)),
                 );
             }
-            there.push((number, sum));
+            paths.push((path.clone(), crc32));
             if !matches!(entry, Entry::Directory(_)) || all.tree.get(&path).is_none() {
                 all.tree.insert(path, entry);
             }
         }
+        all.origins.paths.push(paths);
     }
     all
 }
@@ -359,26 +361,38 @@ fn conflict_severity(path: &TreePath, entry: &Entry) -> Severity {
     if is_code { Severity::Warning } else { Severity::Note }
 }
 
-/// A layer by its number, and the checksum and length of what it has at a path.
-type Origin = (usize, Option<(u32, u64)>);
-
-/// Which layers have a path: their numbers in order, and the checksum of what each has there.
+/// Which layers have a path.
 #[derive(Default)]
 struct Origins {
+    /// The zip of each layer; `None` for a tree.
     files: Vec<Option<String>>,
-    of: BTreeMap<TreePath, Vec<Origin>>,
+    /// What each layer has, sorted by path, with the checksums of files that could be read.
+    paths: Vec<Vec<(TreePath, Option<u32>)>>,
 }
 
 impl Origins {
-    /// The layer from which a path comes in the end; `None` for a tree.
+    /// The zip of the layer from which a path comes in the end; `None` for a tree.
     fn layer_of(&self, path: &str) -> Option<&str> {
-        let (number, _) = self.of.get(&TreePath::new(path)?)?.last()?;
-        self.files[*number].as_deref()
+        let (number, _) = self.last(&TreePath::new(path)?)?;
+        self.files[number].as_deref()
     }
 
+    /// The number of the last layer that has a path, and the checksum there.
+    fn last(&self, path: &TreePath) -> Option<(usize, Option<u32>)> {
+        let (number, at) = (0..self.paths.len())
+            .rev()
+            .find_map(|number| Some((number, self.position(number, path)?)))?;
+        Some((number, self.paths[number][at].1))
+    }
+
+    /// Where a layer has a path among its own.
+    fn position(&self, layer: usize, path: &TreePath) -> Option<usize> {
+        self.paths[layer].binary_search_by(|(other, _)| other.cmp(path)).ok()
+    }
+
+    /// Whether a layer has a path.
     fn has(&self, layer: usize, path: &TreePath) -> bool {
-        let layers = self.of.get(path);
-        layers.is_some_and(|layers| layers.iter().any(|(number, _)| *number == layer))
+        self.position(layer, path).is_some()
     }
 }
 
@@ -433,11 +447,11 @@ fn unzipped_size(bytes: Bytes, reserve: Bytes) -> Option<Finding> {
 }
 
 /// Whether two layers hold the same thing at a path.
-fn same(a: Option<&Entry>, b: &Entry, a_sum: Option<(u32, u64)>, b_sum: Option<(u32, u64)>) -> bool {
+fn same(a: &Entry, b: &Entry, a_crc32: Option<u32>, b_crc32: Option<u32>) -> bool {
     match (a, b) {
-        (Some(Entry::Directory(_)), Entry::Directory(_)) => true,
-        (Some(Entry::Symlink(a)), Entry::Symlink(b)) => a == b,
-        (Some(Entry::File(_)), Entry::File(_)) => a_sum.is_some() && a_sum == b_sum,
+        (Entry::Directory(_), Entry::Directory(_)) => true,
+        (Entry::Symlink(a), Entry::Symlink(b)) => a == b,
+        (Entry::File(a), Entry::File(b)) => a_crc32.is_some() && (a_crc32, a.bytes) == (b_crc32, b.bytes),
         _ => false,
     }
 }
@@ -468,22 +482,18 @@ fn links_between(root: Root<'_>, origins: &Origins) -> Vec<Finding> {
         return Vec::new();
     }
     for (path, entry) in root.tree.iter() {
-        let (Entry::Symlink(target), Some(layers)) = (entry, origins.of.get(path)) else {
-            continue;
-        };
+        let Entry::Symlink(target) = entry else { continue };
         let mut way = Vec::new();
         let Ok(Location::Tree(place)) = root.walk(&link_target(path, target), |link| way.push(link)) else {
             continue;
         };
         way.push(place);
-        for (layer, _) in layers {
-            let foreign = way.iter().find(|step| !step.is_root() && !origins.has(*layer, step));
+        for layer in (0..origins.files.len()).filter(|layer| origins.has(*layer, path)) {
+            let foreign = way.iter().find(|step| !step.is_root() && !origins.has(layer, step));
             if let Some(step) = foreign
-                && let Some((other, _)) = origins.of.get(step).and_then(|layers| layers.last())
+                && let Some((other, _)) = origins.last(step)
             {
-                let pair = between
-                    .entry((*layer, *other))
-                    .or_insert_with(|| (0, path, shown(step)));
+                let pair = between.entry((layer, other)).or_insert_with(|| (0, path, shown(step)));
                 pair.0 += 1;
             }
         }
@@ -500,11 +510,23 @@ fn links_between(root: Root<'_>, origins: &Origins) -> Vec<Finding> {
 
 /// Names in one directory that differ in nothing but case.
 fn names_differ_in_case(tree: &Tree) -> Option<Finding> {
-    let mut groups: BTreeMap<(&str, String), Vec<&TreePath>> = BTreeMap::new();
-    for (path, _) in tree.iter() {
+    fn key(path: &TreePath) -> (&str, String) {
         let name = path.file_name();
         let directory = &path.as_str()[..path.as_str().len() - name.len()];
-        groups.entry((directory, name.to_lowercase())).or_default().push(path);
+        (directory, name.to_lowercase())
+    }
+    // Names in small letters would take as much memory as the tree: only those are made and kept of which the hashes are equal.
+    let hash = |path: &TreePath| BuildHasherDefault::<DefaultHasher>::default().hash_one(key(path));
+    let mut hashes: Vec<u64> = tree.iter().map(|(path, _)| hash(path)).collect();
+    hashes.sort_unstable();
+    let repeated = hashes.windows(2).filter(|pair| pair[0] == pair[1]);
+    let repeated: BTreeSet<u64> = repeated.map(|pair| pair[0]).collect();
+    if repeated.is_empty() {
+        return None;
+    }
+    let mut groups: BTreeMap<(&str, String), Vec<&TreePath>> = BTreeMap::new();
+    for (path, _) in tree.iter().filter(|(path, _)| repeated.contains(&hash(path))) {
+        groups.entry(key(path)).or_default().push(path);
     }
     let alike: Vec<_> = groups.into_values().filter(|paths| paths.len() > 1).collect();
     let first = alike.first()?;

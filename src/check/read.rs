@@ -70,10 +70,17 @@ pub struct Layer {
     pub findings: Vec<Finding>,
     /// What it holds.
     pub tree: Tree,
-    /// CRC-32 and length of each file, by which equal content is told.
-    pub sums: BTreeMap<TreePath, (u32, u64)>,
-    /// What each entry adds to the zip, headers included and extra fields not.
-    pub zipped: BTreeMap<TreePath, Bytes>,
+    /// What is known of its entries beyond what they are.
+    pub in_zip: BTreeMap<TreePath, InZip>,
+}
+
+/// What an entry is in a zip; of a file of a tree its checksum, if someone asked for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InZip {
+    /// CRC-32 of a file that could be read, by which equal content of equal length is told.
+    pub crc32: Option<u32>,
+    /// What it adds to the zip, headers included and extra fields not.
+    pub zipped: Option<Bytes>,
 }
 
 impl Layer {
@@ -85,6 +92,11 @@ impl Layer {
             unzipped_bytes: self.unzipped_bytes,
             entries: self.entries,
         })
+    }
+
+    /// CRC-32 of a file's content, if it is known.
+    pub fn crc32(&self, path: &TreePath) -> Option<u32> {
+        self.in_zip.get(path)?.crc32
     }
 }
 
@@ -150,8 +162,7 @@ fn read_zip(path: &Path, max_unzipped: Bytes, progress: &dyn Progress, work: &dy
         entries: 0,
         findings: Vec::new(),
         tree: Tree::default(),
-        sums: BTreeMap::new(),
-        zipped: BTreeMap::new(),
+        in_zip: BTreeMap::new(),
     };
     let archive = match Archive::open(path) {
         Ok(archive) => archive,
@@ -215,15 +226,14 @@ fn read_entries(
                 occupied.push((place, index));
             }
             let Some((path, value)) = entry.value else { continue };
-            if layer.zipped.contains_key(&path) {
+            if layer.in_zip.contains_key(&path) {
                 *duplicates.entry(path.clone()).or_insert(1) += 1;
             }
             match keeping.keep(&path, value, &layer.tree) {
                 Ok(value) => {
-                    layer.zipped.insert(path.clone(), entry.zipped);
-                    if let Some(sum) = entry.sum {
-                        layer.sums.insert(path.clone(), sum);
-                    }
+                    let known = layer.in_zip.entry(path.clone()).or_default();
+                    known.zipped = Some(entry.zipped);
+                    known.crc32 = entry.crc32.or(known.crc32);
                     layer.tree.insert(path, value);
                 }
                 Err(finding) => layer.findings.push(finding),
@@ -416,7 +426,8 @@ struct Reader<'a> {
 #[derive(Default)]
 struct ReadEntry {
     value: Option<(TreePath, Entry)>,
-    sum: Option<(u32, u64)>,
+    /// Of a file whose content is what its header says.
+    crc32: Option<u32>,
     findings: Vec<Finding>,
     /// Where it is in the zip, its header included.
     place: Option<Range<u64>>,
@@ -517,7 +528,7 @@ impl Reader<'_> {
         }
         let content = match self.content(header, content, path.file_name(), unpacker) {
             Ok(content) => {
-                result.sum = Some((header.crc32, header.uncompressed));
+                result.crc32 = Some(header.crc32);
                 content
             }
             Err(finding) => {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde_json::error::Category;
 
 use super::Inventory;
-use crate::check::{self, CheckError, Layer};
+use crate::check::{self, CheckError, InZip, Layer};
 use crate::finding::Finding;
 use crate::manifest::{MANIFEST_NAME, Manifest};
 use crate::open;
@@ -118,30 +118,28 @@ fn add_sums(layer: &mut Layer, root: &Path, progress: &dyn Progress) -> Result<(
         .filter(|(_, entry)| matches!(entry, Entry::File(_)))
         .map(|(path, _)| path)
         .collect();
-    let sums: Vec<Option<(TreePath, (u32, u64))>> = files
+    let sums = files
         .into_par_iter()
         .map(|path| {
             progress.check()?;
-            let sum = sum(&root.join(path.as_str())).ok();
-            Ok(sum.map(|sum| (path.clone(), sum)))
+            let crc32 = sum(&root.join(path.as_str())).ok();
+            Ok((path.clone(), InZip { crc32, zipped: None }))
         })
         .collect::<Result<_, CheckError>>()?;
-    layer.sums = sums.into_iter().flatten().collect();
+    layer.in_zip = sums;
     Ok(())
 }
 
-/// CRC-32 and length of a file.
-fn sum(path: &Path) -> std::io::Result<(u32, u64)> {
+/// CRC-32 of a file.
+fn sum(path: &Path) -> std::io::Result<u32> {
     let mut file = fs_err::File::open(path)?;
     let mut hash = crc32fast::Hasher::new();
     let mut buffer = vec![0; 1 << 16];
-    let mut length = 0;
     loop {
         let count = file.read(&mut buffer)?;
         if count == 0 {
-            return Ok((hash.finalize(), length));
+            return Ok(hash.finalize());
         }
         hash.update(&buffer[..count]);
-        length += count as u64;
     }
 }

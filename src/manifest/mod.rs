@@ -2,7 +2,7 @@
 //! [`pack`](crate::pack) writes and all others read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
 pub(crate) mod directory;
@@ -438,5 +438,13 @@ impl Manifest {
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
         text
+    }
+
+    /// Writes what [`Manifest::to_json`] gives, without holding all of it: that of a large tree has tens of megabytes.
+    pub fn write_json(&self, out: impl Write) -> std::io::Result<()> {
+        let mut out = BufWriter::new(out);
+        serde_json::to_writer_pretty(&mut out, self)?;
+        out.write_all(b"\n")?;
+        out.flush()
     }
 }

@@ -35,6 +35,9 @@ const BLOCK: usize = 64 << 10;
 /// whichever is the first, and mostly within one.
 const SAMPLED: u64 = 16 << 20;
 
+/// Of a longer content that is not stripped only the chosen pieces are read, in bytes.
+const READ_WHOLE: u64 = 4 << 20;
+
 /// The level at which pieces are compressed: the fastest one.
 const LEVEL: i32 = 1;
 
@@ -314,6 +317,12 @@ impl Sampler {
         let Entry::File(file) = entry else { return Ok(sample) };
         let is_stripped = preparation.strips(path, file);
         if chosen.is_empty() && !is_stripped {
+            return Ok(sample);
+        }
+        if file.bytes.0 > READ_WHOLE && !is_stripped {
+            preparation.read_at(path, file, BLOCK, chosen, &mut |piece| {
+                sample.own.add(self.compressed(piece, sample.class));
+            })?;
             return Ok(sample);
         }
         let content = preparation.read(path, file)?;

@@ -379,7 +379,6 @@ fn carry_out(
     let layer = |bin: &Vec<usize>| bin.iter().map(|index| &ready[*index]).collect();
     let writer = Writer {
         staging: output.staging(),
-        components: &components,
         options,
         history,
         progress: *progress,
@@ -393,7 +392,7 @@ fn carry_out(
     let mut findings = written.verify(&plan.kept, runtime, *progress)?;
     findings.extend(plan.findings.iter().cloned());
     findings.sort();
-    let layers = written.into_summaries();
+    let layers = written.into_summaries(&components);
     if options.limits.via == UploadRoute::S3 {
         findings.retain(|finding| !finding.code.is_about_request());
     }

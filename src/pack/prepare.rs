@@ -1,11 +1,13 @@
 //! Reads, strips and compresses what a plan keeps. What was compressed in an earlier run comes from the cache.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read};
-use std::path::Path;
-use std::sync::Mutex;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -43,7 +45,7 @@ pub(super) type Lengths = BTreeMap<TreePath, Bytes>;
 
 /// Entries that are made ready together: one, or a set that a language recompresses.
 struct Unit<'a> {
-    entries: Vec<(&'a TreePath, &'a Entry)>,
+    entries: &'a [(&'a TreePath, &'a Entry)],
     effort: Effort,
     language: Option<&'static dyn Language>,
 }
@@ -60,7 +62,15 @@ pub(super) struct Ready {
 impl Ready {
     /// What the entry adds to a zip, headers included.
     pub(super) fn weight(&self) -> u64 {
-        entry_size(&self.entry.name, u64::from(self.entry.compressed))
+        entry_size(&self.name(), u64::from(self.entry.compressed))
+    }
+
+    /// Its name in a zip: that of a directory ends with `/`.
+    pub(super) fn name(&self) -> Cow<'_, str> {
+        match self.entry.kind {
+            EntryKind::Directory => Cow::Owned(format!("{}/", self.path)),
+            EntryKind::File(_) | EntryKind::Symlink => Cow::Borrowed(self.path.as_str()),
+        }
     }
 }
 
@@ -96,12 +106,18 @@ impl Preparation<'_> {
         };
         let sets = self.sets();
         let in_sets: BTreeSet<&TreePath> = sets.iter().flat_map(|(_, paths)| paths).collect();
-        let units = self
-            .entries()
-            .filter(|(path, _)| !in_sets.contains(path))
-            .map(|(path, entry)| Unit::of(path, entry, effort(path)));
-        let units = units.chain(sets.iter().map(|(language, paths)| Unit {
-            entries: paths.iter().filter_map(|path| Some((path, kept.get(path)?))).collect(),
+        let alone: Vec<_> = self.entries().filter(|(path, _)| !in_sets.contains(path)).collect();
+        let together = sets
+            .iter()
+            .map(|(_, paths)| paths.iter().filter_map(|path| Some((path, kept.get(path)?))).collect());
+        let together: Vec<Vec<_>> = together.collect();
+        let units = alone.chunks(1).map(|entries| Unit {
+            entries,
+            effort: entries.first().map_or(self.effort, |(path, _)| effort(path)),
+            language: None,
+        });
+        let units = units.chain(sets.iter().zip(&together).map(|((language, paths), entries)| Unit {
+            entries,
             effort: paths.iter().map(effort).max().unwrap_or(self.effort),
             language: Some(*language),
         }));
@@ -157,9 +173,15 @@ impl Preparation<'_> {
 
     /// These entries again at the highest effort, sorted by path.
     pub(super) fn again_at_max(&self, ready: &[&Ready]) -> Result<Vec<Ready>, PackError> {
-        let units = ready
+        let entries = ready
             .iter()
-            .filter_map(|ready| Some(Unit::of(&ready.path, self.plan.kept.get(&ready.path)?, Effort::Max)));
+            .filter_map(|ready| Some((&ready.path, self.plan.kept.get(&ready.path)?)));
+        let entries: Vec<_> = entries.collect();
+        let units = entries.chunks(1).map(|entries| Unit {
+            entries,
+            effort: Effort::Max,
+            language: None,
+        });
         self.prepare(Stage::SaveLayer, units.collect())
     }
 
@@ -172,25 +194,24 @@ impl Preparation<'_> {
         let work = self.progress.start(stage, total.0);
         // One for each thread: what they keep from one entry to the next takes long to set up.
         let idle: Mutex<Vec<Deflater>> = Mutex::default();
-        let ready = units
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|unit| {
-                self.progress.check()?;
-                let ready = self.unit(&unit, &idle)?;
-                work.advance(unit.bytes().0);
-                Ok(ready)
-            })
-            .collect::<Result<Vec<Vec<Ready>>, PackError>>()?;
-        let mut ready: Vec<Ready> = ready.into_iter().flatten().collect();
-        ready.sort_by(|a, b| a.path.cmp(&b.path));
+        let count = units.iter().map(|unit| unit.entries.len()).sum();
+        let ready: Mutex<Vec<Ready>> = Mutex::new(Vec::with_capacity(count));
+        units.into_par_iter().with_max_len(1).try_for_each(|unit| {
+            self.progress.check()?;
+            let made = self.unit(&unit, &idle)?;
+            locked(&ready).extend(made);
+            work.advance(unit.bytes().0);
+            Ok::<(), PackError>(())
+        })?;
+        let mut ready = ready.into_inner().unwrap_or_else(PoisonError::into_inner);
+        ready.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(ready)
     }
 
     fn unit(&self, unit: &Unit<'_>, idle: &Mutex<Vec<Deflater>>) -> Result<Vec<Ready>, PackError> {
         let mut contents = Vec::new();
         let mut treatment = Treatment::AsItIs;
-        for (path, entry) in &unit.entries {
+        for (path, entry) in unit.entries {
             contents.push(match entry {
                 Entry::Directory(_) => Vec::new(),
                 Entry::Symlink(target) => target.clone().into_bytes(),
@@ -212,7 +233,7 @@ impl Preparation<'_> {
         }
         let keys = match unit.entries.first() {
             // A link's target is compressed in less time than it is looked for.
-            Some((_, Entry::File(_))) => Key::of(&contents, unit.effort, treatment.name()),
+            Some((_, Entry::File(_))) if self.cache.is_some() => Key::of(&contents, unit.effort, treatment.name()),
             _ => Vec::new(),
         };
         let compressed = match self.cached(&keys, &contents)? {
@@ -282,23 +303,61 @@ impl Preparation<'_> {
         kept.collect()
     }
 
+    /// Where the content of a file comes from: a path on disk, or bytes that this program made.
+    fn origin(&self, path: &TreePath) -> Result<PathBuf, &[u8]> {
+        match self.plan.origins.get(path) {
+            None => Ok(self.tree.join(path.as_str())),
+            Some(Origin::Tree(other)) => Ok(self.tree.join(other.as_str())),
+            Some(Origin::Host(path)) => Ok(path.clone()),
+            Some(Origin::Generated(bytes)) => Err(bytes),
+        }
+    }
+
+    /// Reads only these blocks of a file on disk, as they are there, each of which it hands over.
+    pub(super) fn read_at(
+        &self,
+        path: &TreePath,
+        file: &File,
+        block: usize,
+        numbers: &[u64],
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), PackError> {
+        let disk = match self.origin(path) {
+            Ok(disk) => disk,
+            Err(bytes) => {
+                let blocks = numbers.iter().filter_map(|&number| usize::try_from(number).ok());
+                blocks
+                    .filter_map(|number| bytes.chunks(block).nth(number))
+                    .for_each(take);
+                return Ok(());
+            }
+        };
+        let opened = opened(&disk)?;
+        if opened.metadata()?.len() != file.bytes.0 {
+            return Err(PackError::Changed(disk));
+        }
+        let mut buffer = vec![0; block];
+        for &number in numbers {
+            self.progress.check()?;
+            let start = number * block as u64;
+            let length = file.bytes.0.saturating_sub(start).min(block as u64);
+            // At most a block, which is in memory.
+            let piece = &mut buffer[..usize::try_from(length).unwrap_or(block)];
+            opened.file().read_exact_at(piece, start)?;
+            take(piece);
+        }
+        Ok(())
+    }
+
     /// The content of a file as it goes into the layers, before it is stripped.
     pub(super) fn read(&self, path: &TreePath, file: &File) -> Result<Vec<u8>, PackError> {
-        let disk = match self.plan.origins.get(path) {
-            None => self.tree.join(path.as_str()),
-            Some(Origin::Tree(other)) => self.tree.join(other.as_str()),
-            Some(Origin::Host(path)) => path.clone(),
-            Some(Origin::Generated(bytes)) => return Ok(bytes.to_vec()),
+        let disk = match self.origin(path) {
+            Ok(disk) => disk,
+            Err(bytes) => return Ok(bytes.to_vec()),
         };
         let mut content = Vec::new();
-        match open::content(&disk) {
-            // One byte more than it had tells that it has grown.
-            Ok(opened) => opened.take(file.bytes.0 + 1).read_to_end(&mut content)?,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
-                return Err(PackError::Changed(disk));
-            }
-            Err(error) => return Err(error.into()),
-        };
+        // One byte more than it had tells that it has grown.
+        opened(&disk)?.take(file.bytes.0 + 1).read_to_end(&mut content)?;
         let mut patches = self.plan.patches.get(path).into_iter().flatten();
         if content.len() as u64 != file.bytes.0 || !patches.all(|patch| patch.apply(&mut content)) {
             return Err(PackError::Changed(disk));
@@ -340,14 +399,6 @@ impl Preparation<'_> {
 }
 
 impl<'a> Unit<'a> {
-    fn of(path: &'a TreePath, entry: &'a Entry, effort: Effort) -> Self {
-        Self {
-            entries: vec![(path, entry)],
-            effort,
-            language: None,
-        }
-    }
-
     fn bytes(&self) -> Bytes {
         self.entries.iter().map(|(_, entry)| entry.unzipped()).sum()
     }
@@ -412,16 +463,14 @@ fn compressed(
 }
 
 fn ready(path: &TreePath, entry: &Entry, record: Record, range: ByteRange) -> Result<Ready, PackError> {
-    let name = path.as_str().to_owned();
-    let (name, kind) = match entry {
-        Entry::Directory(_) => (name + "/", EntryKind::Directory),
-        Entry::Symlink(_) => (name, EntryKind::Symlink),
-        Entry::File(file) => (name, EntryKind::File(file.mode.in_layer())),
+    let kind = match entry {
+        Entry::Directory(_) => EntryKind::Directory,
+        Entry::Symlink(_) => EntryKind::Symlink,
+        Entry::File(file) => EntryKind::File(file.mode.in_layer()),
     };
     Ok(Ready {
         path: path.clone(),
         entry: ZipEntry {
-            name,
             kind,
             method: record.method,
             crc32: record.crc32,
@@ -430,6 +479,14 @@ fn ready(path: &TreePath, entry: &Entry, record: Record, range: ByteRange) -> Re
         },
         range,
         change: record.change,
+    })
+}
+
+/// Opens a file that the scan saw.
+fn opened(disk: &Path) -> Result<fs_err::File, PackError> {
+    open::content(disk).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::InvalidInput => PackError::Changed(disk.to_owned()),
+        _ => error.into(),
     })
 }
 

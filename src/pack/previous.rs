@@ -123,7 +123,7 @@ impl History {
     pub(super) fn layers_of(&self, ready: &[Ready]) -> Vec<Option<usize>> {
         ready
             .iter()
-            .map(|ready| self.layer_of.get(&ready.entry.name).copied())
+            .map(|ready| self.layer_of.get(&*ready.name()).copied())
             .collect()
     }
 

@@ -11,7 +11,7 @@ use super::prepare::Ready;
 use super::previous::History;
 use super::zip::{END_SIZE, EntryKind, ZipWriter};
 use super::{Options, PackError};
-use crate::check::{self, Layer};
+use crate::check::{self, InZip, Layer};
 use crate::finding::Finding;
 use crate::languages::components::Components;
 use crate::manifest::directory::numbered_file;
@@ -33,7 +33,12 @@ pub(super) struct Written<'a> {
 }
 
 struct WrittenLayer<'a> {
-    summary: LayerSummary,
+    /// Its own name, if it has one.
+    name: Option<LayerName>,
+    /// The name of the zip.
+    file: String,
+    bytes: Bytes,
+    sha256: [u8; 32],
     entries: Vec<&'a Ready>,
     /// Whether it is the file of an earlier run, which read it back whole before it wrote its manifest.
     is_earlier: bool,
@@ -42,7 +47,6 @@ struct WrittenLayer<'a> {
 /// What all layers are written by.
 pub(super) struct Writer<'a> {
     pub(super) staging: &'a Path,
-    pub(super) components: &'a Components,
     pub(super) options: &'a Options,
     pub(super) history: &'a History,
     pub(super) progress: &'a dyn Progress,
@@ -94,18 +98,11 @@ impl Writer<'_> {
             }
             None => self.anew(&at, &file, length, &entries, advance)?,
         };
-        let contents = entries
-            .iter()
-            .map(|ready @ Ready { path, entry, .. }| PackedEntry {
-                path: entry.name.clone(),
-                component: self.components.name(path).to_owned(),
-                zipped_bytes: Bytes(ready.weight()),
-                unzipped_bytes: Bytes(u64::from(entry.uncompressed)),
-                crc32: format!("{:08x}", entry.crc32),
-            })
-            .collect();
         Ok(WrittenLayer {
-            summary: LayerSummary::new(name, file, Bytes(length), &hash, contents),
+            name,
+            file,
+            bytes: Bytes(length),
+            sha256: hash,
             entries,
             is_earlier,
         })
@@ -168,7 +165,7 @@ impl Writer<'_> {
         let hash = Sha256::new();
         let mut writer = ZipWriter::new(Hashing { out, hash }, self.options.timestamp);
         for ready in entries {
-            writer.add(&ready.entry, &mut ready.range.clone())?;
+            writer.add(&ready.name(), &ready.entry, &mut ready.range.clone())?;
             advance(u64::from(ready.entry.compressed))?;
         }
         let (Hashing { out, hash }, _) = writer.finish()?;
@@ -223,7 +220,7 @@ impl Written<'_> {
         progress: &dyn Progress,
     ) -> Result<Vec<Finding>, PackError> {
         let new = || self.layers.iter().filter(|layer| !layer.is_earlier);
-        let files: Vec<PathBuf> = new().map(|layer| self.staging.join(&layer.summary.file)).collect();
+        let files: Vec<PathBuf> = new().map(|layer| self.staging.join(&layer.file)).collect();
         let read = check::read_zips(&files, check::MAX_UNZIPPED, progress)?;
         new()
             .zip(&read)
@@ -248,8 +245,9 @@ impl Written<'_> {
     }
 
     /// What the manifest says of them.
-    pub(super) fn into_summaries(self) -> Vec<LayerSummary> {
-        self.layers.into_iter().map(|layer| layer.summary).collect()
+    pub(super) fn into_summaries(self, components: &Components) -> Vec<LayerSummary> {
+        let layers = self.layers.into_iter();
+        layers.map(|layer| layer.into_summary(components)).collect()
     }
 }
 
@@ -257,7 +255,7 @@ impl WrittenLayer<'_> {
     /// Fails unless the zip was read as it was to be written.
     fn verify(&self, read: &Layer) -> Result<(), PackError> {
         let wrong = |reason: String| PackError::Verification {
-            file: self.summary.file.clone(),
+            file: self.file.clone(),
             reason,
         };
         let broken = read.findings.iter().find(|finding| !finding.code.is_about_request());
@@ -271,8 +269,9 @@ impl WrittenLayer<'_> {
                     true
                 }
                 (Some(Entry::File(file)), EntryKind::File(mode)) => {
-                    let sum = (entry.crc32, u64::from(entry.uncompressed));
-                    file.mode == mode && read.sums.get(path) == Some(&sum)
+                    file.mode == mode
+                        && file.bytes == Bytes(u64::from(entry.uncompressed))
+                        && read.crc32(path) == Some(entry.crc32)
                 }
                 _ => false,
             };
@@ -289,12 +288,12 @@ impl WrittenLayer<'_> {
 
     /// What reading it back would give.
     fn as_read(&self, kept: &Tree) -> Layer {
-        let summary = &self.summary;
+        let lengths = self.entries.iter().map(|ready| u64::from(ready.entry.uncompressed));
         let mut layer = Layer {
-            file: summary.file.clone(),
-            zip_bytes: Some(summary.zipped_bytes),
-            unzipped_bytes: summary.unzipped_bytes,
-            entries: summary.entries,
+            file: self.file.clone(),
+            zip_bytes: Some(self.bytes),
+            unzipped_bytes: Bytes(lengths.sum()),
+            entries: self.entries.len(),
             ..Layer::default()
         };
         for Ready { path, entry, .. } in &self.entries {
@@ -304,11 +303,25 @@ impl WrittenLayer<'_> {
                 // As it is in the layer: it may have been stripped.
                 file.bytes = Bytes(entry.uncompressed.into());
                 file.mode = file.mode.in_layer();
-                let sum = (entry.crc32, u64::from(entry.uncompressed));
-                layer.sums.insert(path.clone(), sum);
+                let crc32 = Some(entry.crc32);
+                layer.in_zip.insert(path.clone(), InZip { crc32, zipped: None });
             }
             layer.tree.insert(path.clone(), packed);
         }
         layer
+    }
+
+    fn into_summary(self, components: &Components) -> LayerSummary {
+        let contents = self
+            .entries
+            .iter()
+            .map(|ready @ Ready { path, entry, .. }| PackedEntry {
+                path: ready.name().into_owned(),
+                component: components.name(path).to_owned(),
+                zipped_bytes: Bytes(ready.weight()),
+                unzipped_bytes: Bytes(u64::from(entry.uncompressed)),
+                crc32: format!("{:08x}", entry.crc32),
+            });
+        LayerSummary::new(self.name, self.file, self.bytes, &self.sha256, contents.collect())
     }
 }

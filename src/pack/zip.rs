@@ -39,11 +39,9 @@ pub enum EntryKind {
     Symlink,
 }
 
-/// One entry, all but its content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One entry, all but its name and content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZipEntry {
-    /// The name, ending with `/` for a directory.
-    pub name: String,
     /// What it is.
     pub kind: EntryKind,
     /// How the content is stored.
@@ -122,16 +120,17 @@ impl<W: Write> ZipWriter<W> {
         }
     }
 
-    /// Adds an entry. `content` gives the bytes as they are to be in the archive, exactly `entry.compressed` of them.
-    pub fn add(&mut self, entry: &ZipEntry, content: &mut dyn Read) -> io::Result<()> {
+    /// Adds an entry. The name of a directory ends with `/`; `content` gives the bytes as they are to be in the archive, exactly
+    /// `entry.compressed` of them.
+    pub fn add(&mut self, name: &str, entry: &ZipEntry, content: &mut dyn Read) -> io::Result<()> {
         let offset = u32::try_from(self.offset).map_err(|_| too_large("the archive"))?;
         let mut common = Vec::with_capacity(26);
-        let flags = if entry.name.is_ascii() { 0 } else { NAME_IS_UTF8 };
+        let flags = if name.is_ascii() { 0 } else { NAME_IS_UTF8 };
         let method: u16 = match entry.method {
             Method::Stored => 0,
             Method::Deflated => 8,
         };
-        let name_length = u16::try_from(entry.name.len()).map_err(|_| too_large("a name"))?;
+        let name_length = u16::try_from(name.len()).map_err(|_| too_large("a name"))?;
         for value in [VERSION_NEEDED, flags, method, self.timestamp.time, self.timestamp.date] {
             common.extend(value.to_le_bytes());
         }
@@ -143,16 +142,13 @@ impl<W: Write> ZipWriter<W> {
 
         self.out.write_all(b"PK\x03\x04")?;
         self.out.write_all(&common)?;
-        self.out.write_all(entry.name.as_bytes())?;
+        self.out.write_all(name.as_bytes())?;
         let buffer = usize::try_from(entry.compressed).map_or(BUFFER, |length| length.min(BUFFER));
         let copied = io::copy(&mut BufReader::with_capacity(buffer, content), &mut self.out)?;
         if copied != u64::from(entry.compressed) {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                format!(
-                    "{}: {copied} bytes of content instead of {}",
-                    entry.name, entry.compressed
-                ),
+                format!("{name}: {copied} bytes of content instead of {}", entry.compressed),
             ));
         }
 
@@ -167,8 +163,8 @@ impl<W: Write> ZipWriter<W> {
         self.central.extend([0; 6]); // no comment, first disk, no internal attributes
         self.central.extend((kind << 16 | dos).to_le_bytes());
         self.central.extend(offset.to_le_bytes());
-        self.central.extend(entry.name.as_bytes());
-        self.offset += 30 + entry.name.len() as u64 + u64::from(entry.compressed);
+        self.central.extend(name.as_bytes());
+        self.offset += 30 + name.len() as u64 + u64::from(entry.compressed);
         self.entries += 1;
         Ok(())
     }
@@ -236,7 +232,6 @@ mod tests {
     #[test]
     fn content_of_another_length_than_announced_is_an_error() {
         let entry = ZipEntry {
-            name: "a".into(),
             kind: EntryKind::File(Mode::new(0o644)),
             method: Method::Stored,
             crc32: 0,
@@ -244,6 +239,6 @@ mod tests {
             uncompressed: 3,
         };
         let mut writer = ZipWriter::new(Vec::new(), Timestamp::EARLIEST);
-        assert!(writer.add(&entry, &mut &b"ab"[..]).is_err());
+        assert!(writer.add("a", &entry, &mut &b"ab"[..]).is_err());
     }
 }

@@ -138,7 +138,10 @@ impl Retention {
     /// The tree without what is removed. A directory goes with the last thing in it; one that was empty before stays, and
     /// so does one that is used itself.
     pub(super) fn kept(&self, tree: &Tree) -> Tree {
-        let mut kept = Tree::default();
+        if self.removed.is_empty() {
+            return tree.clone();
+        }
+        let mut kept = Vec::new();
         let mut holding = BTreeSet::new();
         for (path, entry) in tree.iter() {
             let stays = self.directories.contains(path)
@@ -154,14 +157,13 @@ impl Retention {
                         break;
                     }
                 }
-                kept.insert(path.clone(), entry.clone());
+                kept.push((path.clone(), entry.clone()));
             }
         }
-        for directory in holding {
-            if let Some(entry) = tree.get(&directory) {
-                kept.insert(directory, entry.clone());
-            }
-        }
-        kept
+        kept.extend(holding.into_iter().filter_map(|directory| {
+            let entry = tree.get(&directory)?.clone();
+            Some((directory, entry))
+        }));
+        kept.into_iter().collect()
     }
 }

@@ -7,9 +7,10 @@ pub mod content;
 mod generated;
 pub mod path;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -112,9 +113,34 @@ impl Entry {
 }
 
 /// Files, directories and links by their path. Every entry's parent directories are entries, too, up to the root, which is not.
+///
+/// Clones share the entries until one of them changes: the steps of a plan hold one tree each, and most change nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tree {
-    entries: BTreeMap<TreePath, Entry>,
+    entries: Arc<BTreeMap<TreePath, Entry>>,
+}
+
+impl FromIterator<(TreePath, Entry)> for Tree {
+    /// As [`Tree::insert`] of one entry after the other, in about half the memory: a map that is made at once has full nodes.
+    fn from_iter<I: IntoIterator<Item = (TreePath, Entry)>>(entries: I) -> Self {
+        let mut tree = Self {
+            entries: Arc::new(entries.into_iter().collect()),
+        };
+        let mut missing: BTreeSet<TreePath> = BTreeSet::new();
+        let mut last = None;
+        for path in tree.entries.keys() {
+            let parent = path.splits().next().map(|(parent, _)| parent);
+            if parent != last {
+                last = parent;
+                let above = path.ancestors().take_while(|directory| !tree.contains(directory));
+                missing.extend(above);
+            }
+        }
+        for directory in missing {
+            tree.insert(directory, Entry::Directory(Mode::DIRECTORY));
+        }
+        tree
+    }
 }
 
 impl IntoIterator for Tree {
@@ -122,7 +148,7 @@ impl IntoIterator for Tree {
     type IntoIter = std::collections::btree_map::IntoIter<TreePath, Entry>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.entries.into_iter()
+        Arc::unwrap_or_clone(self.entries).into_iter()
     }
 }
 
@@ -145,10 +171,11 @@ impl Tree {
     pub fn insert(&mut self, path: TreePath, entry: Entry) -> Option<Entry> {
         let missing = |(directory, _): &(&str, &str)| !directory.is_empty() && !self.entries.contains_key(*directory);
         let missing = path.splits().take_while(missing).count();
+        let entries = Arc::make_mut(&mut self.entries);
         for directory in path.ancestors().take(missing) {
-            self.entries.insert(directory, Entry::Directory(Mode::DIRECTORY));
+            entries.insert(directory, Entry::Directory(Mode::DIRECTORY));
         }
-        self.entries.insert(path, entry)
+        entries.insert(path, entry)
     }
 
     /// The entry at a path, links not followed; `None` for the root and for what is not there.
@@ -281,5 +308,23 @@ mod tests {
         let totals = tree.totals();
         assert_eq!((totals.directories, totals.symlinks), (2, 1));
         assert_eq!(totals.unzipped_bytes, Bytes(3));
+    }
+
+    #[test]
+    fn a_tree_made_at_once_is_that_made_one_by_one() {
+        let link = |target: &str| Entry::Symlink(target.into());
+        let entries = [
+            (path("b/c/d"), link("1")),
+            (path("b/c/e"), link("2")),
+            (path("a"), link("3")),
+            (path("b/c"), Entry::Directory(Mode::new(0o700))),
+            (path("b/c/d"), link("4")),
+            (path("b/f/g"), link("5")),
+        ];
+        let mut one_by_one = Tree::default();
+        for (path, entry) in entries.clone() {
+            one_by_one.insert(path, entry);
+        }
+        assert_eq!(entries.into_iter().collect::<Tree>(), one_by_one);
     }
 }
