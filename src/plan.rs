@@ -380,12 +380,12 @@ fn matches(tree: &Tree, context: &Context<'_>) -> (Matches, bool) {
         matches = matches_without(context.rules, &matches, &about_shadowed);
     }
     let has_shadowed = matches.values().any(|rule| about_shadowed.contains(rule));
-    let (dropped, by_rules): (Matches, Matches) = matches
+    let (decided, by_rules): (Matches, Matches) = matches
         .clone()
         .into_iter()
-        .partition(|(_, rule)| context.rules.is_drop(rule));
+        .partition(|(path, rule)| context.rules.is_drop(rule) || context.rules.is_unused(path));
     if !has_shadowed && leaves_documents_alone(tree, &by_rules) {
-        matches = dropped;
+        matches = decided;
     }
     (with_commands(tree, context, matches), is_shadowed_layer)
 }

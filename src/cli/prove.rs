@@ -49,7 +49,7 @@ pub(super) fn prove(job: &mut PackJob<'_>, used: &UsedOptions) -> Result<(Plan, 
     let environment = job.global.environment(&job.planning.environment)?;
     // What is missed comes back.
     for evidence in job.selected.evidence() {
-        evidence.without_asked = evidence.depth == Depth::File;
+        evidence.without_asked = evidence.depth == Depth::File && evidence.has_opened(&job.scan.tree);
     }
     let mut taken_back = BTreeSet::new();
     let mut rounds = 0;

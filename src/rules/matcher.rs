@@ -125,6 +125,12 @@ impl Matcher {
         !is_behind_link && (edge.kind.is_certain() || unused.evidence.depth == Depth::Component)
     }
 
+    /// Whether a path goes because no recording used it, whatever else matches it.
+    pub fn is_unused(&self, path: &TreePath) -> bool {
+        let is_unrecorded = self.unused.as_ref().is_some_and(|unused| unused.paths.contains(path));
+        is_unrecorded && self.matching(path).any(|rule| rule.on && rule.id == unused::RULE)
+    }
+
     /// Those of some paths that are matched by more than the want of a use in recordings.
     pub fn by_rules_alone<'p>(&self, paths: &'p BTreeSet<TreePath>) -> Cow<'p, BTreeSet<TreePath>> {
         let Some(unused) = &self.unused else {

@@ -78,6 +78,13 @@ impl Evidence {
         recorded.uses.extend(uses);
     }
 
+    /// Whether a run did more with a file of the tree than to ask for it.
+    pub fn has_opened(&self, tree: &Tree) -> bool {
+        let is_file = |path: &TreePath| matches!(tree.get(path), Some(Entry::File(_) | Entry::Symlink(_)));
+        let mut used = self.used.iter();
+        used.any(|(path, used)| is_file(path) && used.uses.iter().any(|how| *how != PathUse::Asked))
+    }
+
     /// Whether an entry of the tree counts as used.
     pub fn counts(&self, path: &TreePath, entry: &Entry) -> bool {
         if self.taken_back.contains(path) {

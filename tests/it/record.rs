@@ -324,6 +324,45 @@ fn a_proof_takes_back_what_a_replay_missed() {
     );
 }
 
+/// What is left may be a document alone, or a file that was only asked for.
+#[test]
+fn little_use_leaves_little() {
+    let Some(sandbox) = tree() else { return };
+    sandbox.file("opt/share/doc/readme.txt", "read\n");
+    // The bootstrap is the function's own.
+    sandbox
+        .file("task/bootstrap", &BOOTSTRAP.replace("/opt/bin/shell", "/bin/sh"))
+        .mode("task/bootstrap", 0o755);
+    let fixed = ["--runtime", "provided.al2023"];
+    for (command, left) in [
+        ("cat /opt/share/doc/readme.txt", "share/doc/readme.txt"),
+        ("test -f /opt/data/b && echo there", "data/b"),
+    ] {
+        let event = format!("\"{command}\"");
+        let invoke = [
+            "invoke",
+            "opt",
+            "--handler",
+            "a.b",
+            "--task",
+            "task",
+            "--event",
+            &event,
+            "--record",
+            "r.json",
+        ];
+        fs_err::remove_file(sandbox.path("opt/bootstrap")).ok();
+        sandbox.run([&invoke[..], &fixed].concat()).expect_status(0);
+        for more in [&[][..], &["--prove"]] {
+            assert_eq!(
+                pack(&sandbox, &[&["--used-depth", "file"], more].concat()),
+                [left],
+                "{command} {more:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn recordings_are_not_trusted() {
     let sandbox = Sandbox::new();
