@@ -35,6 +35,20 @@ pub fn content(path: &Path) -> io::Result<fs_err::File> {
     regular_with(path, OFlags::empty())
 }
 
+/// Reads an opened file into a buffer, in place of what is there: to its end, or so many bytes.
+///
+/// The buffer grows once, and what the file fills is not filled with zeros before.
+pub fn read_opened(opened: &fs_err::File, longest: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let file = opened.file();
+    let mut read = || {
+        let length = file.metadata()?.len().min(longest);
+        bytes.clear();
+        bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
+        file.take(longest).read_to_end(bytes)
+    };
+    read().map(|_| ()).map_err(|error| failed(opened.path(), &error))
+}
+
 fn regular_with(path: &Path, further: OFlags) -> io::Result<fs_err::File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | further;
     let file = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|error| match error {

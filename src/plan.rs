@@ -293,12 +293,13 @@ struct Decided {
 /// Matches the rules, finds the uses, and lays out what is left.
 fn decide(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> Result<Decided, PlanError> {
     let tree = loaded.root().tree;
-    let (matches, is_shadowed_layer) = matches(tree, context);
+    let commands = InstalledPackages::commands(tree, context.runtime);
+    let (matches, is_shadowed_layer) = matches(tree, context.rules, &commands);
     let replaced = replaced_by_bootstrap(tree, options);
     let mut at_stake: BTreeSet<TreePath> = matches.keys().chain(&options.explained).cloned().collect();
     if options.compared {
-        let rules = &context.rules.with_all_on();
-        at_stake.extend(self::matches(tree, &Context { rules, ..*context }).0.into_keys());
+        let rules = context.rules.with_all_on();
+        at_stake.extend(self::matches(tree, &rules, &commands).0.into_keys());
     }
     let uses = find_uses(loaded, context, &matches, &replaced, at_stake);
     let retention = retain(tree, context.rules, &matches, &uses);
@@ -323,22 +324,21 @@ pub fn kept_with_each(
     options: &Options,
     known: &Uses,
     each: &[Matcher],
-    is_stopped: &dyn Fn() -> bool,
+    is_stopped: &(dyn Fn() -> bool + Sync),
 ) -> Vec<Option<BTreeSet<TreePath>>> {
     let _phase = phase("compare plans");
     let tree = loaded.root().tree;
-    let all: Vec<(&Matcher, Matches)> = each
-        .iter()
-        .map(|rules| (rules, matches(tree, &Context { rules, ..*context }).0))
-        .collect();
-    let (base, _) = matches(tree, context);
+    let commands = InstalledPackages::commands(tree, context.runtime);
+    let matches = |rules| matches(tree, rules, &commands).0;
+    let all: Vec<(&Matcher, Matches)> = each.par_iter().map(|rules| (rules, matches(rules))).collect();
+    let base = matches(context.rules);
     let matched = all.iter().map(|(_, matches)| matches).chain([&base]);
     let at_stake: BTreeSet<TreePath> = matched.flat_map(BTreeMap::keys).cloned().collect();
     let packages = InstalledPackages::of(tree);
     let chosen = chosen(context.rules, &packages);
     let replaced = replaced_by_bootstrap(tree, options);
     let kept = |ask: &Ask<'_>| {
-        let kept = all.iter().map(|(rules, matches)| {
+        let kept = all.par_iter().map(|(rules, matches)| {
             if is_stopped() {
                 return None;
             }
@@ -372,22 +372,22 @@ pub fn kept_with_each(
 ///
 /// Rules about shadowed libraries do not apply where they would remove all programs. Libraries alone are there for something that
 /// needs them. Other rules do not apply either where they would leave nothing but documents, unless the user names what goes.
-fn matches(tree: &Tree, context: &Context<'_>) -> (Matches, bool) {
-    let mut matches = match_rules(tree, context.rules);
-    let about_shadowed = context.rules.about_shadowed();
+fn matches(tree: &Tree, rules: &Matcher, commands: &[(TreePath, TreePath)]) -> (Matches, bool) {
+    let mut matches = match_rules(tree, rules);
+    let about_shadowed = rules.about_shadowed();
     let is_shadowed_layer = removes_all_programs(tree, &about_shadowed, &matches);
     if is_shadowed_layer {
-        matches = matches_without(context.rules, &matches, &about_shadowed);
+        matches = matches_without(rules, &matches, &about_shadowed);
     }
     let has_shadowed = matches.values().any(|rule| about_shadowed.contains(rule));
     let (decided, by_rules): (Matches, Matches) = matches
         .clone()
         .into_iter()
-        .partition(|(path, rule)| context.rules.is_drop(rule) || context.rules.is_unused(path));
+        .partition(|(path, rule)| rules.is_drop(rule) || rules.is_unused(path));
     if !has_shadowed && leaves_documents_alone(tree, &by_rules) {
         matches = decided;
     }
-    (with_commands(tree, context, matches), is_shadowed_layer)
+    (with_commands(rules, commands, matches), is_shadowed_layer)
 }
 
 /// Decides what becomes of a tree.
@@ -447,11 +447,11 @@ fn match_rules(tree: &Tree, rules: &Matcher) -> Matches {
 
 /// The matches with the commands of packages that go: a link in `.bin` or a script that a package manager wrote is not a use of
 /// the package, and goes with it, unless the user keeps it.
-fn with_commands(tree: &Tree, context: &Context<'_>, mut matches: Matches) -> Matches {
-    for (command, part) in InstalledPackages::commands(tree, context.runtime) {
-        let rule = matches.get(&part).cloned();
-        if let Some(rule) = rule.filter(|_| !context.rules.is_kept(&command)) {
-            matches.entry(command).or_insert(rule);
+fn with_commands(rules: &Matcher, commands: &[(TreePath, TreePath)], mut matches: Matches) -> Matches {
+    for (command, part) in commands {
+        let rule = matches.get(part).cloned();
+        if let Some(rule) = rule.filter(|_| !rules.is_kept(command)) {
+            matches.entry(command.clone()).or_insert(rule);
         }
     }
     matches

@@ -7,9 +7,9 @@ use crate::elf::{Kind, Object, OlderSymbols, outlook};
 use crate::finding::{Code, Finding, Severity};
 use crate::languages::components::Components;
 use crate::loader::{
-    BoundProcesses, Followed, Grade, Graph, LoadedTree, MissingCause, MissingLibrary, Outdated, ProvidedUses,
-    VersionProblem, c_libraries, free_name, has_version, linked_interpreters, loose_versions, missing_libraries,
-    outdated, undefined_symbols, version_problems,
+    BoundProcesses, Grade, Graph, LoadedTree, MissingCause, MissingLibrary, Outdated, ProvidedUses, VersionProblem,
+    c_libraries, free_name, has_version, linked_interpreters, loose_versions, missing_libraries, outdated,
+    version_problems,
 };
 use crate::platform::alternatives;
 use crate::root::{Location, Root};
@@ -22,7 +22,7 @@ pub(super) fn library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let (root, graph) = (loaded.root(), loaded.graph());
     let mut findings = missing_library_findings(loaded);
     let cures = Cures::of(loaded);
-    findings.extend(process_findings(root, loaded.followed(), &cures));
+    findings.extend(process_findings(loaded, &cures));
     findings.extend(version_findings(root, graph, &cures));
     findings
 }
@@ -122,8 +122,9 @@ fn what_is_at(root: Root<'_>, path: &str) -> &'static str {
 }
 
 /// Processes that start and then end: symbols, loose versions and two C libraries.
-fn process_findings(root: Root<'_>, followed: &[Followed<'_>], cures: &Cures<'_>) -> Vec<Finding> {
-    let undefined = undefined_symbols(root, followed).into_iter().map(|problem| {
+fn process_findings(loaded: &LoadedTree<'_>, cures: &Cures<'_>) -> Vec<Finding> {
+    let (root, followed) = (loaded.root(), loaded.followed());
+    let undefined = loaded.undefined_symbols().iter().map(|problem| {
         let symbols = some_of(&problem.symbols, problem.symbols.len());
         let first = problem.symbols.first().cloned().unwrap_or_default();
         let name = escaped(first.split('@').next().unwrap_or_default().as_bytes());
@@ -207,7 +208,7 @@ struct Cures<'a> {
 impl<'a> Cures<'a> {
     fn of(loaded: &'a LoadedTree<'a>) -> Self {
         let (root, graph, followed) = (loaded.root(), loaded.graph(), loaded.followed());
-        let lacking = outdated(root, graph, followed);
+        let lacking = outdated(loaded, graph);
         let bound = if lacking.is_empty() {
             Vec::new()
         } else {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::platform::{Alternatives, Foreign, alternatives, foreign_files};
-use crate::root::{Location, Root};
+use crate::root::Location;
 use crate::tree::TreePath;
 
 use super::search::{Finder, Loaded, Provided, Resolution, Resolved};
@@ -194,68 +194,6 @@ pub enum Start {
     Shadowed(Shadowed),
 }
 
-/// A tree with what ld.so does in it. Every process that the tree can become is followed once, here; whoever asks about the
-/// loader reads the results.
-#[derive(Debug)]
-pub struct LoadedTree<'a> {
-    processes: Processes<'a>,
-    followed: Vec<Followed<'a>>,
-    graph: Graph,
-}
-
-impl<'a> LoadedTree<'a> {
-    /// Follows the executables, the native modules of interpreters, and then the libraries that none of them reaches, each as
-    /// a process of its own. Of these last, one that another one needs is part of that one's process.
-    pub fn of(root: Root<'a>) -> Self {
-        Self::with(Processes::of(root))
-    }
-
-    /// As [`LoadedTree::of`], with the processes of chosen languages.
-    pub fn with(processes: Processes<'a>) -> Self {
-        let followed = follow(&processes);
-        Self {
-            graph: merged(&processes, &followed),
-            followed,
-            processes,
-        }
-    }
-
-    /// A changed tree, with the processes that it then can become.
-    pub fn of_changed<'b>(&self, root: Root<'b>) -> LoadedTree<'b> {
-        LoadedTree::with(self.processes.of_changed(root))
-    }
-
-    /// The tree and the runtime.
-    pub fn root(&self) -> Root<'a> {
-        self.processes.root()
-    }
-
-    /// What starts in the tree, and with which environment.
-    pub fn processes(&self) -> &Processes<'a> {
-        &self.processes
-    }
-
-    /// Every process, in the order in which they were followed.
-    pub fn followed(&self) -> &[Followed<'a>] {
-        &self.followed
-    }
-
-    /// What all processes find, by object.
-    pub fn graph(&self) -> &Graph {
-        &self.graph
-    }
-
-    /// What all processes find, by object, without the processes.
-    pub fn into_graph(self) -> Graph {
-        self.graph
-    }
-}
-
-/// What the loader does with a tree, for those who ask nothing about single processes.
-pub fn graph(root: Root<'_>) -> Graph {
-    LoadedTree::of(root).into_graph()
-}
-
 /// Follows processes and remembers what they reach.
 struct Follower<'p, 'a> {
     processes: &'p Processes<'a>,
@@ -264,7 +202,7 @@ struct Follower<'p, 'a> {
     followed: Vec<Followed<'a>>,
 }
 
-fn follow<'a>(processes: &Processes<'a>) -> Vec<Followed<'a>> {
+pub(super) fn follow<'a>(processes: &Processes<'a>) -> Vec<Followed<'a>> {
     let mut follower = Follower {
         processes,
         finder: Finder::new(processes.root()),
@@ -341,7 +279,7 @@ impl Follower<'_, '_> {
 }
 
 /// Merges what all processes find.
-fn merged(processes: &Processes<'_>, followed: &[Followed<'_>]) -> Graph {
+pub(super) fn merged(processes: &Processes<'_>, followed: &[Followed<'_>]) -> Graph {
     let _phase = phase("loader");
     let plugins = processes.native_modules();
     let mut graph = Graph::default();

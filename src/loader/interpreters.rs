@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::LoadedTree;
+use super::loaded::LoadedTree;
 use super::search::{Resolution, Resolved};
 use crate::languages::layout::of_runtime;
 use crate::languages::{BUILT_IN, InterpreterLibrary};

@@ -5,6 +5,7 @@
 
 mod graph;
 mod interpreters;
+mod loaded;
 mod missing;
 mod outdated;
 mod search;
@@ -14,13 +15,14 @@ mod versions;
 
 pub use crate::languages::process::{Process, Processes};
 pub use crate::languages::started::BOOTSTRAP;
-pub use graph::{Followed, Graph, LoadedTree, Need, Shadowed, Start, graph};
+pub use graph::{Followed, Graph, Need, Shadowed, Start};
 pub use interpreters::{LinkedInterpreter, linked_interpreters};
+pub use loaded::{LoadedTree, graph};
 pub use missing::{MissingCause, MissingLibrary, missing_libraries};
 pub use outdated::{Bound, BoundProcesses, Moves, Outdated, ProvidedUses, free_name, outdated};
 pub use search::{Finder, Loaded, Provided, Rejection, Resolution, Resolved, SearchSource, SearchStep};
 pub use shadowed::{ShadowedLibrary, openers_of_shadowed, shadowed_libraries, users_of_shadowed_symbols};
-pub use symbols::{SymbolCheck, UndefinedSymbols, undefined_symbols};
+pub use symbols::{SymbolCheck, UndefinedSymbols};
 pub use versions::{
     Grade, LooseVersion, TwoCLibraries, VersionProblem, c_libraries, has_version, loose_versions, version_problems,
 };

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::graph::{Followed, Graph, Start};
+use super::loaded::LoadedTree;
 use super::search::Provided;
-use super::symbols::undefined_symbols;
 use super::versions::{Grade, version_problems};
 use crate::elf::{Class, Object, private_name};
 use crate::root::{Location, Root};
@@ -80,7 +80,8 @@ pub fn free_name<'n>(root: Root<'_>, soname: &'n str) -> Option<&'n str> {
 
 /// The libraries of the runtime that are too old for some object, by their names. Those of glibc are not among them: they
 /// fit one another and their loader alone.
-pub fn outdated(root: Root<'_>, graph: &Graph, followed: &[Followed<'_>]) -> BTreeMap<String, Outdated> {
+pub fn outdated(loaded: &LoadedTree<'_>, graph: &Graph) -> BTreeMap<String, Outdated> {
+    let root = loaded.root();
     let mut outdated: BTreeMap<String, Outdated> = BTreeMap::new();
     let is_replaceable = |path: &str| TreePath::from_lambda(path).is_none() && !root.runtime.is_of_glibc(path);
     for problem in version_problems(root, graph) {
@@ -90,14 +91,16 @@ pub fn outdated(root: Root<'_>, graph: &Graph, followed: &[Followed<'_>]) -> BTr
             library.failing.insert(problem.object);
         }
     }
-    let undefined: BTreeMap<TreePath, Vec<String>> = undefined_symbols(root, followed)
-        .into_iter()
-        .map(|problem| (problem.object, problem.symbols))
+    let undefined: BTreeMap<&TreePath, &Vec<String>> = loaded
+        .undefined_symbols()
+        .iter()
+        .map(|problem| (&problem.object, &problem.symbols))
         .collect();
     if undefined.is_empty() {
         return outdated;
     }
-    for process in followed.iter().filter(|process| process.start == Start::Program) {
+    let programs = loaded.followed().iter();
+    for process in programs.filter(|process| process.start == Start::Program) {
         for object in &process.loaded {
             let Location::Tree(path) = &object.found.place else {
                 continue;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::root::{Location, Root, link_target};
 use crate::tree::{Entry, TreePath};
 
-use super::graph::{LoadedTree, Shadowed, Start};
+use super::graph::{Shadowed, Start};
+use super::loaded::LoadedTree;
 use super::search::Finder;
-use super::symbols::undefined_symbols;
 
 /// A shadowed library on the search path, with what is of use only together with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,7 +160,7 @@ pub fn users_of_shadowed_symbols<'s>(
     if shadowed.is_empty() {
         return users;
     }
-    for problem in undefined_symbols(loaded.root(), loaded.followed()) {
+    for problem in loaded.undefined_symbols() {
         let names = problem
             .symbols
             .iter()

@@ -21,9 +21,10 @@ pub struct UndefinedSymbols {
     pub symbols: Vec<String>,
 }
 
-/// Looks up every symbol of every object in its own process. Processes that are not known from their start, and symbols that a
-/// library might define of which only the name is known, are left out. Weak symbols are not a problem.
-pub fn undefined_symbols(root: Root<'_>, followed: &[Followed<'_>]) -> Vec<UndefinedSymbols> {
+/// Looks up every symbol of every object in its own process: what [`LoadedTree::undefined_symbols`] keeps.
+///
+/// [`LoadedTree::undefined_symbols`]: super::LoadedTree::undefined_symbols
+pub(super) fn undefined_symbols(root: Root<'_>, followed: &[Followed<'_>]) -> Vec<UndefinedSymbols> {
     let mut problems: BTreeMap<&TreePath, UndefinedSymbols> = BTreeMap::new();
     let mut check = SymbolCheck::new(root);
     for process in followed.iter().filter(|process| process.start == Start::Program) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -357,7 +357,7 @@ impl Preparation<'_> {
         };
         let mut content = Vec::new();
         // One byte more than it had tells that it has grown.
-        opened(&disk)?.take(file.bytes.0 + 1).read_to_end(&mut content)?;
+        open::read_opened(&opened(&disk)?, file.bytes.0 + 1, &mut content)?;
         let mut patches = self.plan.patches.get(path).into_iter().flatten();
         if content.len() as u64 != file.bytes.0 || !patches.all(|patch| patch.apply(&mut content)) {
             return Err(PackError::Changed(disk));

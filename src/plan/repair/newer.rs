@@ -112,7 +112,7 @@ impl<'a> Attempt<'a> {
         for _ in 0..LONGEST_CHAIN {
             let root = self.root(&imported.layout.tree);
             let loaded = self.scanned.of_changed(root);
-            let mut lacking = outdated(root, &imported.graph, loaded.followed());
+            let mut lacking = outdated(&loaded, &imported.graph);
             lacking.retain(|soname, _| !self.refused.contains_key(soname));
             let moved = self.decide(&mut lacking, &ProvidedUses::of(root, loaded.followed()))?;
             if moved.is_empty() {
