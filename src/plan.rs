@@ -294,12 +294,12 @@ struct Decided {
 fn decide(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> Result<Decided, PlanError> {
     let tree = loaded.root().tree;
     let commands = InstalledPackages::commands(tree, context.runtime);
-    let (matches, is_shadowed_layer) = matches(tree, context.rules, &commands);
+    let (matches, is_shadowed_layer) = matched_paths(tree, context.rules, &commands);
     let replaced = replaced_by_bootstrap(tree, options);
     let mut at_stake: BTreeSet<TreePath> = matches.keys().chain(&options.explained).cloned().collect();
     if options.compared {
         let rules = context.rules.with_all_on();
-        at_stake.extend(self::matches(tree, &rules, &commands).0.into_keys());
+        at_stake.extend(matched_paths(tree, &rules, &commands).0.into_keys());
     }
     let uses = find_uses(loaded, context, &matches, &replaced, at_stake);
     let retention = retain(tree, context.rules, &matches, &uses);
@@ -329,9 +329,9 @@ pub fn kept_with_each(
     let _phase = phase("compare plans");
     let tree = loaded.root().tree;
     let commands = InstalledPackages::commands(tree, context.runtime);
-    let matches = |rules| matches(tree, rules, &commands).0;
-    let all: Vec<(&Matcher, Matches)> = each.par_iter().map(|rules| (rules, matches(rules))).collect();
-    let base = matches(context.rules);
+    let of_rules = |rules| matched_paths(tree, rules, &commands).0;
+    let all: Vec<(&Matcher, Matches)> = each.par_iter().map(|rules| (rules, of_rules(rules))).collect();
+    let base = of_rules(context.rules);
     let matched = all.iter().map(|(_, matches)| matches).chain([&base]);
     let at_stake: BTreeSet<TreePath> = matched.flat_map(BTreeMap::keys).cloned().collect();
     let packages = InstalledPackages::of(tree);
@@ -372,7 +372,7 @@ pub fn kept_with_each(
 ///
 /// Rules about shadowed libraries do not apply where they would remove all programs. Libraries alone are there for something that
 /// needs them. Other rules do not apply either where they would leave nothing but documents, unless the user names what goes.
-fn matches(tree: &Tree, rules: &Matcher, commands: &[(TreePath, TreePath)]) -> (Matches, bool) {
+fn matched_paths(tree: &Tree, rules: &Matcher, commands: &[(TreePath, TreePath)]) -> (Matches, bool) {
     let mut matches = match_rules(tree, rules);
     let about_shadowed = rules.about_shadowed();
     let is_shadowed_layer = removes_all_programs(tree, &about_shadowed, &matches);

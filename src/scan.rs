@@ -159,8 +159,10 @@ pub fn inspect(file_name: &str, bytes: &[u8]) -> Content {
 /// Reads files of a directory by their path in the tree, each into a buffer in place of what is there; `None` for what cannot
 /// be read.
 pub fn reader(root: &Path) -> impl Fn(&TreePath, &mut Vec<u8>) -> Option<()> + Sync {
-    |path, buffer| let file = open::content(&root.join(path.as_str())).ok()?;
+    |path, buffer| {
+        let file = open::content(&root.join(path.as_str())).ok()?;
         open::read_opened(&file, u64::MAX, buffer).ok()
+    }
 }
 
 /// Files of which there are several with the same content: each group sorted, the groups by their first path. Of the files

@@ -143,8 +143,8 @@ fn process_findings(loaded: &LoadedTree<'_>, cures: &Cures<'_>) -> Vec<Finding> 
         .at(shown(&problem.object))
     });
     let two = c_libraries(root, followed).into_iter().map(|problem| {
-        let (loader, library) = (escaped(problem.loader.as_bytes()), escaped(problem.library.as_bytes()));
-        Finding::new(Code::TwoCLibraries, &[("loader", &loader), ("library", &library)]).at(shown(&problem.program))
+        let (ld_so, library) = (escaped(problem.loader.as_bytes()), escaped(problem.library.as_bytes()));
+        Finding::new(Code::TwoCLibraries, &[("loader", &ld_so), ("library", &library)]).at(shown(&problem.program))
     });
     undefined.chain(loose).chain(two).collect()
 }
