@@ -249,8 +249,8 @@ fn packages_at_the_top(tree: &Tree) -> impl Iterator<Item = (TreePath, TreePath)
     tops.map(|manifest| (TreePath::root(), manifest.clone()))
 }
 
-/// Packages one directory too high, such as `nodejs/NAME`: by their manifests, which npm never installs without this name and a
-/// version. Each with the directory that it is in.
+/// Packages one directory too high, such as `nodejs/NAME`: by their manifests, whose names are those of the directories. Each with the
+/// directory that it is in.
 fn packages_beside_modules(tree: &Tree) -> Vec<(TreePath, TreePath)> {
     let Some(home) = TreePath::new(HOME) else {
         return Vec::new();
@@ -269,7 +269,7 @@ fn packages_beside_modules(tree: &Tree) -> Vec<(TreePath, TreePath)> {
             _ => return None,
         };
         let text: serde_json::Value = serde_json::from_str(tree.text(manifest)?).ok()?;
-        let is_installed = text["name"] == name.as_str() && text["version"].is_string();
+        let is_installed = text["name"] == name.as_str();
         (directory.file_name() != MODULES && is_installed).then(|| (directory, manifest.clone()))
     });
     misplaced.collect()

@@ -78,6 +78,7 @@ fn packages_and_classes_are_looked_for_where_the_runtime_does() {
             "beside/nodejs/axios/node_modules/c/package.json",
             r#"{"name": "c", "version": "1.0.0"}"#,
         )
+        .file("mistyped/nodejs/node_module/a/package.json", r#"{"name": "a"}"#)
         .file("helpers/nodejs/helpers/package.json", r#"{"type": "module"}"#)
         .file(
             "project/nodejs/app/package.json",
@@ -92,6 +93,7 @@ fn packages_and_classes_are_looked_for_where_the_runtime_does() {
         ("top", "modules-not-found", Some("error")),
         ("own-code", "modules-not-found", None),
         ("beside", "modules-not-found", Some("error")),
+        ("mistyped", "modules-not-found", Some("error")),
         ("helpers", "modules-not-found", None),
         ("project", "modules-not-found", Some("error")),
     ] {
