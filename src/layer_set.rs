@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::lock::lock;
 use crate::manifest::directory::{BEFORE, UNFINISHED, is_half_in_place, is_layer_file, unfinished};
-use crate::manifest::{MANIFEST_NAME, Manifest, file_hash};
+use crate::manifest::{MANIFEST_NAME, Manifest, Outline, file_hash};
 
 /// The manifest in the unfinished work that is renamed into place. The journal beside it has the same content.
 const NEW_MANIFEST: &str = "layers.json.new";
@@ -181,7 +181,7 @@ pub(crate) fn replace(staging: &Path, output: &Path, manifest: &Manifest) -> (Re
 
 /// Fails where something has the name of a layer or of the manifest that is not of an earlier set.
 fn nothing_in_the_way(staging: &Path, output: &Path, manifest: &Manifest) -> Result<(), ReplaceError> {
-    let earlier = Manifest::read(&output.join(MANIFEST_NAME)).ok();
+    let earlier = Outline::read(&output.join(MANIFEST_NAME)).ok();
     let listed: BTreeSet<&str> = earlier
         .iter()
         .flat_map(|earlier| &earlier.layers)

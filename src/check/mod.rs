@@ -34,7 +34,7 @@ use crate::companions::{MissingCompanion, missing_companions};
 use crate::finding::{Code, Finding, Severity};
 use crate::limits;
 use crate::loader::{Graph, LoadedTree};
-use crate::manifest::{MANIFEST_NAME, Manifest, UploadRoute};
+use crate::manifest::{MANIFEST_NAME, Outline, UploadRoute};
 use crate::progress::{Interrupted, Progress};
 use crate::root::{Location, Root, link_target};
 use crate::runtime::{Arch, Runtime};
@@ -167,11 +167,11 @@ pub struct PackedFor {
 
 /// What the directory's manifest says that it was packed for.
 pub fn packed_for(directory: &Path) -> Option<PackedFor> {
-    let manifest = Manifest::read(&directory.join(MANIFEST_NAME)).ok()?;
+    let outline = Outline::read(&directory.join(MANIFEST_NAME)).ok()?;
     Some(PackedFor {
-        runtime: manifest.runtime,
-        arch: manifest.arch,
-        via: manifest.via,
+        runtime: outline.runtime,
+        arch: outline.arch,
+        via: outline.via,
     })
 }
 

@@ -2,7 +2,7 @@
 //! [`pack`](crate::pack) writes and all others read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 pub(crate) mod directory;
@@ -89,6 +89,40 @@ pub struct Manifest {
     /// What there is to say about the plan that one may not expect. Only in the report of `pack`, not in the file.
     #[serde(default, skip_deserializing, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+}
+
+/// What a manifest says of the layers as a whole. It is read without what is in them, which may be most of the memory that
+/// a run takes.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Outline {
+    schema_version: u32,
+    /// The runtime that the layers were packed for.
+    pub runtime: String,
+    /// The architecture that they were packed for.
+    pub arch: Arch,
+    /// How they were meant to get to AWS.
+    #[serde(default)]
+    pub via: UploadRoute,
+    /// The layers.
+    pub layers: Vec<OutlinedLayer>,
+}
+
+/// One layer in an [`Outline`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct OutlinedLayer {
+    /// The name of its zip in the output directory.
+    pub file: String,
+}
+
+impl Outline {
+    /// Reads it from a regular file.
+    pub fn read(path: &Path) -> Result<Self, ManifestError> {
+        let outline: Self = serde_json::from_reader(BufReader::new(open::regular(path)?))?;
+        match outline.schema_version {
+            SCHEMA_VERSION => Ok(outline),
+            other => Err(ManifestError::Version(other)),
+        }
+    }
 }
 
 /// How hard contents are compressed. A content is deflated only where that makes it smaller, whatever the effort.
