@@ -146,9 +146,19 @@ pub enum Code {
     MoreFindings,
 }
 
+impl Code {
+    /// Whether AWS makes no layer of a zip with this finding: then nothing of it is unpacked.
+    pub fn prevents_unpacking(self) -> bool {
+        matches!(
+            self,
+            Self::UnreadableZip | Self::CorruptEntry | Self::UnsupportedEntry | Self::BadName | Self::NameNotUtf8
+        )
+    }
+}
+
 /// Error of parsing a [`Code`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no finding '{name}'{near}")]
+#[error("there is no finding '{name}'{near}; `lambdar-prune check --explain` lists all")]
 pub struct CodeError {
     name: String,
     near: String,

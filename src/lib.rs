@@ -5,7 +5,7 @@
 //!                    └─resolve→ Graph            └─check→ findings
 //! ```
 //!
-//! Five doors lead in; `examples/` has a short program for each:
+//! It has five entry points; `examples/` has a short program for each:
 //!
 //! * [`scan::scan`] reads a directory into a [`tree::Tree`], plain data that everything else is decided on.
 //! * [`loader::graph`] resolves what each object of a tree needs, as ld.so does on a Lambda [`runtime`]. A [`root::Root`] is a
@@ -54,7 +54,7 @@
 //! ```
 //!
 //! What holds everywhere:
-//! * Reading and writing happens at the edges, which DESIGN.md lists: of the doors, in [`scan`], [`host`], [`capture`], [`pack`]
+//! * Reading and writing happens at the edges, which DESIGN.md lists: of the entry points, in [`scan`], [`host`], [`capture`], [`pack`]
 //!   and [`check`]. Everything between them is a pure function over plain data.
 //! * The library never prints; how far it is goes through [`progress`].
 //! * The same tree and options give the same bytes, whatever the number of threads.

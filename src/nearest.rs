@@ -28,11 +28,11 @@ fn sorted_letters(name: &str) -> Vec<char> {
     letters
 }
 
-/// Whether the letters of a name, more than three, are in another one in this order, and its first letter begins a word there.
+/// Whether the letters of a name, more than four, are in another one in this order, and its first letter begins a word there.
 fn is_within(name: &str, longer: &str) -> bool {
     let begins_word = |(at, _): &(usize, &str)| *at == 0 || !longer[..*at].ends_with(char::is_alphanumeric);
     let first = name.chars().next().map(String::from).unwrap_or_default();
-    name.chars().count() > 3
+    name.chars().count() > 4
         && longer.match_indices(first.as_str()).filter(begins_word).any(|(at, _)| {
             let mut rest = longer[at..].chars();
             name.chars().all(|letter| rest.any(|other| other == letter))

@@ -151,10 +151,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> io::Result<String> {
 }
 
 fn failed(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("failed to open file `{}`: {error}", path.display()),
-    )
+    io::Error::new(error.kind(), format!("cannot open {}: {error}", path.display()))
 }
 
 fn wrong(path: &Path, what: &str) -> io::Error {

@@ -54,7 +54,7 @@ pub enum ProblemKind {
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
     /// There is nothing at the path, or it cannot be looked at.
-    #[error("cannot open the tree {path}: {reason}; give the directory in which the runtime was built, such as /opt", path = path.display())]
+    #[error("cannot open {path}: {reason}; give the directory that has your files, such as /opt", path = path.display())]
     Unreachable {
         /// The path as given.
         path: PathBuf,
@@ -62,10 +62,10 @@ pub enum ScanError {
         reason: std::io::Error,
     },
     /// The path is a file or something else.
-    #[error("{path} is not a directory; give the directory in which the runtime was built, such as /opt", path = .0.display())]
+    #[error("{path} is not a directory; give the directory that has your files, such as /opt", path = .0.display())]
     NotADirectory(PathBuf),
     /// The directory has nothing in it.
-    #[error("the tree {path} is empty: there is nothing to pack in it; is the runtime built elsewhere?", path = .0.display())]
+    #[error("{path} is empty; give the directory that has your files, such as /opt", path = .0.display())]
     Empty(PathBuf),
     /// The user stopped the run.
     #[error(transparent)]

@@ -194,7 +194,7 @@ impl Archive {
         let length = file.metadata().map_err(failed)?.len();
         let end = end(&file, length)?;
         if end.entries > MOST_ENTRIES || end.size > LONGEST_DIRECTORY {
-            return unreadable(format!("it announces {} entries, more than any layer has", end.entries));
+            return unreadable(format!("it declares {} entries, more than any layer has", end.entries));
         }
         let mut directory = vec![0; usize::try_from(end.size).unwrap_or_default()];
         // The directory ends where the end record begins; in an archive that is behind other bytes its offset is too small.
@@ -507,14 +507,14 @@ fn headers(directory: &[u8], count: u64, before: u64) -> Result<Vec<Header>, NoA
             Some(header) => entries.push(header),
             None => {
                 return unreadable(format!(
-                    "its central directory announces {count} entries, and ends after {}",
+                    "its central directory declares {count} entries, and ends after {}",
                     entries.len()
                 ));
             }
         }
     }
     if directory.get(at..).is_some_and(|rest| rest.starts_with(CENTRAL)) {
-        return unreadable(format!("its central directory announces {count} entries, and has more"));
+        return unreadable(format!("its central directory declares {count} entries, and has more"));
     }
     Ok(entries)
 }
@@ -671,7 +671,7 @@ impl Unpacker {
             return Err("its compressed content breaks off".to_owned());
         }
         if left > 0 {
-            return Err(format!("it unpacks to {left} bytes less than the zip announces"));
+            return Err(format!("it unpacks to {left} bytes less than the zip declares"));
         }
         Ok(())
     }
@@ -696,7 +696,7 @@ fn inflate(
         input = input.get(read..).unwrap_or_default();
         *left = left
             .checked_sub(unpacked)
-            .ok_or("it unpacks to more than the zip announces")?;
+            .ok_or("it unpacks to more than the zip declares")?;
         let output = &buffer[..usize::try_from(unpacked).unwrap_or_default()];
         if !output.is_empty()
             && let Flow::Stop = sink(output)

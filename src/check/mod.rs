@@ -176,7 +176,7 @@ pub fn packed_for(directory: &Path) -> Option<PackedFor> {
 }
 
 /// Reads inputs as layers: each zip is one, a tree is one without a zip, with the permissions that pack gives it. A zip that
-/// announces more than `max_unzipped` is not unpacked.
+/// declares more than `max_unzipped` is not unpacked.
 pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> Result<Vec<Layer>, CheckError> {
     let mut layers = Vec::new();
     let mut paths = Vec::new();
@@ -196,7 +196,7 @@ pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> R
                 let scan = scan(path, progress).map_err(|error| match error {
                     ScanError::Empty(path) => CheckError::Unreachable {
                         path,
-                        reason: "there are no layers in it, it is empty".to_owned(),
+                        reason: "it is empty; give zips, a directory of zips, or a tree".to_owned(),
                     },
                     error => error.into(),
                 })?;
@@ -276,11 +276,15 @@ pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
     findings.extend(unzipped_size(unzipped, reserve));
     let root = Root { tree: &merged, runtime };
     let loaded = LoadedTree::of(root);
-    let mut together = tree_findings(&loaded);
-    together.extend(links_between(root, &origins));
+    let mut together = Vec::new();
+    // Of a zip that is not unpacked, nothing is known but that.
+    if !findings.iter().any(|finding| finding.code.prevents_unpacking()) {
+        together.extend(tree_findings(&loaded));
+        together.extend(links_between(root, &origins));
+        together.extend(start::start_findings(root));
+    }
     together.extend(covered_paths(&merged));
     together.extend(names_differ_in_case(&merged));
-    together.extend(start::start_findings(root));
     findings.extend(together.into_iter().map(|finding| {
         let layer = finding.path.as_deref().and_then(|path| origins.layer_of(path));
         finding.in_layer(layer)

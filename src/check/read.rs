@@ -1,7 +1,7 @@
 //! Reads zips with another reader than the one that wrote them, and trusts nothing in them.
 //!
-//! Nothing is extracted to disk, no size that a header announces is believed, no entry is unpacked beyond what it
-//! announces, and a zip that announces too much is not unpacked at all. What is held in memory is bounded by constants,
+//! Nothing is extracted to disk, no size that a header declares is believed, no entry is unpacked beyond what it
+//! declares, and a zip that declares too much is not unpacked at all. What is held in memory is bounded by constants,
 //! not by the zip.
 
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ const SPECIAL: [u32; 4] = [0o010_000, 0o020_000, 0o060_000, 0o140_000];
 /// setuid and setgid.
 const SETUID: u32 = 0o6000;
 
-/// A zip that announces more unzipped bytes than this is not unpacked unless the user says so.
+/// A zip that declares more unzipped bytes than this is not unpacked unless the user says so.
 pub const MAX_UNZIPPED: Bytes = Bytes(4 * limits::UNZIPPED_BYTES);
 
 /// One layer, read.

@@ -79,10 +79,10 @@ pub(super) struct RuleOptions {
     /// Keep only these R packages, the packages that they need, and those that R itself needs
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub(super) r_packages: Option<Vec<String>>,
-    /// Remove what no recording of `invoke --record` used, and nothing used needs; can be given again
+    /// Keep only what recordings of `invoke --record` used, and what that needs; can be repeated
     #[arg(long, value_name = "FILE")]
     pub(super) used: Vec<PathBuf>,
-    /// How much is used if a package is used in part
+    /// How much of a package to keep if only part of it is used
     #[arg(long, value_enum, default_value_t = UsedDepth::Component, value_name = "DEPTH")]
     pub(super) used_depth: UsedDepth,
     /// Add the rules of a file
@@ -90,7 +90,7 @@ pub(super) struct RuleOptions {
     pub(super) rules: Vec<PathBuf>,
 }
 
-/// How much is used if a package is used in part.
+/// How much of a package to keep if only part of it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum UsedDepth {
     /// The whole package, and those that it requires
@@ -150,8 +150,7 @@ pub(super) struct PlanOptions {
     /// Do not add libraries from this machine
     #[arg(long)]
     pub(super) no_import: bool,
-    /// Leave what does not work on Lambda as it is; with names, only the kinds of repairs that layers.json has by these
-    /// names
+    /// Do not repair what would not run on Lambda; with names, skip only these repairs, named as in layers.json
     #[arg(
         long,
         value_name = "ID,...",

@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     /// Unzipped size to reserve of Lambda's 250 MiB for the function's own code
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true, value_parser = Bytes::parse_or_zero)]
     reserve: Option<Bytes>,
-    /// Do not unpack a zip that announces more than this [default: 1048576000, four times Lambda's limit]
+    /// Do not unpack a zip that declares more than this [default: 1048576000, four times Lambda's limit]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     max_unzipped: Option<Bytes>,
     /// Explain a kind of finding: its cause, the message of Lambda, and how to fix it; without a code, list all kinds
@@ -224,9 +224,9 @@ impl Arguments {
         let codes: Vec<Code> = if is_all {
             Code::all().collect()
         } else {
-            let code = name.parse().map_err(|error: CodeError| {
-                Failure::Error(format!("{error}; run `lambdar-prune check --explain` to list all"))
-            })?;
+            let code = name
+                .parse()
+                .map_err(|error: CodeError| Failure::Error(error.to_string()))?;
             vec![code]
         };
         let explanations = Explanations::new(&codes);

@@ -31,7 +31,9 @@ pub(super) fn compile(plan: &mut Plan, directory: &Path, runtime: &Runtime) -> R
     let name = &runtime.name;
     let found = of_runtime(name).and_then(|(language, _, version)| Some((language.compiler()?, version)));
     let Some((compiler, version)) = found else {
-        let message = format!("--compile makes byte code for a language's runtime, and {name} has none that does");
+        let message = format!(
+            "--compile needs a runtime whose modules can be compiled; the layers are for {name}: choose another with --runtime, or omit --compile"
+        );
         return Err(Failure::Error(message));
     };
     let managed = managed_runtime(name);

@@ -11,8 +11,8 @@ pub(super) const VARIABLE: &str = "LAMBDAR_PRUNE_COMPLETE";
 
 /// Generate shell completions
 ///
-/// The script asks lambdar-prune itself for every word, so that it knows your rules, runtimes and paths in the tree, and
-/// stays true after an update.
+/// The script asks lambdar-prune for candidates, so it knows your rules, runtimes and the paths in the tree, and needs no
+/// update of its own.
 ///
 /// Exit status: 0, or 2 if something went wrong.
 #[derive(Debug, Args)]

@@ -20,7 +20,7 @@ use super::progress::Terminal;
 ///
 /// Each of the two can be a layers.json, a zip, a directory of zips, a tree, or an image.
 ///
-/// Exit status: 0, whatever has changed; 2 if something went wrong.
+/// Exit status: 0, even if they differ; 2 if something went wrong.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

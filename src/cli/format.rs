@@ -100,8 +100,9 @@ impl<F: ValueEnum> FromStr for ReportFile<F> {
         let format = F::from_str(format, false).map_err(|_| {
             let near = suggestion(format, known.iter().map(String::as_str));
             format!(
-                "'{format}' is not a format{near} (use one of {}, as in json=FILE)",
-                known.join(", ")
+                "'{format}' is not a format{near} (use {}; add =FILE to write to a file, as in {}=FILE)",
+                known.join(" or "),
+                known.first().map_or("", String::as_str)
             )
         })?;
         Ok(Self { format, file })

@@ -71,13 +71,13 @@ impl Arguments {
         let configuration = self.configuration(global, progress)?;
         let failure = |error: std::io::Error| Failure::Error(error.to_string());
         fs_err::write(DEFAULT_NAME, configuration).map_err(failure)?;
-        let mut text = format!("{DEFAULT_NAME} is written; read it, then run `lambdar-prune pack`.\n");
+        let mut text = format!("Wrote {DEFAULT_NAME}. Review it, then run `lambdar-prune pack`.\n");
         if let Some((name, content)) = pipeline {
             if let Some(directory) = Path::new(name).parent() {
                 fs_err::create_dir_all(directory).map_err(failure)?;
             }
             fs_err::write(name, content).map_err(failure)?;
-            text += &format!("{name} is written; replace its words in capitals.\n");
+            text += &format!("Wrote {name}. Replace its words in capitals.\n");
         }
         Ok(Output::ok(report::folded(&text, global.render_options().width)))
     }

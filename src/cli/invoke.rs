@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     /// Timeout for an event; a new function on AWS has 3 [default: 30, or as recorded]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Memory of the function in MB; a function that uses more is ended. A new function on AWS has 128
+    /// Memory of the function in MB; a function that uses more is killed. A new function on AWS has 128
     /// [default: 512, or as recorded]
     #[arg(long, value_name = "MB", allow_negative_numbers = true, value_parser = whole_number(128_u64, 10_240))]
     memory: Option<u64>,
@@ -60,7 +60,7 @@ pub(super) struct Arguments {
     /// Write the events, the responses and every file that the function used to this file; needs strace
     #[arg(long, value_name = "FILE", conflicts_with = "shell")]
     record: Option<PathBuf>,
-    /// Send the events of a recording again, and fail if one is answered differently; can be repeated. Needs strace
+    /// Replay the events of a recording, and fail if a response differs; can be repeated. Needs strace
     #[arg(long, value_name = "FILE", conflicts_with_all = ["shell", "event", "record"])]
     replay: Vec<PathBuf>,
     /// Ignore what this JSONPath (RFC 9535) selects of responses and errors, such as $.time; can be repeated
@@ -245,6 +245,12 @@ impl Arguments {
                     open::standard_input()
                 } else if is_json(&name) && !Path::new(word).exists() {
                     Ok(name.clone().into_bytes())
+                } else if name.starts_with(['{', '[', '"']) && !Path::new(word).exists() {
+                    let reason = serde_json::from_str::<serde_json::Value>(&name).err();
+                    let reason = reason.map(|error| error.to_string()).unwrap_or_default();
+                    return Err(Failure::Error(format!(
+                        "the event {name} is not valid JSON: {reason}; give JSON, a file, or - for stdin"
+                    )));
                 } else {
                     open::named(Path::new(word), progress)
                 };

@@ -28,7 +28,7 @@ use super::progress::Terminal;
 pub(super) struct Bounds {
     /// Unzipped bytes that are reserved for the function's own code.
     pub(super) reserve: Bytes,
-    /// A zip that announces more unzipped bytes is not unpacked.
+    /// A zip that declares more unzipped bytes is not unpacked.
     pub(super) max_unzipped: Bytes,
     /// How the layers are uploaded.
     pub(super) via: UploadRoute,

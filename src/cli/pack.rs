@@ -110,10 +110,10 @@ pub(super) struct Arguments {
     /// Keep debug information and static symbol tables in programs and libraries
     #[arg(long)]
     no_strip: bool,
-    /// Keep the compression inside R's lazy-load databases; by default, it becomes a better one that R reads as well
+    /// Keep R's lazy-load databases as they are; by default, they are recompressed with LZMA2, which R reads as well
     #[arg(long)]
     no_recompress: bool,
-    /// Keep files with the same content; by default, they become links to one of them if no program can tell
+    /// Keep duplicate files; by default, they become links to one of them where no program can tell
     #[arg(long)]
     no_dedupe: bool,
     /// How hard to compress
@@ -123,7 +123,7 @@ pub(super) struct Arguments {
     /// same; `none` ignores earlier layers [default: layers.json in the output directory]
     #[arg(long, value_name = "FILE|none")]
     previous: Option<PathBuf>,
-    /// Add the files of `lambdar-prune bootstrap`, which make R a Lambda runtime; the tree is not changed
+    /// Add a bootstrap that makes R a Lambda runtime, as `lambdar-prune bootstrap` does; the tree is not changed
     #[arg(long)]
     with_bootstrap: bool,
     /// Home directory of the R to start if the tree has several, such as R/lib/R or /opt/R/lib/R

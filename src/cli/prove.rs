@@ -26,11 +26,11 @@ use super::replay::ReplayOptions;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Packing what recordings used")]
 pub(super) struct UsedOptions {
-    /// Write what --used removes as further layers into this directory, to be attached if it is missed
+    /// Write what --used removes to this directory as extra layers, to attach if something is missing
     #[arg(long, value_name = "DIR", requires = "used")]
     pub(super) rest: Option<PathBuf>,
-    /// Replay the recordings on the layers, and take back what was missed until every event is answered as recorded; needs
-    /// bubblewrap and strace
+    /// Replay the recordings on the layers, and add missing files back until every response matches; needs bubblewrap and
+    /// strace
     #[arg(long, requires = "used")]
     pub(super) prove: bool,
     /// Directory or zip with the function's own code for --prove [default: that of the recording]

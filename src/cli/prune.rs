@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     /// Leave the tree unchanged and write a pruned copy to a new directory
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
-    /// How files are copied
+    /// How --to copies files
     #[arg(long, value_enum, default_value_t = Link::Copy, value_name = "HOW", requires = "to", conflicts_with_all = ["apply", "undo"])]
     link: Link,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use super::layers::{Bounds, checked, read_settled};
 use super::output::{Failure, Output, Status, error, tell, warn};
 use super::progress::Terminal;
 
-/// Publish layers with your own aws tool, each only if it has changed
+/// Publish the layers that changed, with your own aws tool
 ///
 /// The layers are checked first. The result for each layer is recorded in published.json next to the zips.
 ///
@@ -48,8 +48,8 @@ pub(super) struct Arguments {
     /// Prefix of the objects in the bucket
     #[arg(long, value_name = "PREFIX", requires = "bucket")]
     prefix: Option<String>,
-    /// Leave the zips in the bucket, where Lambda reads them: they do not count towards its storage. The bucket must keep
-    /// versions; the policy that it needs is printed
+    /// Leave the zips in the bucket, where Lambda reads them: they do not count towards its storage. The bucket must
+    /// have versioning enabled; the bucket policy that Lambda needs is printed
     #[arg(long, requires = "bucket")]
     by_reference: bool,
     /// License of the layers: an SPDX identifier, a URL or a text
@@ -60,7 +60,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     #[command(flatten)]
     format: FormatOption<Form>,
-    /// Print the lines of a template that attach the layers
+    /// Print template code that attaches the layers
     #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "dry_run")]
     snippet: Option<Tool>,
 }

@@ -40,7 +40,7 @@ enum Command {
     },
     /// Write a runtime file from the root of an image
     Capture {
-        /// Directory that is / in the image, or the image: an archive of `docker save`, or an OCI archive or layout
+        /// Root directory of an unpacked image, or the image: an archive of `docker save`, or an OCI archive or layout
         root: PathBuf,
         /// File to write; - for stdout [default: stdout]
         #[arg(short, long, value_name = "FILE")]
@@ -93,7 +93,7 @@ impl Arguments {
 /// A name that tables and files can show in a line.
 fn runtime_name(name: &str) -> Result<String, String> {
     if name.trim().is_empty() || name.chars().any(char::is_control) {
-        return Err("the name of a runtime has to have letters, and stands in one line".to_owned());
+        return Err("give a name of one line that is not blank".to_owned());
     }
     Ok(name.to_owned())
 }

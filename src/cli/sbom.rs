@@ -17,7 +17,7 @@ use super::progress::Terminal;
 
 /// List what is in layers: packages and native libraries with versions, licenses, package URLs and digests
 ///
-/// What `pack` recorded is used: the packages of this machine that libraries came from, and what was changed.
+/// Uses what `pack` recorded: the host packages of added libraries, and how files were changed.
 ///
 /// Exit status: 0, or 2 if something went wrong.
 #[derive(Debug, Args)]

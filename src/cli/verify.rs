@@ -13,10 +13,11 @@ use super::output::{Failure, Output, Status};
 use super::progress::Terminal;
 use super::provenance::command_line;
 
-/// Pack again as a provenance says, and compare the zips
+/// Rebuild layers from their provenance, and compare the zips
 ///
-/// The layers themselves are not needed; if they are next to the statement, they are compared with it, too, and differences are
-/// shown by file. Files that options name, such as rules, are read where they were. Signatures are for the tool that made them.
+/// The original layers are not needed. If they are next to the statement, they are compared with it as well, and differences
+/// are shown by file. Files named by options, such as rules, are read from where they were. Signatures are not checked: use
+/// cosign or `gh attestation verify`.
 ///
 /// Exit status: 0 if every zip comes out the same, 1 if not, 2 if something went wrong.
 #[derive(Debug, Args)]

@@ -18,7 +18,7 @@ use super::progress::Terminal;
 
 /// Show who needs a file, library or symbol, how the loader finds it or where it searches for it, and which rule removes it
 ///
-/// Exit status: 0 if something is known of it, 1 if it is not in the tree and nothing needs it, 2 if something went wrong.
+/// Exit status: 0 if it was found, 1 if it is not in the tree and nothing needs it, 2 if something went wrong.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -65,7 +65,7 @@ impl Arguments {
         let host = self.planning.host(&project)?;
         let Some(why) = report::why(&what, asked, &loaded, &plan, &host) else {
             return Err(Failure::No(format!(
-                "{} is not in {}, and nothing there needs it",
+                "{} is not a path in {}, and no object there needs or defines a library or symbol of that name",
                 self.what,
                 opened.name()
             )));

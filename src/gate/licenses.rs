@@ -105,7 +105,7 @@ impl LicensePolicy {
             }
             let said = match &component.license.declared {
                 Some(declared) => format!("says '{declared}', which is not the name of a license"),
-                None => "says nothing of its license".to_owned(),
+                None => "does not state a license".to_owned(),
             };
             Finding::new(Code::LicenseMissing, &[("what", &what), ("said", &said)])
         };

@@ -129,7 +129,10 @@ pub trait Listener: Sync {
 
 /// The findings of `check` with which AWS would not make layers of the zips at all.
 pub fn blocking(findings: &[Finding]) -> Vec<&Finding> {
-    findings.iter().filter(|finding| overlay::blocks(finding)).collect()
+    findings
+        .iter()
+        .filter(|finding| finding.code.prevents_unpacking())
+        .collect()
 }
 
 /// The finding that the layers and the function's code are too large together, if they are.

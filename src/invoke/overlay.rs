@@ -13,7 +13,6 @@ use rayon::prelude::*;
 use zip::ZipArchive;
 
 use crate::check::{Input, plain_name, zips_in_order};
-use crate::finding::{Code, Finding};
 use crate::limits;
 use crate::progress::{Interrupted, Progress, Stage};
 use crate::scan::{ScanError, scan};
@@ -39,14 +38,6 @@ pub enum OverlayError {
     /// The user stopped the run.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-}
-
-/// Whether AWS would not make a layer of a zip with this finding: then nothing is unpacked.
-pub(super) fn blocks(finding: &Finding) -> bool {
-    matches!(
-        finding.code,
-        Code::UnreadableZip | Code::CorruptEntry | Code::UnsupportedEntry | Code::BadName | Code::NameNotUtf8
-    )
 }
 
 /// Where the content of a path comes from.

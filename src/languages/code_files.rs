@@ -41,7 +41,7 @@ pub fn is_module(path: &TreePath) -> bool {
     is_of(path, |_| true) || is_source(path)
 }
 
-/// Whether one of the languages with a room of their own reads a file as source code.
+/// Whether one of the languages with a module of their own reads a file as source code.
 fn is_source(path: &TreePath) -> bool {
     let kinds = BUILT_IN.iter().filter_map(|language| language.code());
     kinds

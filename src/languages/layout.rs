@@ -22,7 +22,7 @@ struct Data {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layout {
-    /// The language, by the name that its room has.
+    /// The language, by the name that its module has.
     name: String,
     /// The language, for people.
     pub title: String,

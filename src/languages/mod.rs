@@ -1,6 +1,6 @@
-//! What is known of languages: a room for each, behind the one trait [`Language`].
+//! What is known of languages: a module for each, behind the one trait [`Language`].
 //!
-//! A room says as plain data what of a tree is its language's, how processes of it load native modules, and what can be
+//! A module says as plain data what of a tree is its language's, how processes of it load native modules, and what can be
 //! wrong with it. The rest of the program asks the list [`BUILT_IN`]; only what users know by a language's name, such as the
 //! option `--r-packages`, names one. A further language is a file here and a line in that list.
 

@@ -37,7 +37,7 @@ pub enum PruneError {
         what: &'static str,
     },
     /// The tree is not there, or is not a directory.
-    #[error("cannot open the tree {path}: {reason}; give the directory in which the runtime was built, such as /opt", path = .path.display())]
+    #[error("cannot open {path}: {reason}; give the directory that has your files, such as /opt", path = .path.display())]
     Unreachable {
         /// The path as given.
         path: PathBuf,

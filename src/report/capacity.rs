@@ -85,7 +85,7 @@ fn effect_columns(first: &'static str) -> Vec<Column> {
         Column::Right("Files"),
         Column::Right("Zipped"),
         Column::Right("Unzipped"),
-        Column::Left("Fits then"),
+        Column::Left("Would fit"),
     ]
 }
 

@@ -50,7 +50,7 @@ pub fn codes(explanations: &Explanations, render: RenderOptions) -> String {
     let columns = [
         Column::Left("Finding"),
         Column::Left("Severity"),
-        Column::Left("What it is"),
+        Column::Left("Description"),
     ];
     let rows = explanations.findings.iter().map(|explanation| {
         vec![

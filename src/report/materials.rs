@@ -89,6 +89,9 @@ pub fn materials(materials: &Materials, render: RenderOptions) -> String {
                 .map_or("", String::as_str),
         )
     };
+    if materials.components.is_empty() {
+        return "No packages or native libraries found.\n".to_owned();
+    }
     let rows = materials.components.iter().map(|material| {
         vec![
             shown(&material.name),

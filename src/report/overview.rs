@@ -239,7 +239,7 @@ fn libraries(analysis: &Analysis, render: RenderOptions) -> String {
     let mut text = render.folded(
         "",
         &format!(
-            "{} are needed: {} bundled, {} provided by {}, {} missing.",
+            "Libraries needed: {} ({} in the tree, {} provided by {}, {} missing).",
             libraries.needed,
             libraries.bundled,
             libraries.provided,

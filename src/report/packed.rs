@@ -121,11 +121,11 @@ fn not_linked(files: &[NotLinked], render: RenderOptions) -> String {
         ]
     });
     let columns = [
-        Column::Right("More"),
-        Column::Left("Files with the same content"),
-        Column::Left("No links, because"),
+        Column::Right("Extra"),
+        Column::Left("Files"),
+        Column::Left("Why not linked"),
     ];
-    render.heading("There more than once") + &long_table(render, &columns, rows.collect())
+    render.heading("Duplicate files") + &long_table(render, &columns, rows.collect())
 }
 
 /// How many of the paths that a replay missed are shown.

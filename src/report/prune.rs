@@ -285,13 +285,13 @@ fn summary(pruned: &Pruned) -> String {
     let gone = files(*all) - files(*kept);
     let bytes = Bytes(all.unzipped_bytes.0.saturating_sub(kept.unzipped_bytes.0));
     let (go, stay, end) = match &pruned.outcome {
-        Outcome::Planned if gone == 0 => ("to remove", "to keep", "There is nothing to remove.".to_owned()),
+        Outcome::Planned if gone == 0 => ("would remove", "keep", "There is nothing to remove.".to_owned()),
         Outcome::Planned => (
-            "would be removed",
-            "would be kept",
+            "would remove",
+            "keep",
             "Nothing was changed: use --apply to prune the tree, or --to DIR to make a pruned copy.".to_owned(),
         ),
-        Outcome::Applied { .. } if gone == 0 => ("to remove", "to keep", "There was nothing to remove.".to_owned()),
+        Outcome::Applied { .. } if gone == 0 => ("removed", "kept", "There was nothing to remove.".to_owned()),
         Outcome::Applied { trash } => (
             "removed",
             "kept",
@@ -301,7 +301,7 @@ fn summary(pruned: &Pruned) -> String {
         Outcome::Undone { .. } => ("", "", String::new()),
     };
     format!(
-        "{}: {} of {}, {}, {go}; {}, {}, {stay}. {end}",
+        "{}: {go} {} of {} ({}) and {stay} {} ({}). {end}",
         pruned.tree,
         exact(gone as u64),
         counted(files(*all), "file"),

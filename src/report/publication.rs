@@ -33,11 +33,11 @@ pub fn publication(publication: &Publication, directory: &str, render: RenderOpt
         text += &format!("{command}\n");
     }
     if let Some(policy) = &publication.bucket_policy {
-        text += &render.heading("The bucket's policy has to have this, and the objects have to stay");
+        text += &render.heading("Add this to the bucket policy, and keep the objects");
         text += &format!("{policy}\n");
     }
     if let Some(snippet) = &publication.snippet {
-        text += &render.heading("For the template");
+        text += &render.heading("For your template");
         text += snippet;
     }
     text

@@ -377,13 +377,13 @@ pub fn linted(linted: &Linted, render: RenderOptions) -> String {
         text += &render.folded("  help: ", &lint.help);
     }
     text + &format!(
-        "{}: {}, {} to look at in {}.\n",
+        "{}: {} checked on {}, {}.\n",
         linted.file,
         counted(linted.rules, "rule"),
-        match linted.lints.len() {
-            0 => "nothing".to_owned(),
-            number => counted(number, "thing"),
-        },
         linted.tree,
+        match linted.lints.len() {
+            0 => "no problems".to_owned(),
+            number => counted(number, "problem"),
+        },
     )
 }

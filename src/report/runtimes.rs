@@ -109,13 +109,13 @@ pub fn runtimes(list: &RuntimeList, render: RenderOptions) -> String {
     });
     let columns = [
         Column::Left("Runtime"),
-        Column::Left("What it is"),
+        Column::Left("Description"),
         Column::Left("Base"),
-        Column::Left("On"),
+        Column::Left("Architectures"),
         Column::Left("State"),
         Column::Left("Deprecated"),
         Column::Left("No new functions"),
-        Column::Left("Recorded"),
+        Column::Left("Data from"),
     ];
     let mut text = render.table(&columns, rows.collect());
     text.push('\n');

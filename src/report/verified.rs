@@ -72,19 +72,19 @@ pub fn verified(verified: &Verified, render: RenderOptions) -> String {
     let shown = |text: &str| escaped(text.as_bytes());
     let rows = verified.layers.iter().map(|layer| {
         let result = match (layer.same, layer.sha256.is_some(), layer.sha256_now.is_some()) {
-            (true, ..) => "the same",
+            (true, ..) => "identical",
             (_, true, true) => "differs",
-            (_, true, false) => "is not made now",
-            (_, false, _) => "was not made then",
+            (_, true, false) => "no longer produced",
+            (_, false, _) => "not in the statement",
         };
         let at_hand = match layer.intact {
             None => "",
-            Some(true) => "as in the statement",
-            Some(false) => "not the statement's",
+            Some(true) => "matches the statement",
+            Some(false) => "differs from the statement",
         };
         vec![shown(&layer.file), result.to_owned(), at_hand.to_owned()]
     });
-    let columns = ["Layer", "Packed again", "Zip at hand"].map(Column::Left);
+    let columns = ["Layer", "Rebuilt", "Existing zip"].map(Column::Left);
     let mut text = render.table(&columns, rows.collect());
     if verified.layers.iter().any(|layer| !layer.same) {
         text += &inputs(&verified.inputs, render);
@@ -92,7 +92,7 @@ pub fn verified(verified: &Verified, render: RenderOptions) -> String {
     }
     let same = verified.layers.iter().filter(|layer| layer.same).count();
     text + &format!(
-        "{} of {} came out the same.\n",
+        "{} of {} are identical.\n",
         same,
         counted(verified.layers.len(), "layer")
     )
@@ -102,7 +102,7 @@ fn inputs(inputs: &[ChangedInput], render: RenderOptions) -> String {
     if inputs.is_empty() {
         return String::new();
     }
-    let mut text = render.heading("Made from something else");
+    let mut text = render.heading("Inputs that changed");
     for input in inputs {
         let name = escaped(input.name.as_bytes());
         let what = match input.role {

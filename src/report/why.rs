@@ -10,13 +10,13 @@ use super::table::{Column, ROWS, RenderOptions, long_table};
 use crate::elf::Object;
 use crate::host::Libraries;
 use crate::loader::{
-    Followed, Graph, Loaded, LoadedTree, MissingCause, Provided, Rejection, Resolution, Resolved, SearchStep, Start,
-    missing_libraries,
+    BOOTSTRAP, Followed, Graph, Loaded, LoadedTree, MissingCause, Provided, Rejection, Resolution, Resolved,
+    SearchStep, Start, missing_libraries,
 };
 use crate::plan::Plan;
 use crate::root::{Location, Root, link_target};
 use crate::tree::path::{LAYER_ROOT, escaped};
-use crate::tree::{Entry, TreePath};
+use crate::tree::{Entry, Tree, TreePath};
 use crate::uses::{Use, Used};
 
 /// How many uses the document lists at most: of a directory that a whole language stands on there are thousands.
@@ -158,7 +158,9 @@ impl Asked {
             _ => path.clone(),
         });
         Self {
-            target: target.or_else(|| bundled_as(loaded.graph(), what)),
+            target: target
+                .or_else(|| bundled_as(loaded.graph(), what))
+                .or_else(|| library_named(root.tree, what)),
             path,
         }
     }
@@ -297,6 +299,15 @@ fn bundled_as(graph: &Graph, soname: &str) -> Option<TreePath> {
         })
 }
 
+/// The library of the tree that has this name, or is known by it, although nothing may need it.
+fn library_named(tree: &Tree, name: &str) -> Option<TreePath> {
+    let is_it = |path: &TreePath, object: &Object| object.soname.as_deref() == Some(name) || path.file_name() == name;
+    let mut objects = tree.objects();
+    objects
+        .find(|(path, object)| is_it(path, object))
+        .map(|(path, _)| path.clone())
+}
+
 fn linked_from(root: Root<'_>, target: &TreePath) -> Vec<String> {
     root.tree
         .iter()
@@ -421,6 +432,7 @@ pub fn explained(why: &Why, render: RenderOptions) -> String {
         return explained_symbol(&what, symbol, render);
     }
     let mut text = match &why.path {
+        Some(path) if *path == why.what => format!("{what} is in the tree.\n"),
         Some(path) => format!("{what} is {} in the tree.\n", escaped(path.as_bytes())),
         None => format!("{what} is not in the tree.\n"),
     };
@@ -462,7 +474,10 @@ pub fn explained(why: &Why, render: RenderOptions) -> String {
     if why.is_program {
         text += "It is a program: it is started, not loaded.\n";
     } else if why.chains.is_empty() && why.misses.is_empty() && why.uses.is_empty() {
-        text += "Nothing that is kept uses it.\n";
+        text += match why.path.as_deref() {
+            Some(BOOTSTRAP) => "Lambda starts it.\n",
+            _ => "No kept file uses it.\n",
+        };
     }
     text
 }

@@ -99,15 +99,13 @@ impl Anchor {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Tree => "the root of the tree",
-            Self::OtherPlatforms => "the root of the tree, among the native files for other systems",
-            Self::Unused => "the root of the tree, among what no recording used",
-            Self::Provided => "the root of the tree, among the packages that the runtime has as well",
+            Self::OtherPlatforms => "the root of the tree, limited to native files for other systems",
+            Self::Unused => "the root of the tree, limited to what no recording used",
+            Self::Provided => "the root of the tree, limited to packages that the runtime has as well",
             Self::Language(anchor) => anchor.title,
-            Self::Shadowed => {
-                "the root of the tree, among the libraries of which the copies of the runtime are found first"
-            }
+            Self::Shadowed => "the root of the tree, limited to libraries shadowed by the runtime's own",
             Self::ShadowedCommand => {
-                "the root of the tree, among the commands of which the copies of the runtime are found first, with the libraries that they need"
+                "the root of the tree, limited to commands shadowed by the runtime's own, and the libraries they need"
             }
         }
     }

@@ -96,7 +96,7 @@ fn it_says_what_it_needs() {
     }
     for (arguments, expected) in [
         (vec!["bootstrap", "python"], "there is no R in the tree"),
-        (vec!["bootstrap", "nowhere"], "cannot open the tree nowhere"),
+        (vec!["bootstrap", "nowhere"], "cannot open nowhere"),
         (
             vec!["bootstrap", "two"],
             "the tree has several Rs, in a, b; choose one with --r-home",

@@ -10,10 +10,7 @@ fn a_tree_that_is_none_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.file("file", "x").folder("empty");
     for (tree, words) in [
-        (
-            "nowhere",
-            "cannot open the tree nowhere: No such file or directory; give",
-        ),
+        ("nowhere", "cannot open nowhere: No such file or directory; give"),
         ("file", "file is not a directory"),
         ("empty", "empty is empty"),
     ] {

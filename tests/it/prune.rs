@@ -335,7 +335,7 @@ fn what_must_not_be_pruned_is_refused() {
     }
     run(&["prune", "home/work/opt", "--apply"]).expect_status(0);
     let ran = run(&["prune", "nowhere", "--apply"]).expect_status(2);
-    assert!(ran.stderr.contains("cannot open the tree nowhere"), "{ran:#?}");
+    assert!(ran.stderr.contains("cannot open nowhere"), "{ran:#?}");
 }
 
 #[test]

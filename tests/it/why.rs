@@ -220,7 +220,7 @@ fn every_use_is_told_with_how_it_is_known() {
         sandbox
             .run(["why", "bin/other", "--tree", "opt"])
             .stdout
-            .contains("Nothing that is kept uses it.")
+            .contains("No kept file uses it.")
     );
 }
 
