@@ -9,22 +9,24 @@ use crate::plan::Plan;
 use crate::rules::{Matcher, Rule, RuleSet};
 use crate::tree::{Entry, Tree};
 
-/// What can be the matter with a rule.
+/// What can be wrong with a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// It takes no file of the tree.
-    TakesNothing,
-    /// It takes files that a rule before it takes as well, and so is named in its place.
+    /// It matches no file of the tree.
+    #[serde(rename = "takes-nothing")]
+    MatchesNothing,
+    /// It matches files that a rule before it matches as well, and so is named in its place.
     Shadows,
-    /// All that it takes is taken by rules behind it.
+    /// Rules after it match everything that it matches.
     Shadowed,
     /// It would remove files that something kept needs. They stay.
-    TakesNeeded,
+    #[serde(rename = "takes-needed")]
+    MatchesNeeded,
 }
 
-/// Something that is the matter with a rule.
+/// Something that is wrong with a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Lint {
@@ -78,7 +80,7 @@ pub fn lint(own: &[Rule], tree: &Tree, rules: &RuleSet, matcher: &Matcher, plan:
             continue;
         }
         lints.extend(shadows(id, files, &common));
-        lints.extend(takes_needed(id, plan));
+        lints.extend(matches_needed(id, plan));
     }
     lints.sort();
     lints
@@ -87,7 +89,7 @@ pub fn lint(own: &[Rule], tree: &Tree, rules: &RuleSet, matcher: &Matcher, plan:
 fn takes_nothing(rule: &Rule) -> Lint {
     Lint {
         rule: rule.id.clone(),
-        kind: Kind::TakesNothing,
+        kind: Kind::MatchesNothing,
         files: 0,
         example: None,
         other: None,
@@ -115,28 +117,28 @@ fn shadows(id: &str, files: usize, common: &Common<'_>) -> Vec<Lint> {
             lints.push(lint(
                 Kind::Shadows,
                 before,
-                format!("{before} takes {count} of its {files} files as well"),
+                format!("{before} matches {count} of its {files} files as well"),
                 format!("{id} comes later, so it is named for them; leave them out of one of the two rules"),
             ));
         } else if *before == id && *count == files {
             lints.push(lint(
                 Kind::Shadowed,
                 after,
-                format!("{after} comes later and takes all of its {files} files"),
-                format!("{id} will never be named: remove it, or put it behind {after}"),
+                format!("{after} comes later and matches all of its {files} files"),
+                format!("{id} will never be named: remove it, or put it after {after}"),
             ));
         }
     }
     lints
 }
 
-fn takes_needed(id: &str, plan: &Plan) -> Option<Lint> {
+fn matches_needed(id: &str, plan: &Plan) -> Option<Lint> {
     let mut retained = plan.retained.iter().filter(|retained| retained.rule == id);
     let first = retained.next()?;
     let files = 1 + retained.count();
     Some(Lint {
         rule: id.to_owned(),
-        kind: Kind::TakesNeeded,
+        kind: Kind::MatchesNeeded,
         files,
         example: Some(first.path.to_string()),
         other: Some(first.because.from.to_string()),
@@ -144,6 +146,6 @@ fn takes_needed(id: &str, plan: &Plan) -> Option<Lint> {
             "{files} of the paths that it matches stay, because something kept needs them; {} needs {}",
             first.because.from, first.path
         ),
-        help: "list them in `except`, or take what needs them as well".to_owned(),
+        help: "list them in `except`, or remove what needs them as well".to_owned(),
     })
 }

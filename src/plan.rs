@@ -520,7 +520,7 @@ fn matches_without(rules: &Matcher, matches: &Matches, aside: &BTreeSet<String>)
     left.collect()
 }
 
-/// The files in whose place the bootstrap that is asked for comes: whoever uses one of them gets the new one.
+/// Files that the requested bootstrap overwrites: whoever uses one of them gets the new one.
 fn replaced_by_bootstrap(tree: &Tree, options: &Options) -> BTreeSet<TreePath> {
     let wanted = options.bootstrap.as_ref();
     let found = wanted.and_then(|wanted| bootstrap::find(tree, wanted.home.as_deref()).ok());
@@ -528,7 +528,7 @@ fn replaced_by_bootstrap(tree: &Tree, options: &Options) -> BTreeSet<TreePath> {
     files.map(|file| file.path).collect()
 }
 
-/// Finds the uses of what is at stake.
+/// Finds the uses of the paths that rules match.
 fn find_uses(
     loaded: &LoadedTree<'_>,
     context: &Context<'_>,

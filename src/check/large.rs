@@ -16,15 +16,15 @@ const MOST_BLOCKS: usize = 512;
 /// How often an object is unpacked; a real one has its tables in two or three places.
 const MOST_PASSES: usize = 10;
 
-/// An object of which the beginning and some blocks are known.
-struct Sparse {
+/// An ELF object of which only the first bytes and some blocks are in memory.
+struct PartialObject {
     start: Vec<u8>,
     length: u64,
     blocks: BTreeMap<u64, Vec<u8>>,
     missing: RefCell<BTreeSet<u64>>,
 }
 
-impl Sparse {
+impl PartialObject {
     fn take(&mut self, at: u64, piece: &[u8]) {
         let mut done = 0;
         while done < piece.len() {
@@ -43,7 +43,7 @@ impl Sparse {
     }
 }
 
-impl Source for Sparse {
+impl Source for PartialObject {
     fn visit(&self, offset: u64, length: u64, look: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<()> {
         let end = offset.checked_add(length).filter(|end| *end <= self.length)?;
         let mut place = offset;
@@ -90,7 +90,7 @@ pub(super) fn inspect(
     length: u64,
     mut unpack: impl FnMut(&mut dyn FnMut(&[u8])) -> Result<(), String>,
 ) -> Content {
-    let mut object = Sparse {
+    let mut object = PartialObject {
         start,
         length,
         blocks: BTreeMap::new(),

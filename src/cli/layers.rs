@@ -59,8 +59,8 @@ impl Default for Bounds {
     }
 }
 
-/// Reads layers, all of one pack: what a killed pack has begun to put in place is brought to its end first, and if another one
-/// puts its layers in place meanwhile, they are read again.
+/// Reads the layers of one pack: first completes or undoes a pack that was killed, and reads again if another pack replaces them
+/// meanwhile.
 pub(super) fn read_settled<T>(
     layers: &[PathBuf],
     global: &Global,

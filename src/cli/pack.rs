@@ -297,7 +297,7 @@ impl Arguments {
         check_files(files.iter().map(PathBuf::as_path), Some(output))
     }
 
-    /// Refuses trees that nobody means to pack, or not in this way.
+    /// Rejects trees that should not be packed.
     fn can_pack(&self, opened: &TreeDirectory) -> Result<(), Failure> {
         let directory = opened.path().canonicalize();
         let refusal = if directory.is_ok_and(|directory| directory.parent().is_none()) {

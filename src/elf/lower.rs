@@ -154,8 +154,7 @@ pub fn lower(
 /// none, without; or what stands in the way.
 pub type Outlook = Result<Vec<(String, Option<Older>)>, Vec<Blocked>>;
 
-/// What [`lower`] would do for an object of which only the names are known. It may refuse more than this says: whether there
-/// is room for a name is only seen in the file.
+/// Predicts what [`lower`] would do, from the names alone. `lower` may still refuse: only the file shows whether a name fits.
 pub fn outlook(object: &Object, symbols: &OlderSymbols, is_there: &dyn Fn(&str, &str) -> bool) -> Outlook {
     let (mut rebound, mut blocked) = (Vec::new(), Vec::new());
     for need in &object.version_needs {

@@ -28,8 +28,8 @@ pub enum RenameError {
     /// It has none of the names.
     #[error("it has none of these names")]
     Nothing,
-    /// A new name is not an end of the old one.
-    #[error("{0} is not the end of the name in whose place it comes")]
+    /// A new name is not a suffix of the old one.
+    #[error("{0} is not a suffix of the name it replaces")]
     NotAnEnd(String),
     /// The result differs from the file in more than it may, and was thrown away.
     #[error("the change could not be verified: {0}")]

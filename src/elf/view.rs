@@ -22,14 +22,14 @@ pub enum VerifyError {
     /// There is no section table, or it says something else than the dynamic section.
     #[error("its sections are not those that the loader reads")]
     Sections,
-    /// More bytes differ than were to be changed.
+    /// More bytes differ than should.
     #[error("other bytes differ")]
     Bytes,
-    /// A symbol has another name or version than it is to have.
-    #[error("symbol {0} is not what it is to be")]
+    /// A symbol has another name or version than expected.
+    #[error("symbol {0} has an unexpected value")]
     Symbol(usize),
-    /// A needed or defined version has another name or library than it is to have.
-    #[error("version {0} is not what it is to be")]
+    /// A needed or defined version has another name or library than expected.
+    #[error("version {0} has an unexpected value")]
     Version(u16),
     /// A name in the dynamic section differs.
     #[error("the names of the dynamic section differ")]

@@ -349,9 +349,9 @@ pub fn bootstrap_advice(tree: &Tree) -> Vec<&'static str> {
 /// How much time a better compression may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Thoroughness {
-    /// About as much as the one in whose place it comes.
+    /// About as much as the compression that it replaces.
     Quick,
-    /// Whatever makes it smallest.
+    /// As much as it needs to make it smallest.
     Smallest,
 }
 

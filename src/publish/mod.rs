@@ -86,7 +86,7 @@ pub enum PublishError {
         bytes: Bytes,
     },
     /// The record of an earlier run is not one.
-    #[error("cannot read {path}: it is damaged, or another version of this program wrote it; remove it, for AWS is asked anew which layers are there", path = .0.display())]
+    #[error("cannot read {path}: it is damaged, or another version of this program wrote it; remove it: the next run asks AWS which layers exist", path = .0.display())]
     Record(PathBuf),
     /// Reading or writing failed.
     #[error(transparent)]

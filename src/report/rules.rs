@@ -33,7 +33,7 @@ pub struct RuleList {
 pub struct ListedRule {
     /// Its name.
     pub id: String,
-    /// What it takes.
+    /// What it removes, in a line.
     pub title: String,
     /// The kind of files.
     pub category: String,
@@ -47,13 +47,13 @@ pub struct ListedRule {
     pub anchor: Anchor,
     /// A glob for sonames: it does nothing unless the tree has such libraries and the copies of the runtime are found first.
     pub when_shadowed: Option<String>,
-    /// Texts of which a script must have one: it removes nothing else.
+    /// Texts: only scripts that have one of them are removed.
     pub contains: Vec<String>,
-    /// A command: a runtime that has it brings what the rule removes, so that imports do not keep it.
+    /// A command: a runtime that has it provides what the rule removes, so imports do not keep it.
     pub provided_with: Option<String>,
-    /// What it takes.
+    /// Globs of what it removes.
     pub paths: Vec<String>,
-    /// What it leaves.
+    /// Globs of what it leaves.
     pub except: Vec<String>,
     /// What stops working.
     pub breaks: String,
@@ -162,11 +162,11 @@ pub struct ShownRule {
     pub effect: Option<Effect>,
 }
 
-/// What one rule takes where it is on.
+/// What one rule removes where it is on.
 #[derive(Debug, Clone, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Effect {
-    /// Files and links that it takes.
+    /// Files and links that it removes.
     pub files: usize,
     /// Their size, unzipped.
     pub bytes: Bytes,

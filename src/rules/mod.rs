@@ -149,7 +149,7 @@ impl schemars::JsonSchema for Anchor {
 pub struct Rule {
     /// The name by which it is switched on and off and named in reports.
     pub id: String,
-    /// What it takes, in a line.
+    /// What it removes, in a line.
     pub title: String,
     /// The kind of files; a name by which all rules of a kind are switched on and off.
     pub category: String,
@@ -160,13 +160,13 @@ pub struct Rule {
     /// A glob for sonames: the rule does nothing unless the tree has such libraries and the runtime's own copy of
     /// each is found first.
     pub when_shadowed: Option<String>,
-    /// Texts of which a script must have one: it removes nothing else. No condition if it is empty.
+    /// Texts: only scripts that have one of them are removed. No condition if it is empty.
     pub contains: Vec<String>,
-    /// A command: a runtime that has it brings what the rule removes, so that imports do not keep it.
+    /// A command: a runtime that has it provides what the rule removes, so imports do not keep it.
     pub provided_with: Option<String>,
-    /// Globs of what it takes. A folder is taken with all that it holds; `*` does not cross a `/`, `**` does.
+    /// Globs of what it removes. A directory is removed with all that it holds; `*` does not cross a `/`, `**` does.
     pub paths: Vec<String>,
-    /// Globs of what it does not take.
+    /// Globs of what it leaves.
     pub except: Vec<String>,
     /// What stops working without the files.
     pub breaks: String,
