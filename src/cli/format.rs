@@ -99,10 +99,11 @@ impl<F: ValueEnum> FromStr for ReportFile<F> {
         let known: Vec<String> = formats.map(|format| format.get_name().to_owned()).collect();
         let format = F::from_str(format, false).map_err(|_| {
             let near = suggestion(format, known.iter().map(String::as_str));
+            let json = known.iter().find(|format| *format == "json");
+            let example = json.or(known.first()).map_or("", String::as_str);
             format!(
-                "'{format}' is not a format{near} (use {}; add =FILE to write to a file, as in {}=FILE)",
-                known.join(" or "),
-                known.first().map_or("", String::as_str)
+                "'{format}' is not a format{near} (use one of {}, as in {example}=FILE)",
+                known.join(", ")
             )
         })?;
         Ok(Self { format, file })

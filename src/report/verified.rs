@@ -91,11 +91,7 @@ pub fn verified(verified: &Verified, render: RenderOptions) -> String {
         text += &files(verified, render);
     }
     let same = verified.layers.iter().filter(|layer| layer.same).count();
-    text + &format!(
-        "{} of {} are identical.\n",
-        same,
-        counted(verified.layers.len(), "layer")
-    )
+    text + &format!("{} of {} identical.\n", same, counted(verified.layers.len(), "layer"))
 }
 
 fn inputs(inputs: &[ChangedInput], render: RenderOptions) -> String {

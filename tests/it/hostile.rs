@@ -117,7 +117,7 @@ fn bombs_are_refused() {
         .collect();
     s.file("lying.zip", zip(&lying));
     let report = bounded(&s, "ten gigabytes announced as ten kilobytes", &["lying.zip"]);
-    assert!(report.contains("it unpacks to more than the zip announces"), "{report}");
+    assert!(report.contains("it unpacks to more than the zip declares"), "{report}");
     // Entries that share their bytes.
     let shared = zeroes("x", 16 << 20, 16 << 20);
     let mut members = vec![shared.clone()];

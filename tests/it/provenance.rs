@@ -172,7 +172,7 @@ fn layers_come_out_the_same_whatever_is_around() {
         );
         assert_eq!(ran.status, 0, "{}: {ran:#?}", variation.what);
         assert!(
-            ran.stdout.contains("1 of 1 layer came out the same."),
+            ran.stdout.contains("1 of 1 layer identical."),
             "{}: {ran:#?}",
             variation.what
         );
@@ -245,7 +245,7 @@ fn verify_says_which_file_differs_and_why() {
     }
 
     // Zips that are not the statement's.
-    let text = "1 of 1 layer came out the same.";
+    let text = "1 of 1 layer identical.";
     fs_err::remove_dir_all(sandbox.path("host")).unwrap();
     tree(&sandbox, "other", false);
     pack(&sandbox, &["other", "-o", "out"]);
@@ -256,7 +256,7 @@ fn verify_says_which_file_differs_and_why() {
     fs_err::write(zip, bytes).unwrap();
     let ran = sandbox.run(["verify", "out"]).expect_status(1);
     assert!(
-        ran.stdout.contains(text) && ran.stdout.contains("not the statement's"),
+        ran.stdout.contains(text) && ran.stdout.contains("differs from the statement"),
         "{ran:#?}"
     );
 }

@@ -73,7 +73,7 @@ fn the_plan_is_shown_and_nothing_is_changed() {
     assert!(lines[3].trim_start().starts_with("unix-headers"), "{shown:#?}");
     assert!(
         shown.stdout.contains(
-            "opt: 2 of 3 files, 8 B, would be removed; 1, 1 B, would be kept. \
+            "opt: would remove 2 of 3 files (8 B) and keep 1 (1 B). \
              Nothing was changed: use --apply to prune the tree, or --to DIR to make a pruned copy.\n"
         ),
         "{shown:#?}"
@@ -254,7 +254,7 @@ fn apply_and_undo_leave_the_tree_as_it_was() {
     // By another name of the tree: the trash is next to the tree itself.
     let applied = sandbox.run(["prune", "way", "--apply"]).expect_status(0);
     assert!(
-        applied.stdout.contains("1 of 2 files, 6 B, removed; 1, 1 B, kept."),
+        applied.stdout.contains("removed 1 of 2 files (6 B) and kept 1 (1 B)."),
         "{applied:#?}"
     );
     assert!(!sandbox.path("opt/include").exists());

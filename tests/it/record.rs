@@ -331,7 +331,7 @@ fn little_use_leaves_little() {
     sandbox.file("opt/share/doc/readme.txt", "read\n");
     // The bootstrap is the function's own.
     sandbox
-        .file("task/bootstrap", &BOOTSTRAP.replace("/opt/bin/shell", "/bin/sh"))
+        .file("task/bootstrap", BOOTSTRAP.replace("/opt/bin/shell", "/bin/sh"))
         .mode("task/bootstrap", 0o755);
     let fixed = ["--runtime", "provided.al2023"];
     for (command, left) in [

@@ -136,7 +136,7 @@ fn mistakes_in_ones_own_rules_are_found() {
         .stdout;
     assert!(text.contains("it removes nothing in this tree"), "{text}");
     assert!(
-        text.ends_with("mine.toml: 5 rules, 9 things to look at in opt.\n"),
+        text.ends_with("mine.toml: 5 rules checked on opt, 9 problems.\n"),
         "{text}"
     );
     // A configuration can be tested as well.
