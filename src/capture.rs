@@ -20,7 +20,7 @@ const HARDWARE: &str = "glibc-hwcaps";
 /// What is not part of a runtime: what the function and its layers bring, and what the kernel does.
 const LEFT_OUT: [&str; 6] = ["opt", "proc", "sys", "dev", "tmp", "var/task"];
 
-/// Folders in which commands are.
+/// Directories in which commands are.
 const COMMAND_FOLDERS: [&str; 7] = [
     "bin",
     "sbin",
@@ -31,10 +31,10 @@ const COMMAND_FOLDERS: [&str; 7] = [
     "var/runtime",
 ];
 
-/// Why there is no runtime in a folder.
+/// Why there is no runtime in a directory.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// The folder cannot be scanned.
+    /// The directory cannot be scanned.
     #[error(transparent)]
     Scan(#[from] ScanError),
     /// The data that the environment is taken from is not there.

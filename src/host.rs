@@ -38,7 +38,7 @@ pub struct HostLibrary {
 
 /// What is asked of a library that is to be imported.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct LibraryQuery<'a> {
     /// The name under which it is needed.
     pub soname: &'a str,
     /// The architecture.
@@ -52,11 +52,11 @@ pub struct Wanted<'a> {
 /// Finds libraries by the name under which they are needed.
 pub trait Libraries: Sync {
     /// The best library of that name: the first that defines the versions, else the first at all; `None` if there is none.
-    fn choose(&self, wanted: Wanted<'_>) -> Option<HostLibrary>;
+    fn choose(&self, wanted: LibraryQuery<'_>) -> Option<HostLibrary>;
 
     /// The first library of that name for that architecture; `None` if there is none.
     fn find(&self, soname: &str, arch: Arch) -> Option<HostLibrary> {
-        self.choose(Wanted {
+        self.choose(LibraryQuery {
             soname,
             arch,
             versions: &BTreeSet::new(),
@@ -93,7 +93,7 @@ pub trait Libraries: Sync {
 pub struct NoLibraries;
 
 impl Libraries for NoLibraries {
-    fn choose(&self, _: Wanted<'_>) -> Option<HostLibrary> {
+    fn choose(&self, _: LibraryQuery<'_>) -> Option<HostLibrary> {
         None
     }
 
@@ -208,7 +208,7 @@ fn searched_in(root: &Path) -> Vec<PathBuf> {
 }
 
 impl Libraries for HostDirectories {
-    fn choose(&self, wanted: Wanted<'_>) -> Option<HostLibrary> {
+    fn choose(&self, wanted: LibraryQuery<'_>) -> Option<HostLibrary> {
         if wanted.soname.contains('/') {
             return None;
         }

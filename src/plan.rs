@@ -43,9 +43,9 @@ use crate::size::Bytes;
 use crate::timings::phase;
 use crate::tree::{Content, Entry, File, Mode, Tree, TreePath};
 use crate::uses::{
-    Ask, Asked, CalledCommands, Companion, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
-    OpenedLibraries, RelativePaths, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode, WrittenNames,
-    WrittenPaths, uses_of, whole_package,
+    Ask, CachedUses, CalledCommands, Companion, FindUses, InstalledPackages, Interpreters, LinkTargets,
+    NeededLibraries, OpenedLibraries, RelativePaths, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode,
+    WrittenNames, WrittenPaths, uses_of, whole_package,
 };
 
 use dedupe::{Deduped, dedupe};
@@ -364,7 +364,7 @@ pub fn kept_with_each(
         packages,
         &companions,
     );
-    let asked = Asked::new(tree, &finders, context.contents);
+    let asked = CachedUses::new(tree, &finders, context.contents);
     kept(&|path| asked.uses(path))
 }
 

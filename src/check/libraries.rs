@@ -3,7 +3,7 @@
 use super::{NAMED, names, shown};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::elf::{Kind, Object, OlderSymbols, outlook};
+use crate::elf::{Kind, Object, OlderSymbols, rebind_plan};
 use crate::finding::{Code, Finding, Severity};
 use crate::languages::components::Components;
 use crate::loader::{
@@ -21,7 +21,7 @@ use crate::tree::{Content, TreePath};
 pub(super) fn library_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let (root, graph) = (loaded.root(), loaded.graph());
     let mut findings = missing_library_findings(loaded);
-    let cures = Cures::of(loaded);
+    let cures = Remedies::of(loaded);
     findings.extend(process_findings(loaded, &cures));
     findings.extend(version_findings(root, graph, &cures));
     findings
@@ -122,7 +122,7 @@ fn what_is_at(root: Root<'_>, path: &str) -> &'static str {
 }
 
 /// Processes that start and then end: symbols, loose versions and two C libraries.
-fn process_findings(loaded: &LoadedTree<'_>, cures: &Cures<'_>) -> Vec<Finding> {
+fn process_findings(loaded: &LoadedTree<'_>, cures: &Remedies<'_>) -> Vec<Finding> {
     let (root, followed) = (loaded.root(), loaded.followed());
     let undefined = loaded.undefined_symbols().iter().map(|problem| {
         let symbols = some_of(&problem.symbols, problem.symbols.len());
@@ -149,7 +149,7 @@ fn process_findings(loaded: &LoadedTree<'_>, cures: &Cures<'_>) -> Vec<Finding> 
     undefined.chain(loose).chain(two).collect()
 }
 
-fn version_findings(root: Root<'_>, graph: &Graph, cures: &Cures<'_>) -> Vec<Finding> {
+fn version_findings(root: Root<'_>, graph: &Graph, cures: &Remedies<'_>) -> Vec<Finding> {
     let reachable = graph.reachable();
     version_problems(root, graph)
         .into_iter()
@@ -194,7 +194,7 @@ fn version_findings(root: Root<'_>, graph: &Graph, cures: &Cures<'_>) -> Vec<Fin
 }
 
 /// What can be done about libraries that are too old for what needs them.
-struct Cures<'a> {
+struct Remedies<'a> {
     root: Root<'a>,
     graph: &'a Graph,
     /// Older symbols of glibc of the same meaning.
@@ -205,7 +205,7 @@ struct Cures<'a> {
     bound: Vec<BoundProcesses>,
 }
 
-impl<'a> Cures<'a> {
+impl<'a> Remedies<'a> {
     fn of(loaded: &'a LoadedTree<'a>) -> Self {
         let (root, graph, followed) = (loaded.root(), loaded.graph(), loaded.followed());
         let lacking = outdated(loaded, graph);
@@ -244,7 +244,7 @@ impl<'a> Cures<'a> {
             return self.rebuild();
         };
         let is_there = |library: &str, version: &str| has_version(root, needs, library, version);
-        match outlook(object, &self.older, &is_there) {
+        match rebind_plan(object, &self.older, &is_there) {
             Ok(older) => {
                 let names = older.iter().map(|(symbol, older)| match older {
                     Some(older) => format!("{}@{}", older.symbol, older.version),

@@ -46,7 +46,7 @@ fn is_link(root: Root<'_>) -> bool {
     TreePath::new(BOOTSTRAP).is_some_and(|path| matches!(root.tree.get(&path), Some(Entry::Symlink(_))))
 }
 
-/// A bootstrap that is one folder too deep, or none at all.
+/// A bootstrap that is one directory too deep, or none at all.
 fn no_bootstrap(root: Root<'_>) -> Vec<Finding> {
     let too_deep: Vec<_> = root
         .tree
@@ -68,7 +68,7 @@ fn no_bootstrap(root: Root<'_>) -> Vec<Finding> {
     }
 }
 
-/// Lambda starts every file in this folder.
+/// Lambda starts every file in this directory.
 fn extensions(root: Root<'_>) -> Vec<TreePath> {
     root.tree
         .files()

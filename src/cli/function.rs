@@ -58,7 +58,7 @@ pub(super) enum Printing {
 }
 
 /// Result of a run.
-pub(super) struct Ran {
+pub(super) struct RunResult {
     /// The runtime that it ran on.
     pub(super) runtime: Runtime,
     /// What came of each event.
@@ -76,7 +76,7 @@ pub(super) struct Ran {
 }
 
 /// What a sandbox is made of.
-struct Parts {
+struct SandboxInputs {
     layers: Vec<Input>,
     task: Vec<Input>,
     runtime: Runtime,
@@ -92,7 +92,7 @@ impl FunctionRun<'_> {
         global: &Global,
         progress: &Terminal,
         printing: Printing,
-    ) -> Result<Ran, Failure> {
+    ) -> Result<RunResult, Failure> {
         let parts = self.parts(global, progress)?;
         let options = self.options(&parts);
         let prepared = if printing == Printing::Nothing {
@@ -114,7 +114,7 @@ impl FunctionRun<'_> {
             global.warn(&end);
         }
         let used = prepared.used_paths()?;
-        Ok(Ran {
+        Ok(RunResult {
             invocations,
             used,
             said_by_failed: prepared.said_by_failed(),
@@ -138,7 +138,7 @@ impl FunctionRun<'_> {
     }
 
     /// Reads the layers and the code, and refuses what AWS would refuse.
-    fn parts(&self, global: &Global, progress: &Terminal) -> Result<Parts, Failure> {
+    fn parts(&self, global: &Global, progress: &Terminal) -> Result<SandboxInputs, Failure> {
         let (layers, read_layers) = read_settled(self.layers, global, || {
             let layers = inputs(self.layers)?;
             let read = read(&layers, MAX_UNZIPPED, progress)?;
@@ -162,7 +162,7 @@ impl FunctionRun<'_> {
         let too_large = too_large.filter(|_| !self.may_be_too_large);
         let of_parts = blocking(&findings).into_iter().chain(blocking(&of_task));
         refuse(of_parts.chain(&too_large).collect(), global)?;
-        Ok(Parts {
+        Ok(SandboxInputs {
             layers,
             task,
             runtime,
@@ -179,7 +179,7 @@ impl FunctionRun<'_> {
         Ok(task)
     }
 
-    fn options<'p>(&self, parts: &'p Parts) -> InvokeOptions<'p> {
+    fn options<'p>(&self, parts: &'p SandboxInputs) -> InvokeOptions<'p> {
         InvokeOptions {
             layers: parts.layers.clone(),
             task: parts.task.clone(),
@@ -195,7 +195,7 @@ impl FunctionRun<'_> {
     }
 }
 
-impl Ran {
+impl RunResult {
     /// Finds out, and says, what the function looked for in vain and was left out of its layers. Where no event failed, only
     /// that counts which was left out because no recording used it: what other rules remove, a function may look for and do
     /// without.

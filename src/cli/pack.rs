@@ -31,7 +31,7 @@ use super::output::{Failure, Output, Status, error, tell};
 use super::pack_job::{PackFailure, PackJob};
 use super::progress::Terminal;
 use super::prove::{UsedOptions, prove};
-use super::provenance::{GivenOptions, Made, SourceDate, StatementFile};
+use super::provenance::{BuiltLayers, GivenOptions, SourceDate, StatementFile};
 use super::sbom::{Standard, subject};
 
 /// Prune a tree, add the libraries that are missing on Lambda, and pack it into the fewest zips
@@ -314,7 +314,7 @@ impl Arguments {
     fn write_documents(&self, tree: &str, plan: &Plan, manifest: &Manifest, job: &PackJob<'_>) -> Result<(), Failure> {
         self.write_bills(manifest, job)?;
         let Some(file) = &self.provenance else { return Ok(()) };
-        let made = Made {
+        let made = BuiltLayers {
             tree,
             job,
             plan,

@@ -162,7 +162,7 @@ impl FromArgMatches for GivenOptions {
 }
 
 /// Layers that were packed, and from what.
-pub(super) struct Made<'a> {
+pub(super) struct BuiltLayers<'a> {
     /// The tree as the user named it.
     pub(super) tree: &'a str,
     /// How they were packed.
@@ -173,7 +173,7 @@ pub(super) struct Made<'a> {
     pub(super) given: &'a GivenOptions,
 }
 
-impl Made<'_> {
+impl BuiltLayers<'_> {
     /// Writes the statement.
     pub(super) fn write(&self, file: &StatementFile) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::Error(format!("cannot write the provenance: {error}"));

@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 }
 
 /// A statement, and what is next to it.
-struct Claim {
+struct LoadedStatement {
     statement: Statement,
     /// The directory in which the layers are, if they are there.
     directory: PathBuf,
@@ -46,7 +46,7 @@ struct Claim {
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
         let provenance = global.layers(self.provenance.as_slice())?;
-        let claim = Claim::read(provenance.first().map_or(Path::new(""), PathBuf::as_path))?;
+        let claim = LoadedStatement::read(provenance.first().map_or(Path::new(""), PathBuf::as_path))?;
         let work = tempfile::Builder::new()
             .prefix("lambdar-prune-")
             .tempdir()
@@ -71,7 +71,7 @@ impl Arguments {
     }
 }
 
-impl Claim {
+impl LoadedStatement {
     fn read(named: &Path) -> Result<Self, Failure> {
         let file = if named.is_dir() {
             named.join(PROVENANCE_NAME)

@@ -56,7 +56,7 @@ impl Arguments {
             loaded: &loaded,
         };
         let what = report::inside_tree(&self.what, &directory.to_string_lossy());
-        let asked = report::Asked::of(&what, &loaded);
+        let asked = report::WhySubject::of(&what, &loaded);
         let options = plan::Options {
             explained: asked.paths(),
             ..plan::Options::default()

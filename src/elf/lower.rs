@@ -150,12 +150,12 @@ pub fn lower(
     })
 }
 
-/// Result of [`outlook`]: the symbols that would be bound otherwise, each with its older function or, for a weak one that has
+/// Result of [`rebind_plan`]: the symbols that would be bound otherwise, each with its older function or, for a weak one that has
 /// none, without; or what stands in the way.
-pub type Outlook = Result<Vec<(String, Option<Older>)>, Vec<Blocked>>;
+pub type RebindPlan = Result<Vec<(String, Option<Older>)>, Vec<Blocked>>;
 
 /// Predicts what [`lower`] would do, from the names alone. `lower` may still refuse: only the file shows whether a name fits.
-pub fn outlook(object: &Object, symbols: &OlderSymbols, is_there: &dyn Fn(&str, &str) -> bool) -> Outlook {
+pub fn rebind_plan(object: &Object, symbols: &OlderSymbols, is_there: &dyn Fn(&str, &str) -> bool) -> RebindPlan {
     let (mut rebound, mut blocked) = (Vec::new(), Vec::new());
     for need in &object.version_needs {
         if need.weak || is_there(&need.library, &need.version) {

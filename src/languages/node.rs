@@ -19,11 +19,11 @@ use crate::tree::{Entry, Tree, TreePath};
 
 use code::Modules;
 
-/// Where packages are looked for (Node.js documentation, "Loading from node_modules folders").
+/// Where packages are looked for (Node.js documentation, "Loading from node_modules directories").
 const MODULES: &str = "node_modules";
 /// What Lambda has for Node in a layer.
 const HOME: &str = "nodejs";
-/// Where npm puts links to the commands of packages (npm documentation, "folders", Executables).
+/// Where npm puts links to the commands of packages (npm documentation, "directories", Executables).
 const COMMANDS: &str = ".bin";
 /// What makes a directory a package, with its name (Node.js documentation, "Modules: Packages").
 const MANIFEST: &str = "package.json";

@@ -66,14 +66,14 @@ pub(super) struct StartedProcesses {
 #[derive(Debug, Clone)]
 struct ScriptRun {
     environment: Arc<BTreeMap<String, Value>>,
-    asked: Asked,
+    asked: FileQueries,
     place: TreePath,
     run: Arc<Run>,
 }
 
 /// What a script asked for, by absolute paths, and the answers.
 #[derive(Debug, Clone, Default)]
-struct Asked {
+struct FileQueries {
     kinds: BTreeMap<String, Option<FileKind>>,
     texts: BTreeMap<String, Option<String>>,
     real_paths: BTreeMap<String, Option<String>>,
@@ -314,11 +314,11 @@ impl Scripts<'_> {
 /// The files that a script on Lambda sees, with a record of what it asked for.
 struct RecordedFiles<'a> {
     root: Root<'a>,
-    asked: Mutex<Asked>,
+    asked: Mutex<FileQueries>,
 }
 
 impl RecordedFiles<'_> {
-    fn record(&self, record: impl FnOnce(&mut Asked)) {
+    fn record(&self, record: impl FnOnce(&mut FileQueries)) {
         if let Ok(mut asked) = self.asked.lock() {
             record(&mut asked);
         }
@@ -359,7 +359,7 @@ impl Files for RecordedFiles<'_> {
     }
 }
 
-impl Asked {
+impl FileQueries {
     /// Whether the answers are the same in a root.
     fn holds(&self, root: Root<'_>) -> bool {
         self.kinds.iter().all(|(path, known)| kind(root, path) == *known)

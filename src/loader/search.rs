@@ -106,13 +106,13 @@ pub enum Provided {
     Missing(Vec<SearchStep>),
 }
 
-/// Looks for libraries in a root, and remembers what is where: the same names are asked for in the same folders by one
+/// Looks for libraries in a root, and remembers what is where: the same names are asked for in the same directories by one
 /// process after the other.
 pub struct Finder<'a> {
     root: Root<'a>,
-    folders: RefCell<Vec<Folder<'a>>>,
+    folders: RefCell<Vec<SearchDirectory<'a>>>,
     numbers: RefCell<HashMap<String, Rc<[usize]>>>,
-    /// The folders of whole search paths, by their text.
+    /// The directories of whole search paths, by their text.
     lists: RefCell<HashMap<String, Rc<[usize]>>>,
     /// The loaders of the processes, by the path of the interpreter; the runtime's own under the empty path.
     loaders: RefCell<HashMap<String, Rc<ProcessLoader>>>,
@@ -145,10 +145,10 @@ fn is_in_musl(name: &str) -> bool {
         .is_some_and(|rest| RESERVED.iter().any(|reserved| rest.starts_with(reserved)))
 }
 
-/// A folder that is searched.
-struct Folder<'a> {
+/// A directory that is searched.
+struct SearchDirectory<'a> {
     path: String,
-    /// The folder itself, links followed; `None` if there is none.
+    /// The directory itself, links followed; `None` if there is none.
     place: Option<Location>,
     /// What was asked for in it: the file, and the object if it is one.
     names: HashMap<String, Option<(Location, Option<&'a Object>)>>,
@@ -191,7 +191,7 @@ impl<'a> Finder<'a> {
     pub fn opens(&self, process: &Process, names: &BTreeSet<&str>, tell: &mut dyn FnMut(&Resolved, &Location)) {
         let state = self.follow(process);
         for (number, mapped) in state.loaded.iter().enumerate() {
-            // What needs nothing was not asked for its folders before.
+            // What needs nothing was not asked for its directories before.
             let folders = state.folders(number);
             for name in names {
                 if let Ok((found, _)) = state.search_in(&folders, number, name) {
@@ -243,7 +243,7 @@ impl<'a> Finder<'a> {
         state
     }
 
-    /// The folders to search where a search path names one: those for this hardware below it that exist, then itself.
+    /// The directories to search where a search path names one: those for this hardware below it that exist, then itself.
     fn numbers(&self, path: String) -> Rc<[usize]> {
         if let Some(numbers) = self.numbers.borrow().get(&path) {
             return Rc::clone(numbers);
@@ -257,7 +257,7 @@ impl<'a> Finder<'a> {
             .chain([path.clone()])
         {
             numbers.push(folders.len());
-            folders.push(Folder {
+            folders.push(SearchDirectory {
                 place: self.root.directory(&folder),
                 path: folder,
                 names: HashMap::new(),
@@ -268,7 +268,7 @@ impl<'a> Finder<'a> {
         numbers
     }
 
-    /// The folders of a search path in which no token stands for something else.
+    /// The directories of a search path in which no token stands for something else.
     fn list(&self, list: &str) -> Rc<[usize]> {
         if let Some(numbers) = self.lists.borrow().get(list) {
             return Rc::clone(numbers);
@@ -365,7 +365,7 @@ impl<'a> Finder<'a> {
             .unwrap_or_default()
     }
 
-    /// What is in a folder under a name, links followed.
+    /// What is in a directory under a name, links followed.
     fn lookup(&self, folder: usize, name: &str) -> Option<(Location, Option<&'a Object>)> {
         let mut folders = self.folders.borrow_mut();
         let folder = folders.get_mut(folder)?;
@@ -396,7 +396,7 @@ impl<'a> Finder<'a> {
 
 struct Mapped<'a> {
     loaded: Loaded<'a>,
-    /// The folders for what it needs, in the loader's order.
+    /// The directories for what it needs, in the loader's order.
     folders: Vec<(SearchSource, usize)>,
 }
 
@@ -553,7 +553,7 @@ impl<'a> State<'a, '_> {
         Err(searched.collect())
     }
 
-    /// The folders for what one object needs, in the loader's order.
+    /// The directories for what one object needs, in the loader's order.
     fn folders(&self, needing: usize) -> Vec<(SearchSource, usize)> {
         let object = self.loaded[needing].loaded.object;
         let mut folders = Vec::new();

@@ -84,8 +84,8 @@ pub fn shadowed_libraries(loaded: &LoadedTree<'_>) -> Vec<ShadowedLibrary> {
     shadowed
 }
 
-/// What is in a folder of `PATH` and is not what its name starts, because the runtime has a command of that name in a
-/// folder before; with the file that it is or leads to.
+/// What is in a directory of `PATH` and is not what its name starts, because the runtime has a command of that name in a
+/// directory before; with the file that it is or leads to.
 fn hidden_commands(root: Root<'_>) -> Vec<(TreePath, TreePath)> {
     let mut hidden = Vec::new();
     let mut before: Vec<Location> = Vec::new();

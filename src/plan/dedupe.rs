@@ -2,15 +2,15 @@
 //!
 //! A link must not be noticed by anything but the size of the layers. What may be told depends on where the two are:
 //!
-//! * In one folder, whoever follows the link to find itself (`readlink -f "$0"`, `/proc/self/exe`, `realpath(__file__)`) ends in
-//!   the same folder.
-//! * In two folders, it ends in another one, so that programs and libraries stay that may look at their own path: the kernel
+//! * In one directory, whoever follows the link to find itself (`readlink -f "$0"`, `/proc/self/exe`, `realpath(__file__)`) ends in
+//!   the same directory.
+//! * In two directories, it ends in another one, so that programs and libraries stay that may look at their own path: the kernel
 //!   resolves links in `/proc/self/exe`, from which glibc also takes `$ORIGIN` of a program.
 //! * Scripts and the source code of languages stay: some look at their own real name, Node loads two names of one file as
 //!   one module (Node.js documentation, "Modules: CommonJS modules", Caching), and shells dispatch on `$0`.
 //! * Of ELF files, only programs and libraries with a `DT_SONAME` qualify. To the loader two names of one file are one
 //!   object (ld.so compares device and inode); a plugin without a soname may be two modules that are opened one by one, and so
-//!   may a library in another folder that nothing needs by its name. Programs that ask by which name they were called look at
+//!   may a library in another directory that nothing needs by its name. Programs that ask by which name they were called look at
 //!   `argv[0]`, which a link does not change.
 //! * Modes are equal, and the content is longer than [`SHORTEST`]: a link costs as much as a file but for its content.
 //!
@@ -78,8 +78,8 @@ pub(super) struct Deduped {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Anywhere,
-    /// In its own folder, with the reason why not in others.
-    Folder(&'static str),
+    /// In its own directory, with the reason why not in others.
+    Directory(&'static str),
     Nowhere(&'static str),
 }
 
@@ -130,7 +130,7 @@ pub(super) fn dedupe(
     let mut refused = BTreeSet::new();
     let mut tree = linked(&layout.tree, &links);
     let mut after = graph_of(&tree);
-    // First those that lead to another folder, then all.
+    // First those that lead to another directory, then all.
     for only_far in [true, false] {
         if differences(before, &after, &links).is_empty() {
             break;
@@ -218,12 +218,12 @@ impl<'a> Judge<'a> {
             Content::Object(object) if object.kind == Kind::Executable => Reach::Anywhere,
             Content::Object(object) if object.soname.is_none() => Reach::Nowhere(IS_PLUGIN),
             Content::Object(_) if self.needed.contains(path) => Reach::Anywhere,
-            Content::Object(_) => Reach::Folder(IS_PLUGIN),
+            Content::Object(_) => Reach::Directory(IS_PLUGIN),
             Content::Data if code_files::is_module(path) => Reach::Nowhere(IS_CODE),
             // It is run as something, or nobody knows why it may be.
-            Content::Data if file.mode.is_executable() => Reach::Folder(IS_CODE),
+            Content::Data if file.mode.is_executable() => Reach::Directory(IS_CODE),
             Content::Data if path.splits().any(|(directory, _)| self.packages.contains(directory)) => {
-                Reach::Folder(IS_PACKAGE)
+                Reach::Directory(IS_PACKAGE)
             }
             Content::Data => Reach::Anywhere,
             Content::BrokenObject(_) | Content::Foreign(_) => Reach::Nowhere(IS_OTHER_OBJECT),
@@ -236,7 +236,7 @@ impl<'a> Judge<'a> {
     fn reach(&self, path: &TreePath, file: &File) -> Reach {
         match self.by_kind(path, file) {
             Reach::Anywhere if file.content.object().is_some() && self.looks_at_own_path(path) => {
-                Reach::Folder(LOOKS_AT_PATH)
+                Reach::Directory(LOOKS_AT_PATH)
             }
             reach => reach,
         }
@@ -285,7 +285,7 @@ impl Group {
             reasons: BTreeMap::new(),
         };
         let tree = &judge.layout.tree;
-        // By permissions, by layer and, unless the links may be anywhere, by folder.
+        // By permissions, by layer and, unless the links may be anywhere, by directory.
         let mut sets: BTreeMap<(u32, Option<usize>, Option<TreePath>), Vec<_>> = BTreeMap::new();
         let (mut modes, mut used_layers) = (BTreeSet::new(), BTreeSet::new());
         for path in paths {
@@ -297,7 +297,7 @@ impl Group {
             };
             let folder = match reach {
                 Reach::Anywhere => None,
-                Reach::Folder(reason) => {
+                Reach::Directory(reason) => {
                     group.reasons.insert(path.clone(), reason);
                     Some(path.parent().unwrap_or_else(TreePath::root))
                 }

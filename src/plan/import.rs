@@ -9,7 +9,7 @@ use super::{Added, Context, Fixes, Layout, Origin};
 use crate::companions::{Companion, MissingCompanion, missing_companions};
 use crate::elf::{Object, Patch};
 use crate::finding::{Code, Finding};
-use crate::host::{DataFile, HostLibrary, HostPackage, Libraries, LicenseFile, Wanted};
+use crate::host::{DataFile, HostLibrary, HostPackage, Libraries, LibraryQuery, LicenseFile};
 use crate::loader::{
     Finder, Graph, LoadedTree, MissingCause, MissingLibrary, Resolution, linked_interpreters, missing_libraries,
 };
@@ -494,8 +494,8 @@ impl Search {
         self.versions.iter().all(|version| defined.contains(version))
     }
 
-    fn wanted<'a>(&'a self, soname: &'a str, runtime: &Runtime) -> Wanted<'a> {
-        Wanted {
+    fn wanted<'a>(&'a self, soname: &'a str, runtime: &Runtime) -> LibraryQuery<'a> {
+        LibraryQuery {
             soname,
             arch: runtime.arch,
             versions: &self.versions,

@@ -55,7 +55,7 @@ pub use table::{RenderOptions, folded};
 pub use text::{checked, finding_lines};
 pub use timings::timings;
 pub use verified::{Verified, VerifiedLayer, verified};
-pub use why::{Asked, explained, inside_tree, why};
+pub use why::{WhySubject, explained, inside_tree, why};
 
 use serde::Serialize;
 

@@ -122,15 +122,15 @@ pub struct Miss {
     pub chain: Chain,
     /// Whether the object is never loaded, so that this does not matter: the runtime's own comes first.
     pub never_loaded: bool,
-    /// Every folder that was searched, in order.
+    /// Every directory that was searched, in order.
     pub searched: Vec<SearchedReport>,
 }
 
-/// One folder that was searched in vain.
+/// One directory that was searched in vain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SearchedReport {
-    /// The folder.
+    /// The directory.
     pub directory: String,
     /// Why it was searched.
     pub via: &'static str,
@@ -140,14 +140,14 @@ pub struct SearchedReport {
 
 /// The paths of a tree that a path, soname or symbol stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct WhySubject {
     /// The path itself, if it is one.
     path: Option<TreePath>,
     /// The file that it leads to, or that provides a soname.
     target: Option<TreePath>,
 }
 
-impl Asked {
+impl WhySubject {
     /// Looks for what is meant in a tree.
     pub fn of(what: &str, loaded: &LoadedTree<'_>) -> Self {
         let root = loaded.root();
@@ -172,11 +172,17 @@ impl Asked {
 }
 
 /// Explains a path, soname or symbol in a tree. `None` if it is neither in the tree nor asked for by anything.
-pub fn why(what: &str, asked: Asked, loaded: &LoadedTree<'_>, plan: &Plan, libraries: &dyn Libraries) -> Option<Why> {
+pub fn why(
+    what: &str,
+    asked: WhySubject,
+    loaded: &LoadedTree<'_>,
+    plan: &Plan,
+    libraries: &dyn Libraries,
+) -> Option<Why> {
     let (root, whole) = (loaded.root(), loaded.graph());
     let Root { tree, runtime } = root;
     let uses = uses(plan, &asked);
-    let Asked { path: asked, target } = asked;
+    let WhySubject { path: asked, target } = asked;
     let (chains, misses) = chains(loaded, what, target.as_ref());
     let symbol = if target.is_none() && chains.is_empty() && misses.is_empty() {
         Some(symbol(root, what)?)
@@ -224,7 +230,7 @@ pub fn why(what: &str, asked: Asked, loaded: &LoadedTree<'_>, plan: &Plan, libra
 }
 
 /// Who uses what is asked for or, as a whole, a directory that it is part of, each use once.
-fn uses(plan: &Plan, asked: &Asked) -> Vec<UseReport> {
+fn uses(plan: &Plan, asked: &WhySubject) -> Vec<UseReport> {
     let mut found: BTreeSet<UseReport> = BTreeSet::new();
     for path in asked.paths() {
         found.extend(plan.uses.of(&path).map(UseReport::of));

@@ -104,7 +104,7 @@ pub struct InstalledPackage {
     pub directory: String,
 }
 
-/// Names by the folder that they are in.
+/// Names by the directory that they are in.
 pub(crate) type Folders = BTreeMap<String, Vec<String>>;
 
 /// What differs from one architecture to the other.

@@ -45,13 +45,13 @@ pub struct Runtime {
     pub environment: BTreeMap<String, String>,
     /// Where the loader looks last.
     pub default_directories: Vec<String>,
-    /// Folders that the loader tries below each folder that it searches, before that folder itself.
+    /// Directories that the loader tries below each directory that it searches, before that directory itself.
     pub hardware_directories: Vec<String>,
     /// What `$LIB` stands for in a search path.
     pub lib: String,
     /// What `$PLATFORM` stands for in a search path.
     pub platform: String,
-    /// The folder in which a function's process starts; relative search paths begin here.
+    /// The directory in which a function's process starts; relative search paths begin here.
     pub working_directory: String,
     /// The loader's own path.
     pub interpreter: String,

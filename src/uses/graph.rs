@@ -116,14 +116,14 @@ impl Uses {
 }
 
 /// What finders say of the paths of a tree, asked once for each path.
-pub struct Asked<'a> {
+pub struct CachedUses<'a> {
     tree: &'a Tree,
     finders: &'a [Box<dyn FindUses + 'a>],
     contents: &'a Contents<'a>,
     known: RwLock<HashMap<TreePath, Vec<Use>>>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> CachedUses<'a> {
     /// Nothing is asked yet.
     pub fn new(tree: &'a Tree, finders: &'a [Box<dyn FindUses + 'a>], contents: &'a Contents<'a>) -> Self {
         Self {
@@ -246,7 +246,7 @@ mod tests {
         let uses = Uses::follow(paths.clone(), Vec::new(), &ask, &|_| Vec::new());
         assert_eq!(uses.all().len(), 0);
         // Asked from anywhere else, too.
-        let asked = Asked::new(&tree, &finders, &content);
+        let asked = CachedUses::new(&tree, &finders, &content);
         paths.par_iter().for_each(|path| assert_eq!(asked.uses(path), []));
     }
 }

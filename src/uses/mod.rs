@@ -22,7 +22,7 @@ use std::fmt;
 
 pub use code::SourceCode;
 pub use commands::{CalledCommands, NamedCommands};
-pub use graph::{Ask, Asked, Contents, Uses, uses_of};
+pub use graph::{Ask, CachedUses, Contents, Uses, uses_of};
 pub(crate) use libraries::differences;
 pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};
 pub use opened::OpenedLibraries;

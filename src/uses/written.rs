@@ -58,7 +58,7 @@ pub enum SoughtKind {
 pub struct WrittenNames<'a> {
     root: Root<'a>,
     sought: Vec<Sought>,
-    /// The folders that these are in, each with the numbers of what is there.
+    /// The directories that these are in, each with the numbers of what is there.
     folders: Vec<(TreePath, Vec<usize>)>,
     /// What is looked for, by the number that the automaton has for it.
     names: Vec<Name>,
@@ -83,8 +83,8 @@ struct Name {
 enum Written {
     /// One thing.
     One(usize),
-    /// Everything in a folder.
-    Folder(usize),
+    /// Everything in a directory.
+    Directory(usize),
     /// Every command.
     Commands,
     /// Every library.
@@ -149,7 +149,7 @@ impl<'a> WrittenNames<'a> {
                 };
                 vec![(path, kind, path.file_name())]
             }
-            Written::Folder(folder) => {
+            Written::Directory(folder) => {
                 let (folder, inside) = &self.folders[folder];
                 let paths = inside.iter().map(|number| &self.sought[*number].path);
                 paths.map(|path| (path, UseKind::Path, folder.file_name())).collect()
@@ -219,9 +219,9 @@ impl<'a> WrittenNames<'a> {
                 let (folder, _) = &self.folders[*number];
                 let absolute = folder.on_lambda();
                 let is_written = |end: &usize| text[..*end].ends_with(&absolute) && ends(&text[*end..]);
-                // A folder at the root of the tree has a name as common as `bin`.
+                // A directory at the root of the tree has a name as common as `bin`.
                 if folder.names().count() > 1 || places.ends.iter().any(is_written) {
-                    written.insert(Written::Folder(*number));
+                    written.insert(Written::Directory(*number));
                 }
             }
             for number in &name.sought {
@@ -247,7 +247,7 @@ impl<'a> WrittenNames<'a> {
         for name in found.into_iter().map(|number| &self.names[number]) {
             let folders = name.folders.iter();
             let found = folders.filter(|number| is_written_in(pieces, &self.folders[**number].0));
-            written.extend(found.map(|number| Written::Folder(*number)));
+            written.extend(found.map(|number| Written::Directory(*number)));
             let sought = name.sought.iter();
             let found = sought.filter(|number| is_written_in(pieces, &self.sought[**number].path));
             written.extend(found.map(|number| Written::One(*number)));
@@ -304,7 +304,7 @@ impl<'a> WrittenNames<'a> {
         self.may_have_folder_of_tree(variable, value)
     }
 
-    /// Whether what a search path is set to may have a folder of the tree: one that is written out, or what only a run tells.
+    /// Whether what a search path is set to may have a directory of the tree: one that is written out, or what only a run tells.
     fn may_have_folder_of_tree(&self, variable: &str, value: &str) -> bool {
         let mut left = value;
         let mut is_empty = true;

@@ -1,4 +1,4 @@
-//! `Rscript`, the program that runs R scripts: it has the path of R's folder compiled in (R's src/unix/Rscript.c).
+//! `Rscript`, the program that runs R scripts: it has the path of R's directory compiled in (R's src/unix/Rscript.c).
 
 use crate::elf::Source;
 
@@ -10,8 +10,8 @@ const LARGEST: u64 = 1 << 20;
 /// `PATH_MAX`, the longest path that it accepts.
 const LONGEST: usize = 4096;
 
-/// The folder that it takes for R's: the text in it that is an absolute path ending in `/R`, as configure makes it of
-/// the library folder, such as `/opt/R/lib/R`. `None` where there is no such text, or where there are several.
+/// The directory that it takes for R's: the text in it that is an absolute path ending in `/R`, as configure makes it of
+/// the library directory, such as `/opt/R/lib/R`. `None` where there is no such text, or where there are several.
 pub fn home(source: &dyn Source) -> Option<String> {
     if source.length() > LARGEST {
         return None;

@@ -11,7 +11,7 @@ use super::super::{Context, Options, Origin, Reason, Symlinks};
 use super::versions::{SYMBOL_VERSIONS, lower_versions};
 use crate::elf::{Names, Patch, RenameError, rename_libraries};
 use crate::finding::{Code, Finding};
-use crate::host::Wanted;
+use crate::host::LibraryQuery;
 use crate::languages::inspector;
 use crate::loader::{
     Bound, BoundProcesses, Grade, Graph, LoadedTree, Outdated, ProvidedUses, Resolution, free_name, outdated,
@@ -207,7 +207,7 @@ impl<'a> Attempt<'a> {
             return Some(Newer { origin, bytes });
         }
         let versions = asked.union(&outdated.versions).cloned().collect();
-        let library = context.libraries.choose(Wanted {
+        let library = context.libraries.choose(LibraryQuery {
             soname,
             arch,
             versions: &versions,
