@@ -10,14 +10,17 @@
 //! 5. repair what does not work on Lambda as it is, and add the bootstrap;
 //! 6. dedupe: files with the same content become links to one of them.
 
+mod compare;
 mod dedupe;
 mod import;
 mod layout;
 mod links;
+mod matching;
 mod notes;
 mod repair;
 mod rest;
 mod retain;
+mod uses;
 mod what_if;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,35 +30,31 @@ use std::sync::Arc;
 use std::thread;
 
 use globset::GlobSet;
-use rayon::prelude::*;
 
 use crate::bootstrap::{self, BootstrapError};
-use crate::elf::{Object, Patch};
+use crate::elf::Patch;
 use crate::finding::Finding;
 use crate::host::{HostPackage, Libraries, NoLibraries};
-use crate::languages::code_files;
 use crate::languages::place::Placed;
-use crate::loader::{Finder, Graph, LoadedTree, Shadowed, ShadowedLibrary};
-use crate::root::Root;
+use crate::loader::{Graph, LoadedTree, Shadowed, ShadowedLibrary};
 use crate::rules::{Matcher, RuleError};
 use crate::runtime::Runtime;
 use crate::size::Bytes;
 use crate::timings::phase;
 use crate::tree::{Content, Entry, File, Mode, Tree, TreePath};
-use crate::uses::{
-    Ask, CachedUses, CalledCommands, Companion, FindUses, InstalledPackages, Interpreters, LinkTargets,
-    NeededLibraries, OpenedLibraries, RelativePaths, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode,
-    WrittenNames, WrittenPaths, uses_of, whole_package,
-};
+use crate::uses::InstalledPackages;
 
 use dedupe::{Deduped, dedupe};
 use import::{Owners, PrivateCopies, add_packages, import, owners};
 use layout::Layout;
+use matching::matched_paths;
 use notes::{notes, shadowed_layer};
 use repair::{bring_newer, repair};
-use retain::{Matches, Retention, retain, retained_by};
+use retain::{Retention, retain};
+use uses::find_uses;
 
 pub use crate::uses::{Contents, Evidence, Use, UseKind, Used, User, Uses};
+pub use compare::kept_with_each;
 pub use dedupe::Unlinked;
 pub use repair::fix_names;
 pub use retain::Retained;
@@ -312,84 +311,6 @@ fn decide(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> 
     })
 }
 
-/// The paths that would stay with each of several sets of rules, which are those of [`Plan::kept`] without what comes in; `None`
-/// where there would be no plan.
-///
-/// The rules in the context are those that the others add to, and `known` are the uses that the plan for them found. If they
-/// tell all ([`Options::compared`]), no file is looked into again, otherwise each is once for all sets. Nothing is found out any
-/// more as soon as `is_stopped` says so.
-pub fn kept_with_each(
-    loaded: &LoadedTree<'_>,
-    context: &Context<'_>,
-    options: &Options,
-    known: &Uses,
-    each: &[Matcher],
-    is_stopped: &(dyn Fn() -> bool + Sync),
-) -> Vec<Option<BTreeSet<TreePath>>> {
-    let _phase = phase("compare plans");
-    let tree = loaded.root().tree;
-    let commands = InstalledPackages::commands(tree, context.runtime);
-    let of_rules = |rules| matched_paths(tree, rules, &commands).0;
-    let all: Vec<(&Matcher, Matches)> = each.par_iter().map(|rules| (rules, of_rules(rules))).collect();
-    let base = of_rules(context.rules);
-    let matched = all.iter().map(|(_, matches)| matches).chain([&base]);
-    let at_stake: BTreeSet<TreePath> = matched.flat_map(BTreeMap::keys).cloned().collect();
-    let packages = InstalledPackages::of(tree);
-    let chosen = chosen(context.rules, &packages);
-    let replaced = replaced_by_bootstrap(tree, options);
-    let kept = |ask: &Ask<'_>| {
-        let kept = all.par_iter().map(|(rules, matches)| {
-            if is_stopped() {
-                return None;
-            }
-            let uses = follow(tree, rules, matches, &replaced, chosen.clone(), ask);
-            let retention = retain(tree, rules, matches, &uses);
-            let layout = Layout::of(tree, &retention, context.runtime, options.symlinks).ok()?;
-            Some(layout.tree.iter().map(|(path, _)| path.clone()).collect())
-        });
-        kept.collect()
-    };
-    // Whatever stays with more rules stays with fewer, too, and was asked.
-    let adds = |matches: &Matches| base.keys().all(|path| matches.contains_key(path));
-    if known.are_about(&at_stake) && all.iter().all(|(_, matches)| adds(matches)) {
-        return kept(&|path| known.by(path).to_vec());
-    }
-    let companions = companions(context.rules, &base);
-    let emptied_by = context.rules.by_rules_alone(&at_stake);
-    let finders = finders(
-        loaded,
-        context.rules,
-        &base,
-        (&at_stake, &emptied_by),
-        packages,
-        &companions,
-    );
-    let asked = CachedUses::new(tree, &finders, context.contents);
-    kept(&|path| asked.uses(path))
-}
-
-/// The paths that rules match, and whether the tree is a layer of which all is shadowed.
-///
-/// Rules about shadowed libraries do not apply where they would remove all programs. Libraries alone are there for something that
-/// needs them. Other rules do not apply either where they would leave nothing but documents, unless the user names what goes.
-fn matched_paths(tree: &Tree, rules: &Matcher, commands: &[(TreePath, TreePath)]) -> (Matches, bool) {
-    let mut matches = match_rules(tree, rules);
-    let about_shadowed = rules.about_shadowed();
-    let is_shadowed_layer = removes_all_programs(tree, &about_shadowed, &matches);
-    if is_shadowed_layer {
-        matches = matches_without(rules, &matches, &about_shadowed);
-    }
-    let has_shadowed = matches.values().any(|rule| about_shadowed.contains(rule));
-    let (decided, by_rules): (Matches, Matches) = matches
-        .clone()
-        .into_iter()
-        .partition(|(path, rule)| rules.is_drop(rule) || rules.is_unused(path));
-    if !has_shadowed && leaves_documents_alone(tree, &by_rules) {
-        matches = decided;
-    }
-    (with_commands(rules, commands, matches), is_shadowed_layer)
-}
-
 /// Decides what becomes of a tree.
 pub fn plan(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -> Result<Plan, PlanError> {
     let _phase = phase("plan");
@@ -435,253 +356,12 @@ pub fn plan(loaded: &LoadedTree<'_>, context: &Context<'_>, options: &Options) -
     })
 }
 
-/// The paths that rules and options match, each with the one that decides.
-fn match_rules(tree: &Tree, rules: &Matcher) -> Matches {
-    let _phase = phase("match rules");
-    let paths: Vec<&TreePath> = tree.iter().map(|(path, _)| path).collect();
-    paths
-        .into_par_iter()
-        .filter_map(|path| Some((path.clone(), rules.removed_by(path)?.to_owned())))
-        .collect()
-}
-
-/// The matches with the commands of packages that go: a link in `.bin` or a script that a package manager wrote is not a use of
-/// the package, and goes with it, unless the user keeps it.
-fn with_commands(rules: &Matcher, commands: &[(TreePath, TreePath)], mut matches: Matches) -> Matches {
-    for (command, part) in commands {
-        let rule = matches.get(part).cloned();
-        if let Some(rule) = rule.filter(|_| !rules.is_kept(command)) {
-            matches.entry(command.clone()).or_insert(rule);
-        }
-    }
-    matches
-}
-
-/// Whether something is removed and nothing is left but what is there to be read by people.
-fn leaves_documents_alone(tree: &Tree, matches: &Matches) -> bool {
-    let mut left = tree.iter().filter(|(path, entry)| {
-        let is_directory = matches!(entry, Entry::Directory(_));
-        !is_directory && !matches.contains_key(*path)
-    });
-    !matches.is_empty() && left.all(|(path, _)| is_document(path))
-}
-
-/// Whether rules about shadowed libraries would remove a program and leave nothing that runs: whoever packs it with its data
-/// means it.
-fn removes_all_programs(tree: &Tree, about_shadowed: &BTreeSet<String>, matches: &Matches) -> bool {
-    let mut code = tree.files().filter(|(path, file)| is_code(path, file));
-    let mut removes_program = false;
-    let all_are_matched = code.all(|(path, file)| {
-        let rule = matches.get(path);
-        let is_program = file.content.object().is_some_and(Object::is_program);
-        removes_program |= is_program && rule.is_some_and(|rule| about_shadowed.contains(rule));
-        rule.is_some()
-    });
-    all_are_matched && removes_program
-}
-
-/// How the names of documents begin, in small letters, and directories that hold nothing else.
-const DOCUMENTS: [&str; 10] = [
-    "license",
-    "licence",
-    "copying",
-    "copyright",
-    "notice",
-    "readme",
-    "authors",
-    "changelog",
-    "changes",
-    "news",
-];
-const DOCUMENT_DIRECTORIES: [&str; 4] = ["doc", "docs", "licenses", "man"];
-
-/// Whether a file is there to be read by people, by its name.
-fn is_document(path: &TreePath) -> bool {
-    let name = path.file_name().to_ascii_lowercase();
-    DOCUMENTS.iter().any(|begin| name.starts_with(begin))
-        || path.names().any(|name| DOCUMENT_DIRECTORIES.contains(&name))
-}
-
-/// Whether something can be run or loaded.
-fn is_code(path: &TreePath, file: &File) -> bool {
-    file.content.object().is_some() || file.mode.is_executable() || code_files::is_code(path)
-}
-
-/// The matches as if some rules were off.
-fn matches_without(rules: &Matcher, matches: &Matches, aside: &BTreeSet<String>) -> Matches {
-    let left = matches.iter().filter_map(|(path, rule)| {
-        let rule = if aside.contains(rule) {
-            rules.rule_without(path, aside)?
-        } else {
-            rule
-        };
-        Some((path.clone(), rule.to_owned()))
-    });
-    left.collect()
-}
-
 /// Files that the requested bootstrap overwrites: whoever uses one of them gets the new one.
 fn replaced_by_bootstrap(tree: &Tree, options: &Options) -> BTreeSet<TreePath> {
     let wanted = options.bootstrap.as_ref();
     let found = wanted.and_then(|wanted| bootstrap::find(tree, wanted.home.as_deref()).ok());
     let files = found.into_iter().flat_map(|bootstrap| bootstrap.files);
     files.map(|file| file.path).collect()
-}
-
-/// Finds the uses of the paths that rules match.
-fn find_uses(
-    loaded: &LoadedTree<'_>,
-    context: &Context<'_>,
-    matches: &Matches,
-    replaced: &BTreeSet<TreePath>,
-    at_stake: BTreeSet<TreePath>,
-) -> Uses {
-    let _phase = phase("find uses");
-    let (tree, rules) = (loaded.root().tree, context.rules);
-    let packages = InstalledPackages::of(tree);
-    let chosen = chosen(rules, &packages);
-    let companions = companions(rules, matches);
-    let emptied_by = rules.by_rules_alone(&at_stake);
-    let finders = finders(loaded, rules, matches, (&at_stake, &emptied_by), packages, &companions);
-    let ask = |path: &TreePath| uses_of(tree, path, &finders, context.contents);
-    let uses = follow(tree, rules, matches, replaced, chosen, &ask);
-    drop(finders);
-    drop(emptied_by);
-    uses.about(at_stake)
-}
-
-/// Follows uses from everything that no rule matches, and from what the user chose and recorded runs used. What is replaced is
-/// not retained.
-fn follow(
-    tree: &Tree,
-    rules: &Matcher,
-    matches: &Matches,
-    replaced: &BTreeSet<TreePath>,
-    mut chosen: Vec<Use>,
-    ask: &Ask<'_>,
-) -> Uses {
-    chosen.extend(recorded(tree, rules, matches));
-    let start = tree.iter().map(|(path, _)| path);
-    let start = start.filter(|path| !matches.contains_key(*path)).cloned().collect();
-    Uses::follow(start, chosen, ask, &|edge| {
-        let mut retained = retained_by(tree, rules, matches, edge);
-        retained.retain(|path| !replaced.contains(path));
-        retained
-    })
-}
-
-/// One finder for each way in which something can be used. Of the paths that are at stake, the second set has those that rules
-/// match which only guess: a recorded run knows which directories are read.
-fn finders<'a>(
-    loaded: &'a LoadedTree<'a>,
-    rules: &'a Matcher,
-    matches: &Matches,
-    (at_stake, emptied_by): (&'a BTreeSet<TreePath>, &'a BTreeSet<TreePath>),
-    packages: InstalledPackages,
-    companions: &'a [Companion],
-) -> Vec<Box<dyn FindUses + 'a>> {
-    let root = loaded.root();
-    let names = rules.shadowed().iter().flat_map(ShadowedLibrary::paths);
-    let is_removable = |path: &&TreePath| matches.get(*path).is_some_and(|rule| rules.removes_shadowed(rule));
-    let removable: BTreeSet<TreePath> = names.filter(is_removable).cloned().collect();
-    let settings = packages.settings().cloned().collect();
-    let shadowed = ShadowedLibraries::new(loaded, rules.shadowed(), companions, &removable);
-    let mut finders: Vec<Box<dyn FindUses + 'a>> = vec![
-        Box::new(LinkTargets(root)),
-        Box::new(NeededLibraries(loaded)),
-        Box::new(Interpreters(root)),
-        Box::new(shadowed),
-        Box::new(packages),
-    ];
-    let sought = sought(root, companions, &removable);
-    if let Some(opened) = OpenedLibraries::of(&sought) {
-        finders.push(Box::new(opened));
-    }
-    if let Some(written) = WrittenNames::of(root, sought, settings) {
-        finders.push(Box::new(written));
-    }
-    if let Some(written) = WrittenPaths::of(root, at_stake, emptied_by) {
-        finders.push(Box::new(written));
-    }
-    if let Some(written) = ShellPaths::of(root.tree, at_stake, emptied_by) {
-        finders.push(Box::new(written));
-    }
-    if let Some(written) = RelativePaths::of(root.tree, at_stake, emptied_by) {
-        finders.push(Box::new(written));
-    }
-    if !at_stake.is_empty() {
-        finders.push(Box::new(SourceCode::of(root.tree, at_stake)));
-        if let Some(called) = CalledCommands::of(root, at_stake) {
-            finders.push(Box::new(called));
-        }
-    }
-    finders
-}
-
-/// What is removed because of shadowed libraries, to be looked for by name in what is kept.
-fn sought(root: Root<'_>, companions: &[Companion], removable: &BTreeSet<TreePath>) -> BTreeSet<Sought> {
-    let companions = companions.iter().map(|companion| Sought {
-        path: companion.path.clone(),
-        kind: if companion.is_command {
-            SoughtKind::Command
-        } else {
-            SoughtKind::File
-        },
-    });
-    let finder = Finder::new(root);
-    let libraries = removable.iter().map(|path| Sought {
-        path: path.clone(),
-        kind: SoughtKind::Library {
-            is_provided: finder.served_by_runtime(path.file_name()).is_some(),
-        },
-    });
-    companions.chain(libraries).collect()
-}
-
-/// The packages that the user selected, and those that these require.
-fn chosen(rules: &Matcher, packages: &InstalledPackages) -> Vec<Use> {
-    let selected = rules.selected_packages().filter_map(|(directory, choice)| {
-        let package = packages.at(directory)?;
-        Some(Use {
-            from: User::Choice(choice.to_owned()),
-            to: whole_package(package),
-            kind: UseKind::Choice,
-            evidence: Evidence::of(&package.name),
-        })
-    });
-    selected.collect()
-}
-
-/// What recorded runs used although a rule matches it. A directory is among it that was asked for and holds nothing else
-/// that is used.
-fn recorded(tree: &Tree, rules: &Matcher, matches: &Matches) -> Vec<Use> {
-    let recorded = matches.iter().filter_map(|(path, rule)| {
-        Some(Use {
-            from: User::Choice("--used".to_owned()),
-            to: Used::Path(path.clone()),
-            kind: UseKind::Recorded,
-            evidence: Evidence::of(rules.recorded(path, tree.get(path)?, rule)?),
-        })
-    });
-    recorded.collect()
-}
-
-/// What rules remove together with shadowed libraries, sorted by path. It may go with several.
-fn companions(rules: &Matcher, matches: &Matches) -> Vec<Companion> {
-    let with_shadowed: BTreeSet<&str> = rules.remove_with_shadowed().collect();
-    let going = matches.iter().filter(|(_, rule)| with_shadowed.contains(rule.as_str()));
-    going
-        .flat_map(|(path, rule)| {
-            let libraries = rules.shadowed().iter();
-            libraries
-                .filter(move |library| rules.goes_with(rule, path, library))
-                .map(|library| Companion {
-                    path: path.clone(),
-                    library: library.library.path.clone(),
-                    is_command: library.commands.contains(path),
-                })
-        })
-        .collect()
 }
 
 /// The shadowed libraries that are kept, and those that are removed for that reason, sorted by path.

@@ -28,6 +28,6 @@ pub use opened::names_in;
 pub use patch::Patch;
 pub use rename::{Names, RenameError, private_name, rename_libraries};
 pub use source::{FileSource, Source};
-pub use symbols::{SymbolVisitor, Symbols, Undefined};
+pub use symbols::{Symbols, Tell, Undefined};
 pub use versions::{NAMED, VersionNeed};
 pub use view::VerifyError;

@@ -14,7 +14,7 @@ use super::image::{ElfError, Image, value};
 use super::notes::{self, DlopenNote, PackageNote};
 use super::opened::opened;
 use super::source::Source;
-use super::symbols::{self, SymbolVisitor, Symbols, Table};
+use super::symbols::{self, Symbols, Table, Tell};
 use super::versions::{self, VersionNeed};
 
 /// The first four bytes of every ELF file (ELF gABI, chapter 4, "ELF Identification").
@@ -216,16 +216,12 @@ pub fn parse(source: &dyn Source) -> Result<Option<Object>, ElfError> {
 }
 
 /// As [`parse`], and tells of every symbol that it defines.
-pub fn parse_with_symbols(source: &dyn Source, tell: &mut SymbolVisitor<'_>) -> Result<Option<Object>, ElfError> {
+pub fn parse_with_symbols(source: &dyn Source, tell: &mut Tell<'_>) -> Result<Option<Object>, ElfError> {
     parse_in(source, Detail::All, Some(tell))
 }
 
 /// As [`parse`], no further than in this detail.
-pub fn parse_in(
-    source: &dyn Source,
-    detail: Detail,
-    tell: Option<&mut SymbolVisitor<'_>>,
-) -> Result<Option<Object>, ElfError> {
+pub fn parse_in(source: &dyn Source, detail: Detail, tell: Option<&mut Tell<'_>>) -> Result<Option<Object>, ElfError> {
     let broken = |error: goblin::error::Error| ElfError(error.to_string());
     let outside = || ElfError("it is cut off".into());
     // The longer header of the two; a file that is shorter than that has no segment after it.
@@ -377,7 +373,7 @@ fn read_dynamic(
     object: &mut Object,
     image: &Image<'_>,
     dynamic: &Dynamic,
-    tell: Option<&mut SymbolVisitor<'_>>,
+    tell: Option<&mut Tell<'_>>,
 ) -> Result<(), ElfError> {
     let strings = value(dynamic, dynamic::DT_STRTAB);
     let size = value(dynamic, dynamic::DT_STRSZ).unwrap_or(0);
@@ -426,7 +422,7 @@ fn read_symbols(
     image: &Image<'_>,
     dynamic: &Dynamic,
     text: &dyn Fn(u64) -> Result<String, ElfError>,
-    tell: Option<&mut SymbolVisitor<'_>>,
+    tell: Option<&mut Tell<'_>>,
 ) -> Result<(), ElfError> {
     let table = Table::read(image, dynamic)?;
     object.version_needs = versions::needs(image, dynamic, table.as_ref(), text)?;

@@ -33,7 +33,7 @@ const LONGEST_NAMES: u64 = 64 << 20;
 
 /// Is told of a symbol that an object defines: its name, its version, and whether it is hidden from those who do not ask for
 /// that version.
-pub type SymbolVisitor<'a> = dyn FnMut(&str, Option<&str>, bool) + 'a;
+pub type Tell<'a> = dyn FnMut(&str, Option<&str>, bool) + 'a;
 
 /// The dynamic symbols of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -260,7 +260,7 @@ pub(super) fn read(
     table: &Table,
     versions: &BTreeMap<u16, &str>,
     copy: Option<u32>,
-    mut tell: Option<&mut SymbolVisitor<'_>>,
+    mut tell: Option<&mut Tell<'_>>,
 ) -> Result<Symbols, ElfError> {
     let mut symbols = Symbols::default();
     let versions: BTreeMap<u16, (Arc<str>, Version)> = versions

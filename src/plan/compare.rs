@@ -1,0 +1,72 @@
+//! What would stay with other rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::layout::Layout;
+use super::matching::matched_paths;
+use super::retain::{Matches, retain};
+use super::uses::{chosen, companions, finders, follow};
+use super::{Context, Options, replaced_by_bootstrap};
+use crate::loader::LoadedTree;
+use crate::rules::Matcher;
+use crate::timings::phase;
+use crate::tree::TreePath;
+use crate::uses::{Ask, CachedUses, InstalledPackages, Uses};
+
+/// The paths that would stay with each of several sets of rules, which are those of [`Plan::kept`](super::Plan::kept) without what comes in; `None`
+/// where there would be no plan.
+///
+/// The rules in the context are those that the others add to, and `known` are the uses that the plan for them found. If they
+/// tell all ([`Options::compared`]), no file is looked into again, otherwise each is once for all sets. Nothing is found out any
+/// more as soon as `is_stopped` says so.
+pub fn kept_with_each(
+    loaded: &LoadedTree<'_>,
+    context: &Context<'_>,
+    options: &Options,
+    known: &Uses,
+    each: &[Matcher],
+    is_stopped: &(dyn Fn() -> bool + Sync),
+) -> Vec<Option<BTreeSet<TreePath>>> {
+    let _phase = phase("compare plans");
+    let tree = loaded.root().tree;
+    let commands = InstalledPackages::commands(tree, context.runtime);
+    let of_rules = |rules| matched_paths(tree, rules, &commands).0;
+    let all: Vec<(&Matcher, Matches)> = each.par_iter().map(|rules| (rules, of_rules(rules))).collect();
+    let base = of_rules(context.rules);
+    let matched = all.iter().map(|(_, matches)| matches).chain([&base]);
+    let at_stake: BTreeSet<TreePath> = matched.flat_map(BTreeMap::keys).cloned().collect();
+    let packages = InstalledPackages::of(tree);
+    let chosen = chosen(context.rules, &packages);
+    let replaced = replaced_by_bootstrap(tree, options);
+    let kept = |ask: &Ask<'_>| {
+        let kept = all.par_iter().map(|(rules, matches)| {
+            if is_stopped() {
+                return None;
+            }
+            let uses = follow(tree, rules, matches, &replaced, chosen.clone(), ask);
+            let retention = retain(tree, rules, matches, &uses);
+            let layout = Layout::of(tree, &retention, context.runtime, options.symlinks).ok()?;
+            Some(layout.tree.iter().map(|(path, _)| path.clone()).collect())
+        });
+        kept.collect()
+    };
+    // Whatever stays with more rules stays with fewer, too, and was asked.
+    let adds = |matches: &Matches| base.keys().all(|path| matches.contains_key(path));
+    if known.are_about(&at_stake) && all.iter().all(|(_, matches)| adds(matches)) {
+        return kept(&|path| known.by(path).to_vec());
+    }
+    let companions = companions(context.rules, &base);
+    let emptied_by = context.rules.by_rules_alone(&at_stake);
+    let finders = finders(
+        loaded,
+        context.rules,
+        &base,
+        (&at_stake, &emptied_by),
+        packages,
+        &companions,
+    );
+    let asked = CachedUses::new(tree, &finders, context.contents);
+    kept(&|path| asked.uses(path))
+}
