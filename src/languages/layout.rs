@@ -166,10 +166,16 @@ pub fn modules(language: &dyn Language, layout: &Layout, version: &str, root: Ro
         .flat_map(|other| other.packages(tree))
         .map(|package| package.directory)
         .collect();
+    let certain: Vec<TreePath> = elsewhere
+        .iter()
+        .filter(|root| root.is_certain)
+        .map(|root| root.directory.clone())
+        .collect();
     let is_own = |root: &ModuleRoot| {
         // A part of a package, of this language or of another one, is that package's own matter.
         let is_part = |of: &TreePath| root.directory.below(of).is_some();
-        let inside = found.iter().any(|found| !root.is_certain && is_part(&found.directory));
+        let mut around = found.iter().map(|found| &found.directory).chain(&certain);
+        let inside = !root.is_certain && around.any(is_part);
         !inside && !others.iter().any(is_part) && !is_named(&root.directory, tree)
     };
     (!found.is_empty(), elsewhere.into_iter().filter(is_own).collect())

@@ -363,6 +363,7 @@ fn modules_are_packed_where_they_belong() {
     sandbox
         .file("tree/lib/python3.13/site-packages/a/__init__.py", "x = 1\n")
         .file("tree/lib/python3.13/site-packages/b.py", "y = 1\n")
+        .file("tree/lib/python3.13/site-packages/google/c/__init__.py", "z = 1\n")
         .file("shared/python/c.py", "z = 1\n");
     std::os::unix::fs::symlink("b.py", sandbox.path("tree/lib/python3.13/site-packages/link.py")).unwrap();
     fs_err::create_dir_all(sandbox.path("build/Layer")).unwrap();
@@ -380,7 +381,15 @@ fn modules_are_packed_where_they_belong() {
     if let Some(names) = names("placed") {
         let mut names: Vec<&str> = names.lines().collect();
         names.sort_unstable();
-        assert_eq!(names, ["python/a/__init__.py", "python/b.py", "python/link.py"]);
+        assert_eq!(
+            names,
+            [
+                "python/a/__init__.py",
+                "python/b.py",
+                "python/google/c/__init__.py",
+                "python/link.py"
+            ]
+        );
     }
     if let Some(names) = names("followed") {
         assert_eq!(names.trim(), "python/c.py");
