@@ -126,7 +126,7 @@ pub struct Miss {
     pub searched: Vec<SearchedReport>,
 }
 
-/// One directory that was searched in vain.
+/// One directory that was searched without success.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SearchedReport {
