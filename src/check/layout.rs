@@ -119,7 +119,7 @@ fn wrong_abi(root: Root<'_>, layout: &Layout, modules: Vec<ForeignModule>) -> Ve
                 Some(version) if layout.runtime(version) != root.runtime.name => {
                     format!("--runtime {}", layout.runtime(version))
                 }
-                _ => format!("another runtime than {}", root.runtime.name),
+                _ => "a runtime of your own that has this interpreter".to_owned(),
             };
             let words = [
                 ("files", names(&paths)),

@@ -40,22 +40,20 @@ pub fn kept_with_each(
     let packages = InstalledPackages::of(tree);
     let chosen = chosen(context.rules, &packages);
     let replaced = replaced_by_bootstrap(tree, options);
-    let kept = |ask: &Ask<'_>| {
-        let kept = all.par_iter().map(|(rules, matches)| {
-            if is_stopped() {
-                return None;
-            }
-            let uses = follow(tree, rules, matches, &replaced, chosen.clone(), ask);
-            let retention = retain(tree, rules, matches, &uses);
-            let layout = Layout::of(tree, &retention, context.runtime, options.symlinks).ok()?;
-            Some(layout.tree.iter().map(|(path, _)| path.clone()).collect())
-        });
-        kept.collect()
+    let kept_with = |(rules, matches): &(&Matcher, Matches), ask: &Ask<'_>| {
+        if is_stopped() {
+            return None;
+        }
+        let uses = follow(tree, rules, matches, &replaced, chosen.clone(), ask);
+        let retention = retain(tree, rules, matches, &uses);
+        let layout = Layout::of(tree, &retention, context.runtime, options.symlinks).ok()?;
+        Some(layout.tree.iter().map(|(path, _)| path.clone()).collect())
     };
     // Whatever stays with more rules stays with fewer, too, and was asked.
     let adds = |matches: &Matches| base.keys().all(|path| matches.contains_key(path));
     if known.are_about(&at_stake) && all.iter().all(|(_, matches)| adds(matches)) {
-        return kept(&|path| known.by(path).to_vec());
+        let ask = |path: &TreePath| known.by(path).to_vec();
+        return all.par_iter().map(|rules| kept_with(rules, &ask)).collect();
     }
     let companions = companions(context.rules, &base);
     let emptied_by = context.rules.by_rules_alone(&at_stake);
@@ -68,5 +66,7 @@ pub fn kept_with_each(
         &companions,
     );
     let asked = CachedUses::new(tree, &finders, context.contents);
-    kept(&|path| asked.uses(path))
+    // One after the other, each in parallel by itself: what one asked is known to the next.
+    let ask = |path: &TreePath| asked.uses(path);
+    all.iter().map(|rules| kept_with(rules, &ask)).collect()
 }
