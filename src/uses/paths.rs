@@ -170,7 +170,8 @@ fn whole(tree: &Tree, emptied_by: &BTreeSet<TreePath>, directory: &TreePath) -> 
 }
 
 /// Finds paths of which a script has the beginning from a variable or a command, `$here/share/x`: they may be from the top of the
-/// tree, from the script's own directory, or from one that the script sets a variable to.
+/// tree, from the script's own directory, or from one that the script sets a variable to. Files that it names from a directory
+/// into which it changes, `cd /opt/x && ./tool`, are found as well.
 pub struct ShellPaths<'a> {
     tree: &'a Tree,
     at_stake: &'a BTreeSet<TreePath>,
@@ -228,8 +229,84 @@ impl FindUses for ShellPaths<'_> {
                 );
             }
         }
+        uses.extend(self.in_entered_directories(source, script, &beginnings));
         uses
     }
+}
+
+/// From how many directories of one script files are looked for; people write a few.
+const MOST_ENTERED: usize = 32;
+
+impl ShellPaths<'_> {
+    /// The files that a script may name from directories into which it changes. From which of these it does is not known.
+    fn in_entered_directories(&self, source: &Source<'_>, script: &str, beginnings: &BTreeSet<String>) -> Vec<Use> {
+        let entered: BTreeSet<TreePath> = script
+            .lines()
+            .flat_map(|line| entered(line).flat_map(move |target| written_directories(line, target)))
+            .flat_map(|(is_absolute, written)| {
+                if is_absolute {
+                    return vec![written.to_owned()];
+                }
+                let beginnings = beginnings.iter();
+                beginnings.map(|beginning| format!("{beginning}/{written}")).collect()
+            })
+            .filter_map(|path| TreePath::normal(&path))
+            .take(MOST_ENTERED)
+            .collect();
+        if entered.is_empty() {
+            return Vec::new();
+        }
+        let is_comment = |line: &str| line.trim_start().starts_with('#');
+        let lines = script.lines().enumerate().filter(|(_, line)| !is_comment(line));
+        let words = lines.flat_map(|(number, line)| {
+            let code = line.split_once(" #").map_or(line, |(code, _)| code);
+            let words = code.split(|c: char| c.is_whitespace() || "'\"`;&|()<>=".contains(c));
+            words.map(move |word| (number, word.strip_prefix("./").unwrap_or(word)))
+        });
+        let is_relative = |word: &str| !word.is_empty() && !word.starts_with(['/', '$', '-', '#', '~']);
+        words
+            .filter(|(_, word)| is_relative(word))
+            .flat_map(|(number, word)| {
+                let paths = entered
+                    .iter()
+                    .filter_map(move |directory| TreePath::normal(&format!("{}/{word}", directory.on_lambda())));
+                let files = paths.filter(|path| self.at_stake.contains(path) && self.tree.file(path).is_some());
+                files.map(move |path| {
+                    let evidence = Evidence {
+                        text: word.to_owned(),
+                        line: Some(number + 1),
+                    };
+                    source.uses(Used::Path(path), UseKind::Path, evidence)
+                })
+            })
+            .collect()
+    }
+}
+
+/// The directories into which a line of a script changes, as they are written, without quotes.
+fn entered(line: &str) -> impl Iterator<Item = &str> {
+    let commands = line.split([';', '&', '|', '{', '(']).map(str::trim);
+    commands.filter_map(|command| {
+        let (mut name, mut target) = command.split_once(char::is_whitespace)?;
+        while matches!(
+            name,
+            "if" | "elif" | "then" | "else" | "while" | "until" | "do" | "!" | "builtin" | "command"
+        ) {
+            (name, target) = target.trim_start().split_once(char::is_whitespace)?;
+        }
+        let target = target.trim_matches(|c: char| c.is_whitespace() || "'\"".contains(c));
+        (matches!(name, "cd" | "pushd") && !target.is_empty() && target != "-").then_some(target)
+    })
+}
+
+/// The directories that the target of a change of directory may stand for, each with whether it is absolute: of what is computed
+/// what is written out behind it, if anything.
+fn written_directories<'a>(line: &'a str, target: &'a str) -> Vec<(bool, &'a str)> {
+    if target.contains(['$', '`']) {
+        let tails = computed_beginnings(line).chain([""]);
+        return tails.map(|tail| (false, tail)).collect();
+    }
+    vec![(target.starts_with('/'), target)]
 }
 
 /// How files of settings end, which name others by paths from their own directory. Manifests of packages are read by their languages.
@@ -379,6 +456,23 @@ mod tests {
         check("cat /opt/include/x; x=a/b; # $D/c", &["c"]);
         check("  # $D/c", &[]);
         check("open \"$FindBin::Bin/../share/x\"", &["../share/x"]);
+    }
+
+    #[test]
+    fn directories_into_which_scripts_change_are_found() {
+        let check = |line: &str, expected: &[(bool, &str)]| {
+            let found: Vec<_> = entered(line)
+                .flat_map(|target| written_directories(line, target))
+                .collect();
+            assert_eq!(found, expected, "{line}");
+        };
+        check("cd /opt/x && ./tool", &[(true, "/opt/x")]);
+        check("  (cd 'a b'; make)", &[(false, "a b")]);
+        check("if cd x; then pushd y; fi", &[(false, "x"), (false, "y")]);
+        check("cd \"$HERE/x\"", &[(false, "x"), (false, "")]);
+        check("cd \"$(dirname \"$0\")\" || exit", &[(false, "")]);
+        check("cd \"$(dirname \"$0\")/../x\"", &[(false, "../x"), (false, "")]);
+        check("cd -; echo cd /opt", &[]);
     }
 
     #[test]

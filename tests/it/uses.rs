@@ -311,6 +311,29 @@ fn directories_are_kept_that_scripts_and_settings_name() {
     );
 }
 
+/// Of a directory into which a script changes it uses what it names from there.
+#[test]
+fn files_are_kept_that_scripts_name_from_where_they_change_to() {
+    let sandbox = Sandbox::new();
+    sandbox.file("opt/x/tool", "#!/bin/sh\n").file("opt/x/other", "");
+    for (script, is_kept) in [
+        ("cd /opt/x && ./tool", true),
+        ("cd /opt/x\nsh tool", true),
+        ("(cd \"$(dirname \"$0\")/../x\"; . ./tool)", true),
+        ("if pushd /opt/x; then exec ./tool; fi", true),
+        ("cd /opt/x && ./tools # tool", false),
+        ("cd /opt/y && ./tool", false),
+    ] {
+        sandbox.file("opt/bin/run", format!("#!/bin/bash\n{script}\n"));
+        let ran = sandbox.run(["prune", "opt", "--drop", "x/tool"]).expect_status(0);
+        assert_eq!(
+            ran.stdout.contains("would remove 0 of 3 files"),
+            is_kept,
+            "{script}: {ran:#?}"
+        );
+    }
+}
+
 /// The documentation of R's functions says what they read.
 #[test]
 fn what_r_reads_by_topic_is_kept() {
