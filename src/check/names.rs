@@ -154,7 +154,7 @@ fn only_an_archive(tree: &Tree, findings: &[Finding]) -> Option<Finding> {
         .map(|(path, _)| path);
     let archives = findings.iter().filter(|finding| finding.code == Code::NestedArchive);
     let archives: Vec<&str> = archives.filter_map(|finding| finding.path.as_deref()).collect();
-    // What macOS adds to an archive is no content.
+    // What macOS adds to an archive does not count as content.
     let mut files =
         files.filter(|path| path.file_name() != ".DS_Store" && !path.names().any(|name| name == "__MACOSX"));
     let first = files.next()?;

@@ -32,7 +32,7 @@ const BLOCK: usize = 64 << 10;
 /// Of all pieces so many are compressed that they have about this length together, in bytes.
 ///
 /// For seven trees of R, Python and Node, 21 to 90 MB zipped, the estimate is within four percent of that from all pieces, and
-/// mostly within two; with twice as many it is no nearer, with three quarters of them it is off by up to seven.
+/// mostly within two. Twice as many bring it no nearer; with three quarters of them it is off by up to seven.
 const SAMPLED: u64 = 8 << 20;
 
 /// Of a longer content that is not stripped only the chosen pieces are read, in bytes.
