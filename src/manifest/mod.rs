@@ -135,7 +135,7 @@ pub enum Effort {
     /// As hard as pays: libdeflate's high levels on what shrinks.
     #[default]
     Best,
-    /// The smallest of all of libdeflate's high levels and of zopfli, on what shrinks.
+    /// The smallest of libdeflate's highest levels and, for contents of up to 1 MB, of zopfli, on what shrinks.
     Max,
 }
 
