@@ -4,6 +4,7 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 use lzma_rust2::Lzma2Reader;
+use memchr::memmem;
 
 use super::recompress::{LZMA2_KIND, STORED_KIND, dictionary};
 
@@ -67,23 +68,19 @@ fn first(database: &[u8], longest: u64) -> Option<(Vec<u8>, &[u8])> {
 fn path_to_which(content: &[u8]) -> Option<String> {
     // CHARSXP: flags, then the length (u32, big endian), then the bytes (R Internals, section 1.8).
     let ending = b"/which";
-    content
-        .windows(ending.len())
-        .enumerate()
-        .filter(|(_, window)| window == ending)
-        .find_map(|(at, _)| {
-            let end = at + ending.len();
-            (ending.len()..=256).find_map(|length| {
-                let start = end.checked_sub(length)?;
-                let announced = content.get(start.checked_sub(4)?..start)?.first_chunk::<4>()?;
-                if u32::from_be_bytes(*announced) as usize != length || content.get(start) != Some(&b'/') {
-                    return None;
-                }
-                std::str::from_utf8(content.get(start..end)?)
-                    .ok()
-                    .map(ToOwned::to_owned)
-            })
+    memmem::find_iter(content, ending).find_map(|at| {
+        let end = at + ending.len();
+        (ending.len()..=256).find_map(|length| {
+            let start = end.checked_sub(length)?;
+            let announced = content.get(start.checked_sub(4)?..start)?.first_chunk::<4>()?;
+            if u32::from_be_bytes(*announced) as usize != length || content.get(start) != Some(&b'/') {
+                return None;
+            }
+            std::str::from_utf8(content.get(start..end)?)
+                .ok()
+                .map(ToOwned::to_owned)
         })
+    })
 }
 
 #[cfg(test)]
