@@ -1,5 +1,7 @@
 //! The root file system as a function's process sees it: the tree at /opt, the runtime everywhere else.
 
+mod files;
+
 use crate::elf::Object;
 use crate::runtime::Runtime;
 use crate::tree::{Entry, Tree, TreePath};

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use super::Environment;
 use crate::root::{Location, Root};
 use crate::runtime::TASK_ROOT;
-use crate::shell::{self, Export, FileKind, Files, Run, Script, Start, Started, Value};
+use crate::shell::{self, Export, FileKind, Files, Run, Script, Start, Started, Value, known};
+use crate::tree::TreePath;
 use crate::tree::path::LAYER_ROOT;
-use crate::tree::{Entry, TreePath};
 
 /// The script that Lambda starts where the runtime is the user's own.
 pub const BOOTSTRAP: &str = "bootstrap";
@@ -272,14 +272,6 @@ fn absolute(path: &Value, directory: &Value) -> Option<String> {
     }
 }
 
-/// An environment of which every value is known.
-fn known(environment: &Environment) -> BTreeMap<String, Value> {
-    let values = environment.iter();
-    values
-        .map(|(name, value)| (name.clone(), Value::known(value)))
-        .collect()
-}
-
 /// The scripts of a tree, and what they did in an earlier state of it.
 struct Scripts<'a> {
     root: Root<'a>,
@@ -327,7 +319,7 @@ impl RecordedFiles<'_> {
 
 impl Files for RecordedFiles<'_> {
     fn kind(&self, path: &str) -> Option<FileKind> {
-        let kind = kind(self.root, path);
+        let kind = self.root.kind(path);
         self.record(|asked| {
             asked.kinds.insert(path.to_owned(), kind);
         });
@@ -335,15 +327,15 @@ impl Files for RecordedFiles<'_> {
     }
 
     fn text(&self, path: &str) -> Option<String> {
-        let text = text(self.root, path);
+        let text = self.root.text(path);
         self.record(|asked| {
-            asked.texts.insert(path.to_owned(), text.map(ToOwned::to_owned));
+            asked.texts.insert(path.to_owned(), text.clone());
         });
-        text.map(ToOwned::to_owned)
+        text
     }
 
     fn real(&self, path: &str) -> Option<String> {
-        let real = real_path(self.root, path);
+        let real = self.root.real(path);
         self.record(|asked| {
             asked.real_paths.insert(path.to_owned(), real.clone());
         });
@@ -351,7 +343,7 @@ impl Files for RecordedFiles<'_> {
     }
 
     fn names(&self, path: &str) -> Option<Vec<String>> {
-        let names = names(self.root, path);
+        let names = self.root.names(path);
         self.record(|asked| {
             asked.names.insert(path.to_owned(), names.clone());
         });
@@ -362,60 +354,9 @@ impl Files for RecordedFiles<'_> {
 impl FileQueries {
     /// Whether the answers are the same in a root.
     fn holds(&self, root: Root<'_>) -> bool {
-        self.kinds.iter().all(|(path, known)| kind(root, path) == *known)
-            && self
-                .texts
-                .iter()
-                .all(|(path, known)| text(root, path) == known.as_deref())
-            && self
-                .real_paths
-                .iter()
-                .all(|(path, known)| real_path(root, path) == *known)
-            && self.names.iter().all(|(path, known)| names(root, path) == *known)
-    }
-}
-
-fn kind(root: Root<'_>, path: &str) -> Option<FileKind> {
-    if root.directory(path).is_some() {
-        return Some(FileKind::Directory);
-    }
-    match root.resolve(path) {
-        Ok(Location::Tree(path)) => Some(match root.tree.get(&path) {
-            Some(Entry::File(file)) => FileKind::File {
-                is_executable: file.mode.is_executable(),
-            },
-            _ => FileKind::Directory,
-        }),
-        Ok(Location::Runtime(path)) => Some(FileKind::File {
-            is_executable: root
-                .runtime
-                .command_path()
-                .iter()
-                .any(|folder| path.starts_with(folder.as_str())),
-        }),
-        Err(_) => path.starts_with("/opt/").then_some(FileKind::Missing),
-    }
-}
-
-fn text<'a>(root: Root<'a>, path: &str) -> Option<&'a str> {
-    match root.resolve(path) {
-        Ok(Location::Tree(path)) => root.tree.text(&path),
-        _ => None,
-    }
-}
-
-fn real_path(root: Root<'_>, path: &str) -> Option<String> {
-    root.resolve(path).ok().map(|place| place.on_lambda())
-}
-
-fn names(root: Root<'_>, path: &str) -> Option<Vec<String>> {
-    match root.directory(path) {
-        Some(Location::Tree(directory)) => {
-            let below = root.tree.below(&directory);
-            let own = below.filter(|(path, _)| path.parent().unwrap_or_else(TreePath::root) == directory);
-            Some(own.map(|(path, _)| path.file_name().to_owned()).collect())
-        }
-        Some(Location::Runtime(_)) => None,
-        None => path.starts_with("/opt/").then(Vec::new),
+        self.kinds.iter().all(|(path, known)| root.kind(path) == *known)
+            && self.texts.iter().all(|(path, known)| root.text(path) == *known)
+            && self.real_paths.iter().all(|(path, known)| root.real(path) == *known)
+            && self.names.iter().all(|(path, known)| root.names(path) == *known)
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn finders<'a>(
     if let Some(written) = WrittenPaths::of(root, at_stake, emptied_by) {
         finders.push(Box::new(written));
     }
-    if let Some(written) = ShellPaths::of(root.tree, at_stake, emptied_by) {
+    if let Some(written) = ShellPaths::of(root, at_stake, emptied_by) {
         finders.push(Box::new(written));
     }
     if let Some(written) = RelativePaths::of(root.tree, at_stake, emptied_by) {

@@ -19,6 +19,8 @@ const SPECIAL: [&str; 15] = [
     ".", ":", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "times",
     "trap", "unset",
 ];
+/// The built-in commands that change the directory.
+const CHANGERS: [&str; 2] = ["cd", "pushd"];
 /// Programs that start the rest of their words as a command, with how many words of their own come before it and the
 /// options that take another word (coreutils' and util-linux' manuals).
 const STARTERS: [(&str, usize, &[&str]); 6] = [
@@ -155,6 +157,9 @@ impl Shell<'_> {
         let Some((first, arguments)) = words.split_first() else {
             return;
         };
+        if !CHANGERS.contains(&first.text.as_str()) {
+            self.note(words);
+        }
         let Some(name) = first.complete().map(ToOwned::to_owned) else {
             let environment = self.environment_with(settings);
             self.start(words, environment);
@@ -243,6 +248,17 @@ impl Shell<'_> {
     }
 
     fn call(&mut self, function: &Rc<FunctionBody>, arguments: &[Value]) {
+        if self.follows_all {
+            let directory = &self.state.directory;
+            let is_same = |(body, before, given): &(Rc<FunctionBody>, Value, Vec<Value>)| {
+                Rc::ptr_eq(body, function) && before == directory && given == arguments
+            };
+            if self.called.iter().any(is_same) {
+                return;
+            }
+            self.called
+                .push((Rc::clone(function), directory.clone(), arguments.to_vec()));
+        }
         let outer = std::mem::replace(&mut self.state.arguments, arguments.to_vec());
         self.locals.push(Locals::new());
         self.state.status = Some(true);
@@ -345,6 +361,10 @@ impl Shell<'_> {
             }
             "." | "source" => self.source(arguments),
             "eval" => self.evaluate(arguments),
+            "trap" if self.follows_all => {
+                let action = arguments.iter().find(|word| !word.text.starts_with('-'));
+                self.trapped.extend(action.map(|action| action.text.clone()));
+            }
             "set" => self.set_options(arguments),
             "shift" => self.shift(arguments),
             "test" => self.state.status = self.test(arguments),
@@ -547,7 +567,8 @@ impl Shell<'_> {
             Some(target) if target.complete() == Some("-") => self.plain("OLDPWD").unwrap_or_else(Value::unknown),
             Some(target) => target.clone(),
         };
-        let directory = self.absolute(&target).map_or_else(Value::unknown, Value::known);
+        let directory = self.in_searched(&target).or_else(|| self.absolute(&target));
+        let directory = directory.map_or_else(|| self.partly_known(&target), Value::known);
         let kind = directory.complete().and_then(|path| self.files.kind(path));
         if matches!(kind, Some(FileKind::Missing | FileKind::File { .. })) {
             self.state.status = Some(false);
@@ -557,6 +578,36 @@ impl Shell<'_> {
         self.set("OLDPWD", old, false);
         self.set("PWD", directory, false);
         self.state.status = Some(true);
+    }
+
+    /// The directory of this name in the first one of `CDPATH` that has one (POSIX.1-2017, cd).
+    fn in_searched(&self, target: &Value) -> Option<String> {
+        let name = target.complete().filter(|name| !name.starts_with(['/', '.']))?;
+        let searched = self.plain("CDPATH")?;
+        let mut places = searched.text.split(':').filter(|directory| directory.starts_with('/'));
+        places.find_map(|directory| {
+            let path = self.absolute(&Value::known(format!("{directory}/{name}")))?;
+            (self.files.kind(&path) == Some(FileKind::Directory)).then_some(path)
+        })
+    }
+
+    /// What is known of a directory that is not known as a whole, if that is of interest.
+    fn partly_known(&self, target: &Value) -> Value {
+        if !self.follows_all {
+            return Value::unknown();
+        }
+        let text = if target.is_complete {
+            let all = self.state.directory.alternatives();
+            all.map(|directory| format!("{directory}/{}", target.text))
+                .collect::<Vec<_>>()
+                .join(":")
+        } else {
+            target.text.clone()
+        };
+        Value {
+            text,
+            is_complete: false,
+        }
     }
 
     /// `pushd DIRECTORY`, `pushd`, and `popd`; with other arguments, which turn or cut the stack, the directory is not known.
@@ -872,6 +923,7 @@ impl Shell<'_> {
         if rest.is_empty() {
             self.print(&Value::unknown());
         } else {
+            self.note(&rest);
             self.with_cloud(is_unknown, |shell| shell.external(&rest, environment));
         }
         self.state.directory = directory;

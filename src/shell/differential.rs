@@ -481,7 +481,9 @@ fn mutated_scripts_take_little_time_and_never_panic() {
         let run = parse::with_stack(|| {
             Commands::default().text(&script);
             let environment = BTreeMap::from([("A".to_owned(), Value::known("/opt/first"))]);
-            Shell::new(&Start::new("x", "/", &environment), !is_bash, &NoFiles).text(&script);
+            let start = Start::new("x", "/", &environment);
+            Shell::new(&start, !is_bash, &NoFiles).text(&script);
+            Shell::new(&start, !is_bash, &NoFiles).follow_all_ways(&script);
         });
         assert!(run.is_some(), "panic:\n{script}");
         slowest = slowest.max((start.elapsed(), script));

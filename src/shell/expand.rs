@@ -246,7 +246,10 @@ impl Shell<'_> {
     fn lookup(&mut self, parameter: &Parameter) -> Option<Value> {
         match parameter {
             Parameter::Positional(0) | Parameter::Special(SpecialParameter::ShellName) => Some(self.state.name.clone()),
-            Parameter::Positional(number) => self.state.arguments.get(*number as usize - 1).cloned(),
+            Parameter::Positional(number) => {
+                let argument = self.state.arguments.get(*number as usize - 1).cloned();
+                argument.or_else(|| self.follows_all.then(Value::unknown))
+            }
             Parameter::Special(special) => self.special(special),
             Parameter::Named(name) => self.variable(name),
             Parameter::NamedWithIndex { name, index } => {
@@ -290,7 +293,8 @@ impl Shell<'_> {
             return (!self.is_posix).then(|| self.state.source.clone());
         }
         let variable = self.plain(name);
-        if variable.is_none() && (SET_BY_SHELL.contains(&name) || self.state.is_clouded) {
+        let may_be_set = SET_BY_SHELL.contains(&name) || self.state.is_clouded || self.follows_all;
+        if variable.is_none() && may_be_set {
             return Some(Value::unknown());
         }
         if self.state.is_clouded {

@@ -116,6 +116,15 @@ pub struct Started {
     pub by: String,
 }
 
+/// A word of a command, which may name a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedWord {
+    /// The directory in which the command is carried out: where it depends on conditions, it has several alternatives.
+    pub directory: Value,
+    /// The word, as far as it is known.
+    pub word: String,
+}
+
 /// What a script does.
 #[derive(Debug, Clone, Default)]
 pub struct Run {
@@ -163,6 +172,21 @@ impl<'a> Script<'a> {
         });
         run.unwrap_or_default()
     }
+
+    /// The words of all commands that the script may carry out if it is started so, whatever its conditions, its arguments and the
+    /// variables that nobody sets are. Of commands that change the directory the words are left out.
+    pub fn named(&self, start: &Start<'_>, files: &dyn Files) -> BTreeSet<NamedWord> {
+        let named = parse::with_stack(|| {
+            let start = Start {
+                arguments: &[Value::unknown()],
+                ..start.clone()
+            };
+            let mut shell = Shell::new(&start, self.is_posix, files);
+            shell.follow_all_ways(self.text);
+            shell.named
+        });
+        named.unwrap_or_default()
+    }
 }
 
 impl<'a> Start<'a> {
@@ -193,6 +217,13 @@ pub fn may_change(script: &str, variable: &str) -> bool {
     })
 }
 
+/// Whether a script may change its directory, by its words alone.
+pub fn may_change_directory(script: &str) -> bool {
+    let changes =
+        |line: &str| calls(line, "cd") || calls(line, "pushd") || line.contains("chdir") || line.contains(" -C");
+    script.lines().any(changes)
+}
+
 /// Whether a command may be called in a line: it is a word there.
 fn calls(line: &str, command: &str) -> bool {
     line.match_indices(command).any(|(at, _)| {
@@ -205,10 +236,7 @@ fn calls(line: &str, command: &str) -> bool {
 /// Carries out the assignments of a script of which only the text is known. Variables that depend on commands are left out; of
 /// a search path (`PATH`, `LD_LIBRARY_PATH`), what is known of it counts.
 pub fn source(script: &str, environment: &mut BTreeMap<String, String>) {
-    let known: BTreeMap<String, Value> = environment
-        .iter()
-        .map(|(name, value)| (name.clone(), Value::known(value)))
-        .collect();
+    let known = known(environment);
     let script = Script {
         text: script,
         is_posix: false,
@@ -221,6 +249,14 @@ pub fn source(script: &str, environment: &mut BTreeMap<String, String>) {
             environment.remove(&name);
         }
     }
+}
+
+/// An environment of which every value is known.
+pub fn known(environment: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
+    let values = environment.iter();
+    values
+        .map(|(name, value)| (name.clone(), Value::known(value)))
+        .collect()
 }
 
 fn is_shell(name: &str) -> bool {

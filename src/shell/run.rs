@@ -14,11 +14,13 @@ use brush_parser::ast::{
 };
 
 use super::value::{Export, Locals, Value, Variable};
-use super::{Files, Script, Start, Started, parse};
+use super::{Files, NamedWord, Script, Start, Started, parse};
 
 /// What bounds the work on a hostile script: commands carried out, how deep functions, substitutions and branches nest, turns of
 /// a loop, processes that are told of, variables, and bytes in all variables.
 const MOST_STEPS: usize = 20_000;
+/// Commands carried out where all ways are followed, on each of which there are more.
+const MOST_STEPS_OF_ALL: usize = 4_000;
 const DEEPEST: usize = 100;
 const MOST_TURNS: usize = 64;
 const MOST_STARTED: usize = 256;
@@ -26,6 +28,8 @@ const MOST_VARIABLES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
 /// Functions that one name may stand for where that depends on conditions.
 const MOST_BODIES: usize = 8;
+/// Words of commands that are kept of one script.
+const MOST_NAMED: usize = 10_000;
 /// How many patterns of paths are looked up in one script; people write two or three.
 pub(super) const MOST_GLOBS: usize = 64;
 
@@ -98,6 +102,15 @@ pub(super) struct Shell<'f> {
     pub(super) state: State,
     pub(super) started: Vec<Started>,
     pub(super) read: BTreeSet<String>,
+    /// Whether all that the script may do is of interest, and not what it does: both ways of every condition are followed, and
+    /// what is not set may be anything.
+    pub(super) follows_all: bool,
+    /// The words of commands, if `follows_all`.
+    pub(super) named: BTreeSet<NamedWord>,
+    /// What `trap` puts off, if `follows_all`.
+    pub(super) trapped: Vec<String>,
+    /// The functions that were called, each with the directory and the arguments, if `follows_all`.
+    pub(super) called: Vec<(Rc<FunctionBody>, Value, Vec<Value>)>,
     /// What commands print, while it is of interest.
     pub(super) output: Option<Value>,
     /// What the command that is carried out reads, if it is known.
@@ -154,6 +167,10 @@ impl<'f> Shell<'f> {
             },
             started: Vec::new(),
             read: BTreeSet::new(),
+            follows_all: false,
+            named: BTreeSet::new(),
+            trapped: Vec::new(),
+            called: Vec::new(),
             output: None,
             input: None,
             is_posix,
@@ -179,6 +196,35 @@ impl<'f> Shell<'f> {
         }
     }
 
+    /// Carries out a text in all ways, and then what of it nothing in it may have called: functions, and what is trapped.
+    pub(super) fn follow_all_ways(&mut self, text: &str) {
+        self.follows_all = true;
+        self.text(text);
+        let functions: Vec<Function> = self.state.functions.values().cloned().collect();
+        for body in functions.iter().flat_map(|function| &function.bodies) {
+            if !self.called.iter().any(|(called, ..)| Rc::ptr_eq(called, body)) {
+                self.state.flow = Flow::Next;
+                self.subshell(|shell| shell.compound(&body.0));
+            }
+        }
+        for text in std::mem::take(&mut self.trapped) {
+            self.state.flow = Flow::Next;
+            self.subshell(|shell| shell.text(&text));
+        }
+    }
+
+    /// Keeps the words of a command, if they are of interest.
+    pub(super) fn note(&mut self, words: &[Value]) {
+        for word in words {
+            if self.follows_all && self.named.len() < MOST_NAMED && !word.text.is_empty() {
+                self.named.insert(NamedWord {
+                    directory: self.state.directory.clone(),
+                    word: word.text.clone(),
+                });
+            }
+        }
+    }
+
     pub(super) fn program(&mut self, program: &Program) {
         for list in &program.complete_commands {
             if self.state.flow == Flow::Next {
@@ -187,9 +233,17 @@ impl<'f> Shell<'f> {
         }
     }
 
+    fn most_steps(&self) -> usize {
+        if self.follows_all {
+            MOST_STEPS_OF_ALL
+        } else {
+            MOST_STEPS
+        }
+    }
+
     /// Carries out something that nests, unless it nests too deep.
     pub(super) fn nested(&mut self, work: impl FnOnce(&mut Self)) {
-        if self.depth >= DEEPEST || self.steps >= MOST_STEPS {
+        if self.depth >= DEEPEST || self.steps >= self.most_steps() {
             self.state.is_clouded = true;
             self.state.status = None;
             return;
@@ -278,6 +332,9 @@ impl<'f> Shell<'f> {
         if pipeline.bang {
             self.state.status = self.state.status.map(|status| !status);
         }
+        if self.follows_all {
+            self.state.status = None;
+        }
     }
 
     /// Carries out something on a copy of the state.
@@ -308,7 +365,7 @@ impl<'f> Shell<'f> {
     }
 
     fn command(&mut self, command: &Command) {
-        if self.steps >= MOST_STEPS {
+        if self.steps >= self.most_steps() {
             self.state.is_clouded = true;
             self.state.flow = Flow::Exit;
             return;
@@ -443,12 +500,12 @@ impl<'f> Shell<'f> {
         let mut answer = Some(false);
         for word in &item.patterns {
             match self.matches_pattern(value, &word.value) {
-                Some(true) => return Some(true),
+                Some(true) => return Some(true).filter(|_| !self.follows_all),
                 Some(false) => {}
                 None => answer = None,
             }
         }
-        answer
+        answer.filter(|_| !self.follows_all)
     }
 
     fn repeat(&mut self, condition: &CompoundList, body: &CompoundList, wanted: bool) {
@@ -562,6 +619,7 @@ impl<'f> Shell<'f> {
                         self.input = match target {
                             IoFileRedirectTarget::Filename(name) => {
                                 let path = self.value(&name.value);
+                                self.note(std::slice::from_ref(&path));
                                 self.content(&path)
                             }
                             _ => None,
@@ -575,6 +633,7 @@ impl<'f> Shell<'f> {
                     } else {
                         Value::known(document.doc.value.clone())
                     };
+                    self.note(std::slice::from_ref(&input));
                     self.input = Some(input);
                 }
                 IoRedirect::HereString(_, text) => {
@@ -667,6 +726,11 @@ impl<'f> Shell<'f> {
         }
         self.started.push(started.clone());
         self.nested(|shell| shell.follow(&started));
+        // Programs such as su carry out a word as commands.
+        let may_be_commands = |word: &&Value| self.follows_all && super::may_change_directory(&word.text);
+        for text in arguments.iter().filter(may_be_commands).collect::<Vec<_>>() {
+            self.subshell(|shell| shell.text(&text.text));
+        }
     }
 
     fn follow(&mut self, started: &Started) {
@@ -679,12 +743,12 @@ impl<'f> Shell<'f> {
             // Options such as -e come before the script.
             while arguments
                 .first()
-                .is_some_and(|word| word.text.starts_with('-') && word.text != "-c")
+                .is_some_and(|word| word.text.starts_with('-') && !takes_text(&word.text))
             {
                 arguments = &arguments[1..];
             }
             match arguments.split_first() {
-                Some((word, rest)) if word.text == "-c" => {
+                Some((word, rest)) if takes_text(&word.text) => {
                     let Some((text, rest)) = rest.split_first() else { return };
                     let Some(text) = text.complete() else { return };
                     let arguments = rest.get(1..).unwrap_or_default();
@@ -731,11 +795,17 @@ impl<'f> Shell<'f> {
         inner.globs = self.globs;
         inner.started = std::mem::take(&mut self.started);
         inner.read = std::mem::take(&mut self.read);
-        inner.text(text);
+        inner.named = std::mem::take(&mut self.named);
+        if self.follows_all {
+            inner.follow_all_ways(text);
+        } else {
+            inner.text(text);
+        }
         self.steps = inner.steps;
         self.globs = inner.globs;
         self.started = inner.started;
         self.read = inner.read;
+        self.named = inner.named;
     }
 
     /// A program by its absolute path, if a file of this name is known on the search path.
@@ -788,6 +858,11 @@ impl<'f> Shell<'f> {
     }
 }
 
+/// Whether an option of a shell says that its next word is the text to carry out: `-c`, also behind other letters.
+fn takes_text(option: &str) -> bool {
+    !option.starts_with("--") && option.strip_prefix('-').is_some_and(|letters| letters.contains('c'))
+}
+
 /// What holds after one of two ways.
 fn joined(one: State, other: State) -> State {
     match (one.flow, other.flow) {
@@ -819,9 +894,7 @@ fn joined(one: State, other: State) -> State {
         joined.is_clouded |= function.bodies.len() > MOST_BODIES;
         joined.functions.insert(name.clone(), function);
     }
-    if one.directory != other.directory {
-        joined.directory = Value::unknown();
-    }
+    joined.directory = one.directory.either(other.directory);
     if one.left_directories != other.left_directories {
         joined.left_directories = vec![Value::unknown()];
     }

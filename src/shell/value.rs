@@ -17,7 +17,7 @@ pub(super) struct Outside {
 }
 
 /// A text of which parts may be unknown, such as the output of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Value {
     /// What is known of it, in order.
     pub text: String,
@@ -51,6 +51,16 @@ impl Value {
     /// The text, if it is all of the value.
     pub fn complete(&self) -> Option<&str> {
         self.is_complete.then_some(self.text.as_str())
+    }
+
+    /// What the value may be, as far as it is known: the text or, where it is one of several, each of them.
+    pub fn alternatives(&self) -> impl Iterator<Item = &str> {
+        let (whole, several) = if self.is_complete {
+            (Some(self.text.as_str()), None)
+        } else {
+            (None, Some(self.text.split(':')))
+        };
+        whole.into_iter().chain(several.into_iter().flatten())
     }
 
     pub(super) fn push(&mut self, other: &Self) {

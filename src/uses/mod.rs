@@ -15,6 +15,7 @@ mod opened;
 mod packages;
 mod paths;
 mod place;
+mod scripts;
 mod words;
 mod written;
 
@@ -27,8 +28,9 @@ pub(crate) use libraries::differences;
 pub use libraries::{Companion, NeededLibraries, ShadowedLibraries};
 pub use opened::OpenedLibraries;
 pub use packages::{InstalledPackages, whole_package};
-pub use paths::{RelativePaths, ShellPaths, WrittenPaths};
+pub use paths::{RelativePaths, WrittenPaths};
 pub use place::{Interpreters, LinkTargets};
+pub use scripts::ShellPaths;
 pub use written::{Sought, SoughtKind, WrittenNames};
 
 use crate::tree::{Entry, TreePath};
