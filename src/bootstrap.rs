@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::languages::{BUILT_IN, Bootstrap, NoInterpreter, inspector};
+use crate::languages::{Bootstrap, LANGUAGES, NoInterpreter, inspector};
 use crate::tree::{GeneratedFile, Tree, TreePath};
 
 /// Why there is no bootstrap.
@@ -33,7 +33,7 @@ pub enum BootstrapError {
 /// The bootstrap for an interpreter in the tree: the only one, or the one in the directory that was asked for, which is
 /// relative to the tree or is in `/opt`.
 pub fn find(tree: &Tree, asked: Option<&str>) -> Result<Bootstrap, BootstrapError> {
-    let mut found = BUILT_IN.iter().filter_map(|language| language.bootstrap(tree, asked));
+    let mut found = LANGUAGES.iter().filter_map(|language| language.bootstrap(tree, asked));
     let none = || {
         Err(NoInterpreter(
             "there is nothing in the tree for a bootstrap to start".to_owned(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::elf::{Kind, Machine, Object};
 use crate::host::OsRelease;
-use crate::languages::BUILT_IN;
+use crate::languages::LANGUAGES;
 use crate::open;
 use crate::progress::Progress;
 use crate::runtime::data::{self, ArchData, Data, ObjectData};
@@ -199,7 +199,7 @@ fn installed(root: &Path, tree: &Tree) -> Vec<InstalledPackage> {
         None => open::read_regular_text(&root.join(path.as_str())).ok(),
     };
     let mut found = Vec::new();
-    for language in BUILT_IN {
+    for language in LANGUAGES {
         for package in language
             .packages(tree)
             .into_iter()

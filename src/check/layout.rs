@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::names;
 use crate::finding::{Code, Finding, Severity};
 use crate::languages::layout::{Layout, ModuleRoot, modules, of_runtime};
-use crate::languages::{BUILT_IN, ForeignModule, Language};
+use crate::languages::{ForeignModule, LANGUAGES, Language};
 use crate::loader::{LoadedTree, linked_interpreters};
 use crate::root::Root;
 use crate::tree::TreePath;
@@ -81,7 +81,7 @@ fn misplaced(root: Root<'_>, layout: &Layout, version: &str, found: bool, elsewh
 
 /// Layers that hold modules of another language and nothing else.
 fn other_language(root: Root<'_>, language: &dyn Language, layout: &Layout) -> Option<Finding> {
-    let others: Vec<(&Layout, TreePath)> = BUILT_IN
+    let others: Vec<(&Layout, TreePath)> = LANGUAGES
         .iter()
         .filter(|other| other.name() != language.name())
         .filter_map(|other| {

@@ -6,7 +6,7 @@ use super::names::is_there_at_run_time;
 use super::programs::started_scripts;
 use super::shown;
 use crate::finding::{Code, Finding, Severity};
-use crate::languages::BUILT_IN;
+use crate::languages::LANGUAGES;
 use crate::root::{Location, Root, Unresolved, link_target};
 use crate::tree::content::is_library_name;
 use crate::tree::path::escaped;
@@ -72,7 +72,7 @@ fn severity(path: &TreePath) -> Severity {
     let is_top = above.is_empty() && !is_document;
     if is_top || above == "extensions" {
         Severity::Error
-    } else if above == "bin" || is_library_name(name) || BUILT_IN.iter().any(|language| language.is_module(path)) {
+    } else if above == "bin" || is_library_name(name) || LANGUAGES.iter().any(|language| language.is_module(path)) {
         Severity::Warning
     } else {
         Severity::Note

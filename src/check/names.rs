@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::shown;
 use crate::finding::{Code, Finding, Severity};
-use crate::languages::BUILT_IN;
+use crate::languages::LANGUAGES;
 use crate::languages::components::Components;
 use crate::tree::{Content, Entry, Tree, TreePath};
 
@@ -163,7 +163,7 @@ fn only_an_archive(tree: &Tree, findings: &[Finding]) -> Option<Finding> {
 }
 
 fn is_in_package(path: &TreePath, tree: &Tree) -> bool {
-    BUILT_IN.iter().any(|language| language.is_in_package(path, tree))
+    LANGUAGES.iter().any(|language| language.is_in_package(path, tree))
 }
 
 /// Whether packages keep data at a path, which they read by themselves.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::names;
 use crate::finding::{Code, Finding, Severity};
-use crate::languages::BUILT_IN;
+use crate::languages::LANGUAGES;
 use crate::loader::Graph;
 use crate::platform::alternatives;
 use crate::root::{Root, link_target};
@@ -24,7 +24,7 @@ pub fn native_findings(root: Root<'_>, graph: &Graph) -> Vec<Finding> {
             Content::LinkText(target) if leads_somewhere(root, path, target) => {
                 let finding = Finding::new(Code::LinkAsText, &[("target", &escaped(target.as_bytes()))]);
                 // Functions start nothing by the links that package managers make for people.
-                if BUILT_IN.iter().any(|language| language.is_command_link(path)) {
+                if LANGUAGES.iter().any(|language| language.is_command_link(path)) {
                     finding.with_severity(Severity::Note)
                 } else {
                     finding

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{names, shown};
 use crate::elf::Priority;
 use crate::finding::{Code, Finding, Severity};
-use crate::languages::BUILT_IN;
+use crate::languages::LANGUAGES;
 use crate::loader::{Finder, LoadedTree};
 use crate::platform::{foreign_system, is_musl};
 use crate::root::{Location, Root};
@@ -19,7 +19,7 @@ pub fn program_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
     let root = loaded.root();
     let mut findings = interpreters(loaded);
     findings.extend(commands(root));
-    findings.extend(BUILT_IN.iter().flat_map(|language| language.findings(root)));
+    findings.extend(LANGUAGES.iter().flat_map(|language| language.findings(root)));
     findings.extend(dlopen_notes(loaded));
     findings
 }
@@ -27,7 +27,7 @@ pub fn program_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
 /// Whether a start of the function comes through this file: the bootstrap, start scripts of languages, and extensions.
 fn is_on_start_path(path: &TreePath) -> bool {
     path.as_str() == "bootstrap"
-        || BUILT_IN.iter().any(|language| language.is_on_start_path(path))
+        || LANGUAGES.iter().any(|language| language.is_on_start_path(path))
         || path.parent().is_some_and(|folder| folder.as_str() == "extensions")
 }
 

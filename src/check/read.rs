@@ -288,7 +288,7 @@ fn archive_findings(archive: &Archive) -> Vec<Finding> {
     let large = archive.entries.iter().find(|header| header.zip64);
     if archive.zip64 || large.is_some() {
         let what = large.map_or_else(
-            || "its end record".to_owned(),
+            || "its end of central directory record".to_owned(),
             |header| format!("the entry {}", shown(header)),
         );
         find(Code::Zip64, &[("what", &what)]);

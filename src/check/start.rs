@@ -35,7 +35,7 @@ pub(super) fn start_findings(root: Root<'_>) -> Vec<Finding> {
             findings.extend(started(file).into_iter().map(|finding| finding.at(shown(path))));
         }
     }
-    for language in languages::BUILT_IN {
+    for language in languages::LANGUAGES {
         judged.extend(language.start_files(root.tree));
     }
     findings.extend(other_programs(root, &judged));

@@ -58,7 +58,7 @@ pub(super) struct Arguments {
     given: GivenOptions,
     /// Directory in which the runtime was built, or an image, as in image.tar:/opt [default: /opt]
     tree: Option<PathBuf>,
-    /// Maximum size of a zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800 [default: 50MB; no limit with --via s3]
+    /// Maximum size of a zip: 50MB is 50,000,000 bytes, 50MiB is 52,428,800 [default: 50MB, and 4 GiB with --via s3]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     max: Option<Bytes>,
     /// Maximum number of layers
@@ -211,7 +211,7 @@ enum Links {
 enum Upload {
     /// In the request itself, which accepts zips of less than 50MiB
     Direct,
-    /// Through an S3 bucket, where only the unzipped size is limited
+    /// Through an S3 bucket, for zips that are too large for a request: of up to 4 GiB
     S3,
 }
 

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::BUILT_IN;
+use super::LANGUAGES;
 use crate::tree::TreePath;
 
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ pub fn is_module(path: &TreePath) -> bool {
 
 /// Whether one of the languages with a module of their own reads a file as source code.
 fn is_source(path: &TreePath) -> bool {
-    let kinds = BUILT_IN.iter().filter_map(|language| language.code());
+    let kinds = LANGUAGES.iter().filter_map(|language| language.code());
     kinds
         .flat_map(|kind| kind.endings)
         .any(|ending| path.file_name().ends_with(ending))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{BUILT_IN, Language, Package};
+use super::{LANGUAGES, Language, Package};
 use crate::size::Bytes;
 use crate::tree::{Entry, Tree, TreePath};
 
@@ -40,7 +40,7 @@ pub struct ComponentSize {
 impl Components {
     /// Finds the components of a tree.
     pub fn of(tree: &Tree) -> Self {
-        Self::with(tree, BUILT_IN)
+        Self::with(tree, LANGUAGES)
     }
 
     /// As [`Components::of`], for these languages alone.

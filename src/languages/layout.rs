@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{BUILT_IN, Language};
-use crate::languages::started::BOOTSTRAP;
+use super::{LANGUAGES, Language};
+use crate::languages::loader_settings::BOOTSTRAP;
 use crate::root::{Location, Root};
 use crate::runtime::{self, State};
 use crate::tree::{Content, Entry, Tree, TreePath};
@@ -104,7 +104,7 @@ impl Layout {
 
 /// The language that a runtime brings, with its layout and version.
 pub fn of_runtime(name: &str) -> Option<(&'static dyn Language, &'static Layout, &str)> {
-    BUILT_IN.iter().find_map(|language| {
+    LANGUAGES.iter().find_map(|language| {
         let layout = Layout::of(*language)?;
         Some((*language, layout, layout.version(name)?))
     })
@@ -160,7 +160,7 @@ pub fn modules(language: &dyn Language, layout: &Layout, version: &str, root: Ro
             || !root.is_certain && search.iter().any(|place| root.directory.below(place).is_some())
     };
     let (found, elsewhere): (Vec<_>, Vec<_>) = language.module_roots(tree).into_iter().partition(is_found);
-    let others: Vec<TreePath> = BUILT_IN
+    let others: Vec<TreePath> = LANGUAGES
         .iter()
         .filter(|other| other.name() != language.name())
         .flat_map(|other| other.packages(tree))
@@ -219,7 +219,7 @@ pub fn recognize(tree: &Tree) -> Option<Recognized> {
         return None;
     }
     let known = runtime::built_in(runtime::recorded().ok()?).ok()?;
-    let found: Vec<Recognized> = BUILT_IN
+    let found: Vec<Recognized> = LANGUAGES
         .iter()
         .filter_map(|language| recognize_by(*language, &known, tree))
         .collect();
@@ -343,7 +343,7 @@ mod tests {
         LAYOUTS.as_ref().unwrap();
         for layout in Layout::all() {
             assert!(
-                BUILT_IN.iter().any(|language| language.name() == layout.name),
+                LANGUAGES.iter().any(|language| language.name() == layout.name),
                 "{}",
                 layout.name
             );

@@ -1,21 +1,21 @@
 //! What is known of languages: a module for each, behind the one trait [`Language`].
 //!
 //! A module says as plain data what of a tree is its language's, how processes of it load native modules, and what can be
-//! wrong with it. The rest of the program asks the list [`BUILT_IN`]; only what users know by a language's name, such as the
-//! option `--r-packages`, names one. A further language is a file here and a line in that list.
+//! wrong with it. The rest of the program asks the list [`LANGUAGES`]; only what users know by a language's name, such as the
+//! option `--r-packages`, names one. A further language is a file here, its `mod` line and its line in that list.
 
 pub mod code_files;
 pub mod components;
 mod dotnet;
 mod java;
 pub mod layout;
+pub(crate) mod loader_settings;
 mod node;
 pub mod place;
 pub mod process;
 mod python;
 mod r;
 mod ruby;
-pub(crate) mod started;
 mod version;
 
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ use crate::tree::content::{CodeKind, Inspector, KeptFile};
 use crate::tree::{Content, File, GeneratedFile, Tree, TreePath};
 
 /// Every language that is known.
-pub const BUILT_IN: &[&dyn Language] = &[
+pub const LANGUAGES: &[&dyn Language] = &[
     &r::R,
     &python::Python,
     &node::Node,
@@ -337,12 +337,12 @@ pub struct Compiler {
 
 /// How handlers are started by the runtime of this name.
 pub fn managed_runtime(name: &str) -> Option<ManagedRuntime> {
-    BUILT_IN.iter().find_map(|language| language.managed_runtime(name))
+    LANGUAGES.iter().find_map(|language| language.managed_runtime(name))
 }
 
 /// What the languages of a tree advise where there is no bootstrap.
 pub fn bootstrap_advice(tree: &Tree) -> Vec<&'static str> {
-    let advice = BUILT_IN.iter().filter_map(|language| language.bootstrap_advice(tree));
+    let advice = LANGUAGES.iter().filter_map(|language| language.bootstrap_advice(tree));
     advice.collect()
 }
 
@@ -357,7 +357,7 @@ pub enum Thoroughness {
 
 /// The directories of packages of all built-in languages that no file may lead out of.
 pub fn whole_packages(tree: &Tree) -> BTreeSet<TreePath> {
-    BUILT_IN
+    LANGUAGES
         .iter()
         .flat_map(|language| language.whole_packages(tree))
         .collect()
@@ -365,7 +365,7 @@ pub fn whole_packages(tree: &Tree) -> BTreeSet<TreePath> {
 
 /// The sets of files of a tree that languages can recompress, each with its language.
 pub fn recompressible(tree: &Tree) -> Vec<(&'static dyn Language, Vec<TreePath>)> {
-    let sets = BUILT_IN
+    let sets = LANGUAGES
         .iter()
         .map(|language| (*language, language.recompressible(tree)));
     sets.flat_map(|(language, sets)| sets.into_iter().map(move |set| (language, set)))
@@ -454,8 +454,8 @@ pub struct Interpreter {
     pub variables: Vec<(&'static str, String)>,
     /// The shell script that it sources when it starts, which may set more of them.
     pub settings: Option<TreePath>,
-    /// The native modules that its processes open.
-    pub native_modules: Vec<TreePath>,
+    /// The native modules that its processes alone open.
+    pub own_native_modules: Vec<TreePath>,
     /// The files that it opens to start.
     pub loaded: Vec<TreePath>,
 }
@@ -573,7 +573,7 @@ pub struct ForeignModule {
 /// Packages of a language that users name, to keep them with all that they need and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageSelection {
-    /// The name of the language in [`BUILT_IN`].
+    /// The name of the language in [`LANGUAGES`].
     pub language: &'static str,
     /// The names of the packages.
     pub names: Vec<String>,
@@ -587,7 +587,7 @@ impl PackageSelection {
 
     /// The directories of the language's packages in a tree: those that stay, and the others.
     pub fn of(&self, tree: &Tree) -> Result<[BTreeSet<TreePath>; 2], PackageSelectionError> {
-        let language = BUILT_IN.iter().find(|language| language.name() == self.language);
+        let language = LANGUAGES.iter().find(|language| language.name() == self.language);
         let all = language.map(|language| language.packages(tree)).unwrap_or_default();
         let selected = language.and_then(|language| language.select(&all, &self.names));
         let selected = selected.unwrap_or(Err(PackageSelectionError::NoPackages))?;
@@ -694,7 +694,7 @@ pub struct NoInterpreter(pub String);
 
 /// Keeps of files what the built-in languages ask for.
 pub fn inspector() -> &'static Inspector {
-    static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| inspector_for(BUILT_IN));
+    static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| inspector_for(LANGUAGES));
     &INSPECTOR
 }
 
@@ -709,7 +709,7 @@ pub fn openings<'f>(path: &TreePath, file: &'f File) -> Cow<'f, [Opening]> {
     match &file.content {
         Content::Code(openings) => Cow::Borrowed(openings),
         Content::Text(text) => {
-            let mut kinds = BUILT_IN.iter().filter_map(|language| language.code());
+            let mut kinds = LANGUAGES.iter().filter_map(|language| language.code());
             let is_of =
                 |kind: &CodeKind| kind.runs(text) || kind.endings.iter().any(|end| path.as_str().ends_with(end));
             Cow::Owned(kinds.find(is_of).map(|kind| (kind.opens)(text)).unwrap_or_default())
@@ -788,23 +788,23 @@ fn absolute(tree: &Tree, written: &str) -> Option<Vec<TreePath>> {
 
 /// The anchors of all built-in languages.
 pub fn anchors() -> impl Iterator<Item = &'static LanguageAnchor> {
-    BUILT_IN.iter().flat_map(|language| language.anchors())
+    LANGUAGES.iter().flat_map(|language| language.anchors())
 }
 
 /// What packing can do for a tree on a runtime, by all built-in languages.
 pub fn repairs(root: Root<'_>) -> Vec<Repair> {
-    BUILT_IN.iter().flat_map(|language| language.repairs(root)).collect()
+    LANGUAGES.iter().flat_map(|language| language.repairs(root)).collect()
 }
 
 /// Where interpreters of all built-in languages read variables of their environment.
 pub fn variable_files(tree: &Tree) -> Vec<VariableFile> {
-    let files = BUILT_IN.iter().flat_map(|language| language.variable_files(tree));
+    let files = LANGUAGES.iter().flat_map(|language| language.variable_files(tree));
     files.collect()
 }
 
 /// The names of these repairs.
 pub fn fix_names() -> impl Iterator<Item = &'static str> {
-    let names = BUILT_IN.iter().flat_map(|language| language.fix_names());
+    let names = LANGUAGES.iter().flat_map(|language| language.fix_names());
     names.copied()
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::started::{PRELOAD, Setting, StartedProcesses, preloads, with_colons};
-use super::{BUILT_IN, Environment, Interpreter, Language};
+use super::loader_settings::{LoaderSetting, LoaderSettings, PRELOAD, preloads, with_colons};
+use super::{Environment, Interpreter, LANGUAGES, Language};
 use crate::elf::Object;
 use crate::root::Root;
 use crate::tree::{Tree, TreePath};
@@ -41,7 +41,7 @@ impl Process {
 pub struct Processes<'a> {
     root: Root<'a>,
     languages: &'static [&'static dyn Language],
-    started: StartedProcesses,
+    loader_settings: LoaderSettings,
     /// The interpreters, each with the environment of its processes.
     interpreters: Vec<(Interpreter, Environment)>,
     native_modules: BTreeSet<TreePath>,
@@ -50,7 +50,7 @@ pub struct Processes<'a> {
 impl<'a> Processes<'a> {
     /// Looks through a tree for interpreters, and for scripts that set variables.
     pub fn of(root: Root<'a>) -> Self {
-        Self::with(root, BUILT_IN)
+        Self::with(root, LANGUAGES)
     }
 
     /// As [`Processes::of`], for these languages alone.
@@ -65,31 +65,32 @@ impl<'a> Processes<'a> {
 
     fn new(root: Root<'a>, languages: &'static [&'static dyn Language], earlier: Option<&Processes<'_>>) -> Self {
         let in_tree = |language: &&dyn Language| language.interpreters(root.tree);
-        let started = StartedProcesses::of(root, earlier.map(|earlier| &earlier.started));
+        let loader_settings = LoaderSettings::of(root, earlier.map(|earlier| &earlier.loader_settings));
         let interpreters: Vec<(Interpreter, Environment)> = languages
             .iter()
             .flat_map(in_tree)
             .map(|interpreter| {
-                let known = earlier.and_then(|earlier| earlier.environment(&interpreter, root.tree, &started));
-                let environment = known.unwrap_or_else(|| interpreter.environment(root.tree, &started.environment));
+                let known = earlier.and_then(|earlier| earlier.environment(&interpreter, root.tree, &loader_settings));
+                let environment =
+                    known.unwrap_or_else(|| interpreter.environment(root.tree, &loader_settings.environment));
                 (interpreter, environment)
             })
             .collect();
         let of_languages = languages.iter().flat_map(|language| language.native_modules(root.tree));
         let of_interpreters = interpreters
             .iter()
-            .flat_map(|(interpreter, _)| interpreter.native_modules.iter().cloned());
+            .flat_map(|(interpreter, _)| interpreter.own_native_modules.iter().cloned());
         Self {
             root,
             languages,
             native_modules: of_languages.chain(of_interpreters).collect(),
-            started,
+            loader_settings,
             interpreters,
         }
     }
 
-    /// The environment of an interpreter's processes, if it is the same in another tree, with these started processes.
-    fn environment(&self, interpreter: &Interpreter, tree: &Tree, started: &StartedProcesses) -> Option<Environment> {
+    /// The environment of an interpreter's processes, if it is the same in another tree, with these settings.
+    fn environment(&self, interpreter: &Interpreter, tree: &Tree, loader: &LoaderSettings) -> Option<Environment> {
         let settings = |tree: &Tree| {
             let script = interpreter.settings.as_ref()?;
             tree.text(script).map(ToOwned::to_owned)
@@ -98,14 +99,15 @@ impl<'a> Processes<'a> {
             known.variables == interpreter.variables && known.settings == interpreter.settings
         };
         let (_, environment) = self.interpreters.iter().find(is_same)?;
-        let all_is_same = self.started.environment == started.environment && settings(self.root.tree) == settings(tree);
+        let all_is_same =
+            self.loader_settings.environment == loader.environment && settings(self.root.tree) == settings(tree);
         all_is_same.then(|| environment.clone())
     }
 
     /// Whether the bootstrap or an interpreter sets a variable for its processes.
     pub fn sets(&self, variable: &str) -> bool {
         let of_interpreters = self.interpreters.iter().map(|(_, environment)| environment);
-        std::iter::once(&self.started.environment)
+        std::iter::once(&self.loader_settings.environment)
             .chain(of_interpreters)
             .any(|environment| environment.contains_key(variable))
     }
@@ -122,7 +124,7 @@ impl<'a> Processes<'a> {
         for (interpreter, environment) in &self.interpreters {
             let settings = self.settings(interpreter.program.as_ref(), environment);
             let program = interpreter.program.as_ref().map(TreePath::on_lambda);
-            for module in &interpreter.native_modules {
+            for module in &interpreter.own_native_modules {
                 processes.extend(settings.iter().map(|setting| Process {
                     plugins: vec![module.on_lambda()],
                     plugin_loader: interpreter.module_loader.as_ref().map(TreePath::on_lambda),
@@ -169,30 +171,30 @@ impl<'a> Processes<'a> {
     fn environment_of(&self, object: &TreePath) -> &Environment {
         let mut interpreters = self.interpreters.iter();
         let own = interpreters.find(|(interpreter, _)| interpreter.runs(object));
-        own.map_or(&self.started.environment, |(_, environment)| environment)
+        own.map_or(&self.loader_settings.environment, |(_, environment)| environment)
     }
 
     /// The ways in which scripts start a program; if none does, what it inherits in this environment.
-    fn settings(&self, program: Option<&TreePath>, environment: &Environment) -> Vec<Setting> {
-        match program.and_then(|program| self.started.programs.get(program)) {
+    fn settings(&self, program: Option<&TreePath>, environment: &Environment) -> Vec<LoaderSetting> {
+        match program.and_then(|program| self.loader_settings.programs.get(program)) {
             Some(settings) => settings.iter().cloned().collect(),
             None => vec![self.inherited(environment)],
         }
     }
 
-    fn inherited(&self, environment: &Environment) -> Setting {
+    fn inherited(&self, environment: &Environment) -> LoaderSetting {
         let library_path = environment.get("LD_LIBRARY_PATH");
-        Setting {
+        LoaderSetting {
             library_path: library_path.map(|path| with_colons(path)).unwrap_or_default(),
             preloads: preloads(environment.get(PRELOAD).map_or("", String::as_str)),
-            unclear: self.started.unclear.clone(),
+            unclear: self.loader_settings.unclear.clone(),
             called: None,
         }
     }
 }
 
 /// A program that is started in one way, without plugins.
-fn process(program: Option<String>, setting: Setting) -> Process {
+fn process(program: Option<String>, setting: LoaderSetting) -> Process {
     let (called_loader, program) = match setting.called {
         Some(called) => (Some(called.loader), Some(called.program)),
         None => (None, program),

@@ -47,7 +47,7 @@ impl Language for Toy {
             object_directories: Vec::new(),
             variables: vec![("LD_LIBRARY_PATH", "/opt/toy/lib".to_owned())],
             settings: None,
-            native_modules: modules.filter(|path| path.file_name().contains(".so")).collect(),
+            own_native_modules: modules.filter(|path| path.file_name().contains(".so")).collect(),
             loaded: Vec::new(),
             program,
         }]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::loaded::LoadedTree;
 use super::search::{Resolution, Resolved};
 use crate::languages::layout::of_runtime;
-use crate::languages::{BUILT_IN, InterpreterLibrary};
+use crate::languages::{InterpreterLibrary, LANGUAGES};
 use crate::root::Location;
 use crate::tree::TreePath;
 
@@ -41,7 +41,7 @@ pub fn linked_interpreters(loaded: &LoadedTree<'_>) -> BTreeMap<String, LinkedIn
                     ..
                 })
             );
-            let mut languages = BUILT_IN.iter();
+            let mut languages = LANGUAGES.iter();
             let found = languages.find_map(|language| Some((language, language.interpreter_library(&need.soname)?)));
             if let (false, Some((language, interpreter))) = (is_of_runtime, found) {
                 let entry = linked.entry(need.soname.clone());

@@ -13,8 +13,8 @@ mod shadowed;
 mod symbols;
 mod versions;
 
+pub use crate::languages::loader_settings::BOOTSTRAP;
 pub use crate::languages::process::{Process, Processes};
-pub use crate::languages::started::BOOTSTRAP;
 pub use graph::{Followed, Graph, Need, Shadowed, Start};
 pub use interpreters::{LinkedInterpreter, linked_interpreters};
 pub use loaded::{LoadedTree, graph};

@@ -147,7 +147,7 @@ pub enum UploadRoute {
     /// In the request itself, which limits the zip.
     #[default]
     Direct,
-    /// Through a bucket, where only the unzipped size is limited.
+    /// Through a bucket, for zips that are too large for a request.
     S3,
 }
 

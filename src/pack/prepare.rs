@@ -19,7 +19,7 @@ use super::leave::unless_stopped;
 use super::spool::{ByteRange, Spool, locked};
 use super::zip::{EntryKind, ZipEntry, entry_size};
 use crate::elf::strip;
-use crate::languages::{BUILT_IN, Language, Thoroughness, recompressible};
+use crate::languages::{LANGUAGES, Language, Thoroughness, recompressible};
 use crate::manifest::Effort;
 use crate::open;
 use crate::plan::{Origin, Plan};
@@ -374,7 +374,7 @@ impl Preparation<'_> {
             let low = u32::try_from(seconds & u64::from(u32::MAX)).ok()?;
             Some((fs_err::read(&disk).ok()?, low))
         };
-        let changed = BUILT_IN
+        let changed = LANGUAGES
             .iter()
             .find_map(|language| language.content_in_layer(path, &content, &source));
         Ok(changed.unwrap_or(content))

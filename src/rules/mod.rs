@@ -23,7 +23,7 @@ use crate::toml_file::TomlError;
 use unused::Evidence;
 
 /// The rule files that are built in, by name, in the order in which they apply.
-const BUILT_IN: [(&str, &str); 9] = [
+const RULE_FILES: [(&str, &str); 9] = [
     ("rules/unused.toml", include_str!("../../rules/unused.toml")),
     ("rules/unix.toml", include_str!("../../rules/unix.toml")),
     ("rules/r.toml", include_str!("../../rules/r.toml")),
@@ -38,7 +38,7 @@ const BUILT_IN: [(&str, &str); 9] = [
 /// SHA-256 of the built-in rules: of the names and texts of their files.
 pub fn digest() -> [u8; 32] {
     let mut digest = Sha256::new();
-    for (name, text) in BUILT_IN {
+    for (name, text) in RULE_FILES {
         digest.update(format!("{name}\n{text}"));
     }
     digest.finalize().into()
@@ -281,7 +281,7 @@ impl RuleSet {
     /// The built-in rules, each on or off by its default.
     pub fn built_in() -> Result<Self, RuleError> {
         let mut set = Self { rules: Vec::new() };
-        for (file, text) in BUILT_IN {
+        for (file, text) in RULE_FILES {
             set.add(file::rules_of(file, text)?)?;
         }
         Ok(set)

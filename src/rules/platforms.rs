@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::languages::BUILT_IN;
+use crate::languages::LANGUAGES;
 use crate::loader::LoadedTree;
 use crate::platform::alternatives;
 use crate::tree::{Content, TreePath};
@@ -19,7 +19,7 @@ pub(super) fn other_platforms(loaded: &LoadedTree<'_>) -> BTreeSet<TreePath> {
         return paths;
     }
     let tree = loaded.root().tree;
-    let packages = BUILT_IN.iter().flat_map(|language| language.packages(tree));
+    let packages = LANGUAGES.iter().flat_map(|language| language.packages(tree));
     let named: Vec<TreePath> = packages
         .map(|package| package.directory)
         .filter(|directory| alternatives(directory).is_some())

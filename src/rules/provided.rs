@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::languages::{BUILT_IN, Language, Package};
+use crate::languages::{LANGUAGES, Language, Package};
 use crate::root::Root;
 use crate::tree::{Tree, TreePath};
 
@@ -15,7 +15,7 @@ pub(super) fn provided(root: Root<'_>) -> BTreeSet<TreePath> {
     if root.runtime.installed.is_empty() {
         return paths;
     }
-    for language in BUILT_IN {
+    for language in LANGUAGES {
         let interpreters = language.interpreters(root.tree);
         let packages = language.packages(root.tree);
         let mut by_name: BTreeMap<&str, Vec<&Package>> = BTreeMap::new();

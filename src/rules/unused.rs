@@ -10,7 +10,7 @@ use globset::GlobSet;
 
 use super::{RuleError, RuleSet, path_globs};
 use crate::languages::components::Components;
-use crate::languages::{BUILT_IN, Package};
+use crate::languages::{LANGUAGES, Package};
 use crate::recording::{PathUse, Recording};
 use crate::root::Root;
 use crate::tree::{Entry, Tree, TreePath};
@@ -240,7 +240,7 @@ struct Units {
 impl Units {
     fn of(tree: &Tree) -> Self {
         let packages = InstalledPackages::of(tree);
-        let roots = BUILT_IN.iter().flat_map(|language| language.module_roots(tree));
+        let roots = LANGUAGES.iter().flat_map(|language| language.module_roots(tree));
         Self {
             components: Components::of(tree),
             module_roots: roots.map(|root| root.directory).collect(),

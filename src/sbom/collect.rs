@@ -7,7 +7,7 @@ use super::embedded::EmbeddedVersion;
 use super::{Component, Hash, Kind, Origin, native, url};
 use crate::elf::Object;
 use crate::host::HostPackage;
-use crate::languages::{BUILT_IN, Interpreter, Language, Package};
+use crate::languages::{Interpreter, LANGUAGES, Language, Package};
 use crate::licenses::{self, License};
 use crate::manifest::{AddedFile, ChangedFile};
 use crate::tree::{Tree, TreePath};
@@ -70,7 +70,7 @@ struct Collector<'a> {
 impl<'a> Collector<'a> {
     fn of(described: Described<'a>) -> Self {
         let mut installed = Vec::new();
-        for language in BUILT_IN {
+        for language in LANGUAGES {
             let interpreters = language.interpreters(described.source).into_iter();
             installed.extend(interpreters.map(|interpreter| Installed::Interpreter(*language, interpreter)));
             let packages = language.packages(described.source).into_iter();

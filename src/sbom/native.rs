@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::elf::{Kind, Object};
-use crate::languages::BUILT_IN;
+use crate::languages::LANGUAGES;
 use crate::tree::{Tree, TreePath};
 
 /// How the names of pkg-config's files end (pkg-config(1)).
@@ -12,10 +12,10 @@ const PKG_CONFIG: &str = ".pc";
 /// The libraries of a tree: shared objects named as such that no language loads as its own modules.
 pub(super) fn libraries(tree: &Tree) -> Vec<(&TreePath, &Object)> {
     let mut modules: BTreeSet<TreePath> = BTreeSet::new();
-    for language in BUILT_IN {
+    for language in LANGUAGES {
         modules.extend(language.native_modules(tree));
         let interpreters = language.interpreters(tree).into_iter();
-        modules.extend(interpreters.flat_map(|interpreter| interpreter.native_modules));
+        modules.extend(interpreters.flat_map(|interpreter| interpreter.own_native_modules));
     }
     let is_library = |path: &TreePath, object: &Object| {
         let name = path.file_name();

@@ -12,7 +12,7 @@ use super::native::{is_library_name, is_pkg_config};
 use super::{Component, Hash};
 use crate::check::{self, CheckError, Input, Layer};
 use crate::finding::Finding;
-use crate::languages::BUILT_IN;
+use crate::languages::LANGUAGES;
 use crate::manifest::{MANIFEST_NAME, Manifest};
 use crate::open;
 use crate::progress::Progress;
@@ -197,5 +197,5 @@ pub fn text_at(path: &Path) -> Option<String> {
 
 /// Whether the text of a file says what a package or library is.
 pub(crate) fn describes(path: &TreePath) -> bool {
-    is_pkg_config(path) || BUILT_IN.iter().any(|language| language.is_metadata(path))
+    is_pkg_config(path) || LANGUAGES.iter().any(|language| language.is_metadata(path))
 }

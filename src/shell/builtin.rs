@@ -1009,5 +1009,5 @@ fn last_name<'a>(path: &'a str, suffix: &str) -> &'a str {
 
 /// What bash and POSIX shells have built in.
 pub(super) fn is_built_in(name: &str) -> bool {
-    super::commands::BUILT_IN.contains(&name)
+    super::commands::BUILTIN_COMMANDS.contains(&name)
 }

@@ -12,7 +12,7 @@ use brush_parser::word::{ParameterExpr, WordPiece, WordPieceWithSource};
 use super::{is_name, parse};
 
 /// What every shell has built in (POSIX.1-2017, section 1.6 and 2.14; bash's manual, "Shell Builtin Commands").
-pub(super) const BUILT_IN: [&str; 61] = [
+pub(super) const BUILTIN_COMMANDS: [&str; 61] = [
     ":",
     ".",
     "[",
@@ -212,7 +212,7 @@ impl Commands {
             name = next;
         }
         if let Some(name) = name
-            && !BUILT_IN.contains(&name.as_str())
+            && !BUILTIN_COMMANDS.contains(&name.as_str())
             && is_command_name(&name)
         {
             self.found.insert(name);

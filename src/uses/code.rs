@@ -6,7 +6,7 @@ use aho_corasick::AhoCorasick;
 
 use super::words::{is_of_identifier, is_whole};
 use super::{Evidence, FindUses, Source, Use, UseKind, Used, User};
-use crate::languages::{BUILT_IN, Package, Reference, SourceReader};
+use crate::languages::{LANGUAGES, Package, Reference, SourceReader};
 use crate::tree::{Entry, Tree, TreePath};
 
 /// Finds what source code refers to. Only files that have a name of something at stake in them are parsed; what is among
@@ -27,10 +27,10 @@ struct Reader<'a> {
 impl<'a> SourceCode<'a> {
     /// Makes ready to look for uses of what is at stake.
     pub fn of(tree: &'a Tree, at_stake: &'a BTreeSet<TreePath>) -> Self {
-        let readers = BUILT_IN.iter().filter_map(|language| language.source_reader(tree));
+        let readers = LANGUAGES.iter().filter_map(|language| language.source_reader(tree));
         let readers = readers.filter(|reader| tree.files().any(|(path, file)| reader.is_source(path, file)));
         let outermost: BTreeSet<&TreePath> = at_stake.iter().map(|path| outermost(path, at_stake)).collect();
-        let packages = BUILT_IN.iter().flat_map(|language| language.packages(tree));
+        let packages = LANGUAGES.iter().flat_map(|language| language.packages(tree));
         let of_directories = packages.flat_map(|package| {
             let directories: Vec<TreePath> = package.owned.iter().chain([&package.directory]).cloned().collect();
             directories

@@ -10,7 +10,7 @@ use super::place::used_at;
 use super::words::{is_of_file_name, is_of_name_in_text, is_whole};
 use super::{Evidence, FindUses, Source, Use, UseKind, Used};
 use crate::elf::Object;
-use crate::languages::BUILT_IN;
+use crate::languages::LANGUAGES;
 use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::shell;
@@ -143,7 +143,7 @@ impl FindUses for CalledCommands<'_> {
 
 /// Whether a file is source code or a script.
 fn is_code(path: &TreePath, file: &File) -> bool {
-    let kinds = BUILT_IN.iter().filter_map(|language| language.code());
+    let kinds = LANGUAGES.iter().filter_map(|language| language.code());
     let is_script = file.content.text().is_some_and(|text| text.starts_with("#!"));
     is_script
         || kinds

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Evidence, FindUses, Sought, SoughtKind, Source, Use, UseKind, Used};
-use crate::languages::{BUILT_IN, openings};
+use crate::languages::{LANGUAGES, openings};
 use crate::source::LibraryName;
 use crate::tree::{Entry, TreePath};
 
@@ -28,7 +28,7 @@ impl OpenedLibraries {
 
 impl FindUses for OpenedLibraries {
     fn reads(&self, path: &TreePath, _: &Entry) -> bool {
-        BUILT_IN.iter().any(|language| language.is_compiled(path))
+        LANGUAGES.iter().any(|language| language.is_compiled(path))
     }
 
     fn uses(&self, source: &Source<'_>) -> Vec<Use> {
@@ -42,7 +42,7 @@ impl FindUses for OpenedLibraries {
                 LibraryName::Link(_) => None,
             }));
         }
-        let compiled = BUILT_IN.iter().filter(|language| language.is_compiled(source.path));
+        let compiled = LANGUAGES.iter().filter(|language| language.is_compiled(source.path));
         if let Some(content) = source.content {
             names.extend(compiled.flat_map(|language| language.opened_by_compiled(content)));
         }

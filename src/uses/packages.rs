@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{Evidence, FindUses, Source, Use, UseKind, Used, User};
-use crate::languages::{BUILT_IN, Interpreter, Package};
+use crate::languages::{Interpreter, LANGUAGES, Package};
 use crate::root::Root;
 use crate::runtime::Runtime;
 use crate::tree::{Tree, TreePath};
@@ -29,9 +29,9 @@ pub struct InstalledPackages {
 impl InstalledPackages {
     /// Finds the interpreters and packages of a tree.
     pub fn of(tree: &Tree) -> Self {
-        let packages: Vec<Package> = BUILT_IN.iter().flat_map(|language| language.packages(tree)).collect();
+        let packages: Vec<Package> = LANGUAGES.iter().flat_map(|language| language.packages(tree)).collect();
         let numbered = packages.iter().enumerate();
-        let interpreters = BUILT_IN.iter().flat_map(|language| language.interpreters(tree));
+        let interpreters = LANGUAGES.iter().flat_map(|language| language.interpreters(tree));
         Self {
             by_manifest: numbered
                 .map(|(number, package)| (package.manifest.clone(), number))
@@ -69,7 +69,7 @@ impl InstalledPackages {
     /// The commands that package managers made, each with the file of the package that it goes with.
     pub fn commands(tree: &Tree, runtime: &Runtime) -> Vec<(TreePath, TreePath)> {
         let root = Root { tree, runtime };
-        BUILT_IN.iter().flat_map(|language| language.commands(root)).collect()
+        LANGUAGES.iter().flat_map(|language| language.commands(root)).collect()
     }
 
     /// The package that another one gets by this name: the nearest one, in its own directory, next to it or next to one that

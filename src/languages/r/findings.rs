@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{R, description, homes, rscript, which};
 use crate::finding::{Code, Finding, Severity};
 use crate::languages::Language;
-use crate::languages::started::BOOTSTRAP;
+use crate::languages::loader_settings::BOOTSTRAP;
 use crate::root::{Location, Root};
 use crate::shell;
 use crate::tree::content::is_library_name;

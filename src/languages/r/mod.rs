@@ -109,7 +109,7 @@ impl Language for R {
                     variables: vec![("R_HOME", home.on_lambda()), ("R_ARCH", String::new())],
                     // It puts R's own directories first in LD_LIBRARY_PATH; bin/R sources it.
                     settings: at("etc/ldpaths"),
-                    native_modules: native_modules(&home, tree),
+                    own_native_modules: native_modules(&home, tree),
                     loaded: needs::loaded_by_home(&home, tree),
                     directory: home,
                 }

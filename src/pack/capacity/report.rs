@@ -12,7 +12,7 @@ use crate::tree::path::escaped;
 /// Version of the schema of [`CapacityReport`].
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
-/// The option with which only the unzipped size is limited.
+/// The option with which a zip may be larger than a request.
 pub(super) const THROUGH_S3: &str = "--via s3";
 
 /// Report on layers that exceed the limits, with options that would make them fit.
@@ -64,7 +64,11 @@ impl fmt::Display for CapacityReport {
             let ways: Vec<&str> = self.ways.iter().map(|way| way.option.as_str()).collect();
             write!(f, " It would with {}", ways.join(" or "))?;
             let bucket = self.ways.iter().any(|way| way.option == THROUGH_S3);
-            f.write_str(if bucket { ", as S3 has no limit on a zip." } else { "." })?;
+            f.write_str(if bucket {
+                ", as a zip in a bucket may be larger than a request."
+            } else {
+                "."
+            })?;
         }
         f.write_str(" Nothing was written")
     }

@@ -1,4 +1,5 @@
-//! What the shell scripts of a tree start, and with which search path of libraries: the bootstrap, extensions, the wrapper that
+//! What the shell scripts of a tree tell the loader of the programs that they start: the search path of libraries, preloads, and
+//! another loader. Only scripts that may set these are read: the bootstrap, extensions, the wrapper that
 //! `AWS_LAMBDA_EXEC_WRAPPER` names, and scripts that start a program in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,9 +27,9 @@ pub(super) const PRELOAD: &str = "LD_PRELOAD";
 /// How the names of loaders begin: those of glibc, its link in a `bin` directory, and musl's.
 const LOADERS: [&str; 3] = ["ld-linux", "ld.so", "ld-musl"];
 
-/// How a process is started, as far as the search for libraries is concerned.
+/// How the loader searches for the libraries of a process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Setting {
+pub(super) struct LoaderSetting {
     /// The search path, as `LD_LIBRARY_PATH` or the loader's option has it, as far as it is known.
     pub(super) library_path: String,
     /// `LD_PRELOAD`, as far as it is known.
@@ -48,15 +49,15 @@ pub(super) struct CalledLoader {
     pub(super) program: String,
 }
 
-/// The processes that scripts start.
+/// How the loader searches in all processes that scripts start.
 #[derive(Debug, Clone, Default)]
-pub(super) struct StartedProcesses {
+pub(super) struct LoaderSettings {
     /// The environment of what the bootstrap starts last: the runtime of the function.
     pub(super) environment: Environment,
     /// The script that sets the search path of that in a way that is not understood, if it does.
     pub(super) unclear: Option<String>,
     /// The programs of the tree that are started by their names, and every way in which they are.
-    pub(super) programs: BTreeMap<TreePath, BTreeSet<Setting>>,
+    pub(super) programs: BTreeMap<TreePath, BTreeSet<LoaderSetting>>,
     /// What each script did.
     scripts: BTreeMap<String, ScriptRun>,
 }
@@ -80,7 +81,7 @@ struct FileQueries {
     names: BTreeMap<String, Option<Vec<String>>>,
 }
 
-impl StartedProcesses {
+impl LoaderSettings {
     /// Follows all scripts of a tree. What they did in an earlier state of it is taken over where nothing that they asked for
     /// is different.
     pub(super) fn of(root: Root<'_>, earlier: Option<&Self>) -> Self {
@@ -171,7 +172,7 @@ impl StartedProcesses {
         let placed = placed(&library_path, &started.directory);
         let is_clear = value.is_complete && started.is_complete && placed.is_some();
         let program = launched.program;
-        let setting = Setting {
+        let setting = LoaderSetting {
             library_path: placed.unwrap_or(library_path),
             preloads: preloads(started.environment.get(PRELOAD).map_or("", |value| &value.text)),
             unclear: (!is_clear).then(|| started.by.clone()),
@@ -275,7 +276,7 @@ fn absolute(path: &Value, directory: &Value) -> Option<String> {
 /// The scripts of a tree, and what they did in an earlier state of it.
 struct Scripts<'a> {
     root: Root<'a>,
-    earlier: Option<&'a StartedProcesses>,
+    earlier: Option<&'a LoaderSettings>,
 }
 
 impl Scripts<'_> {
