@@ -70,15 +70,13 @@ impl Settled {
 /// Fails if the directory cannot be written; its layers may be of two packs then.
 pub fn settle(directory: &Path) -> io::Result<Option<Settled>> {
     let began = Instant::now();
-    while let Some(left) = half_in_place(directory)? {
+    // A directory that cannot be read is for its reader to tell of.
+    while let Ok(Some(left)) = half_in_place(directory) {
         match lock(directory)? {
             Some(_lock) => return settle_locked(directory),
             None if began.elapsed() > PATIENCE => {
-                let message = format!(
-                    "another lambdar-prune is packing into {} ({})",
-                    directory.display(),
-                    left.display()
-                );
+                let left = left.file_name().unwrap_or_default().display();
+                let message = format!("another lambdar-prune is at work on {left}");
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
             }
             None => std::thread::sleep(PAUSE),

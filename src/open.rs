@@ -6,9 +6,10 @@
 //! and stops waiting when the run is interrupted. What was a regular file when a tree was looked at may be something else by
 //! now: [`content`] opens it, and waits for nothing.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -143,25 +144,66 @@ fn read_all(file: &mut impl Read, path: &Path, bytes: &mut Vec<u8>) -> io::Resul
     Ok(())
 }
 
+/// What an error of this module says of the file at a path to someone who has been told the path.
+pub fn reason(error: &io::Error, path: &Path) -> String {
+    let refused = error.get_ref().and_then(|error| error.downcast_ref::<Refused>());
+    match refused.filter(|refused| refused.path == path) {
+        Some(Refused {
+            why: Why::Error(error), ..
+        }) => error.clone(),
+        Some(Refused { why: Why::Is(what), .. }) => format!("it is {what}"),
+        None => error.to_string(),
+    }
+}
+
+/// A file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+struct Refused {
+    path: PathBuf,
+    why: Why,
+}
+
+/// Why a file cannot be used.
+#[derive(Debug)]
+enum Why {
+    /// The system's error.
+    Error(String),
+    /// What it is.
+    Is(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.why {
+            Why::Error(error) => write!(f, "cannot open {path}: {error}"),
+            Why::Is(what) => write!(f, "{path} is {what}"),
+        }
+    }
+}
+
+fn refused(path: &Path, kind: io::ErrorKind, why: Why) -> io::Error {
+    let path = path.to_owned();
+    io::Error::new(kind, Refused { path, why })
+}
+
 fn text(path: &Path, bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|_| {
-        let message = format!("{} is not UTF-8 text", path.display());
-        io::Error::new(io::ErrorKind::InvalidData, message)
-    })
+    let what = Why::Is("not UTF-8 text".to_owned());
+    String::from_utf8(bytes).map_err(|_| refused(path, io::ErrorKind::InvalidData, what))
 }
 
 fn failed(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot open {}: {error}", path.display()))
+    refused(path, error.kind(), Why::Error(error.to_string()))
 }
 
 fn wrong(path: &Path, what: &str) -> io::Error {
-    let message = format!("{} is {what}, and not a regular file", path.display());
-    io::Error::new(io::ErrorKind::InvalidInput, message)
+    let what = format!("{what}, and not a regular file");
+    refused(path, io::ErrorKind::InvalidInput, Why::Is(what))
 }
 
 fn too_long(path: &Path) -> io::Error {
-    let message = format!("{} is longer than {LONGEST} bytes", path.display());
-    io::Error::new(io::ErrorKind::InvalidData, message)
+    let what = format!("longer than {LONGEST} bytes");
+    refused(path, io::ErrorKind::InvalidData, Why::Is(what))
 }
 
 #[cfg(test)]
@@ -189,6 +231,14 @@ mod tests {
             assert!(error.contains(what) && error.contains(name), "{error}");
         }
         assert!(regular(directory.path()).is_err());
+        let error = regular(&at("none")).unwrap_err();
+        let whole = format!("cannot open {}: {}", at("none").display(), reason(&error, &at("none")));
+        assert_eq!(error.to_string(), whole);
+        assert_eq!(reason(&error, &at("other")), error.to_string());
+        assert_eq!(
+            reason(&regular(&at("fifo")).unwrap_err(), &at("fifo")),
+            "it is a FIFO, and not a regular file"
+        );
         assert!(regular(Path::new("/dev/null")).is_err());
         assert_eq!(regular(&at("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
         let mut text = String::new();

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
+use crate::open;
+
 /// Signatures (APPNOTE 4.3.7, 4.3.12, 4.3.14, 4.3.15, 4.3.16).
 const LOCAL: &[u8] = b"PK\x03\x04";
 const CENTRAL: &[u8] = b"PK\x01\x02";
@@ -190,7 +192,8 @@ impl Archive {
     /// Opens a zip and reads its directory.
     pub(super) fn open(path: &Path) -> Result<Self, NoArchive> {
         let failed = |error: std::io::Error| NoArchive::Unreadable(error.to_string());
-        let file = fs_err::File::open(path).map_err(failed)?.into_file();
+        let file = open::content(path).map_err(|error| NoArchive::Unreadable(open::reason(&error, path)))?;
+        let file = file.into_file();
         let length = file.metadata().map_err(failed)?.len();
         let end = end(&file, length)?;
         if end.entries > MOST_ENTRIES || end.size > LONGEST_DIRECTORY {

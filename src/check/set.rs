@@ -42,7 +42,7 @@ fn read_once(
     let listed = match manifest(directory) {
         Some(Ok(manifest)) => Some(manifest.layers),
         Some(Err(error)) => {
-            let reason = escaped(error.to_string().as_bytes());
+            let reason = escaped(error.of(&directory.join(MANIFEST_NAME)).as_bytes());
             own.push(Finding::new(Code::ManifestUnreadable, &[("reason", &reason)]));
             None
         }

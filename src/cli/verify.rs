@@ -84,7 +84,8 @@ impl LoadedStatement {
                 file.display()
             ))
         };
-        let bytes = open::named(&file, &crate::progress::Silent).map_err(|error| failed(error.to_string()))?;
+        let bytes =
+            open::named(&file, &crate::progress::Silent).map_err(|error| failed(open::reason(&error, &file)))?;
         let statement = Statement::parse(&bytes).map_err(|error| failed(error.to_string()))?;
         let directory = file.parent().map(Path::to_owned).unwrap_or_default();
         let path = directory.join(MANIFEST_NAME);

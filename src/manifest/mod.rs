@@ -373,6 +373,16 @@ pub enum ManifestError {
     Twice(String),
 }
 
+impl ManifestError {
+    /// What it says of the file at a path to someone who has been told the path.
+    pub fn of(&self, path: &Path) -> String {
+        match self {
+            Self::Io(error) => open::reason(error, path),
+            error => error.to_string(),
+        }
+    }
+}
+
 /// A file that was left as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

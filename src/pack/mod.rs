@@ -188,13 +188,8 @@ pub enum PackError {
         tree: PathBuf,
     },
     /// The output directory, or one above it, is something else.
-    #[error("cannot write layers to {output}: {path} is not a directory; choose another one with -o", output = .output.display(), path = .path.display())]
-    NotADirectory {
-        /// The output directory.
-        output: PathBuf,
-        /// What is not a directory.
-        path: PathBuf,
-    },
+    #[error("{path} is not a directory; choose another one for the layers with -o", path = .0.display())]
+    NotADirectory(PathBuf),
     /// Another run packs into the same directory.
     #[error("another lambdar-prune is packing into {path}; wait for it to end, then pack again", path = .0.display())]
     Busy(PathBuf),
@@ -210,7 +205,7 @@ pub enum PackError {
     #[error("{path} changed while it was packed; let the build finish, then pack again", path = .0.display())]
     Changed(PathBuf),
     /// The manifest to keep to cannot be read.
-    #[error("cannot use {path} as the previous packing: {reason}; give a layers.json that pack wrote, or use --previous none", path = .path.display())]
+    #[error("cannot use {path} as the previous packing: {reason}; give a layers.json that pack wrote, or use --previous none", path = .path.display(), reason = .reason.of(.path))]
     Previous {
         /// The manifest.
         path: PathBuf,

@@ -97,10 +97,7 @@ pub(super) fn outside(tree: &Path, output: &Path) -> Result<(), PackError> {
     let absolute = std::path::absolute(output)?;
     let mut there = output.ancestors().filter(|path| path.symlink_metadata().is_ok());
     if let Some(path) = there.next().filter(|path| !path.is_dir()) {
-        return Err(PackError::NotADirectory {
-            output: output.to_owned(),
-            path: path.to_owned(),
-        });
+        return Err(PackError::NotADirectory(path.to_owned()));
     }
     let existing = absolute
         .ancestors()
