@@ -7,33 +7,39 @@
 pub mod code_files;
 pub mod components;
 mod dotnet;
+mod handlers;
+mod interpreter;
 mod java;
 pub mod layout;
 pub(crate) mod loader_settings;
+mod lookup;
 mod node;
+mod package;
 pub mod place;
 pub mod process;
 mod python;
 mod r;
+mod references;
 mod ruby;
 mod version;
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::LazyLock;
 
-use globset::{GlobBuilder, GlobSet};
+pub use handlers::{Bootstrap, ManagedRuntime, NoInterpreter};
+pub use interpreter::{ForeignModule, Interpreter, InterpreterLibrary};
+pub use package::{Metadata, Package, PackageSelection, PackageSelectionError, PackageSource};
+pub use references::{Reference, SourceReader, openings};
 
 use self::layout::ModuleRoot;
 use crate::finding::Finding;
 use crate::licenses::License;
 use crate::root::Root;
-use crate::shell;
-use crate::source::{Literal, Opening, Place};
 use crate::tree::content::{CodeKind, Inspector, KeptFile};
-use crate::tree::{Content, File, GeneratedFile, Tree, TreePath};
+use crate::tree::{GeneratedFile, Tree, TreePath};
+use lookup::{absolute, continued, fitting, names_in, with_all, with_names};
 
 /// Every language that is known.
 pub const LANGUAGES: &[&dyn Language] = &[
@@ -294,34 +300,6 @@ pub trait Language: Sync {
     }
 }
 
-/// How a runtime that AWS provides for a language starts handlers, as far as it can be done with another interpreter of the
-/// same version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManagedRuntime {
-    /// The version that the interpreter has to have, as its own program reports it.
-    pub version: String,
-    /// Names of the interpreter's program, the most precise one first.
-    pub programs: Vec<String>,
-    /// Arguments with which it prints a JSON object: `version`, its own `program` and, if it has one, the directory of its
-    /// standard library as `library`.
-    pub report: &'static [&'static str],
-    /// Directories of the standard library that are left out: what is installed there is not the runtime's.
-    pub left_out: &'static [&'static str],
-    /// Where the standard library is in /var/lang.
-    pub library: Option<String>,
-    /// The client of the Runtime API: its file name in /var/runtime, and its text.
-    pub client: (&'static str, &'static str),
-    /// A module of the standard library that every process of the interpreter loads first, where it is noted which files a
-    /// function uses: its file name and its text. A language needs one if it looks for something without asking for it.
-    pub module_if_traced: Option<(&'static str, &'static str)>,
-    /// Variables that the runtime's own start script sets.
-    pub variables: Vec<(&'static str, String)>,
-    /// How to get such an interpreter.
-    pub how_to_get: String,
-    /// What the runtime has besides and this does not.
-    pub lacks: Option<&'static str>,
-}
-
 /// How the source of a language is compiled in advance by its interpreter.
 #[derive(Debug, Clone, Copy)]
 pub struct Compiler {
@@ -370,249 +348,6 @@ pub fn recompressible(tree: &Tree) -> Vec<(&'static dyn Language, Vec<TreePath>)
         .map(|language| (*language, language.recompressible(tree)));
     sets.flat_map(|(language, sets)| sets.into_iter().map(move |set| (language, set)))
         .collect()
-}
-
-/// Reads source code of one language in one tree.
-pub trait SourceReader: Sync {
-    /// Whether a file is such source code.
-    fn is_source(&self, path: &TreePath, file: &File) -> bool;
-
-    /// How source code would name a path: if it has nothing of the kind, it does not refer to it. `None` for what no code
-    /// refers to.
-    fn name_in_code<'p>(&self, path: &'p TreePath) -> Option<&'p str>;
-
-    /// Whether code names the directory of a file when it means the file, which is what the directory is loaded by.
-    fn stands_for_directory(&self, _path: &TreePath) -> bool {
-        false
-    }
-
-    /// Whether code names what is in a directory without the directory: modules are looked for there.
-    fn is_searched(&self, _directory: &TreePath) -> bool {
-        false
-    }
-
-    /// Whether source code may list directories, the names in which it need not have, with what is in them.
-    fn may_list(&self, _content: &[u8]) -> bool {
-        false
-    }
-
-    /// What the code at a path refers to in the tree. Parts of the code for which `is_wanted` does not hold may be passed over.
-    fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference>;
-}
-
-/// What source code refers to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference {
-    /// A file or directory of the tree.
-    pub to: TreePath,
-    /// Whether the language loads it as code; otherwise the code has its path.
-    pub is_import: bool,
-    /// What is written.
-    pub text: String,
-    /// The line, counted from 1; `None` in what is not a text.
-    pub line: Option<usize>,
-}
-
-impl Reference {
-    /// What a literal in code refers to.
-    fn by_literal(to: TreePath, is_import: bool, literal: &Literal) -> Self {
-        Self {
-            to,
-            is_import,
-            text: literal.text.clone(),
-            line: Some(literal.line),
-        }
-    }
-
-    /// What a path refers to that code puts together from its own place.
-    fn by_place(to: TreePath, is_import: bool, place: &Place) -> Self {
-        Self {
-            to,
-            is_import,
-            text: place.text.clone(),
-            line: Some(place.line),
-        }
-    }
-}
-
-/// An interpreter that is in a tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interpreter {
-    /// Its name as a component: that of the language.
-    pub name: String,
-    /// The directory that holds it and its standard library.
-    pub directory: TreePath,
-    /// The file that starts it. Where that is kept, so is what the interpreter opens to start.
-    pub start: Option<TreePath>,
-    /// Its program, if that is an ELF object of the tree.
-    pub program: Option<TreePath>,
-    /// The library that opens native modules; the program itself if it is `None`.
-    pub module_loader: Option<TreePath>,
-    /// Directories whose objects run with its environment.
-    pub object_directories: Vec<TreePath>,
-    /// Variables that its processes have whatever they inherit.
-    pub variables: Vec<(&'static str, String)>,
-    /// The shell script that it sources when it starts, which may set more of them.
-    pub settings: Option<TreePath>,
-    /// The native modules that its processes alone open.
-    pub own_native_modules: Vec<TreePath>,
-    /// The files that it opens to start.
-    pub loaded: Vec<TreePath>,
-}
-
-impl Interpreter {
-    /// The environment of its processes.
-    pub fn environment(&self, tree: &Tree, inherited: &Environment) -> Environment {
-        let mut environment = inherited.clone();
-        for (name, value) in &self.variables {
-            environment.insert((*name).to_owned(), value.clone());
-        }
-        if let Some(script) = self.settings.as_ref().and_then(|path| tree.text(path)) {
-            shell::source(script, &mut environment);
-        }
-        environment
-    }
-
-    /// Whether an object runs with this environment.
-    pub fn runs(&self, object: &TreePath) -> bool {
-        let mut directories = self.object_directories.iter();
-        directories.any(|directory| object.below(directory).is_some())
-    }
-}
-
-/// What a package manager has installed in a tree as one unit: an R package, a Python distribution, a Node package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Package {
-    /// The language that it is for; names are unique in one language alone.
-    pub language: &'static str,
-    /// Its name.
-    pub name: String,
-    /// Its directory; if its files are in shared directories, that of its metadata.
-    pub directory: TreePath,
-    /// The file without which it is not installed.
-    pub manifest: TreePath,
-    /// Further directories that are its alone.
-    pub owned: Vec<TreePath>,
-    /// Its files outside of `directory`, if a list names them.
-    pub listed: Vec<TreePath>,
-    /// The names of packages of its language without which it does not load.
-    pub requires: Vec<String>,
-    /// Its own files without which it does not load.
-    pub loaded: Vec<TreePath>,
-    /// Files and directories that say what it is and who may use it: they stay with whatever stays of it.
-    pub metadata: Vec<TreePath>,
-}
-
-impl Package {
-    /// A package whose directory holds all its files.
-    pub fn new(language: &'static str, name: String, directory: TreePath, manifest: TreePath) -> Self {
-        Self {
-            language,
-            name,
-            directory,
-            metadata: vec![manifest.clone()],
-            manifest,
-            owned: Vec::new(),
-            listed: Vec::new(),
-            requires: Vec::new(),
-            loaded: Vec::new(),
-        }
-    }
-}
-
-/// What a package says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metadata {
-    /// Its name, as it writes it.
-    pub name: String,
-    /// Its version.
-    pub version: Option<String>,
-    /// Its license.
-    pub license: License,
-    /// Where it comes from, as a package URL without the version has it (purl-spec, types).
-    pub source: PackageSource,
-    /// Bills of materials that it brings, by their paths.
-    pub bills: Vec<TreePath>,
-}
-
-/// Type, namespace and name of a package URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageSource {
-    /// The type, such as `pypi`.
-    pub kind: &'static str,
-    /// The namespace, if the type has one.
-    pub namespace: Option<String>,
-    /// The name as packages of the type are compared.
-    pub name: String,
-}
-
-/// An interpreter in a library. What is linked to one works in the processes of that one alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InterpreterLibrary {
-    /// What it is, for people.
-    pub title: String,
-    /// The version of the language, as runtimes have it in their names.
-    pub version: Option<String>,
-    /// Whether every process of the language's runtimes has loaded a library of this name, wherever it is.
-    pub is_loaded: bool,
-}
-
-/// A native module that was built for another version of its language.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForeignModule {
-    /// The module.
-    pub path: TreePath,
-    /// What it was built for, for people.
-    pub built_for: String,
-    /// That as a version of the language, as runtimes have it in their names.
-    pub version: Option<String>,
-    /// Whether something that the runtime does load can take its place.
-    pub has_fallback: bool,
-}
-
-/// Packages of a language that users name, to keep them with all that they need and nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageSelection {
-    /// The name of the language in [`LANGUAGES`].
-    pub language: &'static str,
-    /// The names of the packages.
-    pub names: Vec<String>,
-}
-
-impl PackageSelection {
-    /// What the option is called.
-    pub fn key(&self) -> String {
-        format!("{}-packages", self.language)
-    }
-
-    /// The directories of the language's packages in a tree: those that stay, and the others.
-    pub fn of(&self, tree: &Tree) -> Result<[BTreeSet<TreePath>; 2], PackageSelectionError> {
-        let language = LANGUAGES.iter().find(|language| language.name() == self.language);
-        let all = language.map(|language| language.packages(tree)).unwrap_or_default();
-        let selected = language.and_then(|language| language.select(&all, &self.names));
-        let selected = selected.unwrap_or(Err(PackageSelectionError::NoPackages))?;
-        let directories = all.into_iter().map(|package| package.directory);
-        let others = directories.filter(|path| !selected.contains(path)).collect();
-        Ok([selected, others])
-    }
-}
-
-/// Why packages cannot be selected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PackageSelectionError {
-    /// There is nothing to select from.
-    #[error("there is no installed R package in the tree")]
-    NoPackages,
-    /// A name that no package has.
-    #[error("the tree has no R package '{name}'{near} (it has {known})")]
-    Unknown {
-        /// The name.
-        name: String,
-        /// The name that was most likely meant, as part of a sentence.
-        near: String,
-        /// Every package.
-        known: String,
-    },
 }
 
 /// A kind of directory in which rules can be anchored.
@@ -678,20 +413,6 @@ pub struct VariableFile {
     pub line: fn(&str, &str) -> String,
 }
 
-/// Files that make a runtime of an interpreter in the tree.
-#[derive(Debug, Clone)]
-pub struct Bootstrap {
-    /// The directory of the interpreter.
-    pub home: TreePath,
-    /// The files, the start script first.
-    pub files: Vec<GeneratedFile>,
-}
-
-/// Why there is no interpreter for a bootstrap to start.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoInterpreter(pub String);
-
 /// Keeps of files what the built-in languages ask for.
 pub fn inspector() -> &'static Inspector {
     static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| inspector_for(LANGUAGES));
@@ -702,88 +423,6 @@ pub fn inspector() -> &'static Inspector {
 pub fn inspector_for(languages: &[&dyn Language]) -> Inspector {
     let kept = languages.iter().flat_map(|language| language.kept_files()).copied();
     Inspector::new(kept).with_code(languages.iter().filter_map(|language| language.code()))
-}
-
-/// The libraries that a file opens by name, if it is source code.
-pub fn openings<'f>(path: &TreePath, file: &'f File) -> Cow<'f, [Opening]> {
-    match &file.content {
-        Content::Code(openings) => Cow::Borrowed(openings),
-        Content::Text(text) => {
-            let mut kinds = LANGUAGES.iter().filter_map(|language| language.code());
-            let is_of =
-                |kind: &CodeKind| kind.runs(text) || kind.endings.iter().any(|end| path.as_str().ends_with(end));
-            Cow::Owned(kinds.find(is_of).map(|kind| (kind.opens)(text)).unwrap_or_default())
-        }
-        _ => Cow::Borrowed(&[]),
-    }
-}
-
-/// What lies below a directory and fits a pattern in which `*` stands for what is not known of a name, and `**` goes down into
-/// directories. One that has directories and no letter fits nothing.
-fn fitting(tree: &Tree, directory: &TreePath, pattern: &str) -> Vec<TreePath> {
-    if pattern.contains('/') && !pattern.contains(char::is_alphanumeric) {
-        return Vec::new();
-    }
-    let pattern = pattern.split('*').map(globset::escape).collect::<Vec<_>>().join("*");
-    let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
-    // Unlike a matcher of one glob, a set does not panic on one that is too long.
-    let Ok(pattern) = glob.and_then(|glob| GlobSet::builder().add(glob).build()) else {
-        return Vec::new();
-    };
-    let below = tree.below(directory).map(|(path, _)| path);
-    below
-        .filter(|path| path.below(directory).is_some_and(|name| pattern.is_match(name)))
-        .cloned()
-        .collect()
-}
-
-/// What a path leads to that is continued with a text, in which `*` stands for what is not known of it.
-fn continued(tree: &Tree, start: &TreePath, rest: &str) -> Vec<TreePath> {
-    let written = format!("{}{}", start.on_lambda(), rest.replace('?', "*"));
-    if !written.contains('*') {
-        let path = TreePath::normal(&written);
-        return path.filter(|path| tree.contains(path)).into_iter().collect();
-    }
-    let known = written.split('*').next().unwrap_or_default();
-    let (directory, _) = known.rsplit_once('/').unwrap_or_default();
-    let pattern = written[directory.len()..].trim_start_matches('/');
-    let directory = TreePath::normal(directory).filter(|_| !pattern.contains("/../"));
-    directory.map_or_else(Vec::new, |directory| fitting(tree, &directory, pattern))
-}
-
-/// What is in a directory, but not below.
-fn names_in(tree: &Tree, directory: &TreePath) -> Vec<TreePath> {
-    let below = tree.below(directory).map(|(path, _)| path);
-    below
-        .filter(|path| path.below(directory).is_some_and(|name| !name.contains('/')))
-        .cloned()
-        .collect()
-}
-
-/// A path, and what is in it.
-fn with_names(tree: &Tree, path: TreePath) -> Vec<TreePath> {
-    let names = names_in(tree, &path);
-    std::iter::once(path).chain(names).collect()
-}
-
-/// A path, and everything below.
-fn with_all(tree: &Tree, path: TreePath) -> Vec<TreePath> {
-    let below: Vec<TreePath> = tree.below(&path).map(|(path, _)| path.clone()).collect();
-    std::iter::once(path).chain(below).collect()
-}
-
-/// What an absolute path means that code puts together, with `*` for what is not known of it; `None` for one that is not below
-/// /opt, or is /opt itself.
-fn absolute(tree: &Tree, written: &str) -> Option<Vec<TreePath>> {
-    let (path, pattern) = match written.find('*') {
-        Some(at) => written.split_at(written[..at].rfind('/')?),
-        None => (written, ""),
-    };
-    let path = TreePath::normal(path).filter(|path| !path.is_root())?;
-    Some(match pattern.strip_prefix('/') {
-        Some(pattern) => fitting(tree, &path, pattern),
-        None => tree.contains(&path).then_some(path).into_iter().collect(),
-    })
 }
 
 /// The anchors of all built-in languages.
