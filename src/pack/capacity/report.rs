@@ -65,7 +65,7 @@ impl fmt::Display for CapacityReport {
             write!(f, " It would with {}", ways.join(" or "))?;
             let bucket = self.ways.iter().any(|way| way.option == THROUGH_S3);
             f.write_str(if bucket {
-                ", as a zip in a bucket may be larger than a request."
+                ", as a zip in an S3 bucket may be larger than a request."
             } else {
                 "."
             })?;
