@@ -28,8 +28,10 @@ const LONGEST_PATH: usize = 4096;
 const LONGEST_PART: usize = 255;
 /// Deeper directories than any tree has.
 const DEEPEST: usize = 128;
-/// How much of one file is held in memory to be looked at; of a larger object only the parts that matter are.
+/// How much of one file is held in memory to be looked at.
 const HELD: usize = 8 << 20;
+/// How much is of an object, one at a time; of a longer one only the parts that matter are.
+const HELD_ALONE: usize = 64 << 20;
 /// How much of all files may be looked at together before it is taken into the tree.
 const BATCH: u64 = 16 << 20;
 /// How many files that is at most: what was found out about each of them waits until all are looked at.
@@ -637,6 +639,7 @@ impl Reader<'_> {
     ) -> Result<Content, Finding> {
         let mut held = Vec::new();
         let mut wanted = content::HEAD;
+        let mut alone = None;
         self.unpack(header, place.clone(), unpacker, &mut |piece| {
             let mut piece = piece;
             while held.len() < wanted && !piece.is_empty() {
@@ -644,7 +647,13 @@ impl Reader<'_> {
                 held.extend_from_slice(taken);
                 piece = rest;
                 if held.len() == content::HEAD {
-                    wanted = inspector().wanted(file_name, &held).unwrap_or(HELD).min(HELD);
+                    wanted = match inspector().wanted(file_name, &held) {
+                        None if (HELD as u64..=HELD_ALONE as u64).contains(&header.uncompressed) => {
+                            alone = Some(self.large.lock().unwrap_or_else(PoisonError::into_inner));
+                            HELD_ALONE
+                        }
+                        wanted => wanted.unwrap_or(HELD).min(HELD),
+                    };
                 }
             }
         })?;
@@ -652,6 +661,7 @@ impl Reader<'_> {
         if is_whole || inspector().wanted(file_name, &held).is_some() {
             return Ok(inspector().inspect(file_name, &held));
         }
+        drop(alone);
         let _alone = self.large.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(large::inspect(file_name, held, header.uncompressed, |sink| {
             unpacker.unpack(self.archive, header, place.clone(), &mut |piece| {

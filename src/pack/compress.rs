@@ -41,6 +41,13 @@ pub struct Compressed {
 const PROBE: i32 = 5;
 /// For ELF objects, which always shrink.
 const OBJECTS: i32 = 10;
+/// For long ones, of which level 10 takes 2.3 % more off in five times the time: where that saves a layer, they are compressed
+/// again. Of 15 libraries of Python packages, 70.4 MB: -6 0.62 s 23.99 MB, -7 0.85 s 23.89 MB, -9 1.62 s 23.85 MB,
+/// -10 4.23 s 23.34 MB, -12 7.51 s 23.32 MB.
+const LONG_OBJECTS: i32 = 7;
+/// The shortest of these, in bytes. Hardly any library of R's is so long, and two thirds of the bytes of large Python trees are
+/// in such.
+const LONG_OBJECT: u64 = 4_000_000;
 /// For all else that shrinks.
 const OTHERS: i32 = 11;
 /// What `Effort::Max` tries as well.
@@ -67,6 +74,11 @@ pub fn shrinks(length: u64, compressed: u64) -> bool {
     compressed < length - length / 8
 }
 
+/// Whether a content is an ELF object that the default effort spends less on.
+pub(super) fn is_long_object(is_object: bool, length: u64) -> bool {
+    is_object && length >= LONG_OBJECT
+}
+
 /// Deflates content after content; it keeps its working memory from one to the next.
 #[derive(Default)]
 pub struct Deflater {
@@ -87,12 +99,14 @@ impl Deflater {
             self.improve(&mut best, PROBE, &content);
         }
         let pays = is_object || shrinks(content.len() as u64, length(&best) as u64);
-        let usual = if is_object { OBJECTS } else { OTHERS };
         let levels: &[i32] = match effort {
-            Effort::Best if pays => &[usual],
-            Effort::Max if pays => &[usual, HIGHEST],
+            Effort::Best if is_long_object(is_object, content.len() as u64) => &[LONG_OBJECTS],
+            Effort::Best if is_object => &[OBJECTS],
+            Effort::Best if pays => &[OTHERS],
+            Effort::Fast | Effort::Best => &[],
+            Effort::Max if is_object => &[OBJECTS, HIGHEST],
+            Effort::Max if pays => &[OTHERS, HIGHEST],
             Effort::Max => &[HIGHEST],
-            Effort::Best | Effort::Fast => &[],
         };
         for level in levels {
             self.improve(&mut best, *level, &content);

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::Value;
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, testdata};
 
 /// Bytes that do not shrink.
 fn noise(seed: u32, length: usize) -> Vec<u8> {
@@ -311,6 +311,23 @@ fn the_last_bytes_make_a_file_fit() {
     assert!(size("max") < best);
     let manifest = pack(&sandbox, &["--max", &(best - 1).to_string(), "--previous", "none"]);
     assert_eq!(manifest["recompressed"][0]["path"], "text");
+}
+
+/// A long library, of which the default effort leaves more, is compressed harder where it would not fit.
+#[test]
+fn a_long_library_is_made_to_fit() {
+    let sandbox = Sandbox::new();
+    let object = fs_err::read(testdata("host/libfarther.so.1")).unwrap();
+    sandbox.file("opt/lib/long.so", [object, text(5, 4_500_000)].concat());
+    let size = |effort| {
+        let arguments = ["--effort", effort, "--no-strip", "--max", "4MB"];
+        pack(&sandbox, &arguments)["totals"]["zipped_bytes"].as_u64().unwrap()
+    };
+    let best = size("best");
+    assert!(size("max") < best);
+    let limit = (best - 1).to_string();
+    let manifest = pack(&sandbox, &["--no-strip", "--max", &limit, "--previous", "none"]);
+    assert_eq!(manifest["recompressed"][0]["path"], "lib/long.so");
 }
 
 #[test]
