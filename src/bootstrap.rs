@@ -14,7 +14,7 @@ pub enum BootstrapError {
     /// There is nothing for it to start, or it is not said what of several.
     #[error(transparent)]
     NoInterpreter(#[from] NoInterpreter),
-    /// Files that are not ours are where the bootstrap is to be written.
+    /// Files that are not ours are where the bootstrap would be written.
     #[error("{0} is there already and is another file; --force writes over it")]
     Exists(String),
     /// The tree that is packed has a bootstrap of its own.
@@ -104,13 +104,13 @@ fn state(at: &Path, file: &GeneratedFile) -> Result<State, BootstrapError> {
 
 /// Writes next to the place and renames, so that nobody ever starts half a script and no link is written through.
 fn write_one(at: &Path, file: &GeneratedFile) -> Result<(), BootstrapError> {
-    let folder = at.parent().unwrap_or(at);
-    fs_err::create_dir_all(folder)?;
+    let directory = at.parent().unwrap_or(at);
+    fs_err::create_dir_all(directory)?;
     let failed =
         |error: std::io::Error| std::io::Error::new(error.kind(), format!("cannot write {}: {error}", at.display()));
     let mut new = tempfile::Builder::new()
         .prefix(".lambdar-prune-")
-        .tempfile_in(folder)
+        .tempfile_in(directory)
         .map_err(failed)?;
     new.write_all(file.text.as_bytes()).map_err(failed)?;
     new.as_file()

@@ -239,6 +239,6 @@ fn recorded(path: String, object: &Object, bytes: &[u8]) -> Result<ObjectData, C
 fn is_left_out(path: &TreePath) -> bool {
     LEFT_OUT
         .iter()
-        .filter_map(|folder| TreePath::new(folder))
-        .any(|folder| path.below(&folder).is_some())
+        .filter_map(|directory| TreePath::new(directory))
+        .any(|directory| path.below(&directory).is_some())
 }

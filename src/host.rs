@@ -36,7 +36,7 @@ pub struct HostLibrary {
     pub bytes: Bytes,
 }
 
-/// What is asked of a library that is to be imported.
+/// What is asked of a library to import.
 #[derive(Debug, Clone, Copy)]
 pub struct LibraryQuery<'a> {
     /// The name under which it is needed.

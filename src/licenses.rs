@@ -13,7 +13,8 @@ use spdx::{Expression, ParseMode};
 const LONGEST: usize = 1000;
 
 static DATA: LazyLock<Result<Data, String>> = LazyLock::new(|| {
-    let data: Form = toml::from_str(include_str!("../rules/licenses.toml")).map_err(|error| error.to_string())?;
+    let data: LicensesFile =
+        toml::from_str(include_str!("../rules/licenses.toml")).map_err(|error| error.to_string())?;
     let names = data
         .names
         .into_iter()
@@ -38,7 +39,7 @@ struct Data {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
+struct LicensesFile {
     names: BTreeMap<String, String>,
     library: Vec<Library>,
 }

@@ -209,7 +209,7 @@ impl Fixes {
     }
 }
 
-/// A bootstrap that is to be added.
+/// A bootstrap to add.
 #[derive(Debug, Clone, Default)]
 pub struct AddBootstrap {
     /// The directory of the interpreter, if the user names it.

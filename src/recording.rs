@@ -189,10 +189,10 @@ impl Recording {
     /// The recording that a file of these bytes is, or what is wrong with it.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
-        struct Form {
+        struct SchemaVersion {
             schema_version: u32,
         }
-        let Form { schema_version } = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let SchemaVersion { schema_version } = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         if schema_version != SCHEMA_VERSION {
             return Err(format!(
                 "its schema_version is {schema_version}, and this program reads {SCHEMA_VERSION}"

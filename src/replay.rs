@@ -194,7 +194,7 @@ impl LeftOutFiles {
         self.rules.values().any(|rule| rule == crate::rules::unused::RULE)
     }
 
-    /// Of what was used, that which was left out and looked for in vain, sorted by path: files, and directories of which no
+    /// What was used, left out and not found, sorted by path: files, and directories of which no
     /// file was looked for.
     ///
     /// A language that looks only into lists of directories asks for nothing that is not there. Where `words` are those of an
@@ -244,9 +244,9 @@ impl LeftOutFiles {
     }
 
     /// What functions missed that answered differently: what the recordings found and was left out; if there is nothing of the
-    /// kind, what they looked for in vain.
+    /// kind, what they looked for and did not find.
     ///
-    /// Of the first, that counts which was looked for again: in vain, or by listing the directory in which it was. What was
+    /// Of the first, that counts which was looked for again: without success, or by listing the directory in which it was. What was
     /// only asked for when it was recorded, or goes by another rule than for want of use, a function may do without.
     pub fn missed(&self, run: &Observed) -> Vec<LeftOut> {
         let is_opened = |path: &&RecordedPath| path.uses.iter().any(|how| *how != PathUse::Asked);

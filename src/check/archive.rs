@@ -168,7 +168,7 @@ pub(super) struct Located {
 }
 
 /// The end record, and what it says of the directory.
-struct End {
+struct EndRecord {
     at: u64,
     entries: u64,
     size: u64,
@@ -195,7 +195,7 @@ impl Archive {
         let file = open::content(path).map_err(|error| NoArchive::Unreadable(open::reason(&error, path)))?;
         let file = file.into_file();
         let length = file.metadata().map_err(failed)?.len();
-        let end = end(&file, length)?;
+        let end = end_record(&file, length)?;
         if end.entries > MOST_ENTRIES || end.size > LONGEST_DIRECTORY {
             return unreadable(format!("it declares {} entries, more than any layer has", end.entries));
         }
@@ -417,7 +417,7 @@ fn has_other_end(file: &File, from: u64, own: u64, length: u64) -> std::io::Resu
 }
 
 /// Finds the end record: the last one whose comment reaches the end of the file, else the last one at all.
-fn end(file: &File, length: u64) -> Result<End, NoArchive> {
+fn end_record(file: &File, length: u64) -> Result<EndRecord, NoArchive> {
     let failed = |error: std::io::Error| NoArchive::Unreadable(error.to_string());
     let tail_length = length.min((END_LENGTH + usize::from(u16::MAX)) as u64);
     let tail_start = length - tail_length;
@@ -453,7 +453,7 @@ fn end(file: &File, length: u64) -> Result<End, NoArchive> {
     if u16_at(record, 4) != 0 && u16_at(record, 4) != u16::MAX {
         return unreadable("it is one part of a multi-part archive");
     }
-    let mut result = End {
+    let mut result = EndRecord {
         at: tail_start + at as u64,
         entries: u64::from(u16_at(record, 10)),
         size: u64::from(u32_at(record, 12)),

@@ -261,7 +261,7 @@ impl<'a> Remedies<'a> {
         }
     }
 
-    /// For symbols that nothing defines: what is to be done if the runtime's copy of a library is too old for them.
+    /// For symbols that nothing defines: what to do if the runtime's copy of a library is too old for them.
     fn of_symbols(&self, object: &TreePath) -> Option<String> {
         let mut lacking = self
             .lacking

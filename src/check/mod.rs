@@ -259,7 +259,7 @@ fn as_packed(tree: Tree) -> Tree {
     packed.collect()
 }
 
-/// Judges layers that are attached in this order. `reserve` is what is to be left of Lambda's limit for the function's code.
+/// Judges layers that are attached in this order. `reserve` is how much of Lambda's limit to leave for the function's code.
 pub fn judge(layers: Vec<Layer>, runtime: &Runtime, reserve: Bytes) -> Report {
     let _phase = phase("judge");
     let Merged {

@@ -28,7 +28,9 @@ pub fn program_findings(loaded: &LoadedTree<'_>) -> Vec<Finding> {
 fn is_on_start_path(path: &TreePath) -> bool {
     path.as_str() == "bootstrap"
         || LANGUAGES.iter().any(|language| language.is_on_start_path(path))
-        || path.parent().is_some_and(|folder| folder.as_str() == "extensions")
+        || path
+            .parent()
+            .is_some_and(|directory| directory.as_str() == "extensions")
 }
 
 /// Loaders of executables and interpreters of scripts, each reported once with the files that want it.

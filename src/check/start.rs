@@ -57,8 +57,8 @@ fn no_bootstrap(root: Root<'_>) -> Vec<Finding> {
             path.names().count() == 2 && path.file_name() == BOOTSTRAP && can_start
         })
         .map(|(path, _)| {
-            let folder = path.parent().map(|folder| shown(&folder)).unwrap_or_default();
-            Finding::new(Code::BootstrapTooDeep, &[("folder", &folder)]).at(shown(path))
+            let directory = path.parent().map(|directory| shown(&directory)).unwrap_or_default();
+            Finding::new(Code::BootstrapTooDeep, &[("folder", &directory)]).at(shown(path))
         })
         .collect();
     if too_deep.is_empty() {
@@ -73,7 +73,7 @@ fn extensions(root: Root<'_>) -> Vec<TreePath> {
     root.tree
         .files()
         .map(|(path, _)| path)
-        .filter(|path| path.parent().is_some_and(|folder| folder.as_str() == EXTENSIONS))
+        .filter(|path| path.parent().is_some_and(|directory| directory.as_str() == EXTENSIONS))
         .cloned()
         .collect()
 }

@@ -48,10 +48,10 @@ pub(super) struct Arguments {
     #[command(flatten)]
     environment: EnvironmentOption,
     #[command(flatten)]
-    format: FormatOption<Form>,
+    format: FormatOption<CheckFormat>,
     /// Write the report in another format to a file, or to stdout without a file; can be repeated
-    #[arg(short, long, value_name = "FORMAT[=FILE]", add = ArgValueCompleter::new(complete::report_files::<Form>))]
-    output: Vec<ReportFile<Form>>,
+    #[arg(short, long, value_name = "FORMAT[=FILE]", add = ArgValueCompleter::new(complete::report_files::<CheckFormat>))]
+    output: Vec<ReportFile<CheckFormat>>,
     #[command(flatten)]
     policy: PolicyOptions,
     /// Compare sizes with an earlier build: its layers.json, a zip, a directory of zips, or a tree
@@ -61,7 +61,7 @@ pub(super) struct Arguments {
 
 /// The formats of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
+enum CheckFormat {
     /// Tables for people
     Table,
     /// One JSON document
@@ -78,13 +78,13 @@ enum Form {
     Html,
 }
 
-impl ReportFormat for Form {
+impl ReportFormat for CheckFormat {
     fn is_lines(&self) -> bool {
         matches!(self, Self::Table | Self::Github)
     }
 }
 
-impl Form {
+impl CheckFormat {
     fn render(self, checked: &Checked, contents: &Contents, options: RenderOptions) -> String {
         match self {
             Self::Table => report::checked(checked, options),
@@ -172,7 +172,7 @@ impl Arguments {
         if let Some(code) = &self.explain {
             return self.explanation(code, global);
         }
-        let formats = on_stdout(self.format.given(), &self.output, Form::Table)?;
+        let formats = on_stdout(self.format.given(), &self.output, CheckFormat::Table)?;
         let Config {
             mut policy, project, ..
         } = global.config()?;
@@ -186,7 +186,8 @@ impl Arguments {
             });
         }
         let bounds = Bounds {
-            with_files: formats.contains(&Form::Html) || self.output.iter().any(|report| report.format == Form::Html),
+            with_files: formats.contains(&CheckFormat::Html)
+                || self.output.iter().any(|report| report.format == CheckFormat::Html),
             ..self.bounds(&paths, &project)
         };
         let (checked, contents) = checked(&paths, policy, &bounds, global, progress)?;
@@ -231,9 +232,9 @@ impl Arguments {
         };
         let explanations = Explanations::new(&codes);
         let text = match self.format.given() {
-            Some(Form::Json) => report::json(&explanations),
-            None | Some(Form::Table) if is_all => report::codes(&explanations, global.render_options()),
-            None | Some(Form::Table) => report::pages(&explanations, global.render_options()),
+            Some(CheckFormat::Json) => report::json(&explanations),
+            None | Some(CheckFormat::Table) if is_all => report::codes(&explanations, global.render_options()),
+            None | Some(CheckFormat::Table) => report::pages(&explanations, global.render_options()),
             Some(_) => {
                 return Err(Failure::Error(
                     "--explain has only the formats table and json".to_owned(),
@@ -258,12 +259,12 @@ impl Arguments {
 }
 
 /// A report in each of the formats, one after the other.
-fn rendered(checked: &Checked, contents: &Contents, formats: Vec<Form>, options: RenderOptions) -> String {
-    let is_read_by_github = formats.contains(&Form::Github);
+fn rendered(checked: &Checked, contents: &Contents, formats: Vec<CheckFormat>, options: RenderOptions) -> String {
+    let is_read_by_github = formats.contains(&CheckFormat::Github);
     formats
         .into_iter()
         .map(|format| match format.render(checked, contents, options) {
-            text if is_read_by_github && format != Form::Github => report::without_commands(&text),
+            text if is_read_by_github && format != CheckFormat::Github => report::without_commands(&text),
             text => text,
         })
         .collect()

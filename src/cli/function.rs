@@ -69,7 +69,7 @@ pub(super) struct RunResult {
     pub(super) said_by_failed: String,
     /// What `check` finds in the layers.
     findings: Vec<Finding>,
-    /// What it looked for in vain and was left out of the layers.
+    /// What it looked for and was left out of the layers.
     left_out: Vec<LeftOut>,
     missing: Vec<String>,
     glibc: Option<String>,
@@ -196,7 +196,7 @@ impl FunctionRun<'_> {
 }
 
 impl RunResult {
-    /// Finds out, and says, what the function looked for in vain and was left out of its layers. Where no event failed, only
+    /// Finds out, and says, what the function looked for that was left out of its layers. Where no event failed, only
     /// that counts which was left out because no recording used it: what other rules remove, a function may look for and do
     /// without.
     pub(super) fn explain_left_out(&mut self, function: &FunctionRun<'_>, global: &Global) {

@@ -5,8 +5,8 @@ use clap::{Args, ValueEnum};
 use crate::finding::{Finding, any_error};
 use crate::gate::Allowed;
 use crate::publish::{
-    CommandLine, End, Publication, PublishError, PublishOptions, Publishing, Snippet, findings_that_count, manifest_in,
-    publish, unnamed,
+    CommandLine, Publication, PublishError, PublishOptions, PublishOutcome, Publishing, Snippet, findings_that_count,
+    manifest_in, publish, unnamed,
 };
 use crate::report;
 
@@ -32,7 +32,7 @@ Examples:
 pub(super) struct Arguments {
     /// Directory with layers.json [default: layers]
     #[arg(value_name = "DIR")]
-    folder: Option<PathBuf>,
+    directory: Option<PathBuf>,
     /// Name of the layers: NAME-1, NAME-2, …; layers with a name in the configuration keep it
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -59,7 +59,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    format: FormatOption<Form>,
+    format: FormatOption<PublishFormat>,
     /// Print template code that attaches the layers
     #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "dry_run")]
     snippet: Option<Tool>,
@@ -87,7 +87,7 @@ impl From<Tool> for Snippet {
 
 /// The formats of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
+enum PublishFormat {
     /// Tables for people
     Table,
     /// One JSON document
@@ -96,12 +96,12 @@ enum Form {
     Arns,
 }
 
-/// What is to be published, the findings about it and those that are allowed; or, instead, that errors hinder it.
+/// The layers to publish, the findings about them and those that are allowed; or the report of the errors that prevent it.
 type Prepared = Result<(Publishing, Vec<Finding>, Vec<Allowed>), Publication>;
 
 impl Arguments {
-    fn form(&self) -> Form {
-        self.format.given().unwrap_or(Form::Table)
+    fn format(&self) -> PublishFormat {
+        self.format.given().unwrap_or(PublishFormat::Table)
     }
 
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
@@ -115,12 +115,12 @@ impl Arguments {
             by_reference: self.by_reference,
             license: self.license.clone(),
         };
-        let paths = global.layers(self.folder.as_slice())?;
-        let folder = paths.first().map_or(Path::new(""), PathBuf::as_path);
+        let paths = global.layers(self.directory.as_slice())?;
+        let directory = paths.first().map_or(Path::new(""), PathBuf::as_path);
         let (publishing, findings, allowed) =
             match read_settled(&paths, global, || self.prepare(&paths, &options, global, progress))? {
                 Ok(ready) => ready,
-                Err(hindered) => return Ok(self.output(&hindered, folder, global)),
+                Err(hindered) => return Ok(self.output(&hindered, directory, global)),
             };
         let publication = if self.dry_run {
             publishing.dry_run()
@@ -130,10 +130,10 @@ impl Arguments {
         let publication = publication
             .with_findings(findings, allowed)
             .with_snippet(self.snippet.map(Snippet::from), &publishing);
-        Ok(self.output(&publication, folder, global))
+        Ok(self.output(&publication, directory, global))
     }
 
-    /// What of a directory is to be published, with what check says of it; or what hinders it.
+    /// The layers of a directory to publish, with the findings of check; or what prevents it.
     fn prepare(
         &self,
         paths: &[PathBuf],
@@ -141,8 +141,8 @@ impl Arguments {
         global: &Global,
         progress: &Terminal,
     ) -> Result<Prepared, Failure> {
-        let folder = paths.first().map_or(Path::new(""), PathBuf::as_path);
-        let packed = manifest_in(folder)?;
+        let directory = paths.first().map_or(Path::new(""), PathBuf::as_path);
+        let packed = manifest_in(directory)?;
         let day = today()?;
         options.check(unnamed(&packed)).map_err(PublishError::from)?;
         let policy = global.config()?.policy;
@@ -154,7 +154,7 @@ impl Arguments {
             )));
         }
         let findings = findings_that_count(checked.findings, options, &packed.runtime, day);
-        let publishing = Publishing::new(folder, &packed, options.clone(), day);
+        let publishing = Publishing::new(directory, &packed, options.clone(), day);
         if any_error(&findings) {
             if let Err(too_large @ PublishError::TooLarge { .. }) = publishing {
                 error(&too_large.to_string());
@@ -169,16 +169,18 @@ impl Arguments {
     }
 
     fn validate(&self) -> Result<(), Failure> {
-        let reason = match self.form() {
-            Form::Arns if self.dry_run => "there are no ARNs without publishing: omit --dry-run or --format arns",
-            Form::Arns if self.snippet.is_some() => "--format arns prints only the ARNs: omit it or --snippet",
+        let reason = match self.format() {
+            PublishFormat::Arns if self.dry_run => {
+                "there are no ARNs without publishing: omit --dry-run or --format arns"
+            }
+            PublishFormat::Arns if self.snippet.is_some() => "--format arns prints only the ARNs: omit it or --snippet",
             _ => return Ok(()),
         };
         Err(Failure::Error(reason.to_owned()))
     }
 
     /// The output for stdout; warnings and errors go to stderr here.
-    fn output(&self, publication: &Publication, folder: &Path, global: &Global) -> Output {
+    fn output(&self, publication: &Publication, directory: &Path, global: &Global) -> Output {
         if !global.quiet {
             for warning in &publication.warnings {
                 warn(warning);
@@ -188,29 +190,31 @@ impl Arguments {
             error(&failure);
         }
         match &publication.end {
-            End::Complete | End::Failed => {}
-            End::Blocked => {
-                if self.form() == Form::Arns {
+            PublishOutcome::Complete | PublishOutcome::Failed => {}
+            PublishOutcome::Blocked => {
+                if self.format() == PublishFormat::Arns {
                     tell(report::finding_lines(&publication.findings, global.render_options()).trim_end());
                 }
                 error("check found errors; nothing was published");
             }
-            End::Interrupted => error("interrupted; run the same command again to continue"),
-            End::Unrecorded(reason) => error(&format!(
+            PublishOutcome::Interrupted => error("interrupted; run the same command again to continue"),
+            PublishOutcome::Unrecorded(reason) => error(&format!(
                 "the last layer is published but not recorded: {reason}; fix that and run the same command again"
             )),
         }
         Output {
-            text: match self.form() {
-                Form::Json => report::json(publication),
-                Form::Arns => report::arns(publication),
-                Form::Table => report::publication(publication, &folder.display().to_string(), global.render_options()),
+            text: match self.format() {
+                PublishFormat::Json => report::json(publication),
+                PublishFormat::Arns => report::arns(publication),
+                PublishFormat::Table => {
+                    report::publication(publication, &directory.display().to_string(), global.render_options())
+                }
             },
             status: match publication.end {
-                End::Complete => Status::Ok,
-                End::Blocked | End::Failed => Status::No,
-                End::Interrupted => Status::Interrupted,
-                End::Unrecorded(_) => Status::Failed,
+                PublishOutcome::Complete => Status::Ok,
+                PublishOutcome::Blocked | PublishOutcome::Failed => Status::No,
+                PublishOutcome::Interrupted => Status::Interrupted,
+                PublishOutcome::Unrecorded(_) => Status::Failed,
             },
         }
     }
@@ -224,27 +228,27 @@ mod tests {
     use crate::cli::Command;
     use crate::cli::arguments::Format;
 
-    fn parse(arguments: &[&str]) -> Result<(Form, Format), clap::Error> {
+    fn parse(arguments: &[&str]) -> Result<(PublishFormat, Format), clap::Error> {
         let all = ["lambdar-prune"].iter().chain(arguments);
         let parsed = crate::cli::Arguments::try_parse_from(all)?;
         let Command::Publish(publish) = parsed.command else {
             panic!("{arguments:?}");
         };
-        Ok((publish.form(), parsed.global.format))
+        Ok((publish.format(), parsed.global.format))
     }
 
     #[test]
     fn the_format_has_one_form_more_here() {
         crate::cli::Arguments::command().debug_assert();
         for (arguments, expected) in [
-            (["publish", "--name", "r"].as_slice(), Form::Table),
-            (&["publish", "--name", "r", "--format", "arns"], Form::Arns),
-            (&["publish", "--name", "r", "--format=json"], Form::Json),
-            (&["--format", "json", "publish", "--name", "r"], Form::Json),
+            (["publish", "--name", "r"].as_slice(), PublishFormat::Table),
+            (&["publish", "--name", "r", "--format", "arns"], PublishFormat::Arns),
+            (&["publish", "--name", "r", "--format=json"], PublishFormat::Json),
+            (&["--format", "json", "publish", "--name", "r"], PublishFormat::Json),
         ] {
             let (form, shared) = parse(arguments).unwrap();
             assert_eq!(form, expected, "{arguments:?}");
-            assert_eq!(shared == Format::Json, form == Form::Json);
+            assert_eq!(shared == Format::Json, form == PublishFormat::Json);
         }
         assert!(parse(&["publish", "--name", "r", "--format", "yaml"]).is_err());
         assert!(crate::cli::Arguments::try_parse_from(["lambdar-prune", "check", "--format", "arns"]).is_err());

@@ -32,14 +32,14 @@ pub(super) struct Arguments {
     #[arg(value_name = "LAYERS")]
     layers: Vec<PathBuf>,
     #[command(flatten)]
-    format: FormatOption<Form>,
+    format: FormatOption<SbomFormat>,
     /// Write the list in another format to a file, or to stdout without a file; can be repeated
-    #[arg(short, long, value_name = "FORMAT[=FILE]", add = ArgValueCompleter::new(complete::report_files::<Form>))]
-    output: Vec<ReportFile<Form>>,
+    #[arg(short, long, value_name = "FORMAT[=FILE]", add = ArgValueCompleter::new(complete::report_files::<SbomFormat>))]
+    output: Vec<ReportFile<SbomFormat>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
+enum SbomFormat {
     /// Tables for people
     Table,
     /// One JSON document
@@ -50,7 +50,7 @@ enum Form {
     Spdx,
 }
 
-impl ReportFormat for Form {
+impl ReportFormat for SbomFormat {
     fn is_lines(&self) -> bool {
         *self == Self::Table
     }
@@ -85,7 +85,7 @@ impl Standard {
 
 impl Arguments {
     pub(super) fn run(&self, global: &Global, progress: &Terminal) -> Result<Output, Failure> {
-        let formats = on_stdout(self.format.given(), &self.output, Form::Table)?;
+        let formats = on_stdout(self.format.given(), &self.output, SbomFormat::Table)?;
         let paths = global.layers(&self.layers)?;
         let contents = read_settled(&paths, global, || Ok(contents(&paths, progress)?))?;
         let reading = progress.only_reading(Vec::new());
@@ -96,11 +96,11 @@ impl Arguments {
             source_date_epoch()?,
         );
         drop(reading);
-        let render = |form: &Form, options| match form {
-            Form::Table => report::materials(&Materials::of(&bill), options),
-            Form::Json => report::json(&Materials::of(&bill)),
-            Form::Cyclonedx => bill.cyclonedx(),
-            Form::Spdx => bill.spdx(),
+        let render = |format: &SbomFormat, options| match format {
+            SbomFormat::Table => report::materials(&Materials::of(&bill), options),
+            SbomFormat::Json => report::json(&Materials::of(&bill)),
+            SbomFormat::Cyclonedx => bill.cyclonedx(),
+            SbomFormat::Spdx => bill.spdx(),
         };
         write_files(&self.output, |form| render(form, global.plain_options()))?;
         Ok(Output::ok(

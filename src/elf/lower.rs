@@ -401,7 +401,7 @@ impl Lowering<'_> {
     }
 }
 
-/// The file in the making, and what is to be read in it.
+/// The new file, and what is read in it.
 struct Edit<'a> {
     tables: &'a Tables<'a>,
     bytes: Vec<u8>,

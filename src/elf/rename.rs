@@ -39,7 +39,7 @@ pub enum RenameError {
 /// The longest end of a library's name that is not the name of something else; `None` if every one is.
 pub fn private_name(name: &str, is_taken: impl Fn(&str) -> bool) -> Option<&str> {
     let ends = name.char_indices().skip(1).filter_map(|(at, _)| name.get(at..));
-    // What is left of a name is to be one: with a dot in it, and no hidden file.
+    // What is left of a name must be one: with a dot in it, and no hidden file.
     let mut ends = ends.take_while(|end| end.find('.').is_some_and(|dot| dot > 0));
     ends.find(|end| !is_taken(end))
 }

@@ -61,11 +61,11 @@ struct Found {
     /// Where it is below the place.
     named: PathBuf,
     /// The file whose content it has, or the target of the link.
-    is: Is,
+    kind: FoundKind,
 }
 
-enum Is {
-    FileOf(PathBuf),
+enum FoundKind {
+    CopyOf(PathBuf),
     LinkTo(String),
 }
 
@@ -85,12 +85,12 @@ fn collect(top: &Path, depth: usize, resolve: &dyn Fn(&Path) -> Option<PathBuf>,
         }
         let named = entry.path().to_owned();
         if entry.file_type().is_file() {
-            let is = Is::FileOf(named.clone());
-            found.push(Found { named, is });
+            let kind = FoundKind::CopyOf(named.clone());
+            found.push(Found { named, kind });
         } else if entry.path_is_symlink() {
             if let Some(target) = link_below(top, &named) {
-                let is = Is::LinkTo(target);
-                found.push(Found { named, is });
+                let kind = FoundKind::LinkTo(target);
+                found.push(Found { named, kind });
             } else if let Some(target) = resolve(&named) {
                 follow(
                     top,
@@ -115,14 +115,17 @@ fn follow(
     found: &mut Vec<Found>,
 ) {
     if target.is_file() {
-        let (named, is) = (named.to_owned(), Is::FileOf(target.to_owned()));
-        found.push(Found { named, is });
+        let (named, kind) = (named.to_owned(), FoundKind::CopyOf(target.to_owned()));
+        found.push(Found { named, kind });
     } else if target.is_dir() && depth > 0 && !top.starts_with(target) {
         let mut below = Vec::new();
         collect(target, depth, resolve, &mut below);
         found.extend(below.into_iter().filter_map(|entry| {
             let named = named.join(entry.named.strip_prefix(target).ok()?);
-            Some(Found { named, is: entry.is })
+            Some(Found {
+                named,
+                kind: entry.kind,
+            })
         }));
     }
 }
@@ -173,9 +176,9 @@ fn matching(base: &Path, below: &str) -> Vec<PathBuf> {
 
 fn data_file(found: Found, base: &Path, to: &str) -> Option<DataFile> {
     let place = format!("{to}{}", found.named.strip_prefix(base).ok()?.to_str()?);
-    let path = match found.is {
-        Is::FileOf(path) => path,
-        Is::LinkTo(target) => {
+    let path = match found.kind {
+        FoundKind::CopyOf(path) => path,
+        FoundKind::LinkTo(target) => {
             let entry = Entry::Symlink(target);
             return Some(DataFile {
                 path: found.named,

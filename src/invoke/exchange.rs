@@ -66,7 +66,7 @@ pub(super) struct Invoke {
     pub(super) payload: Arc<[u8]>,
 }
 
-/// What is to be done with a request.
+/// What to do with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reaction {
     /// Send this.

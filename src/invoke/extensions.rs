@@ -1,4 +1,4 @@
-//! The Extensions API as a state machine: who has registered, for which events, and what each is to be told. No socket and
+//! The Extensions API as a state machine: who has registered, for which events, and what to tell each of them. No socket and
 //! no clock.
 //!
 //! Paths, headers and events are those of the AWS Lambda developer guide, "Using the Lambda Extensions API to create
@@ -72,7 +72,7 @@ struct Extension {
     /// Whether it wants to hear of events, and of the end.
     invoke: bool,
     shutdown: bool,
-    /// The body of what it is to be told next.
+    /// The body of the next message to it.
     event: Option<Vec<u8>>,
 }
 
@@ -191,7 +191,7 @@ impl Extensions {
         }
     }
 
-    /// What is to be told to the extension with this identifier, if there is anything.
+    /// The next message to the extension with this identifier, if there is one.
     pub(super) fn next(&mut self, id: &str) -> Reaction {
         let waiting = Reaction::Wait(Waiter::Extension(id.to_owned()));
         let Some(one) = self.list.iter_mut().find(|one| one.id == id) else {

@@ -9,7 +9,7 @@ use crate::check::Input;
 use crate::languages::managed_runtime;
 use crate::runtime::Runtime;
 
-/// What is to be run, and how.
+/// What to run, and how.
 pub struct InvokeOptions<'a> {
     /// The layers, in the order in which they are attached.
     pub layers: Vec<Input>,

@@ -245,7 +245,7 @@ impl Planning<'_> {
         }
     }
 
-    /// What of the libraries that an object needs is to be hidden; all that these need in turn is noted, too.
+    /// Which of the libraries that an object needs to hide; all that these need in turn is noted, too.
     fn needs(&mut self, object: &Object) -> BTreeSet<String> {
         let mut hidden = BTreeSet::new();
         for soname in &object.needed {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// The longest message; the environment is the largest part of one, and Lambda takes 4 KB of it.
 const LONGEST: usize = 128 << 10;
 
-/// What is to be done inside.
+/// What to do inside.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Instruction {
     /// End every process, then start these extensions.

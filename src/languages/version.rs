@@ -40,7 +40,7 @@ pub(super) fn relation(text: &str) -> (&str, &str) {
     (&text[..end], text[end..].trim())
 }
 
-/// Whether a version lies below the next one that may break something: that with the number at this place raised by one.
+/// Whether a version is below the next one that may break something: that with the number at this place raised by one.
 pub(super) fn is_below_next(version: &str, from: &[u64], place: usize) -> bool {
     numbers(version).is_some_and(|numbers| {
         let number = |of: &[u64], at: usize| of.get(at).copied().unwrap_or_default();

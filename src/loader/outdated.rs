@@ -184,7 +184,7 @@ impl fmt::Display for Bound {
     }
 }
 
-/// What is to be done about libraries that are too old.
+/// What to do about libraries that are too old.
 #[derive(Debug, Default)]
 pub struct Moves {
     /// For each object that is to load other copies, the names of these libraries.

@@ -49,7 +49,7 @@ pub struct Resolved {
     pub source: SearchSource,
 }
 
-/// A directory that was searched in vain.
+/// A directory that was searched without success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchStep {
     /// The directory, or the whole path for [`SearchSource::Direct`].
@@ -102,7 +102,7 @@ pub enum Provided {
     ByObject(usize),
     /// The loader itself, which is there before it looks for anything.
     ByLoader(Resolved),
-    /// Nothing: these directories were searched in vain.
+    /// Nothing: these directories were searched without success.
     Missing(Vec<SearchStep>),
 }
 
@@ -110,7 +110,7 @@ pub enum Provided {
 /// process after the other.
 pub struct Finder<'a> {
     root: Root<'a>,
-    folders: RefCell<Vec<SearchDirectory<'a>>>,
+    directories: RefCell<Vec<SearchDirectory<'a>>>,
     numbers: RefCell<HashMap<String, Rc<[usize]>>>,
     /// The directories of whole search paths, by their text.
     lists: RefCell<HashMap<String, Rc<[usize]>>>,
@@ -161,7 +161,7 @@ impl<'a> Finder<'a> {
         let musl = musl.filter_map(|(path, object)| Some((object.soname.as_deref()?, path.on_lambda())));
         Self {
             root,
-            folders: RefCell::new(Vec::new()),
+            directories: RefCell::new(Vec::new()),
             numbers: RefCell::new(HashMap::new()),
             lists: RefCell::new(HashMap::new()),
             loaders: RefCell::new(HashMap::new()),
@@ -192,9 +192,9 @@ impl<'a> Finder<'a> {
         let state = self.follow(process);
         for (number, mapped) in state.loaded.iter().enumerate() {
             // What needs nothing was not asked for its directories before.
-            let folders = state.folders(number);
+            let directories = state.directories(number);
             for name in names {
-                if let Ok((found, _)) = state.search_in(&folders, number, name) {
+                if let Ok((found, _)) = state.search_in(&directories, number, name) {
                     tell(&mapped.loaded.found, &found.place);
                 }
             }
@@ -248,18 +248,18 @@ impl<'a> Finder<'a> {
         if let Some(numbers) = self.numbers.borrow().get(&path) {
             return Rc::clone(numbers);
         }
-        let mut folders = self.folders.borrow_mut();
+        let mut directories = self.directories.borrow_mut();
         let mut numbers = Vec::new();
         let special = self.root.runtime.hardware_directories.iter();
         let special = special.map(|below| format!("{}/{below}", path.trim_end_matches('/')));
-        for folder in special
-            .filter(|folder| self.root.directory(folder).is_some())
+        for directory in special
+            .filter(|directory| self.root.directory(directory).is_some())
             .chain([path.clone()])
         {
-            numbers.push(folders.len());
-            folders.push(SearchDirectory {
-                place: self.root.directory(&folder),
-                path: folder,
+            numbers.push(directories.len());
+            directories.push(SearchDirectory {
+                place: self.root.directory(&directory),
+                path: directory,
                 names: HashMap::new(),
             });
         }
@@ -273,8 +273,8 @@ impl<'a> Finder<'a> {
         if let Some(numbers) = self.lists.borrow().get(list) {
             return Rc::clone(numbers);
         }
-        let folders = elements(list).flat_map(|element| self.numbers(self.absolute(element)).to_vec());
-        let numbers: Rc<[usize]> = folders.collect();
+        let directories = elements(list).flat_map(|element| self.numbers(self.absolute(element)).to_vec());
+        let numbers: Rc<[usize]> = directories.collect();
         self.lists.borrow_mut().insert(list.to_owned(), Rc::clone(&numbers));
         numbers
     }
@@ -357,27 +357,27 @@ impl<'a> Finder<'a> {
         }
     }
 
-    fn path(&self, folder: usize) -> String {
-        self.folders
+    fn path(&self, directory: usize) -> String {
+        self.directories
             .borrow()
-            .get(folder)
-            .map(|folder| folder.path.clone())
+            .get(directory)
+            .map(|directory| directory.path.clone())
             .unwrap_or_default()
     }
 
     /// What is in a directory under a name, links followed.
-    fn lookup(&self, folder: usize, name: &str) -> Option<(Location, Option<&'a Object>)> {
-        let mut folders = self.folders.borrow_mut();
-        let folder = folders.get_mut(folder)?;
-        let place = folder.place.as_ref()?;
-        if let Some(known) = folder.names.get(name) {
+    fn lookup(&self, directory: usize, name: &str) -> Option<(Location, Option<&'a Object>)> {
+        let mut directories = self.directories.borrow_mut();
+        let directory = directories.get_mut(directory)?;
+        let place = directory.place.as_ref()?;
+        if let Some(known) = directory.names.get(name) {
             return known.clone();
         }
         let found = self.root.entry_in(place, name).map(|place| {
             let object = self.root.object(&place);
             (place, object)
         });
-        folder.names.insert(name.to_owned(), found.clone());
+        directory.names.insert(name.to_owned(), found.clone());
         found
     }
 
@@ -387,7 +387,7 @@ impl<'a> Finder<'a> {
         let library_path = self.list(library_path.map_or("", String::as_str));
         let loader = self.runtime_loader();
         let mut ordinary = library_path.iter().chain(loader.defaults.iter());
-        match ordinary.find_map(|folder| self.lookup(*folder, soname))? {
+        match ordinary.find_map(|directory| self.lookup(*directory, soname))? {
             (Location::Runtime(path), _) => Some(path),
             (Location::Tree(_), _) => None,
         }
@@ -397,7 +397,7 @@ impl<'a> Finder<'a> {
 struct Mapped<'a> {
     loaded: Loaded<'a>,
     /// The directories for what it needs, in the loader's order.
-    folders: Vec<(SearchSource, usize)>,
+    directories: Vec<(SearchSource, usize)>,
 }
 
 struct State<'a, 'f> {
@@ -426,16 +426,16 @@ impl<'a> State<'a, '_> {
                 requested_by,
                 needs: Vec::new(),
             },
-            folders: Vec::new(),
+            directories: Vec::new(),
         });
         let searches = [&object.needed, &object.filters, &object.auxiliaries];
-        let folders = if searches.iter().all(|names| names.is_empty()) && number > 0 {
+        let directories = if searches.iter().all(|names| names.is_empty()) && number > 0 {
             Vec::new()
         } else {
-            self.folders(number)
+            self.directories(number)
         };
         if let Some(mapped) = self.loaded.last_mut() {
-            mapped.folders = folders;
+            mapped.directories = directories;
         }
         number
     }
@@ -498,12 +498,12 @@ impl<'a> State<'a, '_> {
     }
 
     fn search(&self, needing: usize, name: &str) -> Result<(Resolved, &'a Object), Vec<SearchStep>> {
-        self.search_in(&self.loaded[needing].folders, needing, name)
+        self.search_in(&self.loaded[needing].directories, needing, name)
     }
 
     fn search_in(
         &self,
-        folders: &[(SearchSource, usize)],
+        directories: &[(SearchSource, usize)],
         needing: usize,
         name: &str,
     ) -> Result<(Resolved, &'a Object), Vec<SearchStep>> {
@@ -524,10 +524,10 @@ impl<'a> State<'a, '_> {
             };
         }
         let mut passed = Vec::new();
-        for (source, folder) in folders {
-            match self.judge(self.finder.lookup(*folder, name)) {
+        for (source, directory) in directories {
+            match self.judge(self.finder.lookup(*directory, name)) {
                 Ok((place, object)) => {
-                    let path = format!("{}/{name}", self.finder.path(*folder).trim_end_matches('/'));
+                    let path = format!("{}/{name}", self.finder.path(*directory).trim_end_matches('/'));
                     return Ok((
                         Resolved {
                             place,
@@ -538,15 +538,15 @@ impl<'a> State<'a, '_> {
                     ));
                 }
                 Err(rejection) => {
-                    passed.push((*source, *folder, rejection));
+                    passed.push((*source, *directory, rejection));
                     if rejection == Rejection::NotALibrary {
                         break;
                     }
                 }
             }
         }
-        let searched = passed.into_iter().map(|(source, folder, rejection)| SearchStep {
-            directory: self.finder.path(folder),
+        let searched = passed.into_iter().map(|(source, directory, rejection)| SearchStep {
+            directory: self.finder.path(directory),
             source,
             rejection,
         });
@@ -554,17 +554,17 @@ impl<'a> State<'a, '_> {
     }
 
     /// The directories for what one object needs, in the loader's order.
-    fn folders(&self, needing: usize) -> Vec<(SearchSource, usize)> {
+    fn directories(&self, needing: usize) -> Vec<(SearchSource, usize)> {
         let object = self.loaded[needing].loaded.object;
-        let mut folders = Vec::new();
+        let mut directories = Vec::new();
         let mut add = |source, list: &str, owner| {
             if list.contains('$') {
                 for element in elements(list) {
                     let path = self.finder.absolute(&self.expand(element, owner));
-                    folders.extend(self.finder.numbers(path).iter().map(|number| (source, *number)));
+                    directories.extend(self.finder.numbers(path).iter().map(|number| (source, *number)));
                 }
             } else {
-                folders.extend(self.finder.list(list).iter().map(|number| (source, *number)));
+                directories.extend(self.finder.list(list).iter().map(|number| (source, *number)));
             }
         };
         if self.loader.is_musl {
@@ -578,13 +578,13 @@ impl<'a> State<'a, '_> {
                 }
                 owner = own.requested_by;
             }
-            folders.extend(
+            directories.extend(
                 self.loader
                     .defaults
                     .iter()
                     .map(|number| (SearchSource::Default, *number)),
             );
-            return folders;
+            return directories;
         }
         if object.runpath.is_none() {
             let mut owner = Some(needing);
@@ -605,14 +605,14 @@ impl<'a> State<'a, '_> {
             add(SearchSource::Runpath, runpath, needing);
         }
         if !object.no_default_libraries {
-            folders.extend(
+            directories.extend(
                 self.loader
                     .defaults
                     .iter()
                     .map(|number| (SearchSource::Default, *number)),
             );
         }
-        folders
+        directories
     }
 
     /// Replaces `$ORIGIN`, `$LIB` and `$PLATFORM`, with or without braces (ld.so(8), "Dynamic string tokens").
@@ -621,7 +621,7 @@ impl<'a> State<'a, '_> {
             return text.to_owned();
         }
         let found = &self.loaded[owner].loaded.found.path;
-        let origin = found.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let origin = found.rsplit_once('/').map_or("", |(directory, _)| directory);
         let origin = if origin.is_empty() { "/" } else { origin };
         let runtime = self.finder.root.runtime;
         let tokens = [

@@ -38,12 +38,12 @@ pub fn shadowed_libraries(loaded: &LoadedTree<'_>) -> Vec<ShadowedLibrary> {
     let searched = library_path.iter().flat_map(|list| list.split(':'));
     let searched: BTreeSet<TreePath> = searched
         .chain(runtime.default_directories.iter().map(String::as_str))
-        .filter_map(|folder| match root.directory(folder)? {
-            Location::Tree(folder) => Some(folder),
+        .filter_map(|directory| match root.directory(directory)? {
+            Location::Tree(directory) => Some(directory),
             Location::Runtime(_) => None,
         })
         .collect();
-    let is_searched = |path: &TreePath| path.parent().is_some_and(|folder| searched.contains(&folder));
+    let is_searched = |path: &TreePath| path.parent().is_some_and(|directory| searched.contains(&directory));
     let mut shadowed: BTreeMap<TreePath, ShadowedLibrary> = graph
         .shadowed
         .iter()
@@ -89,13 +89,13 @@ pub fn shadowed_libraries(loaded: &LoadedTree<'_>) -> Vec<ShadowedLibrary> {
 fn hidden_commands(root: Root<'_>) -> Vec<(TreePath, TreePath)> {
     let mut hidden = Vec::new();
     let mut before: Vec<Location> = Vec::new();
-    for folder in root.runtime.command_path() {
-        let Some(folder) = root.directory(&folder) else {
+    for directory in root.runtime.command_path() {
+        let Some(directory) = root.directory(&directory) else {
             continue;
         };
-        if let Location::Tree(searched) = &folder {
+        if let Location::Tree(searched) = &directory {
             let is_hidden = |name: &str| {
-                let mut found = before.iter().filter_map(|folder| root.entry_in(folder, name));
+                let mut found = before.iter().filter_map(|directory| root.entry_in(directory, name));
                 matches!(found.next(), Some(Location::Runtime(_)))
             };
             for (path, entry) in root.tree.below(searched) {
@@ -108,7 +108,7 @@ fn hidden_commands(root: Root<'_>) -> Vec<(TreePath, TreePath)> {
                 }
             }
         }
-        before.push(folder);
+        before.push(directory);
     }
     hidden
 }

@@ -455,10 +455,10 @@ impl Manifest {
     /// The manifest that a file of these bytes is.
     pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
         #[derive(Deserialize)]
-        struct Form {
+        struct SchemaVersion {
             schema_version: u32,
         }
-        let Form { schema_version } = serde_json::from_slice(json)?;
+        let SchemaVersion { schema_version } = serde_json::from_slice(json)?;
         if schema_version != SCHEMA_VERSION {
             return Err(ManifestError::Version(schema_version));
         }

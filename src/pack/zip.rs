@@ -75,7 +75,7 @@ impl Timestamp {
 
     /// The time of so many seconds since 1970 in UTC, moved into zip's range if it is outside.
     ///
-    /// This is how `SOURCE_DATE_EPOCH` is to be read (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
+    /// This is how to read `SOURCE_DATE_EPOCH` (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
     pub fn from_unix(seconds: i64) -> Self {
         let Ok(moment) = OffsetDateTime::from_unix_timestamp(seconds) else {
             return Self::EARLIEST;

@@ -295,7 +295,7 @@ impl Group {
             } else {
                 judge.reach(path, file)
             };
-            let folder = match reach {
+            let directory = match reach {
                 Reach::Anywhere => None,
                 Reach::Directory(reason) => {
                     group.reasons.insert(path.clone(), reason);
@@ -310,7 +310,7 @@ impl Group {
             modes.insert(mode);
             let layer = layers.iter().position(|globs| globs.is_match(path.as_str()));
             used_layers.insert(layer);
-            sets.entry((mode, layer, folder)).or_default().push(path);
+            sets.entry((mode, layer, directory)).or_default().push(path);
         }
         for mut set in sets.into_values() {
             // Of a library's names the longest is the file's own, libz.so.1.2.13; of others the shortest is.

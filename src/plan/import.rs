@@ -354,7 +354,7 @@ fn companions_on_host(
         .collect()
 }
 
-/// Where a missing library is to be put, with those who look there: `lib` if all do, else the first directory of the tree
+/// Where to put a missing library, with those who look there: `lib` if all do, else the first directory of the tree
 /// that each of them searches.
 fn places(root: Root<'_>, graph: &Graph, missing: &MissingLibrary) -> BTreeMap<TreePath, Vec<TreePath>> {
     let searched = |object: &TreePath| -> Vec<TreePath> {
@@ -531,7 +531,7 @@ fn opened(
             continue;
         };
         for (name, library) in libraries.opened_by(host, arch) {
-            let path = added.path.parent().and_then(|folder| folder.join(&name));
+            let path = added.path.parent().and_then(|directory| directory.join(&name));
             let Some(path) = path.filter(|path| !layout.tree.contains(path)) else {
                 continue;
             };

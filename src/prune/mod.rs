@@ -82,7 +82,7 @@ pub enum PruneError {
     /// There is nothing that could be put back.
     #[error("there is nothing to undo: there is no {path}", path = .0.display())]
     NothingToUndo(PathBuf),
-    /// Something is in the way of what is to be put back.
+    /// Something is in the way of a file to put back.
     #[error("cannot put {path} back: there is something in its place; move that away, then run `prune --undo` again. It was not touched", path = .0.display())]
     InTheWay(PathBuf),
     /// Something of the manifest is neither in the tree nor in the trash.

@@ -281,7 +281,7 @@ fn number_of(run: &Path) -> u32 {
         .unwrap_or_default()
 }
 
-/// Looks at what is to be moved before anything is.
+/// Looks at everything that will be moved before anything is.
 struct Survey<'a> {
     root: &'a Path,
     tree: &'a Tree,

@@ -206,7 +206,7 @@ impl Publishing {
         });
         Publication {
             dry_run: true,
-            ..Publication::new(self, layers.collect(), End::Complete)
+            ..Publication::new(self, layers.collect(), PublishOutcome::Complete)
         }
     }
 }
@@ -402,7 +402,7 @@ pub struct PlannedCommand {
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum PublishOutcome {
     /// Every layer has its version.
     Complete,
     /// Check found errors: nothing was published.
@@ -453,7 +453,7 @@ pub struct Publication {
     pub allowed: Vec<Allowed>,
     /// How the run ended.
     #[serde(skip)]
-    pub end: End,
+    pub end: PublishOutcome,
 }
 
 impl Publication {
@@ -481,16 +481,16 @@ impl Publication {
             warnings: Vec::new(),
             findings,
             allowed,
-            end: End::Blocked,
+            end: PublishOutcome::Blocked,
         }
     }
 
-    fn new(publishing: &Publishing, layers: Vec<PublishedLayer>, end: End) -> Self {
+    fn new(publishing: &Publishing, layers: Vec<PublishedLayer>, end: PublishOutcome) -> Self {
         let arns: Option<Vec<String>> = layers.iter().map(|layer| layer.arn.clone()).collect();
         let arns = arns.unwrap_or_default();
         Self {
             schema_version: SCHEMA_VERSION,
-            ok: end == End::Complete,
+            ok: end == PublishOutcome::Complete,
             dry_run: false,
             name: publishing.options.name.clone(),
             runtime: publishing.runtime.clone(),
@@ -542,10 +542,10 @@ pub fn publish(publishing: &Publishing, aws: &dyn Aws, progress: &dyn Progress) 
         publishing.layers.iter().map(|layer| layer.bytes.0).sum(),
     );
     let mut layers: Vec<PublishedLayer> = publishing.layers.iter().map(PublishedLayer::pending).collect();
-    let mut end = End::Complete;
+    let mut end = PublishOutcome::Complete;
     for (index, layer) in publishing.layers.iter().enumerate() {
         if progress.check().is_err() {
-            end = End::Interrupted;
+            end = PublishOutcome::Interrupted;
             break;
         }
         match publish_layer(layer, publishing, aws) {
@@ -556,21 +556,21 @@ pub fn publish(publishing: &Publishing, aws: &dyn Aws, progress: &dyn Progress) 
             }
             // The aws tool was stopped as well. Whether the layer is there, the next run will find out.
             Err(CallError::Refused(_)) if progress.check().is_err() => {
-                end = End::Interrupted;
+                end = PublishOutcome::Interrupted;
                 break;
             }
             Err(CallError::Refused(refusal)) => {
                 layers[index].status = State::Failed;
                 layers[index].error = Some(refusal);
-                end = End::Failed;
+                end = PublishOutcome::Failed;
             }
             Err(error) => return Err(error.into()),
         }
         work.advance(layer.bytes.0);
         if let Err(error) = record.write(publishing.options.name.as_deref(), &layers) {
-            end = End::Unrecorded(error.to_string());
+            end = PublishOutcome::Unrecorded(error.to_string());
         }
-        if end != End::Complete {
+        if end != PublishOutcome::Complete {
             break;
         }
     }

@@ -54,7 +54,7 @@ impl Version {
         self.content.code_sha256.as_deref() == Some(code_sha256)
     }
 
-    /// Whether the content is kept where the layer is to be kept: in its bucket, where it can still be read, or by Lambda.
+    /// Whether the content is kept as long as the layer: in its bucket, where it can still be read, or by Lambda.
     fn is_kept_as(&self, upload: &Upload) -> bool {
         match (upload, &self.content.resolved_s3_object) {
             (

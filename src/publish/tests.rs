@@ -248,7 +248,7 @@ fn a_run_goes_on_where_another_one_failed() {
     aws.fail("publish-layer-version r-2", STORAGE);
     let failed = publish(&publishing, &aws, &Silent).unwrap();
     assert_eq!(states(&failed), [State::Published, State::Failed, State::Pending]);
-    assert_eq!(failed.end, End::Failed);
+    assert_eq!(failed.end, PublishOutcome::Failed);
     assert!(failed.arns.is_empty() && failed.attach.is_none() && !failed.ok);
     let error = failed.layers[1].error.clone().unwrap();
     assert_eq!(error.message, STORAGE);
@@ -363,7 +363,7 @@ fn a_version_that_could_not_be_recorded_is_told_all_the_same() {
     }
     let (_directory, publishing) = in_directory(&["one", "two"]);
     let publication = publish(&publishing, &Vanishing(Fake::new(&publishing)), &Silent).unwrap();
-    assert!(matches!(&publication.end, End::Unrecorded(error) if error.contains("published.json")));
+    assert!(matches!(&publication.end, PublishOutcome::Unrecorded(error) if error.contains("published.json")));
     assert_eq!(states(&publication), [State::Published, State::Pending]);
     assert!(!publication.ok && publication.layers[0].arn.is_some());
 }
@@ -389,7 +389,7 @@ fn a_stopped_run_tells_what_is_done() {
     let (directory, publishing) = in_directory(&["one", "two"]);
     let aws = Fake::new(&publishing);
     let publication = publish(&publishing, &aws, &Stopping::default()).unwrap();
-    assert_eq!(publication.end, End::Interrupted);
+    assert_eq!(publication.end, PublishOutcome::Interrupted);
     assert_eq!(states(&publication), [State::Published, State::Pending]);
     assert_eq!(record(&directory)["layers"][0]["status"], "published");
 }

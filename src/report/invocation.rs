@@ -48,7 +48,7 @@ pub struct Invoked {
     pub glibc: Option<String>,
     /// Every finding of `check` of severity error, whether or not it showed here.
     pub findings: Vec<Finding>,
-    /// What the function looked for in vain and the manifest of the layers says was left out, sorted by path. It is known with
+    /// What the function looked for and did not find, and the manifest of the layers says was left out, sorted by path. It is known with
     /// `--record`, and where something was left out because no recording used it.
     pub left_out: Vec<LeftOut>,
 }

@@ -3,11 +3,11 @@
 use super::table::{Column, RenderOptions};
 use super::text::finding_lines;
 use crate::finding::{Finding, Severity};
-use crate::publish::{End, Publication, PublishedLayer, RECORD_NAME, State};
+use crate::publish::{Publication, PublishOutcome, PublishedLayer, RECORD_NAME, State};
 
 /// The report of `publish` as text.
 pub fn publication(publication: &Publication, directory: &str, render: RenderOptions) -> String {
-    if publication.end == End::Blocked {
+    if publication.end == PublishOutcome::Blocked {
         return finding_lines(&publication.findings, render);
     }
     let mut text = warnings(publication, render);
@@ -154,8 +154,8 @@ mod tests {
         }
     }
 
-    fn of(layers: Vec<PublishedLayer>, end: End) -> Publication {
-        let complete = end == End::Complete;
+    fn of(layers: Vec<PublishedLayer>, end: PublishOutcome) -> Publication {
+        let complete = end == PublishOutcome::Complete;
         let arns: Vec<String> = layers.iter().filter_map(|layer| layer.arn.clone()).collect();
         Publication {
             schema_version: 1,
@@ -182,7 +182,7 @@ mod tests {
     fn a_complete_run_ends_with_what_to_do_next() {
         let publication = of(
             vec![layer(1, State::Published), layer(2, State::Unchanged)],
-            End::Complete,
+            PublishOutcome::Complete,
         );
         let text = super::publication(&publication, "layers", RenderOptions::default());
         assert!(
@@ -229,7 +229,7 @@ mod tests {
             message: "An error occurred (X)".to_owned(),
             help: "do something".to_owned(),
         });
-        let publication = of(layers, End::Failed);
+        let publication = of(layers, PublishOutcome::Failed);
         let text = super::publication(&publication, "layers", RenderOptions::default());
         assert!(text.contains("1 published, 1 failed, 1 pending."), "{text}");
         assert!(!text.contains("arn:"), "{text}");

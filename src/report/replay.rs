@@ -25,7 +25,7 @@ pub struct Replayed {
     pub arch: Arch,
     /// The recordings in their order.
     pub recordings: Vec<ReplayedRecording>,
-    /// What the function looked for in vain and the manifest of the layers says was left out, sorted by path.
+    /// What the function looked for and did not find, and the manifest of the layers says was left out, sorted by path.
     pub left_out: Vec<LeftOut>,
 }
 

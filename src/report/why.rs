@@ -1,4 +1,4 @@
-//! The document of `why`: who uses a file or library and how that is known, how the loader finds it, or where it searches in vain.
+//! The document of `why`: who uses a file or library and how that is known, how the loader finds it, or where it searches without success.
 
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
@@ -529,7 +529,7 @@ fn chain_text(why: &Why, render: RenderOptions) -> String {
     text
 }
 
-/// Who asks for it in vain.
+/// Who asks for it and does not get it.
 fn miss_text(why: &Why, render: RenderOptions) -> String {
     let mut text = String::new();
     if !why.misses.is_empty() {

@@ -108,7 +108,8 @@ impl Matcher {
             }
         }
         if let Some(packages) = &self.packages
-            && (packages.others.contains(path) || path.splits().any(|(folder, _)| packages.others.contains(folder)))
+            && (packages.others.contains(path)
+                || path.splits().any(|(directory, _)| packages.others.contains(directory)))
         {
             return Some(&packages.name);
         }
@@ -154,7 +155,7 @@ impl Matcher {
         self.levels.iter().any(|level| level.keep.is_match(path.as_str()))
     }
 
-    /// Whether a path that is matched by this name is to be dropped because a glob of the user's says so.
+    /// Whether a path that is matched by this name is dropped because a glob of the user's matches it.
     pub fn is_drop(&self, name: &str) -> bool {
         self.levels.iter().any(|level| level.drop_name == name)
     }
@@ -221,7 +222,7 @@ impl Matcher {
         all
     }
 
-    /// Drops what globs match as well, unless it is to be kept, as if the command line said so.
+    /// Drops what globs match as well, unless it is kept, as if the command line said so.
     pub fn drop_also(&mut self, globs: &[String]) -> Result<(), RuleError> {
         let drop_name = DROP.to_owned();
         let texts = globs.iter().map(|glob| (drop_name.clone(), glob.clone())).collect();

@@ -301,11 +301,11 @@ pub(crate) fn load_built_in(name: &str, arch: Arch) -> Result<Runtime, RuntimeEr
         .map(|(_, files)| files)
         .unwrap_or_default();
     let own = files.arch.remove(&arch).unwrap_or_default();
-    for (folder, names) in files.libraries.into_iter().chain(own.libraries) {
-        data.libraries.entry(folder).or_default().extend(names);
+    for (directory, names) in files.libraries.into_iter().chain(own.libraries) {
+        data.libraries.entry(directory).or_default().extend(names);
     }
-    for (folder, names) in files.commands.into_iter().chain(own.commands) {
-        data.commands.entry(folder).or_default().extend(names);
+    for (directory, names) in files.commands.into_iter().chain(own.commands) {
+        data.commands.entry(directory).or_default().extend(names);
     }
     data.installed.extend(files.installed.into_iter().chain(own.installed));
     data.installed.sort();
@@ -334,14 +334,14 @@ impl Data {
             files.insert(inside, entry);
             Ok(())
         };
-        for (folder, names) in &self.commands {
+        for (directory, names) in &self.commands {
             for name in names {
-                put(&format!("{folder}/{name}"), file(Content::Data, true))?;
+                put(&format!("{directory}/{name}"), file(Content::Data, true))?;
             }
         }
         let unknown = Packages::new();
-        for (folder, names) in self.libraries.iter().chain(&own.libraries) {
-            let packages = self.packages.get(folder).unwrap_or(&unknown);
+        for (directory, names) in self.libraries.iter().chain(&own.libraries) {
+            let packages = self.packages.get(directory).unwrap_or(&unknown);
             for name in names {
                 let versions = symbol_versions::defined(name, packages)?;
                 let library = Object {
@@ -349,7 +349,7 @@ impl Data {
                     ..named(name, arch.machine())
                 };
                 let library = Content::Object(Arc::new(library));
-                put(&format!("{folder}/{name}"), file(library, true))?;
+                put(&format!("{directory}/{name}"), file(library, true))?;
             }
         }
         for object in &own.objects {

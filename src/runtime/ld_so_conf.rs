@@ -22,11 +22,11 @@ fn read_configuration(root: &Path, file: &str, depth: usize, directories: &mut V
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
         if let Some(pattern) = line.strip_prefix("include ") {
-            let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
             let pattern = pattern.trim();
             let pattern = match pattern.strip_prefix('/') {
                 Some(_) => pattern.to_owned(),
-                None => format!("{folder}/{pattern}"),
+                None => format!("{directory}/{pattern}"),
             };
             if depth < MAX_INCLUDES {
                 for included in matching_files(&root.join(pattern.trim_start_matches('/'))) {
@@ -44,12 +44,12 @@ fn read_configuration(root: &Path, file: &str, depth: usize, directories: &mut V
 
 /// The files that a glob in the last name of a path matches, sorted.
 fn matching_files(pattern: &Path) -> Vec<PathBuf> {
-    let (Some(folder), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|n| n.to_str())) else {
+    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|n| n.to_str())) else {
         return Vec::new();
     };
     // Unlike a matcher of one glob, a set does not panic on one that is too long.
     let glob = Glob::new(name).and_then(|glob| GlobSet::builder().add(glob).build());
-    let (Ok(glob), Ok(entries)) = (glob, fs_err::read_dir(folder)) else {
+    let (Ok(glob), Ok(entries)) = (glob, fs_err::read_dir(directory)) else {
         return Vec::new();
     };
     let mut files: Vec<PathBuf> = entries

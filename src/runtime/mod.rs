@@ -91,7 +91,7 @@ impl Runtime {
         self.files.iter().any(|(path, _)| {
             ["var/lang/", "var/runtime/"]
                 .iter()
-                .any(|folder| path.as_str().starts_with(folder))
+                .any(|directory| path.as_str().starts_with(directory))
         })
     }
 
@@ -229,7 +229,7 @@ mod tests {
             let runtime = Runtime::load(runtime, Arch::X86_64).unwrap();
             ["/usr/lib64", "/var/lang/lib", "/var/runtime/lib"]
                 .iter()
-                .any(|folder| runtime.entry(&format!("{folder}/{soname}")).is_some())
+                .any(|directory| runtime.entry(&format!("{directory}/{soname}")).is_some())
         };
         let columns = ["provided", "provided.al2", "nodejs16.x", "provided.al2023"];
         for (soname, expected) in [

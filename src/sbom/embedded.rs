@@ -12,9 +12,9 @@ use super::native::{stem, version_in_name};
 const LONGEST: usize = 32;
 
 static DATA: LazyLock<Result<Vec<Library>, String>> = LazyLock::new(|| {
-    let data: Form =
+    let data: LibrariesFile =
         toml::from_str(include_str!("../../rules/embedded-versions.toml")).map_err(|error| error.to_string())?;
-    let library = |form: LibraryForm| {
+    let library = |form: LibraryTable| {
         let mut names = GlobSetBuilder::new();
         for name in &form.names {
             names.add(globset::Glob::new(name).map_err(|error| error.to_string())?);
@@ -29,18 +29,18 @@ static DATA: LazyLock<Result<Vec<Library>, String>> = LazyLock::new(|| {
 
 struct Library {
     names: GlobSet,
-    form: LibraryForm,
+    form: LibraryTable,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
-    library: Vec<LibraryForm>,
+struct LibrariesFile {
+    library: Vec<LibraryTable>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LibraryForm {
+struct LibraryTable {
     names: Vec<String>,
     project: String,
     after: String,
@@ -87,7 +87,7 @@ pub(super) fn embedded(file_name: &str, bytes: &[u8]) -> Option<EmbeddedVersion>
     })
 }
 
-impl LibraryForm {
+impl LibraryTable {
     fn version(&self, bytes: &[u8]) -> Option<String> {
         memmem::find_iter(bytes, self.after.as_bytes()).find_map(|at| {
             let text = bytes[at + self.after.len()..].trim_ascii_start();

@@ -59,7 +59,7 @@ pub struct WrittenNames<'a> {
     root: Root<'a>,
     sought: Vec<Sought>,
     /// The directories that these are in, each with the numbers of what is there.
-    folders: Vec<(TreePath, Vec<usize>)>,
+    directories: Vec<(TreePath, Vec<usize>)>,
     /// What is looked for, by the number that the automaton has for it.
     names: Vec<Name>,
     automaton: AhoCorasick,
@@ -75,7 +75,7 @@ pub struct WrittenNames<'a> {
 struct Name {
     text: String,
     sought: Vec<usize>,
-    folders: Vec<usize>,
+    directories: Vec<usize>,
 }
 
 /// What is written in a file.
@@ -98,7 +98,7 @@ impl<'a> WrittenNames<'a> {
             return None;
         }
         let sought: Vec<Sought> = sought.into_iter().collect();
-        let mut folders: BTreeMap<TreePath, Vec<usize>> = BTreeMap::new();
+        let mut directories: BTreeMap<TreePath, Vec<usize>> = BTreeMap::new();
         let words = [COMMAND_PATH, LIBRARY_PATH].into_iter().chain(LOADER_OPTIONS);
         let mut names: BTreeMap<&str, Name> = words.map(|word| (word, Name::default())).collect();
         for (number, Sought { path, kind }) in sought.iter().enumerate() {
@@ -106,11 +106,15 @@ impl<'a> WrittenNames<'a> {
             if matches!(kind, SoughtKind::Library { .. }) {
                 continue;
             }
-            folders.entry(path.parent()?).or_default().push(number);
+            directories.entry(path.parent()?).or_default().push(number);
         }
-        let folders: Vec<(TreePath, Vec<usize>)> = folders.into_iter().collect();
-        for (number, (folder, _)) in folders.iter().enumerate().filter(|(_, (folder, _))| !folder.is_root()) {
-            names.entry(folder.file_name()).or_default().folders.push(number);
+        let directories: Vec<(TreePath, Vec<usize>)> = directories.into_iter().collect();
+        for (number, (directory, _)) in directories
+            .iter()
+            .enumerate()
+            .filter(|(_, (directory, _))| !directory.is_root())
+        {
+            names.entry(directory.file_name()).or_default().directories.push(number);
         }
         let names: Vec<Name> = names
             .into_iter()
@@ -129,7 +133,7 @@ impl<'a> WrittenNames<'a> {
             understood,
             automaton: AhoCorasick::new(names.iter().map(|name| &name.text)).ok()?,
             sought,
-            folders,
+            directories,
             names,
         })
     }
@@ -149,10 +153,10 @@ impl<'a> WrittenNames<'a> {
                 };
                 vec![(path, kind, path.file_name())]
             }
-            Written::Directory(folder) => {
-                let (folder, inside) = &self.folders[folder];
+            Written::Directory(directory) => {
+                let (directory, inside) = &self.directories[directory];
                 let paths = inside.iter().map(|number| &self.sought[*number].path);
-                paths.map(|path| (path, UseKind::Path, folder.file_name())).collect()
+                paths.map(|path| (path, UseKind::Path, directory.file_name())).collect()
             }
             Written::Commands => all(|kind| kind == SoughtKind::Command, UseKind::Command, COMMAND_PATH),
             Written::Libraries => {
@@ -215,18 +219,18 @@ impl<'a> WrittenNames<'a> {
             if name.text == COMMAND_PATH && places.ends.iter().any(|end| self.is_set(text, COMMAND_PATH, *end)) {
                 written.insert(Written::Commands);
             }
-            for number in &name.folders {
-                let (folder, _) = &self.folders[*number];
-                let absolute = folder.on_lambda();
+            for number in &name.directories {
+                let (directory, _) = &self.directories[*number];
+                let absolute = directory.on_lambda();
                 let is_written = |end: &usize| text[..*end].ends_with(&absolute) && ends(&text[*end..]);
                 // A directory at the root of the tree has a name as common as `bin`.
-                if folder.names().count() > 1 || places.ends.iter().any(is_written) {
+                if directory.names().count() > 1 || places.ends.iter().any(is_written) {
                     written.insert(Written::Directory(*number));
                 }
             }
             for number in &name.sought {
                 let Sought { path, kind } = &self.sought[*number];
-                let may_be_found = || path.parent().is_some_and(|folder| is_there(folder.file_name()));
+                let may_be_found = || path.parent().is_some_and(|directory| is_there(directory.file_name()));
                 let is_meant = match kind {
                     SoughtKind::File | SoughtKind::Library { is_provided: false } => true,
                     SoughtKind::Command => places.is_behind_slash || is_there(COMMAND_PATH) || may_be_found(),
@@ -245,8 +249,8 @@ impl<'a> WrittenNames<'a> {
         let found: BTreeSet<usize> = found.map(|found| found.pattern().as_usize()).collect();
         let mut written = BTreeSet::new();
         for name in found.into_iter().map(|number| &self.names[number]) {
-            let folders = name.folders.iter();
-            let found = folders.filter(|number| is_written_in(pieces, &self.folders[**number].0));
+            let directories = name.directories.iter();
+            let found = directories.filter(|number| is_written_in(pieces, &self.directories[**number].0));
             written.extend(found.map(|number| Written::Directory(*number)));
             let sought = name.sought.iter();
             let found = sought.filter(|number| is_written_in(pieces, &self.sought[**number].path));
@@ -301,11 +305,11 @@ impl<'a> WrittenNames<'a> {
             None if text[..end - variable.len()].trim_end().ends_with("setenv") => line,
             None => return false,
         };
-        self.may_have_folder_of_tree(variable, value)
+        self.may_have_directory_of_tree(variable, value)
     }
 
     /// Whether what a search path is set to may have a directory of the tree: one that is written out, or what only a run tells.
-    fn may_have_folder_of_tree(&self, variable: &str, value: &str) -> bool {
+    fn may_have_directory_of_tree(&self, variable: &str, value: &str) -> bool {
         let mut left = value;
         let mut is_empty = true;
         while let Some(start) = left.find(|next| !is_between_parts(next)) {
@@ -459,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_used_by_its_path_or_where_its_folder_may_come_first() {
+    fn a_command_is_used_by_its_path_or_where_its_directory_may_come_first() {
         let cases = [
             "/opt/bin/curl -o x y",
             "CURL=/opt/bin/curl\n",
@@ -532,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_used_by_its_name_or_that_of_its_folder() {
+    fn a_file_is_used_by_its_name_or_that_of_its_directory() {
         check(
             "lib/modules/legacy.so",
             false,

@@ -12,8 +12,8 @@ use crate::elf::mutation::mutations;
 use crate::elf::{Object, VersionNeed, parse};
 
 fn newer(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/newer");
-    fs_err::read(folder.join(name)).unwrap()
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/newer");
+    fs_err::read(directory.join(name)).unwrap()
 }
 
 /// What glibc 2.34 has.

@@ -7,7 +7,7 @@ use object::{LittleEndian, SymbolIndex, elf};
 
 use super::super::view::{ENDIAN, VerifyError, View, only_these_differ};
 
-/// What is to be different, and nothing else.
+/// What must be different, and nothing else.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     /// The symbols whose names are to be found elsewhere, by number.

@@ -71,7 +71,7 @@ fn of_object(object: &Object) -> Option<Fit> {
         .map(Fit::One)
 }
 
-/// What the configuration of the build says, in whose directory an addon lies.
+/// What the configuration of the build says, in whose directory an addon is.
 fn configured(path: &TreePath, tree: &Tree) -> Option<Fit> {
     let is_package = |above: &TreePath| above.join(MANIFEST).is_some_and(|manifest| tree.contains(&manifest));
     let inside = path.ancestors().take_while(|above| !is_package(above));

@@ -55,10 +55,10 @@ fn home(tree: &Tree, asked: Option<&str>) -> Result<TreePath, NoInterpreter> {
             ))),
         };
     };
-    let folder = asked.trim_end_matches('/').trim_start_matches("./");
-    let wanted = match folder {
+    let directory = asked.trim_end_matches('/').trim_start_matches("./");
+    let wanted = match directory {
         "" | "." => Some(TreePath::root()),
-        _ => TreePath::from_lambda(folder).or_else(|| TreePath::new(folder)),
+        _ => TreePath::from_lambda(directory).or_else(|| TreePath::new(directory)),
     };
     wanted.filter(|wanted| homes.contains(wanted)).ok_or_else(|| {
         NoInterpreter(format!(

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_is_found_among_other_texts() {
+    fn the_directory_is_found_among_other_texts() {
         let check = |texts: &[&str], expected: Option<&str>| {
             let bytes = texts.join("\0").into_bytes();
             assert_eq!(home(&bytes.as_slice()).as_deref(), expected, "{texts:?}");

@@ -106,7 +106,7 @@ pub struct TooLarge {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Alternative {
-    /// The option, as it is to be added to the command line.
+    /// The option, as to add it to the command line.
     pub option: String,
     /// How many layers it comes to.
     pub layers: usize,

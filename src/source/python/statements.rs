@@ -144,7 +144,7 @@ impl Scanned {
     }
 }
 
-/// Whether there is nothing before a string but what says how it is to be read.
+/// Whether there is nothing before a string but its prefix.
 fn is_prefix(before: &[u8]) -> bool {
     before.len() <= 2 && before.iter().all(|byte| b"rRuUbBfF".contains(byte))
 }
