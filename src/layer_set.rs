@@ -297,7 +297,7 @@ fn put_back(staging: &Path, output: &Path, manifest: Option<&Manifest>) -> io::R
 /// Removes the layers that the earlier manifest lists and the new one does not. What has another content than is listed is of
 /// someone else.
 fn remove_surplus(staging: &Path, output: &Path, manifest: &Manifest) -> io::Result<()> {
-    let Ok(earlier) = Manifest::read(&staging.join(BEFORE).join(MANIFEST_NAME)) else {
+    let Ok(earlier) = Outline::read(&staging.join(BEFORE).join(MANIFEST_NAME)) else {
         return Ok(());
     };
     let is_new = |name: &str| manifest.layers.iter().any(|layer| layer.file == name);

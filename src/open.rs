@@ -7,7 +7,7 @@
 //! now: [`content`] opens it, and waits for nothing.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -76,9 +76,23 @@ fn regular_with(path: &Path, further: OFlags) -> io::Result<fs_err::File> {
 
 /// Reads a regular file whole, as [`regular`] opens it.
 pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    all_of(regular(path)?)
+}
+
+/// Reads an opened file whole.
+pub fn all_of(mut file: fs_err::File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    read_all(&mut regular(path)?, path, &mut bytes)?;
+    let path = file.path().to_owned();
+    read_all(&mut file, &path, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Reads an opened file piece by piece, if it is not longer than one that is read whole may be.
+pub fn bounded(file: fs_err::File) -> io::Result<BufReader<fs_err::File>> {
+    if file.metadata()?.len() > LONGEST {
+        return Err(too_long(file.path()));
+    }
+    Ok(BufReader::with_capacity(1 << 16, file))
 }
 
 /// Reads a regular file whole as text.

@@ -2,7 +2,7 @@
 //! [`pack`](crate::pack) writes and all others read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 pub(crate) mod directory;
@@ -10,6 +10,7 @@ mod layer_name;
 
 use base64::Engine;
 pub use layer_name::{LayerName, LayerNameError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -27,8 +28,13 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 /// The layers in an output directory, and how they were made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Manifest {
+#[serde(bound(deserialize = "E: Deserialize<'de>"))]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(rename = "Manifest", bound = "E: schemars::JsonSchema + Serialize")
+)]
+pub struct Manifest<E = PackedEntry> {
     /// Version of this document's schema.
     pub schema_version: u32,
     /// The runtime that the layers were packed for.
@@ -45,7 +51,7 @@ pub struct Manifest {
     #[serde(default)]
     pub effort: Effort,
     /// The layers, in the order in which they are to be attached.
-    pub layers: Vec<LayerSummary>,
+    pub layers: Vec<LayerSummary<E>>,
     /// Sums over all layers.
     #[serde(default)]
     pub totals: Totals,
@@ -54,7 +60,7 @@ pub struct Manifest {
     pub dropped: Vec<Dropped>,
     /// Further layers, with what no recording used; `null` if it was not written.
     #[serde(default)]
-    pub rest: Option<Rest>,
+    pub rest: Option<Rest<E>>,
     /// Libraries that were removed because the copies of `runtime` are found first.
     #[serde(default)]
     pub shadowed: Vec<ShadowedFile>,
@@ -112,12 +118,15 @@ pub struct Outline {
 pub struct OutlinedLayer {
     /// The name of its zip in the output directory.
     pub file: String,
+    /// SHA-256 in hexadecimal digits.
+    #[serde(default)]
+    pub sha256: String,
 }
 
 impl Outline {
     /// Reads it from a regular file.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let outline: Self = serde_json::from_reader(BufReader::new(open::regular(path)?))?;
+        let outline: Self = from_file(open::regular(path)?)?;
         match outline.schema_version {
             SCHEMA_VERSION => Ok(outline),
             other => Err(ManifestError::Version(other)),
@@ -153,8 +162,13 @@ pub enum UploadRoute {
 
 /// One layer: a zip and its contents.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct LayerSummary {
+#[serde(bound(deserialize = "E: Deserialize<'de>"))]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(rename = "LayerSummary", bound = "E: schemars::JsonSchema + Serialize")
+)]
+pub struct LayerSummary<E = PackedEntry> {
     /// Its name, if the project gives it one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<LayerName>,
@@ -178,7 +192,7 @@ pub struct LayerSummary {
     pub components: Vec<String>,
     /// What is in it, sorted by path.
     #[serde(default)]
-    pub contents: Vec<PackedEntry>,
+    pub contents: Vec<E>,
     /// What became of the layer of this name in the previous manifest. Only in the report of `pack`, not in the file, which
     /// says what is there and not how it came about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -262,12 +276,17 @@ pub struct Proof {
 
 /// Further layers, with what no recording used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Rest {
+#[serde(bound(deserialize = "E: Deserialize<'de>"))]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(rename = "Rest", bound = "E: schemars::JsonSchema + Serialize")
+)]
+pub struct Rest<E = PackedEntry> {
     /// The directory in which they are, as the user wrote it.
     pub directory: String,
     /// The layers.
-    pub layers: Vec<LayerSummary>,
+    pub layers: Vec<LayerSummary<E>>,
 }
 
 /// A license, and what is under it.
@@ -358,7 +377,7 @@ pub struct Recompressed {
 pub enum ManifestError {
     /// The file cannot be read.
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     /// It is not a manifest, or parts of it are missing.
     #[error("it is not a layers.json: {0}")]
     Form(#[from] serde_json::Error),
@@ -422,12 +441,23 @@ impl LayerSummary {
 impl LayerSummary {
     /// Whether this is the SHA-256 of the zip.
     pub(crate) fn has_hash(&self, hash: &[u8; 32]) -> bool {
-        base16ct::lower::encode_string(hash) == self.sha256
+        is_hash(&self.sha256, hash)
     }
 }
 
+impl OutlinedLayer {
+    /// Whether this is the SHA-256 of the zip.
+    pub(crate) fn has_hash(&self, hash: &[u8; 32]) -> bool {
+        is_hash(&self.sha256, hash)
+    }
+}
+
+fn is_hash(listed: &str, hash: &[u8; 32]) -> bool {
+    base16ct::lower::encode_string(hash) == listed
+}
+
 /// The length of a regular file and its SHA-256.
-pub(crate) fn file_hash(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
+pub(crate) fn file_hash(path: &Path) -> io::Result<(u64, [u8; 32])> {
     let mut file = open::regular(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
@@ -439,10 +469,15 @@ pub(crate) fn file_hash(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
                 hash.update(&buffer[..count]);
                 length += count as u64;
             }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Reads JSON piece by piece from an opened file.
+fn from_file<T: DeserializeOwned>(file: fs_err::File) -> Result<T, ManifestError> {
+    Ok(serde_json::from_reader(open::bounded(file)?)?)
 }
 
 impl Manifest {
@@ -454,18 +489,43 @@ impl Manifest {
 
     /// The manifest that a file of these bytes is.
     pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
+        Self::parse_as(json)
+    }
+}
+
+impl<E: DeserializeOwned> Manifest<E> {
+    /// Reads a manifest from what `open` opens without holding all of it: of a large tree it has tens of megabytes. `E` is what
+    /// is held of each entry.
+    pub fn stream(open: impl Fn() -> io::Result<fs_err::File>) -> Result<Self, ManifestError> {
+        match from_file(open()?).and_then(Self::checked) {
+            Ok(manifest) => Ok(manifest),
+            // What is wrong with it, and at which place, is better known of all of it.
+            Err(_) => Self::parse_as(&open::all_of(open()?)?),
+        }
+    }
+
+    /// As [`Manifest::parse`], for what is to be held of each entry.
+    pub fn parse_as(json: &[u8]) -> Result<Self, ManifestError> {
         #[derive(Deserialize)]
         struct SchemaVersion {
             schema_version: u32,
         }
-        let SchemaVersion { schema_version } = serde_json::from_slice(json)?;
-        if schema_version != SCHEMA_VERSION {
-            return Err(ManifestError::Version(schema_version));
+        // Other versions may have other fields.
+        match serde_json::from_slice(json)? {
+            SchemaVersion { schema_version } if schema_version != SCHEMA_VERSION => {
+                Err(ManifestError::Version(schema_version))
+            }
+            SchemaVersion { .. } => Self::checked(serde_json::from_slice(json)?),
         }
-        let manifest: Self = serde_json::from_slice(json)?;
+    }
+
+    fn checked(self) -> Result<Self, ManifestError> {
+        if self.schema_version != SCHEMA_VERSION {
+            return Err(ManifestError::Version(self.schema_version));
+        }
         let is_plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
         let mut names = BTreeSet::new();
-        for LayerSummary { file, .. } in &manifest.layers {
+        for LayerSummary { file, .. } in &self.layers {
             if !is_plain(file) {
                 return Err(ManifestError::Name(file.clone()));
             }
@@ -473,9 +533,11 @@ impl Manifest {
                 return Err(ManifestError::Twice(file.clone()));
             }
         }
-        Ok(manifest)
+        Ok(self)
     }
+}
 
+impl Manifest {
     /// The manifest as it is written.
     pub fn to_json(&self) -> String {
         // Numbers and texts alone: this cannot fail.
@@ -485,10 +547,75 @@ impl Manifest {
     }
 
     /// Writes what [`Manifest::to_json`] gives, without holding all of it: that of a large tree has tens of megabytes.
-    pub fn write_json(&self, out: impl Write) -> std::io::Result<()> {
+    pub fn write_json(&self, out: impl Write) -> io::Result<()> {
         let mut out = BufWriter::new(out);
         serde_json::to_writer_pretty(&mut out, self)?;
         out.write_all(b"\n")?;
         out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that a manifest must have, for two layers.
+    fn manifest(version: u32, files: [&str; 2], entry: &str) -> String {
+        let layers = files.map(|file| {
+            format!(r#"{{"file": "{file}", "sha256": "00", "code_sha256": "AA==", "contents": [{entry}]}}"#)
+        });
+        let layers = layers.join(",\n");
+        format!(
+            "{{\"schema_version\": {version}, \"runtime\": \"r\", \"arch\": \"x86_64\",\n\"layers\": [{layers}]}}\n"
+        )
+    }
+
+    const ENTRY: &str = r#"{"path": "a", "component": "", "zipped_bytes": 1, "unzipped_bytes": 1, "crc32": "0"}"#;
+
+    #[test]
+    fn a_streamed_manifest_is_judged_as_one_that_is_held() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(MANIFEST_NAME);
+        let whole = manifest(1, ["a.zip", "b.zip"], ENTRY);
+        for (text, expected) in [
+            (whole.clone(), None),
+            (manifest(2, ["a.zip", "b.zip"], ENTRY), Some("schema_version is 2")),
+            (
+                "{\"schema_version\": 7, \"layers\": 1}".to_owned(),
+                Some("schema_version is 7"),
+            ),
+            (
+                manifest(1, ["a.zip", "../b.zip"], ENTRY),
+                Some("\"../b.zip\" is not the name"),
+            ),
+            (manifest(1, ["a.zip", "a.zip"], ENTRY), Some("lists a.zip twice")),
+            (
+                manifest(1, ["a.zip", "b.zip"], "{\"path\": \"a\"}"),
+                Some("missing field `component`"),
+            ),
+            (
+                whole.replace("\"a\"", "1"),
+                Some("invalid type: integer `1`, expected a string"),
+            ),
+            (
+                whole.replace("\"runtime\": \"r\", ", ""),
+                Some("missing field `runtime`"),
+            ),
+            // A part of it is missing: that comes before what is wrong in the rest.
+            (
+                whole.replace("\"a\"", "1").replace("]}\n", ""),
+                Some("EOF while parsing"),
+            ),
+            (format!("{whole}x"), Some("trailing characters")),
+            (String::new(), Some("EOF while parsing a value")),
+        ] {
+            fs_err::write(&path, &text).unwrap();
+            let held = Manifest::parse(text.as_bytes()).err().map(|error| error.to_string());
+            let streamed = Manifest::<PackedEntry>::stream(|| open::regular(&path)).err();
+            assert_eq!(streamed.map(|error| error.to_string()), held, "{text}");
+            assert_eq!(held.is_some(), expected.is_some(), "{text}");
+            let message = held.unwrap_or_default();
+            assert!(message.contains(expected.unwrap_or_default()), "{message}: {text}");
+        }
     }
 }

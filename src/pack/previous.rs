@@ -2,11 +2,15 @@
 //! were and need not be published again.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use siphasher::sip::SipHasher13;
 
 use super::PackError;
 use super::prepare::Ready;
-use crate::manifest::{LayerChange, MANIFEST_NAME, Manifest, ManifestError, Recompressed};
+use crate::manifest::{LayerChange, MANIFEST_NAME, Manifest, ManifestError, PackedEntry, Recompressed};
 use crate::open;
 use crate::progress::Progress;
 use crate::size::Bytes;
@@ -29,7 +33,8 @@ impl Previous {
     pub(super) fn check(&self) -> Result<(), PackError> {
         match self {
             Self::File(path) if path.is_file() || path.symlink_metadata().is_err() => {
-                Manifest::read(path).map(drop).map_err(|reason| PackError::Previous {
+                let manifest = Manifest::<PathHash>::stream(|| open::regular(path));
+                manifest.map(drop).map_err(|reason| PackError::Previous {
                     path: path.clone(),
                     reason,
                 })
@@ -43,8 +48,29 @@ impl Previous {
 #[derive(Debug, Default)]
 pub(super) struct History {
     layers: Vec<EarlierLayer>,
-    layer_of: HashMap<String, usize>,
+    /// The entries of each layer without a name, sorted.
+    entries: Vec<Vec<PathHash>>,
     recompressed: Vec<Recompressed>,
+}
+
+/// What is held of an entry: there may be hundreds of thousands, and their paths would take as much memory as the tree. If two
+/// paths had the same hash, one could get into the layer of the other, and nothing else would come of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(from = "PackedEntry")]
+struct PathHash(u64);
+
+impl PathHash {
+    fn of(path: &str) -> Self {
+        let mut hasher = SipHasher13::new();
+        hasher.write(path.as_bytes());
+        Self(hasher.finish())
+    }
+}
+
+impl From<PackedEntry> for PathHash {
+    fn from(entry: PackedEntry) -> Self {
+        Self::of(&entry.path)
+    }
 }
 
 /// A layer as its manifest describes it.
@@ -73,13 +99,15 @@ impl History {
         if !is_named && path.symlink_metadata().is_err() {
             return Ok((Self::default(), None));
         }
-        let manifest = if is_named {
+        let manifest = if !is_named {
+            Manifest::stream(|| open::regular(&path))
+        } else if path.is_file() {
+            Manifest::stream(|| open::content(&path))
+        } else {
             let bytes = open::named(&path, progress);
             bytes
                 .map_err(ManifestError::from)
-                .and_then(|bytes| Manifest::parse(&bytes))
-        } else {
-            Manifest::read(&path)
+                .and_then(|bytes| Manifest::parse_as(&bytes))
         };
         match manifest {
             Ok(manifest) => Ok((Self::of(manifest), None)),
@@ -92,12 +120,11 @@ impl History {
         }
     }
 
-    fn of(manifest: Manifest) -> Self {
+    fn of(manifest: Manifest<PathHash>) -> Self {
         let mut history = Self {
             recompressed: manifest.recompressed,
             ..Self::default()
         };
-        let mut number = 0;
         for layer in manifest.layers {
             history.layers.push(EarlierLayer {
                 file: layer.file,
@@ -105,9 +132,10 @@ impl History {
                 sha256: layer.sha256,
             });
             if layer.name.is_none() {
-                let contents = layer.contents.into_iter();
-                history.layer_of.extend(contents.map(|entry| (entry.path, number)));
-                number += 1;
+                let mut entries = layer.contents;
+                entries.sort_unstable();
+                entries.shrink_to_fit();
+                history.entries.push(entries);
             }
         }
         history
@@ -121,10 +149,12 @@ impl History {
 
     /// The layer that each entry was in, of those without a name.
     pub(super) fn layers_of(&self, ready: &[Ready]) -> Vec<Option<usize>> {
-        ready
-            .iter()
-            .map(|ready| self.layer_of.get(&*ready.name()).copied())
-            .collect()
+        let layer_of = |ready: &Ready| {
+            let hash = PathHash::of(&ready.name());
+            let mut layers = self.entries.iter();
+            layers.rposition(|entries| entries.binary_search(&hash).is_ok())
+        };
+        ready.iter().map(layer_of).collect()
     }
 
     /// What was compressed at the highest effort; it is so again, or its layer would change.
