@@ -32,7 +32,7 @@ pub trait SourceReader: Sync {
     }
 
     /// What the code at a path refers to in the tree. Parts of the code for which `is_wanted` does not hold may be passed over.
-    fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference>;
+    fn references(&self, path: &TreePath, content: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference>;
 }
 
 /// What source code refers to.

@@ -118,11 +118,10 @@ impl FindUses for SourceCode<'_> {
             .into_iter()
             .find(|reader| is_at_stake || has_word(content, &reader.names) || reader.reader.may_list(content));
         let Some(reader) = reader else { return Vec::new() };
-        let text = String::from_utf8_lossy(content);
         let mut uses = Vec::new();
         // Code outside of what is at stake names it; code within need not.
         let is_wanted = |part: &str| is_at_stake || has_word(part.as_bytes(), &reader.names);
-        for reference in reader.reader.references(source.path, &text, &is_wanted) {
+        for reference in reader.reader.references(source.path, content, &is_wanted) {
             let to = self.used(&reference);
             if matches!(&to, Used::Path(path) if !self.at_stake.contains(path)) {
                 continue;

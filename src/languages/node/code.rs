@@ -217,7 +217,8 @@ impl SourceReader for Modules<'_> {
         may_list(content)
     }
 
-    fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
+    fn references(&self, path: &TreePath, content: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
+        let text = &*String::from_utf8_lossy(content);
         if path.file_name() == MANIFEST {
             return self.of_manifest(path, text);
         }

@@ -373,9 +373,8 @@ impl<'a> Modules<'a> {
     }
 
     /// The modules whose dotted names a file has in it: code that was compiled, or that reads its settings, imports them by these.
-    fn of_names(&self, path: &TreePath, text: &str) -> Vec<Reference> {
-        let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
-        let names: BTreeSet<&str> = names.filter(|name| name.contains('.')).collect();
+    fn of_names(&self, path: &TreePath, content: &[u8]) -> Vec<Reference> {
+        let names: BTreeSet<&str> = dotted_names(content).collect();
         let found = names.into_iter().flat_map(|name| {
             let files: BTreeSet<TreePath> = self.named(path, name).into_iter().collect();
             files.into_iter().map(move |to| Reference {
@@ -435,13 +434,14 @@ impl SourceReader for Modules<'_> {
         may_list(content)
     }
 
-    fn references(&self, path: &TreePath, text: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
+    fn references(&self, path: &TreePath, content: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         if is_entry_points(path) {
-            return self.of_entry_points(path, text);
+            return self.of_entry_points(path, &String::from_utf8_lossy(content));
         }
         if is_extension_module(path) || self.is_settings(path) {
-            return self.of_names(path, text);
+            return self.of_names(path, content);
         }
+        let text = &*String::from_utf8_lossy(content);
         let of_paths = match path.file_name().strip_suffix(PATHS) {
             Some(_) => self.of_paths(path, text),
             None => Vec::new(),
@@ -519,6 +519,24 @@ fn is_of_tests(name: &str) -> bool {
     ["test", "tests", "conftest.py"].contains(&name)
 }
 
+/// What in a content, which may be that of a program, is the dotted name of a module, of ASCII characters alone. It is looked at
+/// only around dots: of the bytes of programs, few are any.
+fn dotted_names(content: &[u8]) -> impl Iterator<Item = &str> {
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    let mut behind = 0;
+    let names = memchr::memchr_iter(b'.', content).filter_map(move |dot| {
+        let before = content[..dot].get(behind..)?;
+        let start = before
+            .iter()
+            .rposition(|byte| !is_of_name(byte))
+            .map_or(behind, |at| behind + at + 1);
+        let after = content[dot..].iter().position(|byte| !is_of_name(byte));
+        behind = after.map_or(content.len(), |length| dot + length);
+        std::str::from_utf8(&content[start..behind]).ok()
+    });
+    names.filter(|name| name.len() <= LONGEST_NAME && name.trim_start_matches('.').split('.').all(is_identifier))
+}
+
 /// Whether a text is a name as modules have them.
 fn is_identifier(text: &str) -> bool {
     let mut letters = text.chars();
@@ -538,4 +556,49 @@ fn is_shell_script(text: &str) -> bool {
 fn is_entry_points(path: &TreePath) -> bool {
     let is_of_metadata = |above: TreePath| METADATA.iter().any(|ending| above.file_name().ends_with(ending));
     path.file_name() == ENTRY_POINTS && path.parent().is_some_and(is_of_metadata)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dotted_names_are_those_between_all_other_characters() {
+        // As plain splitting finds them.
+        let split = |text: &str| -> Vec<String> {
+            let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
+            let is_dotted = |name: &&str| {
+                let begun = name.trim_start_matches('.');
+                name.contains('.') && begun.split('.').all(is_identifier) && name.len() <= LONGEST_NAME
+            };
+            names.filter(is_dotted).map(ToOwned::to_owned).collect()
+        };
+        let long = format!("a.{}", "b".repeat(LONGEST_NAME));
+        let mut all = Vec::new();
+        for content in [
+            &b"numpy.linalg.lapack\0.core\xffa.b\x80c.d.\n..e.f 1.2 v1.2 g.h1 .. . i..j \xc3\xa4.k k.\xc3\xa4 l.m"[..],
+            b"a.b",
+            b".",
+            b"",
+            b"plain",
+            long.as_bytes(),
+        ] {
+            let found: Vec<&str> = dotted_names(content).collect();
+            assert_eq!(found, split(&String::from_utf8_lossy(content)));
+            all.extend(found);
+        }
+        assert_eq!(
+            all,
+            [
+                "numpy.linalg.lapack",
+                ".core",
+                "a.b",
+                "..e.f",
+                "g.h1",
+                ".k",
+                "l.m",
+                "a.b"
+            ]
+        );
+    }
 }

@@ -65,9 +65,9 @@ impl SourceReader for Scripts<'_> {
         reads_by_topic(content)
     }
 
-    fn references(&self, path: &TreePath, text: &str, _is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
+    fn references(&self, path: &TreePath, content: &[u8], _is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         let mut found = Vec::new();
-        for reference in references(text) {
+        for reference in references(&String::from_utf8_lossy(content)) {
             let written = reference.path.text.trim_start_matches("./");
             let (to, is_import): (Vec<TreePath>, bool) = match (&reference.from, written.is_empty()) {
                 // Everything of R itself would be everything.

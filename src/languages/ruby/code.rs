@@ -115,8 +115,8 @@ impl SourceReader for Scripts<'_> {
         self.load_path.contains(directory)
     }
 
-    fn references(&self, path: &TreePath, text: &str, _: &dyn Fn(&str) -> bool) -> Vec<Reference> {
-        let References { requests, literals } = references(text);
+    fn references(&self, path: &TreePath, content: &[u8], _: &dyn Fn(&str) -> bool) -> Vec<Reference> {
+        let References { requests, literals } = references(&String::from_utf8_lossy(content));
         let required = requests.iter().flat_map(|(request, literal)| {
             let files = match request {
                 Request::Relative => self.required(path.parent().into_iter(), &literal.text),
