@@ -223,10 +223,15 @@ pub fn read(inputs: &[Input], max_unzipped: Bytes, progress: &dyn Progress) -> R
     Ok(layers)
 }
 
-/// Names that no zip may have.
+/// Names that no zip may have. All that is in a directory with such a name has one, too, and is not told.
 pub fn tree_names(tree: &Tree) -> impl Iterator<Item = Finding> {
-    tree.iter().filter_map(|(path, _)| {
+    let mut told: Option<&TreePath> = None;
+    tree.iter().filter_map(move |(path, _)| {
+        if told.is_some_and(|directory| path.below(directory).is_some()) {
+            return None;
+        }
         let what = plain_name(path.as_str().as_bytes()).err()?;
+        told = Some(path);
         Some(Finding::new(Code::BadName, &[("what", what)]).at(shown(path)))
     })
 }

@@ -141,7 +141,7 @@ impl Outline {
 pub enum Effort {
     /// libdeflate's level 5: smaller than `zip -9`, in a fraction of its time.
     Fast,
-    /// As hard as pays: libdeflate's high levels on what shrinks.
+    /// As hard as pays: libdeflate's high levels on what shrinks, and a lower one on long ELF objects.
     #[default]
     Best,
     /// The smallest of libdeflate's highest levels and, for contents of up to 1 MB, of zopfli, on what shrinks.
