@@ -233,7 +233,7 @@ impl Class {
     /// 0.77 to 0.88, small ones 0.90 to 0.93.
     fn of_pieces(self) -> f64 {
         match (self.is_object, self.is_one_piece) {
-            (true, false) if self.is_long_object => 0.905,
+            (true, false) if self.is_long_object => 0.9,
             (true, false) => 0.885,
             (true, true) => 0.91,
             (false, false) => 0.82,
