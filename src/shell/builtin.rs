@@ -1,322 +1,14 @@
-//! Simple commands: what a shell has built in, the few programs whose effect on variables or output is known, and all others,
-//! which are only noted as started.
-
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
-use brush_parser::ast::{
-    Assignment, AssignmentName, AssignmentValue, CommandPrefixOrSuffixItem, FunctionBody, IoRedirect, SimpleCommand,
-};
+//! What a shell has built in, as far as its effect on variables, directories or output is known (POSIX.1-2017, sections 2.14 and 4,
+//! and bash's manual).
 
 use super::FileKind;
-use super::run::{Flow, Function, Patterns, Shell};
-use super::value::{Export, Locals, Outside, Value};
-
-/// Built-in commands of which assignments are arguments that are not split (bash's manual, "Simple Commands").
-const DECLARATIONS: [&str; 5] = ["export", "readonly", "declare", "typeset", "local"];
-/// The special built-in commands: in POSIX mode, an assignment before one of them lasts (POSIX.1-2017, section 2.14).
-const SPECIAL: [&str; 15] = [
-    ".", ":", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "times",
-    "trap", "unset",
-];
-/// The built-in commands that change the directory.
-const CHANGERS: [&str; 2] = ["cd", "pushd"];
-/// Programs that start the rest of their words as a command, with how many words of their own come before it and the
-/// options that take another word (coreutils' and util-linux' manuals).
-const STARTERS: [(&str, usize, &[&str]); 6] = [
-    ("nohup", 0, &[]),
-    ("setsid", 0, &[]),
-    ("nice", 0, &["-n", "--adjustment"]),
-    ("stdbuf", 0, &["-i", "-o", "-e"]),
-    ("timeout", 1, &["-k", "-s", "--kill-after", "--signal"]),
-    ("chrt", 1, &[]),
-];
-
-/// A variable that is set: its name, what it is set to, and whether that is put behind what it has.
-#[derive(Clone)]
-struct Setting {
-    name: String,
-    value: Option<Value>,
-    is_appended: bool,
-}
+use super::run::Shell;
+use super::state::{Flow, Patterns};
+use super::value::{Export, Setting, Value};
 
 impl Shell<'_> {
-    pub(super) fn simple(&mut self, command: &SimpleCommand) {
-        self.substituted = None;
-        let mut redirects: Vec<&IoRedirect> = Vec::new();
-        let mut assignments: Vec<&Assignment> = Vec::new();
-        let prefix = command.prefix.iter().flat_map(|prefix| &prefix.0);
-        for item in prefix {
-            match item {
-                CommandPrefixOrSuffixItem::IoRedirect(redirect) => redirects.push(redirect),
-                CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => assignments.push(assignment),
-                _ => {}
-            }
-        }
-        let mut words = match &command.word_or_name {
-            Some(word) => self.fields(&word.value),
-            None => Vec::new(),
-        };
-        let is_declaration = words
-            .first()
-            .is_some_and(|name| DECLARATIONS.contains(&name.text.as_str()));
-        let mut declared: Vec<Setting> = Vec::new();
-        for item in command.suffix.iter().flat_map(|suffix| &suffix.0) {
-            match item {
-                CommandPrefixOrSuffixItem::IoRedirect(redirect) => redirects.push(redirect),
-                CommandPrefixOrSuffixItem::AssignmentWord(assignment, word) if is_declaration => {
-                    // Braces make several assignments of one, the last of which counts.
-                    match self.braces(&word.value).as_slice() {
-                        [] | [_] => declared.extend(self.setting(assignment)),
-                        several => words.extend(several.iter().map(|word| self.value(word))),
-                    }
-                }
-                CommandPrefixOrSuffixItem::AssignmentWord(_, word) | CommandPrefixOrSuffixItem::Word(word) => {
-                    words.extend(self.fields(&word.value));
-                }
-                CommandPrefixOrSuffixItem::ProcessSubstitution(_, shell) => {
-                    self.subshell(|this| this.list(&shell.list));
-                    words.push(Value::unknown());
-                }
-            }
-        }
-        if words.is_empty() {
-            for assignment in assignments {
-                if let Some(setting) = self.setting(assignment) {
-                    self.apply(setting, false);
-                }
-            }
-            let status = self.substituted.unwrap_or(Some(true));
-            // `$(<file)`
-            self.with_redirects(&redirects, |shell| {
-                if !redirects.is_empty() {
-                    let input = shell.input.take().unwrap_or_else(Value::unknown);
-                    shell.print(&input);
-                }
-            });
-            self.state.status = status;
-            return;
-        }
-        let settings: Vec<Setting> = assignments.into_iter().filter_map(|one| self.setting(one)).collect();
-        self.with_redirects(&redirects, |shell| shell.dispatch(&words, declared, settings, true));
-    }
-
-    fn setting(&mut self, assignment: &Assignment) -> Option<Setting> {
-        let AssignmentName::VariableName(name) = &assignment.name else {
-            if let AssignmentName::ArrayElementName(name, _) = &assignment.name {
-                self.state.arrays.insert(name.clone(), vec![Value::unknown()]);
-            }
-            return None;
-        };
-        match &assignment.value {
-            AssignmentValue::Scalar(word) => Some(Setting {
-                name: name.clone(),
-                value: Some(self.value(&word.value)),
-                is_appended: assignment.append,
-            }),
-            AssignmentValue::Array(elements) => {
-                let mut values: Vec<Value> = match self.state.arrays.get(name) {
-                    Some(values) if assignment.append => values.clone(),
-                    _ => Vec::new(),
-                };
-                for (key, word) in elements {
-                    if key.is_some() {
-                        values.push(Value::unknown());
-                    } else {
-                        values.extend(self.fields(&word.value));
-                    }
-                }
-                self.state.variables.remove(name);
-                self.state.arrays.insert(name.clone(), values);
-                None
-            }
-        }
-    }
-
-    fn apply(&mut self, setting: Setting, is_exported: bool) {
-        let name = setting.name.clone();
-        // `export NAME` of a variable that is not set leaves it so.
-        if let Some(value) = self.appended(setting).or_else(|| self.plain(&name)) {
-            self.set(&name, value, is_exported);
-        }
-    }
-
-    /// What a variable is set to; `None` if that is left open.
-    fn appended(&self, setting: Setting) -> Option<Value> {
-        let value = setting.value?;
-        if !setting.is_appended {
-            return Some(value);
-        }
-        let mut whole = self.plain(&setting.name).unwrap_or_default();
-        whole.push(&value);
-        Some(whole)
-    }
-
-    /// Carries out a command by its name. `settings` are the assignments before it.
-    fn dispatch(&mut self, words: &[Value], declared: Vec<Setting>, settings: Vec<Setting>, has_functions: bool) {
-        let Some((first, arguments)) = words.split_first() else {
-            return;
-        };
-        if !CHANGERS.contains(&first.text.as_str()) {
-            self.note(words);
-        }
-        let Some(name) = first.complete().map(ToOwned::to_owned) else {
-            let environment = self.environment_with(settings);
-            self.start(words, environment);
-            return;
-        };
-        let function = self.state.functions.get(&name).filter(|_| has_functions).cloned();
-        if let Some(function) = function {
-            self.call_either(&function, words, declared, settings);
-            return;
-        }
-        if name == "exec" {
-            let environment = self.environment_with(settings);
-            self.exec(arguments, environment);
-        } else if let "command" | "builtin" = name.as_str() {
-            self.command_by_name(arguments, declared, settings);
-        } else if is_built_in(&name) {
-            let lasts = self.is_posix && SPECIAL.contains(&name.as_str());
-            self.with_settings(settings, lasts, |shell| shell.built_in(&name, arguments, declared));
-        } else {
-            let environment = self.environment_with(settings);
-            self.external(words, environment);
-        }
-    }
-
-    fn environment_with(&mut self, settings: Vec<Setting>) -> BTreeMap<String, Value> {
-        let mut environment = self.exported();
-        for setting in settings {
-            let name = setting.name.clone();
-            environment.extend(self.appended(setting).map(|value| (name, value)));
-        }
-        environment
-    }
-
-    /// Carries out something with variables that are set and exported for that long only, unless the setting lasts.
-    fn with_settings(&mut self, settings: Vec<Setting>, lasts: bool, work: impl FnOnce(&mut Self)) {
-        let mut before: Locals = BTreeMap::new();
-        for setting in settings {
-            before.insert(setting.name.clone(), self.outside(&setting.name));
-            self.apply(setting, !lasts);
-        }
-        work(self);
-        if !lasts {
-            self.restore(before);
-        }
-    }
-
-    fn restore(&mut self, before: Locals) {
-        for (name, outside) in before {
-            if outside.exported_later > Export::Never {
-                self.state.exported_later.insert(name.clone(), outside.exported_later);
-            }
-            match outside.variable {
-                Some(variable) => self.state.variables.insert(name, variable),
-                None => self.state.variables.remove(&name),
-            };
-        }
-    }
-
-    fn outside(&self, name: &str) -> Outside {
-        Outside {
-            variable: self.state.variables.get(name).cloned(),
-            exported_later: self.state.exported_later.get(name).copied().unwrap_or_default(),
-        }
-    }
-
-    /// Calls a function; if it depends on a condition which one that is, whether it is there at all, or both, calls each.
-    fn call_either(&mut self, function: &Function, words: &[Value], declared: Vec<Setting>, settings: Vec<Setting>) {
-        let arguments = words.get(1..).unwrap_or_default();
-        match function.bodies.split_first() {
-            None => self.dispatch(words, declared, settings, false),
-            Some((body, [])) if !function.may_be_missing => {
-                self.with_settings(settings, false, |shell| shell.call(body, arguments));
-            }
-            Some((body, rest)) => {
-                let others = Function {
-                    bodies: rest.to_vec(),
-                    ..*function
-                };
-                let these = settings.clone();
-                self.fork(
-                    |shell| shell.with_settings(these, false, |shell| shell.call(body, arguments)),
-                    |shell| shell.call_either(&others, words, declared, settings),
-                );
-            }
-        }
-    }
-
-    fn call(&mut self, function: &Rc<FunctionBody>, arguments: &[Value]) {
-        if self.follows_all {
-            let directory = &self.state.directory;
-            let is_same = |(body, before, given): &(Rc<FunctionBody>, Value, Vec<Value>)| {
-                Rc::ptr_eq(body, function) && before == directory && given == arguments
-            };
-            if self.called.iter().any(is_same) {
-                return;
-            }
-            self.called
-                .push((Rc::clone(function), directory.clone(), arguments.to_vec()));
-        }
-        let outer = std::mem::replace(&mut self.state.arguments, arguments.to_vec());
-        self.locals.push(Locals::new());
-        self.state.status = Some(true);
-        self.redirected(function.1.as_ref(), |shell| {
-            shell.nested(|shell| shell.compound(&function.0));
-        });
-        if let Some(locals) = self.locals.pop() {
-            self.restore(locals);
-        }
-        self.state.arguments = outer;
-        if self.state.flow == Flow::Return {
-            self.state.flow = Flow::Next;
-        }
-    }
-
-    fn exec(&mut self, arguments: &[Value], environment: BTreeMap<String, Value>) {
-        let mut environment = environment;
-        let mut rest = arguments;
-        while let Some((option, after)) = rest.split_first() {
-            match option.text.as_str() {
-                "-c" => environment.clear(),
-                "-l" | "--" => {}
-                "-a" => {
-                    rest = after.get(1..).unwrap_or_default();
-                    continue;
-                }
-                _ => break,
-            }
-            rest = after;
-        }
-        // Without a command, only redirections are carried out.
-        if rest.is_empty() {
-            self.state.status = Some(true);
-            return;
-        }
-        self.external(rest, environment);
-        self.state.flow = Flow::Exit;
-    }
-
-    fn command_by_name(&mut self, arguments: &[Value], declared: Vec<Setting>, settings: Vec<Setting>) {
-        let mut rest = arguments;
-        let mut is_question = false;
-        while let Some((option, after)) = rest.split_first()
-            && option.text.starts_with('-')
-            && option.text.len() > 1
-        {
-            is_question |= option.text.contains(['v', 'V']);
-            rest = after;
-        }
-        if is_question {
-            self.locate(rest);
-        } else {
-            self.dispatch(rest, declared, settings, false);
-        }
-    }
-
     /// `command -v`, `type` and `which`: where commands are.
-    fn locate(&mut self, names: &[Value]) {
+    pub(super) fn locate(&mut self, names: &[Value]) {
         for name in names {
             let Some(text) = name.complete() else {
                 self.print(&Value::unknown());
@@ -347,7 +39,7 @@ impl Shell<'_> {
     }
 
     // Long: one arm for each command.
-    fn built_in(&mut self, name: &str, arguments: &[Value], declared: Vec<Setting>) {
+    pub(super) fn built_in(&mut self, name: &str, arguments: &[Value], declared: Vec<Setting>) {
         self.state.status = Some(true);
         match name {
             "false" => self.state.status = Some(false),
@@ -361,9 +53,11 @@ impl Shell<'_> {
             }
             "." | "source" => self.source(arguments),
             "eval" => self.evaluate(arguments),
-            "trap" if self.follows_all => {
+            "trap" => {
                 let action = arguments.iter().find(|word| !word.text.starts_with('-'));
-                self.trapped.extend(action.map(|action| action.text.clone()));
+                if let (Some(survey), Some(action)) = (&mut self.survey, action) {
+                    survey.trap(action);
+                }
             }
             "set" => self.set_options(arguments),
             "shift" => self.shift(arguments),
@@ -555,7 +249,7 @@ impl Shell<'_> {
         }
     }
 
-    fn change_directory(&mut self, arguments: &[Value]) {
+    pub(super) fn change_directory(&mut self, arguments: &[Value]) {
         let mut rest = arguments;
         while let Some((option, after)) = rest.split_first()
             && ["-L", "-P", "-e", "--"].contains(&option.text.as_str())
@@ -593,7 +287,7 @@ impl Shell<'_> {
 
     /// What is known of a directory that is not known as a whole, if that is of interest.
     fn partly_known(&self, target: &Value) -> Value {
-        if !self.follows_all {
+        if !self.follows_all_ways() {
             return Value::unknown();
         }
         let text = if target.is_complete {
@@ -722,7 +416,7 @@ impl Shell<'_> {
         self.state.patterns = if is_on { Patterns::Kept } else { Patterns::Expanded };
     }
 
-    fn print_line(&mut self, value: &Value) {
+    pub(super) fn print_line(&mut self, value: &Value) {
         let mut line = value.clone();
         line.push_str("\n");
         self.print(&line);
@@ -835,176 +529,10 @@ impl Shell<'_> {
             rest = after.trim_start_matches(|c: char| c.is_whitespace() && separators.contains(c));
         }
     }
-
-    /// A program: the few that start another one, those that print what can be known, and all others.
-    fn external(&mut self, words: &[Value], environment: BTreeMap<String, Value>) {
-        let Some((program, arguments)) = words.split_first() else {
-            return;
-        };
-        let name = program.text.rsplit('/').next().unwrap_or_default();
-        if program.is_complete && name == "env" {
-            self.env(arguments, environment);
-            return;
-        }
-        if let Some((_, own, options)) = STARTERS
-            .iter()
-            .find(|(starter, ..)| program.is_complete && *starter == name)
-        {
-            let mut rest = arguments;
-            while let Some((option, after)) = rest.split_first()
-                && option.text.starts_with('-')
-            {
-                let taken = usize::from(options.contains(&option.text.as_str()));
-                rest = after.get(taken..).unwrap_or_default();
-            }
-            let rest = rest.get(*own..).unwrap_or_default();
-            self.nested(|shell| shell.external(rest, environment));
-            return;
-        }
-        if program.is_complete && self.printed(name, arguments) {
-            return;
-        }
-        self.start(words, environment);
-    }
-
-    /// `env` (coreutils' manual): the environment that it makes, and what it starts with it.
-    fn env(&mut self, arguments: &[Value], environment: BTreeMap<String, Value>) {
-        let mut environment = environment;
-        let directory = self.state.directory.clone();
-        let mut words: Vec<Value> = arguments.to_vec();
-        let mut is_unknown = false;
-        let mut at = 0;
-        while let Some(word) = words.get(at).cloned() {
-            let text = word.text.as_str();
-            let next = words.get(at + 1).map(|word| word.text.clone()).unwrap_or_default();
-            let mut taken = 1;
-            match text {
-                "-" | "-i" | "--ignore-environment" => environment.clear(),
-                "-u" | "--unset" => {
-                    environment.remove(&next);
-                    taken = 2;
-                }
-                "-C" | "--chdir" => {
-                    self.change_directory(&[Value::known(next)]);
-                    taken = 2;
-                }
-                "-S" | "--split-string" => {
-                    let split: Vec<Value> = next.split_whitespace().map(Value::known).collect();
-                    words.splice(at..(at + 2).min(words.len()), split);
-                    continue;
-                }
-                "--" | "-v" | "-0" | "--null" | "--debug" => {}
-                _ if text.starts_with("--unset=") => {
-                    environment.remove(&text["--unset=".len()..]);
-                }
-                _ if text.starts_with("-u") && word.is_complete => {
-                    environment.remove(&text[2..]);
-                }
-                _ if text.starts_with("--chdir=") => {
-                    self.change_directory(&[Value::known(&text["--chdir=".len()..])]);
-                }
-                _ if text.starts_with('-') => {}
-                // It may be any number of assignments.
-                "" if !word.is_complete => is_unknown = true,
-                _ => match text.split_once('=') {
-                    Some((name, value)) => {
-                        let value = Value {
-                            text: value.to_owned(),
-                            is_complete: word.is_complete,
-                        };
-                        environment.insert(name.to_owned(), value);
-                    }
-                    None => break,
-                },
-            }
-            at += taken;
-        }
-        let rest = words.get(at..).unwrap_or_default().to_vec();
-        if rest.is_empty() {
-            self.print(&Value::unknown());
-        } else {
-            self.note(&rest);
-            self.with_cloud(is_unknown, |shell| shell.external(&rest, environment));
-        }
-        self.state.directory = directory;
-    }
-
-    /// Carries out something for which more may have changed than is known, if it may.
-    fn with_cloud(&mut self, is_clouded: bool, work: impl FnOnce(&mut Self)) {
-        let before = self.state.is_clouded;
-        self.state.is_clouded |= is_clouded;
-        self.nested(work);
-        self.state.is_clouded = before;
-    }
-
-    /// Programs that print something about paths. Whether it was one that is known.
-    fn printed(&mut self, name: &str, arguments: &[Value]) -> bool {
-        let words: Vec<&Value> = arguments.iter().filter(|word| !word.text.starts_with('-')).collect();
-        let has_options = words.len() < arguments.len();
-        let first = words.first().map_or_else(Value::unknown, |word| (*word).clone());
-        let value = match name {
-            "dirname" if words.len() == 1 => first.complete().map(|path| Value::known(parent(path))),
-            "basename" if !has_options => first.complete().and_then(|path| {
-                let suffix = words.get(1).map_or(Some(""), |suffix| suffix.complete())?;
-                Some(Value::known(last_name(path, suffix)))
-            }),
-            "readlink" | "realpath" if name == "realpath" || has_options => {
-                let path = self.absolute(&first);
-                path.map(|path| self.files.real(&path).map_or_else(Value::unknown, Value::known))
-            }
-            "cat" if words.is_empty() => self.input.take(),
-            "cat" if words.len() == 1 => self.content(&first).map(|mut content| {
-                content.text.truncate(content.text.trim_end_matches('\n').len());
-                content
-            }),
-            "uname" if arguments.is_empty() || matches!(arguments, [one] if one.text == "-s") => {
-                Some(Value::known("Linux"))
-            }
-            "which" => {
-                self.locate(arguments);
-                return true;
-            }
-            _ => return false,
-        };
-        if let Some(value) = value {
-            self.print_line(&value);
-        } else {
-            self.print(&Value::unknown());
-            self.state.status = None;
-        }
-        true
-    }
 }
 
 fn status_of(value: &Value) -> Option<bool> {
     value.complete()?.parse::<u8>().ok().map(|status| status == 0)
-}
-
-/// What `dirname` prints.
-fn parent(path: &str) -> String {
-    let trimmed = path.trim_end_matches('/');
-    match trimmed.rfind('/') {
-        _ if trimmed.is_empty() && !path.is_empty() => "/".to_owned(),
-        None => ".".to_owned(),
-        Some(end) => match trimmed[..end].trim_end_matches('/') {
-            "" => "/".to_owned(),
-            parent => parent.to_owned(),
-        },
-    }
-}
-
-/// What `basename` prints.
-fn last_name<'a>(path: &'a str, suffix: &str) -> &'a str {
-    let trimmed = path.trim_end_matches('/');
-    let name = match trimmed.rsplit('/').next() {
-        Some("") | None if path.starts_with('/') => "/",
-        Some(name) => name,
-        None => "",
-    };
-    match name.strip_suffix(suffix) {
-        Some(stem) if !stem.is_empty() => stem,
-        _ => name,
-    }
 }
 
 /// What bash and POSIX shells have built in.

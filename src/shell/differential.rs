@@ -1,7 +1,7 @@
 //! Holds the evaluation of scripts against real shells: scripts are made from a grammar, run by bash and sh, and the
 //! environment of what they start is compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -483,7 +483,7 @@ fn mutated_scripts_take_little_time_and_never_panic() {
             let environment = BTreeMap::from([("A".to_owned(), Value::known("/opt/first"))]);
             let start = Start::new("x", "/", &environment);
             Shell::new(&start, !is_bash, &NoFiles).text(&script);
-            Shell::new(&start, !is_bash, &NoFiles).follow_all_ways(&script);
+            Shell::new(&start, !is_bash, &NoFiles).follow_all_ways(&script, BTreeSet::new());
         });
         assert!(run.is_some(), "panic:\n{script}");
         slowest = slowest.max((start.elapsed(), script));

@@ -10,7 +10,8 @@ use brush_parser::word::{
 use super::FileKind;
 use super::parse;
 use super::pattern::{self, Character};
-use super::run::{MOST_GLOBS, Patterns, Shell};
+use super::run::{MOST_GLOBS, Shell};
+use super::state::Patterns;
 use super::value::Value;
 
 /// What a word with braces stands for at most.
@@ -248,7 +249,7 @@ impl Shell<'_> {
             Parameter::Positional(0) | Parameter::Special(SpecialParameter::ShellName) => Some(self.state.name.clone()),
             Parameter::Positional(number) => {
                 let argument = self.state.arguments.get(*number as usize - 1).cloned();
-                argument.or_else(|| self.follows_all.then(Value::unknown))
+                argument.or_else(|| self.follows_all_ways().then(Value::unknown))
             }
             Parameter::Special(special) => self.special(special),
             Parameter::Named(name) => self.variable(name),
@@ -293,7 +294,7 @@ impl Shell<'_> {
             return (!self.is_posix).then(|| self.state.source.clone());
         }
         let variable = self.plain(name);
-        let may_be_set = SET_BY_SHELL.contains(&name) || self.state.is_clouded || self.follows_all;
+        let may_be_set = SET_BY_SHELL.contains(&name) || self.state.is_clouded || self.follows_all_ways();
         if variable.is_none() && may_be_set {
             return Some(Value::unknown());
         }
@@ -398,7 +399,7 @@ impl Shell<'_> {
             } => {
                 let value = self.subject(&parameter, indirect);
                 if is_present(value.as_ref(), &test_type) == Some(false) {
-                    self.state.flow = super::run::Flow::Exit;
+                    self.state.flow = super::state::Flow::Exit;
                     self.state.status = Some(false);
                 }
                 push(out, value.unwrap_or_default(), split);

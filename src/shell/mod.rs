@@ -8,8 +8,12 @@ mod differential;
 mod expand;
 mod parse;
 mod pattern;
+mod program;
 mod quote;
 mod run;
+mod simple;
+mod state;
+mod survey;
 mod test;
 mod value;
 
@@ -182,8 +186,8 @@ impl<'a> Script<'a> {
                 ..start.clone()
             };
             let mut shell = Shell::new(&start, self.is_posix, files);
-            shell.follow_all_ways(self.text);
-            shell.named
+            shell.follow_all_ways(self.text, BTreeSet::new());
+            shell.survey.map(|survey| survey.named).unwrap_or_default()
         });
         named.unwrap_or_default()
     }

@@ -9,108 +9,33 @@ use std::rc::Rc;
 
 use brush_parser::ast::{
     AndOr, AndOrList, ArithmeticForClauseCommand, CaseItem, CaseItemPostAction, Command, CompoundCommand, CompoundList,
-    ElseClause, FunctionBody, IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList,
+    ElseClause, IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, Program, RedirectList,
     SeparatorOperator, UnexpandedArithmeticExpr,
 };
 
+use super::state::{Flow, Function, Patterns, State, Status, joined};
+use super::survey::{MOST_STEPS_OF_SURVEY, Survey};
 use super::value::{Export, Locals, Value, Variable};
 use super::{Files, NamedWord, Script, Start, Started, parse};
 
 /// What bounds the work on a hostile script: commands carried out, how deep functions, substitutions and branches nest, turns of
 /// a loop, processes that are told of, variables, and bytes in all variables.
 const MOST_STEPS: usize = 20_000;
-/// Commands carried out where all ways are followed, on each of which there are more.
-const MOST_STEPS_OF_ALL: usize = 4_000;
 const DEEPEST: usize = 100;
 const MOST_TURNS: usize = 64;
 const MOST_STARTED: usize = 256;
 const MOST_VARIABLES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
-/// Functions that one name may stand for where that depends on conditions.
-const MOST_BODIES: usize = 8;
-/// Words of commands that are kept of one script.
-const MOST_NAMED: usize = 10_000;
 /// How many patterns of paths are looked up in one script; people write two or three.
 pub(super) const MOST_GLOBS: usize = 64;
-
-/// Exit status 0 (`Some(true)`), another one, or one that is not known.
-pub(super) type Status = Option<bool>;
-
-/// Where the script goes on after a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flow {
-    Next,
-    /// Out of this many loops.
-    Break(usize),
-    /// To the next turn of the loop that is this many loops further out.
-    Continue(usize),
-    Return,
-    Exit,
-}
-
-/// A function, as far as it is known which one that is.
-#[derive(Debug, Clone)]
-pub(super) struct Function {
-    /// The functions that it may be, each once.
-    pub(super) bodies: Vec<Rc<FunctionBody>>,
-    /// Whether there may be none of this name.
-    pub(super) may_be_missing: bool,
-}
-
-/// What becomes of a word that is a pattern of paths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patterns {
-    /// The paths that it matches or, if there are none, itself.
-    Expanded,
-    /// The paths that it matches, if any: bash's `nullglob`.
-    Dropped,
-    /// Itself: `set -f`.
-    Kept,
-    /// One of these.
-    Unknown,
-}
-
-/// What a subshell has a copy of.
-#[derive(Debug, Clone)]
-pub(super) struct State {
-    pub(super) variables: BTreeMap<String, Variable>,
-    pub(super) arrays: BTreeMap<String, Vec<Value>>,
-    pub(super) functions: BTreeMap<String, Function>,
-    /// Variables that `export` named before they were set.
-    pub(super) exported_later: BTreeMap<String, Export>,
-    pub(super) directory: Value,
-    /// The directories that `pushd` left, the last at the end.
-    pub(super) left_directories: Vec<Value>,
-    /// `$0` and what follows it.
-    pub(super) name: Value,
-    pub(super) arguments: Vec<Value>,
-    /// The file that is being read.
-    pub(super) source: Value,
-    pub(super) status: Status,
-    pub(super) flow: Flow,
-    /// `set -a`: whether variables that are set are exported.
-    pub(super) exports_all: Export,
-    /// `set -e`.
-    pub(super) exits_on_error: bool,
-    pub(super) patterns: Patterns,
-    /// Whether something that cannot be read may have changed variables.
-    pub(super) is_clouded: bool,
-}
 
 pub(super) struct Shell<'f> {
     pub(super) files: &'f dyn Files,
     pub(super) state: State,
     pub(super) started: Vec<Started>,
     pub(super) read: BTreeSet<String>,
-    /// Whether all that the script may do is of interest, and not what it does: both ways of every condition are followed, and
-    /// what is not set may be anything.
-    pub(super) follows_all: bool,
-    /// The words of commands, if `follows_all`.
-    pub(super) named: BTreeSet<NamedWord>,
-    /// What `trap` puts off, if `follows_all`.
-    pub(super) trapped: Vec<String>,
-    /// The functions that were called, each with the directory and the arguments, if `follows_all`.
-    pub(super) called: Vec<(Rc<FunctionBody>, Value, Vec<Value>)>,
+    /// What the script may do in any way, if that is of interest and not what it does.
+    pub(super) survey: Option<Survey>,
     /// What commands print, while it is of interest.
     pub(super) output: Option<Value>,
     /// What the command that is carried out reads, if it is known.
@@ -167,10 +92,7 @@ impl<'f> Shell<'f> {
             },
             started: Vec::new(),
             read: BTreeSet::new(),
-            follows_all: false,
-            named: BTreeSet::new(),
-            trapped: Vec::new(),
-            called: Vec::new(),
+            survey: None,
             output: None,
             input: None,
             is_posix,
@@ -196,35 +118,6 @@ impl<'f> Shell<'f> {
         }
     }
 
-    /// Carries out a text in all ways, and then what of it nothing in it may have called: functions, and what is trapped.
-    pub(super) fn follow_all_ways(&mut self, text: &str) {
-        self.follows_all = true;
-        self.text(text);
-        let functions: Vec<Function> = self.state.functions.values().cloned().collect();
-        for body in functions.iter().flat_map(|function| &function.bodies) {
-            if !self.called.iter().any(|(called, ..)| Rc::ptr_eq(called, body)) {
-                self.state.flow = Flow::Next;
-                self.subshell(|shell| shell.compound(&body.0));
-            }
-        }
-        for text in std::mem::take(&mut self.trapped) {
-            self.state.flow = Flow::Next;
-            self.subshell(|shell| shell.text(&text));
-        }
-    }
-
-    /// Keeps the words of a command, if they are of interest.
-    pub(super) fn note(&mut self, words: &[Value]) {
-        for word in words {
-            if self.follows_all && self.named.len() < MOST_NAMED && !word.text.is_empty() {
-                self.named.insert(NamedWord {
-                    directory: self.state.directory.clone(),
-                    word: word.text.clone(),
-                });
-            }
-        }
-    }
-
     pub(super) fn program(&mut self, program: &Program) {
         for list in &program.complete_commands {
             if self.state.flow == Flow::Next {
@@ -234,10 +127,41 @@ impl<'f> Shell<'f> {
     }
 
     fn most_steps(&self) -> usize {
-        if self.follows_all {
-            MOST_STEPS_OF_ALL
+        if self.follows_all_ways() {
+            MOST_STEPS_OF_SURVEY
         } else {
             MOST_STEPS
+        }
+    }
+
+    /// Whether both ways of every condition are followed.
+    pub(super) fn follows_all_ways(&self) -> bool {
+        self.survey.is_some()
+    }
+
+    /// Carries out a text in all ways, and then what of it nothing in it may have called: functions, and what is trapped. Words
+    /// that were found before are `named`.
+    pub(super) fn follow_all_ways(&mut self, text: &str, named: BTreeSet<NamedWord>) {
+        self.survey = Some(Survey::from(named));
+        self.text(text);
+        let functions: Vec<Function> = self.state.functions.values().cloned().collect();
+        for body in functions.iter().flat_map(|function| &function.bodies) {
+            if !self.survey.as_ref().is_some_and(|survey| survey.was_called(body)) {
+                self.state.flow = Flow::Next;
+                self.subshell(|shell| shell.compound(&body.0));
+            }
+        }
+        let trapped = self.survey.as_mut().map(Survey::take_trapped);
+        for text in trapped.unwrap_or_default() {
+            self.state.flow = Flow::Next;
+            self.subshell(|shell| shell.text(&text));
+        }
+    }
+
+    /// Keeps the words of a command, if they are of interest.
+    pub(super) fn note(&mut self, words: &[Value]) {
+        if let Some(survey) = &mut self.survey {
+            survey.note(&self.state.directory, words);
         }
     }
 
@@ -332,7 +256,7 @@ impl<'f> Shell<'f> {
         if pipeline.bang {
             self.state.status = self.state.status.map(|status| !status);
         }
-        if self.follows_all {
+        if self.follows_all_ways() {
             self.state.status = None;
         }
     }
@@ -500,12 +424,12 @@ impl<'f> Shell<'f> {
         let mut answer = Some(false);
         for word in &item.patterns {
             match self.matches_pattern(value, &word.value) {
-                Some(true) => return Some(true).filter(|_| !self.follows_all),
+                Some(true) => return Some(true).filter(|_| !self.follows_all_ways()),
                 Some(false) => {}
                 None => answer = None,
             }
         }
-        answer.filter(|_| !self.follows_all)
+        answer.filter(|_| !self.follows_all_ways())
     }
 
     fn repeat(&mut self, condition: &CompoundList, body: &CompoundList, wanted: bool) {
@@ -727,7 +651,7 @@ impl<'f> Shell<'f> {
         self.started.push(started.clone());
         self.nested(|shell| shell.follow(&started));
         // Programs such as su carry out a word as commands.
-        let may_be_commands = |word: &&Value| self.follows_all && super::may_change_directory(&word.text);
+        let may_be_commands = |word: &&Value| self.follows_all_ways() && super::may_change_directory(&word.text);
         for text in arguments.iter().filter(may_be_commands).collect::<Vec<_>>() {
             self.subshell(|shell| shell.text(&text.text));
         }
@@ -795,9 +719,8 @@ impl<'f> Shell<'f> {
         inner.globs = self.globs;
         inner.started = std::mem::take(&mut self.started);
         inner.read = std::mem::take(&mut self.read);
-        inner.named = std::mem::take(&mut self.named);
-        if self.follows_all {
-            inner.follow_all_ways(text);
+        if let Some(survey) = &mut self.survey {
+            inner.follow_all_ways(text, std::mem::take(&mut survey.named));
         } else {
             inner.text(text);
         }
@@ -805,7 +728,9 @@ impl<'f> Shell<'f> {
         self.globs = inner.globs;
         self.started = inner.started;
         self.read = inner.read;
-        self.named = inner.named;
+        if let (Some(survey), Some(inner)) = (&mut self.survey, inner.survey) {
+            survey.named = inner.named;
+        }
     }
 
     /// A program by its absolute path, if a file of this name is known on the search path.
@@ -861,102 +786,6 @@ impl<'f> Shell<'f> {
 /// Whether an option of a shell says that its next word is the text to carry out: `-c`, also behind other letters.
 fn takes_text(option: &str) -> bool {
     !option.starts_with("--") && option.strip_prefix('-').is_some_and(|letters| letters.contains('c'))
-}
-
-/// What holds after one of two ways.
-fn joined(one: State, other: State) -> State {
-    match (one.flow, other.flow) {
-        (Flow::Exit, _) => return other,
-        (_, Flow::Exit) => return one,
-        _ => {}
-    }
-    let mut joined = one.clone();
-    for name in either(&one.variables, &other.variables) {
-        if let Some(variable) = joined_variable(name, &one, &other) {
-            joined.variables.insert(name.clone(), variable);
-        }
-    }
-    for name in either(&one.exported_later, &other.exported_later) {
-        let export = exported_later(&one, name).either(exported_later(&other, name));
-        joined.exported_later.insert(name.clone(), export);
-    }
-    // A variable that is set says itself whether it is exported.
-    joined
-        .exported_later
-        .retain(|name, _| !joined.variables.contains_key(name));
-    for name in either(&one.arrays, &other.arrays) {
-        if one.arrays.get(name) != other.arrays.get(name) {
-            joined.arrays.insert(name.clone(), vec![Value::unknown()]);
-        }
-    }
-    for name in either(&one.functions, &other.functions) {
-        let function = joined_function(one.functions.get(name), other.functions.get(name));
-        joined.is_clouded |= function.bodies.len() > MOST_BODIES;
-        joined.functions.insert(name.clone(), function);
-    }
-    joined.directory = one.directory.either(other.directory);
-    if one.left_directories != other.left_directories {
-        joined.left_directories = vec![Value::unknown()];
-    }
-    if one.arguments != other.arguments {
-        joined.arguments = vec![Value::unknown()];
-    }
-    if one.status != other.status {
-        joined.status = None;
-    }
-    if one.flow != other.flow {
-        joined.flow = Flow::Next;
-    }
-    joined.exports_all = one.exports_all.either(other.exports_all);
-    joined.exits_on_error &= other.exits_on_error;
-    if one.patterns != other.patterns {
-        joined.patterns = Patterns::Unknown;
-    }
-    joined.is_clouded |= other.is_clouded;
-    joined
-}
-
-/// The names of two maps.
-fn either<'a, T>(one: &'a BTreeMap<String, T>, other: &'a BTreeMap<String, T>) -> BTreeSet<&'a String> {
-    one.keys().chain(other.keys()).collect()
-}
-
-fn exported_later(state: &State, name: &str) -> Export {
-    state.exported_later.get(name).copied().unwrap_or_default()
-}
-
-/// What is known of a variable after one of two ways; `None` if no way sets it.
-fn joined_variable(name: &str, one: &State, other: &State) -> Option<Variable> {
-    let export = |state: &State, variable: Option<&Variable>| {
-        variable.map_or_else(|| exported_later(state, name), |variable| variable.export)
-    };
-    let (first, second) = (one.variables.get(name), other.variables.get(name));
-    let value = match (first, second) {
-        (Some(first), Some(second)) => first.value.clone().either(second.value.clone()),
-        (Some(only), None) | (None, Some(only)) => Value {
-            is_complete: false,
-            ..only.value.clone()
-        },
-        (None, None) => return None,
-    };
-    let export = export(one, first).either(export(other, second));
-    Some(Variable { value, export })
-}
-
-/// What is known of a function after one of two ways.
-fn joined_function(one: Option<&Function>, other: Option<&Function>) -> Function {
-    let mut bodies: Vec<Rc<FunctionBody>> = Vec::new();
-    for body in [one, other].into_iter().flatten().flat_map(|function| &function.bodies) {
-        if bodies.len() <= MOST_BODIES && !bodies.iter().any(|known| Rc::ptr_eq(known, body)) {
-            bodies.push(Rc::clone(body));
-        }
-    }
-    Function {
-        bodies,
-        may_be_missing: [one, other]
-            .iter()
-            .any(|one| one.is_none_or(|function| function.may_be_missing)),
-    }
 }
 
 /// An absolute path without `.`, `..` and empty names, as `cd -L` and `pwd -L` have it.

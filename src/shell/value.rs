@@ -126,3 +126,11 @@ impl Export {
         if self == other { self } else { Self::Perhaps }
     }
 }
+
+/// A variable that is set: its name, what it is set to, and whether that is put behind what it has.
+#[derive(Clone)]
+pub(super) struct Setting {
+    pub(super) name: String,
+    pub(super) value: Option<Value>,
+    pub(super) is_appended: bool,
+}
