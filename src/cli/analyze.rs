@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
@@ -68,7 +69,9 @@ impl Arguments {
             loaded: &loaded,
         };
         let (plan, matcher) = self.planning.plan(source, &selected, &options, &project)?;
-        let kept_with = |each: &[Matcher]| source.kept_with_each(&matcher, &plan.uses, each, &options, progress);
+        let readers = OnceLock::new();
+        let kept_with =
+            |each: &[Matcher]| source.kept_with_each(&readers, &matcher, &plan.uses, each, &options, progress);
         let mut analysis = report::analyze(
             &scan,
             &copies(directory, &scan.tree, |_, file| file.content.object().is_some()),

@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use clap::{Args, ValueEnum};
 
@@ -88,22 +89,22 @@ impl Arguments {
         let scanned = scan(opened.path(), progress)?;
         let runtime = global.runtime(&scanned.tree)?;
         let rules = RuleSet::built_in()?;
-        let loaded = LoadedTree::of(Root {
-            tree: &scanned.tree,
-            runtime: &runtime,
-        });
+        let (tree, runtime) = (&scanned.tree, &runtime);
+        let loaded = LoadedTree::of(Root { tree, runtime });
         let matcher = Matcher::new(&rules, &[], &loaded)?;
         let context = Context {
             contents: &reader(opened.path()),
-            ..Context::without_files(&runtime, &matcher)
+            ..Context::without_files(runtime, &matcher)
         };
         let options = Options {
             compared: true,
             ..Options::default()
         };
         let plan = plan(&loaded, &context, &options)?;
-        let kept_with = |each: &[Matcher]| kept_with_each(&loaded, &context, &options, &plan.uses, each, &|| false);
-        let what_if = WhatIf::new(&scanned.tree, &matcher, &plan.kept, &kept_with);
+        let readers = OnceLock::new();
+        let kept_with =
+            |each: &[Matcher]| kept_with_each(&loaded, &readers, &context, &options, &plan.uses, each, &|| false);
+        let what_if = WhatIf::new(tree, &matcher, &plan.kept, &kept_with);
         let analysis = report::analyze(&scanned, &[], &loaded, &plan, &rules, &what_if, &NoLibraries);
         let off = analysis.rules.iter().filter(|rule| !rule.enabled && rule.files > 0);
         let on = analysis.rules.iter().filter(|rule| rule.enabled && rule.files > 0);

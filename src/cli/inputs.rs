@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use globset::GlobSet;
 use serde::Serialize;
@@ -25,6 +26,7 @@ use crate::scan::{Scan, copies_of_moved, reader};
 use crate::shell::quoted;
 use crate::size::Bytes;
 use crate::tree::{Tree, TreePath};
+use crate::uses::SourceReaders;
 
 use super::arguments::{
     ALL_FIXES, ColorChoice, EnvironmentOption, Format, Global, PlanOptions, RuleOptions, UsedDepth,
@@ -354,7 +356,7 @@ pub(super) struct Source<'a> {
     pub(super) loaded: &'a LoadedTree<'a>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
     /// Calls a function with what plans are made with.
     fn with_context<T>(
         self,
@@ -389,6 +391,7 @@ impl Source<'_> {
     /// has interrupted, no file is read any more, and the answer means nothing.
     pub(super) fn kept_with_each(
         self,
+        readers: &OnceLock<SourceReaders<'a>>,
         rules: &Matcher,
         known: &Uses,
         each: &[Matcher],
@@ -403,7 +406,7 @@ impl Source<'_> {
             },
             ..plan::Context::without_files(self.loaded.root().runtime, rules)
         };
-        plan::kept_with_each(self.loaded, &context, options, known, each, &|| {
+        plan::kept_with_each(self.loaded, readers, &context, options, known, each, &|| {
             progress.check().is_err()
         })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::config::Project;
 use crate::languages::place::Placed;
@@ -105,9 +106,10 @@ impl PackJob<'_> {
         planned: &plan::Options,
         options: &Options,
     ) -> Result<Packed, PackFailure> {
+        let readers = OnceLock::new();
         let kept_with = |each: &[Matcher]| {
             self.source()
-                .kept_with_each(matcher, &plan.uses, each, planned, self.progress)
+                .kept_with_each(&readers, matcher, &plan.uses, each, planned, self.progress)
         };
         let unneeded: Vec<TreePath> = plan.unneeded_libraries().cloned().collect();
         let what_if = WhatIf::new(&self.scan.tree, matcher, &plan.kept, &kept_with);

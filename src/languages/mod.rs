@@ -31,7 +31,7 @@ use std::sync::LazyLock;
 pub use handlers::{Bootstrap, ManagedRuntime, NoInterpreter};
 pub use interpreter::{ForeignModule, Interpreter, InterpreterLibrary};
 pub use package::{Metadata, Package, PackageSelection, PackageSelectionError, PackageSource};
-pub use references::{Reference, SourceReader, openings};
+pub use references::{Asked, Reference, SourceReader, openings};
 
 use self::layout::ModuleRoot;
 use crate::finding::Finding;
@@ -125,7 +125,7 @@ pub trait Language: Sync {
     }
 
     /// A reader of source code in this language that is in a tree.
-    fn source_reader<'a>(&self, _tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
+    fn source_reader<'a>(&self, _tree: &'a Tree, _asked: Asked) -> Option<Box<dyn SourceReader + 'a>> {
         None
     }
 

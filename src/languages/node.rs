@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use super::layout::{Layout, ModuleRoot};
 use super::{
-    ForeignModule, InterpreterLibrary, Language, LanguageAnchor, ManagedRuntime, Metadata, Package, PackageSource,
-    SourceReader,
+    Asked, ForeignModule, InterpreterLibrary, Language, LanguageAnchor, ManagedRuntime, Metadata, Package,
+    PackageSource, SourceReader,
 };
 use crate::licenses::License;
 use crate::root::{Location, Root, link_target};
@@ -167,8 +167,8 @@ impl Language for Node {
         })
     }
 
-    fn source_reader<'a>(&self, tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
-        Some(Box::new(Modules { tree }))
+    fn source_reader<'a>(&self, tree: &'a Tree, asked: Asked) -> Option<Box<dyn SourceReader + 'a>> {
+        Some(Box::new(Modules::of(tree, asked)))
     }
 
     fn commands(&self, root: Root<'_>) -> Vec<(TreePath, TreePath)> {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{Layout, ModuleRoot, of_runtime};
 use super::{
-    Compiler, ForeignModule, InterpreterLibrary, Language, LanguageAnchor, ManagedRuntime, Metadata, Package,
+    Asked, Compiler, ForeignModule, InterpreterLibrary, Language, LanguageAnchor, ManagedRuntime, Metadata, Package,
     ReadSource, SourceReader, version,
 };
 use crate::finding::Finding;
@@ -143,8 +143,8 @@ impl Language for Python {
         is_bill(path)
     }
 
-    fn source_reader<'a>(&self, tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
-        Some(Box::new(Modules::of(tree)))
+    fn source_reader<'a>(&self, tree: &'a Tree, asked: Asked) -> Option<Box<dyn SourceReader + 'a>> {
+        Some(Box::new(Modules::of(tree, asked)))
     }
 
     fn commands(&self, root: Root<'_>) -> Vec<(TreePath, TreePath)> {

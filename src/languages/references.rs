@@ -1,6 +1,8 @@
 //! What source code refers to in a tree, and which libraries it opens.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::LANGUAGES;
 use crate::source::{Literal, Opening, Place};
@@ -33,6 +35,35 @@ pub trait SourceReader: Sync {
 
     /// What the code at a path refers to in the tree. Parts of the code for which `is_wanted` does not hold may be passed over.
     fn references(&self, path: &TreePath, content: &[u8], is_wanted: &dyn Fn(&str) -> bool) -> Vec<Reference>;
+}
+
+/// How often source code is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Once: nothing of it is held.
+    Once,
+    /// Again with other wants: what is read of it is held.
+    Again,
+}
+
+/// What was read of source files that are asked about again, by their paths. It depends on nothing but their contents.
+pub(super) struct Remembered<T>(Option<Mutex<HashMap<TreePath, T>>>);
+
+impl<T: Default> Remembered<T> {
+    pub(super) fn new(asked: Asked) -> Self {
+        Self((asked == Asked::Again).then(Mutex::default))
+    }
+
+    /// Calls a function with what was read of a file; `None` if nothing is held.
+    pub(super) fn with<R>(&self, path: &TreePath, read: impl FnOnce(Option<&mut T>) -> R) -> R {
+        let Some(files) = &self.0 else { return read(None) };
+        let files = || files.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out meanwhile, so that other files can be read: who asks for the same file at the same time reads it, too.
+        let mut known = files().remove(path).unwrap_or_default();
+        let result = read(Some(&mut known));
+        files().insert(path.clone(), known);
+        result
+    }
 }
 
 /// What source code refers to.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::ModuleRoot;
 use super::{
-    ForeignModule, InterpreterLibrary, Language, LanguageAnchor, Metadata, Package, PackageSource, SourceReader,
+    Asked, ForeignModule, InterpreterLibrary, Language, LanguageAnchor, Metadata, Package, PackageSource, SourceReader,
 };
 use crate::licenses::License;
 use crate::root::Root;
@@ -118,7 +118,7 @@ impl Language for Ruby {
         ModuleRoot::certain(gems.chain(sources))
     }
 
-    fn source_reader<'a>(&self, tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
+    fn source_reader<'a>(&self, tree: &'a Tree, _: Asked) -> Option<Box<dyn SourceReader + 'a>> {
         Some(Box::new(Scripts::of(tree)))
     }
 

@@ -1,6 +1,7 @@
 //! What would stay with other rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -9,20 +10,22 @@ use super::matching::matched_paths;
 use super::retain::{Matches, retain};
 use super::uses::{chosen, companions, finders, follow};
 use super::{Context, Options, replaced_by_bootstrap};
+use crate::languages::Asked;
 use crate::loader::LoadedTree;
 use crate::rules::Matcher;
 use crate::timings::phase;
 use crate::tree::TreePath;
-use crate::uses::{Ask, CachedUses, InstalledPackages, Uses};
+use crate::uses::{Ask, CachedUses, InstalledPackages, SourceReaders, Uses};
 
 /// The paths that would stay with each of several sets of rules, which are those of [`Plan::kept`](super::Plan::kept) without what comes in; `None`
 /// where there would be no plan.
 ///
 /// The rules in the context are those that the others add to, and `known` are the uses that the plan for them found. If they
-/// tell all ([`Options::compared`]), no file is looked into again, otherwise each is once for all sets. Nothing is found out any
-/// more as soon as `is_stopped` says so.
-pub fn kept_with_each(
-    loaded: &LoadedTree<'_>,
+/// tell all ([`Options::compared`]), no file is looked into again, otherwise each is once for all sets; what `readers` have read of
+/// source code for other sets is not read again. Nothing is found out any more as soon as `is_stopped` says so.
+pub fn kept_with_each<'t>(
+    loaded: &LoadedTree<'t>,
+    readers: &OnceLock<SourceReaders<'t>>,
     context: &Context<'_>,
     options: &Options,
     known: &Uses,
@@ -57,8 +60,10 @@ pub fn kept_with_each(
     }
     let companions = companions(context.rules, &base);
     let emptied_by = context.rules.by_rules_alone(&at_stake);
+    let readers = readers.get_or_init(|| SourceReaders::of(tree, Asked::Again));
     let finders = finders(
         loaded,
+        readers,
         context.rules,
         &base,
         (&at_stake, &emptied_by),
@@ -66,7 +71,11 @@ pub fn kept_with_each(
         &companions,
     );
     let asked = CachedUses::new(tree, &finders, context.contents);
-    // One after the other, each in parallel by itself: what one asked is known to the next.
     let ask = |path: &TreePath| asked.uses(path);
-    all.iter().map(|rules| kept_with(rules, &ask)).collect()
+    // The first ones one after the other, each in parallel by itself: what one asked is known to the next. What two of them
+    // leave out are different things as a rule, so that hardly anything is left to be asked by several of the others at once.
+    let (first, others) = all.split_at(all.len().min(2));
+    let mut kept: Vec<Option<BTreeSet<TreePath>>> = first.iter().map(|rules| kept_with(rules, &ask)).collect();
+    kept.par_extend(others.par_iter().map(|rules| kept_with(rules, &ask)));
+    kept
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Context;
 use super::retain::{Matches, retained_by};
+use crate::languages::Asked;
 use crate::loader::{Finder, LoadedTree, ShadowedLibrary};
 use crate::root::Root;
 use crate::rules::Matcher;
@@ -11,8 +12,8 @@ use crate::timings::phase;
 use crate::tree::{Tree, TreePath};
 use crate::uses::{
     Ask, CalledCommands, Companion, Evidence, FindUses, InstalledPackages, Interpreters, LinkTargets, NeededLibraries,
-    OpenedLibraries, RelativePaths, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode, Use, UseKind, Used,
-    User, Uses, WrittenNames, WrittenPaths, uses_of, whole_package,
+    OpenedLibraries, RelativePaths, ShadowedLibraries, ShellPaths, Sought, SoughtKind, SourceCode, SourceReaders, Use,
+    UseKind, Used, User, Uses, WrittenNames, WrittenPaths, uses_of, whole_package,
 };
 
 /// Finds the uses of the paths that rules match.
@@ -29,7 +30,9 @@ pub(super) fn find_uses(
     let chosen = chosen(rules, &packages);
     let companions = companions(rules, matches);
     let emptied_by = rules.by_rules_alone(&at_stake);
-    let finders = finders(loaded, rules, matches, (&at_stake, &emptied_by), packages, &companions);
+    let readers = SourceReaders::of(tree, Asked::Once);
+    let at_stake_by = (&at_stake, &*emptied_by);
+    let finders = finders(loaded, &readers, rules, matches, at_stake_by, packages, &companions);
     let ask = |path: &TreePath| uses_of(tree, path, &finders, context.contents);
     let uses = follow(tree, rules, matches, replaced, chosen, &ask);
     drop(finders);
@@ -61,6 +64,7 @@ pub(super) fn follow(
 /// match which only guess: a recorded run knows which directories are read.
 pub(super) fn finders<'a>(
     loaded: &'a LoadedTree<'a>,
+    readers: &'a SourceReaders<'a>,
     rules: &'a Matcher,
     matches: &Matches,
     (at_stake, emptied_by): (&'a BTreeSet<TreePath>, &'a BTreeSet<TreePath>),
@@ -97,7 +101,7 @@ pub(super) fn finders<'a>(
         finders.push(Box::new(written));
     }
     if !at_stake.is_empty() {
-        finders.push(Box::new(SourceCode::of(root.tree, at_stake)));
+        finders.push(Box::new(SourceCode::of(root.tree, readers, at_stake)));
         if let Some(called) = CalledCommands::of(root, at_stake) {
             finders.push(Box::new(called));
         }

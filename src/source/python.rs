@@ -4,6 +4,7 @@ mod places;
 mod statements;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
@@ -39,6 +40,14 @@ pub struct References {
     pub places: Vec<Place>,
 }
 
+/// What was read of one module, whatever of it was wanted.
+#[derive(Debug, Default)]
+pub struct ReadModule {
+    /// What the statements refer to, by their first lines.
+    statements: HashMap<usize, References>,
+    places: Option<Vec<Place>>,
+}
+
 /// Functions that import the module of the name that they are given (importlib, runpy, pkgutil, and `__import__` of the language
 /// itself).
 const IMPORTERS: [&str; 5] = ["import_module", "__import__", "find_spec", "run_module", "resolve_name"];
@@ -61,8 +70,8 @@ const TELLING: [&str; 7] = [
 ];
 
 /// Reads a module. Only statements for which `is_wanted` holds are looked into. Of code that Python would refuse, what can be
-/// understood counts.
-pub fn references(text: &str, is_wanted: &dyn Fn(&str) -> bool) -> References {
+/// understood counts. What `read` has of the same module is not read again, and what is read it has then.
+pub fn references(text: &str, is_wanted: &dyn Fn(&str) -> bool, read: Option<&mut ReadModule>) -> References {
     let mut found = References::default();
     let mut parser = Parser::new();
     let language = Language::from(tree_sitter_python::LANGUAGE);
@@ -75,10 +84,25 @@ pub fn references(text: &str, is_wanted: &dyn Fn(&str) -> bool) -> References {
         let may_name = || imports_by_name && statement.text.contains(['"', '\'']);
         !statement.is_string && (statement.has_path || has_word() || may_name()) && is_wanted(statement.text)
     };
-    for statement in run_statements(text).filter(may_refer) {
-        found.read_statement(&statement, &mut parser, imports_by_name);
+    let statements = run_statements(text).filter(may_refer);
+    let Some(read) = read else {
+        for statement in statements {
+            found.read_statement(&statement, &mut parser, imports_by_name);
+        }
+        found.places = places::places(text);
+        return found;
+    };
+    for statement in statements {
+        let known = read.statements.entry(statement.line).or_insert_with(|| {
+            let mut own = References::default();
+            own.read_statement(&statement, &mut parser, imports_by_name);
+            own
+        });
+        found.imports.extend_from_slice(&known.imports);
+        found.literals.extend_from_slice(&known.literals);
     }
-    found.places = places::places(text);
+    let places = read.places.get_or_insert_with(|| places::places(text));
+    found.places.extend_from_slice(places);
     found
 }
 
@@ -399,7 +423,7 @@ mod tests {
     use super::*;
 
     fn imported(text: &str) -> Vec<String> {
-        references(text, &|_| true)
+        references(text, &|_| true, None)
             .imports
             .into_iter()
             .map(|import| {
@@ -449,7 +473,7 @@ mod tests {
     #[test]
     fn texts_and_joined_paths_are_read() {
         let check = |text: &str, expected: &[&str]| {
-            let literals = references(text, &|_| true).literals;
+            let literals = references(text, &|_| true, None).literals;
             let texts: Vec<&str> = literals.iter().map(|literal| literal.text.as_str()).collect();
             assert_eq!(texts, expected, "{text}");
         };
@@ -492,7 +516,19 @@ mod tests {
             &"(".repeat(100_000),
             &"if x:\n".repeat(2000),
         ] {
-            references(text, &|_| true);
+            references(text, &|_| true, None);
+        }
+    }
+
+    #[test]
+    fn what_was_read_before_is_told_as_if_it_were_read_again() {
+        let text = "import a\nif x: from .b import c; import b2\nHERE = os.path.dirname(__file__)\ny = os.path.join(HERE, 'd', 'e')\n";
+        let mut read = ReadModule::default();
+        for wanted in ["a", "b", "d", "a", "none", ""] {
+            let is_wanted = |statement: &str| statement.contains(wanted);
+            let afresh = references(text, &is_wanted, None);
+            assert_eq!(references(text, &is_wanted, Some(&mut read)), afresh, "{wanted}");
+            assert_eq!(afresh.imports.is_empty(), ["d", "none"].contains(&wanted), "{wanted}");
         }
     }
 }

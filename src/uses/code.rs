@@ -6,7 +6,7 @@ use aho_corasick::AhoCorasick;
 
 use super::words::{is_of_identifier, is_whole};
 use super::{Evidence, FindUses, Source, Use, UseKind, Used, User};
-use crate::languages::{LANGUAGES, Package, Reference, SourceReader};
+use crate::languages::{Asked, LANGUAGES, Package, Reference, SourceReader};
 use crate::tree::{Entry, Tree, TreePath};
 
 /// Finds what source code refers to. Only files that have a name of something at stake in them are parsed; what is among
@@ -20,15 +20,27 @@ pub struct SourceCode<'a> {
 }
 
 struct Reader<'a> {
-    reader: Box<dyn SourceReader + 'a>,
+    reader: &'a (dyn SourceReader + 'a),
     names: AhoCorasick,
+}
+
+/// The readers of all languages of which a tree has source code.
+pub struct SourceReaders<'a>(Vec<Box<dyn SourceReader + 'a>>);
+
+impl<'a> SourceReaders<'a> {
+    /// Makes ready to read source code.
+    pub fn of(tree: &'a Tree, asked: Asked) -> Self {
+        let readers = LANGUAGES
+            .iter()
+            .filter_map(|language| language.source_reader(tree, asked));
+        let readers = readers.filter(|reader| tree.files().any(|(path, file)| reader.is_source(path, file)));
+        Self(readers.collect())
+    }
 }
 
 impl<'a> SourceCode<'a> {
     /// Makes ready to look for uses of what is at stake.
-    pub fn of(tree: &'a Tree, at_stake: &'a BTreeSet<TreePath>) -> Self {
-        let readers = LANGUAGES.iter().filter_map(|language| language.source_reader(tree));
-        let readers = readers.filter(|reader| tree.files().any(|(path, file)| reader.is_source(path, file)));
+    pub fn of(tree: &'a Tree, readers: &'a SourceReaders<'a>, at_stake: &'a BTreeSet<TreePath>) -> Self {
         let outermost: BTreeSet<&TreePath> = at_stake.iter().map(|path| outermost(path, at_stake)).collect();
         let packages = LANGUAGES.iter().flat_map(|language| language.packages(tree));
         let of_directories = packages.flat_map(|package| {
@@ -41,11 +53,14 @@ impl<'a> SourceCode<'a> {
             tree,
             at_stake,
             readers: readers
+                .0
+                .iter()
+                .map(AsRef::as_ref)
                 .filter_map(|reader| {
                     let is_found = |path: &&TreePath| path.parent().is_some_and(|above| reader.is_searched(&above));
                     let found = at_stake.iter().filter(is_found);
                     let names = outermost.iter().copied().chain(found);
-                    let names = names.flat_map(|path| names_in_code(&*reader, path));
+                    let names = names.flat_map(|path| names_in_code(reader, path));
                     let names: BTreeSet<&str> = names.collect();
                     Some(Reader {
                         names: AhoCorasick::new(names).ok()?,

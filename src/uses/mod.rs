@@ -21,7 +21,7 @@ mod written;
 
 use std::fmt;
 
-pub use code::SourceCode;
+pub use code::{SourceCode, SourceReaders};
 pub use commands::{CalledCommands, NamedCommands};
 pub use graph::{Ask, CachedUses, Contents, Uses, uses_of};
 pub(crate) use libraries::differences;

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{MANIFEST, MODULES};
-use crate::languages::{Reference, SourceReader, absolute, continued, fitting, with_all, with_names};
+use crate::languages::references::Remembered;
+use crate::languages::{Asked, Reference, SourceReader, absolute, continued, fitting, with_all, with_names};
 use crate::source::javascript::{References, may_list, may_refer, references};
 use crate::source::{ANYTHING, Listed, Place, Start};
 use crate::tree::{Entry, File, Tree, TreePath};
@@ -22,10 +23,16 @@ const ENTRIES: [&str; 5] = ["main", "module", "exports", "imports", "bin"];
 
 /// Reads the modules and manifests of one tree.
 pub(super) struct Modules<'a> {
-    pub(super) tree: &'a Tree,
+    tree: &'a Tree,
+    read: Remembered<Option<References>>,
 }
 
-impl Modules<'_> {
+impl<'a> Modules<'a> {
+    pub(super) fn of(tree: &'a Tree, asked: Asked) -> Self {
+        let read = Remembered::new(asked);
+        Self { tree, read }
+    }
+
     /// The file that Node takes for a path (Node.js documentation, "Modules: CommonJS modules", LOAD_AS_FILE and
     /// LOAD_AS_DIRECTORY), with the manifest that leads to it.
     fn load(&self, path: &TreePath) -> Vec<TreePath> {
@@ -229,7 +236,10 @@ impl SourceReader for Modules<'_> {
             requests,
             paths,
             places,
-        } = references(text);
+        } = self.read.with(path, |read| match read {
+            None => references(text),
+            Some(read) => read.get_or_insert_with(|| references(text)).clone(),
+        });
         let placed = places.iter().flat_map(|place| {
             let found = self.placed(path, place).into_iter();
             found.map(move |to| Reference::by_place(to, false, place))

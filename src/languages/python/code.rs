@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::byte_code::CACHE;
 use super::{SOURCE, is_extension_module, module_directories};
-use crate::languages::{Reference, SourceReader, absolute, continued, fitting, names_in, with_all, with_names};
+use crate::languages::references::Remembered;
+use crate::languages::{Asked, Reference, SourceReader, absolute, continued, fitting, names_in, with_all, with_names};
 use crate::shell;
-use crate::source::python::{Import, References, may_list, references};
+use crate::source::python::{Import, ReadModule, References, may_list, references};
 use crate::source::{ANYTHING, Listed, Place, Start};
 use crate::tree::{Entry, File, Tree, TreePath};
 
@@ -38,10 +39,11 @@ pub(super) struct Modules<'a> {
     roots: BTreeSet<TreePath>,
     /// The names of what is in these, without what follows a dot.
     tops: BTreeSet<&'a str>,
+    read: Remembered<ReadModule>,
 }
 
 impl<'a> Modules<'a> {
-    pub(super) fn of(tree: &'a Tree) -> Self {
+    pub(super) fn of(tree: &'a Tree, asked: Asked) -> Self {
         let mut roots = module_directories(tree);
         // The standard library is above the directory for what is installed.
         let above: Vec<TreePath> = roots.iter().filter_map(TreePath::parent).collect();
@@ -51,7 +53,13 @@ impl<'a> Modules<'a> {
             is_top.then(|| path.file_name().split('.').next()).flatten()
         };
         let tops = tree.iter().filter_map(|(path, _)| of_root(path)).collect();
-        Self { tree, roots, tops }
+        let read = Remembered::new(asked);
+        Self {
+            tree,
+            roots,
+            tops,
+            read,
+        }
     }
 
     /// The files that are run when the module of this name in a directory is imported.
@@ -453,7 +461,7 @@ impl SourceReader for Modules<'_> {
             imports,
             literals,
             places,
-        } = references(text, is_wanted);
+        } = self.read.with(path, |read| references(text, is_wanted, read));
         let mut found = of_paths;
         for import in &imports {
             let dots = ".".repeat(import.level);

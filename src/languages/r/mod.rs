@@ -15,7 +15,7 @@ mod which;
 use std::collections::BTreeSet;
 
 use super::{
-    Bootstrap, Interpreter, InterpreterLibrary, Language, LanguageAnchor, Metadata, NoInterpreter, Package,
+    Asked, Bootstrap, Interpreter, InterpreterLibrary, Language, LanguageAnchor, Metadata, NoInterpreter, Package,
     PackageSelectionError, Repair, SourceReader, Thoroughness, VariableFile, version,
 };
 use crate::finding::Finding;
@@ -175,7 +175,7 @@ impl Language for R {
         (version, License::declared(metadata::OF_R))
     }
 
-    fn source_reader<'a>(&self, tree: &'a Tree) -> Option<Box<dyn SourceReader + 'a>> {
+    fn source_reader<'a>(&self, tree: &'a Tree, _: Asked) -> Option<Box<dyn SourceReader + 'a>> {
         Some(Box::new(code::Scripts::of(tree)))
     }
 
