@@ -32,9 +32,9 @@ use crate::size::Bytes;
 /// What the bytes of a compressed content depend on besides the content and the options. Whoever changes how contents are
 /// stripped or compressed without a new version of the program raises the number; a test compares the libraries' versions.
 const MADE_BY: &str = concat!(
-    "5, lambdar-prune ",
+    "6, lambdar-prune ",
     env!("CARGO_PKG_VERSION"),
-    ", libdeflate-sys 1.26.1, zenzop 0.4.2, liblzma-sys 0.4.9"
+    ", libdeflate-sys 1.26.1, zopfli 0.8.4, liblzma-sys 0.4.9"
 );
 
 /// The end of every file; the number is that of the form.
@@ -550,7 +550,7 @@ mod tests {
     #[test]
     fn the_key_names_the_compressors_that_are_built_in() {
         let lock: toml::Table = toml::from_str(include_str!("../../Cargo.lock")).unwrap();
-        for package in ["libdeflate-sys", "zenzop", "liblzma-sys"] {
+        for package in ["libdeflate-sys", "zopfli", "liblzma-sys"] {
             let is_meant = |entry: &&toml::Value| entry["name"].as_str() == Some(package);
             let entry = lock["package"].as_array().unwrap().iter().find(is_meant).unwrap();
             let named = format!("{package} {}", entry["version"].as_str().unwrap());

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libdeflater::{CompressionLvl, Compressor};
 use serde::{Deserialize, Serialize};
-use zenzop::{DeflateEncoder, Stop, StopReason, Write as _};
 
 use crate::elf;
 use crate::manifest::Effort;
@@ -54,16 +53,16 @@ const OTHERS: i32 = 11;
 const HIGHEST: i32 = 12;
 
 // Zopfli finds where blocks should end by trying every place in a piece of fewer than 1,024 symbols, each with new Huffman
-// codes: that takes most of its time where blocks are short. Of the contents below in the same R tree (8.1 MB, 3.2 MB deflated)
-// it took 16.5 s for 26.1 kB with 15 blocks and 5 iterations for each, and takes 11.0 s for 21.6 kB with the numbers here. The
-// five contents of more than a million bytes take 9 s for 0.3 kB with 15 blocks, and 15 s for 16 kB with as many as it takes.
+// codes: that takes most of its time where blocks are short. Of the contents below in the same R tree (7.1 MB, 2.8 MB deflated)
+// it took 19.2 s with 15 blocks and 5 iterations for each content, and takes 9.9 s with the numbers here, for 18.2 kB. The five
+// contents of more than a million bytes take 9 s more for 0.3 kB with 15 blocks, and 15 s for 16 kB with as many as it takes.
 
 /// The longest content that zopfli is tried with, in bytes: what it looks at at once (`ZOPFLI_MASTER_BLOCK_SIZE`).
 pub(super) const ZOPFLI_LONGEST: usize = 1_000_000;
 /// How often it looks for a better way through a block.
 const ZOPFLI_ITERATIONS: NonZeroU64 = NonZeroU64::new(3).unwrap();
 /// The compressed bytes for which it may begin one more block, and the most blocks of a content, which is its default.
-const ZOPFLI_BLOCK: usize = 4000;
+const ZOPFLI_BLOCK: usize = 6000;
 const ZOPFLI_BLOCKS: usize = 15;
 /// Contents up to this length are one block.
 const ZOPFLI_ONE_BLOCK: usize = 4096;
@@ -89,7 +88,7 @@ pub struct Deflater {
 impl Deflater {
     /// The smallest that the effort finds: stored or deflated.
     ///
-    /// Zopfli takes up to a second for a content; once `stopped` is set, it returns soon what it has until then.
+    /// Zopfli takes up to a second for a content; it is not begun once `stopped` is set.
     pub fn compress(&mut self, content: Vec<u8>, effort: Effort, stopped: &AtomicBool) -> Compressed {
         let crc32 = crc32fast::hash(&content);
         let mut best: Option<Vec<u8>> = None;
@@ -111,9 +110,10 @@ impl Deflater {
         for level in levels {
             self.improve(&mut best, *level, &content);
         }
-        if effort == Effort::Max && pays && content.len() <= ZOPFLI_LONGEST {
+        let is_tried = effort == Effort::Max && pays && content.len() <= ZOPFLI_LONGEST;
+        if is_tried && !stopped.load(Ordering::Relaxed) {
             let found = length(&best);
-            let smaller = zopfli(&content, found, stopped).filter(|bytes| bytes.len() < found);
+            let smaller = zopfli(&content, found).filter(|bytes| bytes.len() < found);
             best = smaller.or(best);
         }
         match best {
@@ -148,33 +148,21 @@ impl Deflater {
     }
 }
 
-/// The content deflated by zopfli, which libdeflate makes `deflated` bytes of; `None` if it was stopped.
-fn zopfli(content: &[u8], deflated: usize, stopped: &AtomicBool) -> Option<Vec<u8>> {
+/// The content deflated by zopfli, which libdeflate makes `deflated` bytes of.
+fn zopfli(content: &[u8], deflated: usize) -> Option<Vec<u8>> {
     let blocks = if content.len() <= ZOPFLI_ONE_BLOCK {
         1
     } else {
         (deflated / ZOPFLI_BLOCK).clamp(2, ZOPFLI_BLOCKS)
     };
-    let mut options = zenzop::Options::default();
-    options.iteration_count = ZOPFLI_ITERATIONS;
-    options.maximum_block_splits = u16::try_from(blocks).ok()?;
-    options.enhanced = true;
-    let mut encoder = DeflateEncoder::with_stop(options, Vec::new(), Stopped(stopped));
-    encoder.write_all(content).ok()?;
-    let made = encoder.finish().ok()?;
-    made.fully_optimized().then(|| made.into_inner())
-}
-
-/// Tells zopfli that the run was stopped.
-struct Stopped<'a>(&'a AtomicBool);
-
-impl Stop for Stopped<'_> {
-    fn check(&self) -> Result<(), StopReason> {
-        if self.0.load(Ordering::Relaxed) {
-            return Err(StopReason::Cancelled);
-        }
-        Ok(())
-    }
+    let options = zopfli::Options {
+        iteration_count: ZOPFLI_ITERATIONS,
+        maximum_block_splits: u16::try_from(blocks).ok()?,
+        ..zopfli::Options::default()
+    };
+    let mut bytes = Vec::new();
+    zopfli::compress(options, zopfli::Format::Deflate, content, &mut bytes).ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]
