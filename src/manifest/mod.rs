@@ -144,7 +144,7 @@ pub enum Effort {
     /// As hard as pays: libdeflate's high levels on what shrinks, and a lower one on long ELF objects.
     #[default]
     Best,
-    /// The smallest of libdeflate's highest levels and, for contents of up to 1 MB, of zopfli, on what shrinks.
+    /// The smallest of libdeflate's highest levels and of zopfli, on what shrinks; without zopfli for long ELF objects.
     Max,
 }
 

@@ -1,6 +1,7 @@
 //! Compresses one file's content, all at once: layers hold nothing that does not fit into memory.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,15 +54,15 @@ const OTHERS: i32 = 11;
 const HIGHEST: i32 = 12;
 
 // Zopfli finds where blocks should end by trying every place in a piece of fewer than 1,024 symbols, each with new Huffman
-// codes: that takes most of its time where blocks are short. Of the contents below in the same R tree (7.1 MB, 2.8 MB deflated)
-// it took 19.2 s with 15 blocks and 5 iterations for each content, and takes 9.9 s with the numbers here, for 18.2 kB. The five
-// contents of more than a million bytes take 9 s more for 0.3 kB with 15 blocks, and 15 s for 16 kB with as many as it takes.
+// codes: that takes most of its time where blocks are short. Of the contents of up to a million bytes in the same R tree (7.1 MB,
+// 2.8 MB deflated) it took 19.2 s with 15 blocks and 5 iterations for each content, and takes 9.9 s with the numbers here, for
+// 18.2 kB. Of long ELF objects, R's and others, it takes off next to nothing: 0.3 kB of four in 8 s.
 
-/// The longest content that zopfli is tried with, in bytes: what it looks at at once (`ZOPFLI_MASTER_BLOCK_SIZE`).
-pub(super) const ZOPFLI_LONGEST: usize = 1_000_000;
+/// What zopfli looks at at once, in bytes (`ZOPFLI_MASTER_BLOCK_SIZE`), and the longest ELF object that it is tried with.
+const ZOPFLI_AT_ONCE: usize = 1_000_000;
 /// How often it looks for a better way through a block.
 const ZOPFLI_ITERATIONS: NonZeroU64 = NonZeroU64::new(3).unwrap();
-/// The compressed bytes for which it may begin one more block, and the most blocks of a content, which is its default.
+/// The compressed bytes for which it may begin one more block, and the most blocks of what it looks at at once, its default.
 const ZOPFLI_BLOCK: usize = 6000;
 const ZOPFLI_BLOCKS: usize = 15;
 /// Contents up to this length are one block.
@@ -78,6 +79,11 @@ pub(super) fn is_long_object(is_object: bool, length: u64) -> bool {
     is_object && length >= LONG_OBJECT
 }
 
+/// Whether zopfli is tried with a content that shrinks.
+pub(super) fn may_zopfli_gain(is_object: bool, length: u64) -> bool {
+    !is_object || length <= ZOPFLI_AT_ONCE as u64
+}
+
 /// Deflates content after content; it keeps its working memory from one to the next.
 #[derive(Default)]
 pub struct Deflater {
@@ -88,7 +94,8 @@ pub struct Deflater {
 impl Deflater {
     /// The smallest that the effort finds: stored or deflated.
     ///
-    /// Zopfli takes up to a second for a content; it is not begun once `stopped` is set.
+    /// Zopfli takes minutes for a large content; once `stopped` is set, the smallest found until then is returned, after the
+    /// megabyte that zopfli is at.
     pub fn compress(&mut self, content: Vec<u8>, effort: Effort, stopped: &AtomicBool) -> Compressed {
         let crc32 = crc32fast::hash(&content);
         let mut best: Option<Vec<u8>> = None;
@@ -110,10 +117,9 @@ impl Deflater {
         for level in levels {
             self.improve(&mut best, *level, &content);
         }
-        let is_tried = effort == Effort::Max && pays && content.len() <= ZOPFLI_LONGEST;
-        if is_tried && !stopped.load(Ordering::Relaxed) {
+        if effort == Effort::Max && pays && may_zopfli_gain(is_object, content.len() as u64) {
             let found = length(&best);
-            let smaller = zopfli(&content, found).filter(|bytes| bytes.len() < found);
+            let smaller = zopfli(&content, found, stopped).filter(|bytes| bytes.len() < found);
             best = smaller.or(best);
         }
         match best {
@@ -148,12 +154,13 @@ impl Deflater {
     }
 }
 
-/// The content deflated by zopfli, which libdeflate makes `deflated` bytes of.
-fn zopfli(content: &[u8], deflated: usize) -> Option<Vec<u8>> {
+/// The content deflated by zopfli, of which libdeflate makes `deflated` bytes; `None` if it was stopped.
+fn zopfli(content: &[u8], deflated: usize, stopped: &AtomicBool) -> Option<Vec<u8>> {
     let blocks = if content.len() <= ZOPFLI_ONE_BLOCK {
         1
     } else {
-        (deflated / ZOPFLI_BLOCK).clamp(2, ZOPFLI_BLOCKS)
+        let at_once = deflated / content.len().div_ceil(ZOPFLI_AT_ONCE);
+        (at_once / ZOPFLI_BLOCK).clamp(2, ZOPFLI_BLOCKS)
     };
     let options = zopfli::Options {
         iteration_count: ZOPFLI_ITERATIONS,
@@ -161,13 +168,29 @@ fn zopfli(content: &[u8], deflated: usize) -> Option<Vec<u8>> {
         ..zopfli::Options::default()
     };
     let mut bytes = Vec::new();
-    zopfli::compress(options, zopfli::Format::Deflate, content, &mut bytes).ok()?;
+    let source = Stoppable { content, stopped };
+    zopfli::compress(options, zopfli::Format::Deflate, source, &mut bytes).ok()?;
     Some(bytes)
+}
+
+/// A content that ends in an error once the run is stopped; zopfli reads it piece by piece.
+struct Stoppable<'a> {
+    content: &'a [u8],
+    stopped: &'a AtomicBool,
+}
+
+impl Read for Stoppable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("stopped"));
+        }
+        self.content.read(buffer)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::io::Write;
 
     use super::*;
 

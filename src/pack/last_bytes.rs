@@ -3,7 +3,7 @@
 use super::PackError;
 use super::bins::Packing;
 use super::cache::Change;
-use super::compress::{Method, ZOPFLI_LONGEST, is_long_object, shrinks};
+use super::compress::{Method, is_long_object, may_zopfli_gain, shrinks};
 use super::prepare::{Preparation, Ready};
 use crate::manifest::Recompressed;
 use crate::size::Bytes;
@@ -119,9 +119,12 @@ fn affordable(preparation: &Preparation<'_>, ready: &[Ready], indices: &[usize])
 
 /// Whether it is an ELF object that the first pass spent less on.
 fn is_long(preparation: &Preparation<'_>, ready: &Ready) -> bool {
+    is_long_object(is_object(preparation, ready), ready.entry.uncompressed.into())
+}
+
+fn is_object(preparation: &Preparation<'_>, ready: &Ready) -> bool {
     let file = preparation.plan.kept.file(&ready.path);
-    let is_object = file.is_some_and(|file| file.content.object().is_some());
-    is_long_object(is_object, ready.entry.uncompressed.into())
+    file.is_some_and(|file| file.content.object().is_some())
 }
 
 /// What the highest effort may take off an entry.
@@ -131,8 +134,10 @@ fn expected_gain(preparation: &Preparation<'_>, ready: &Ready) -> u64 {
     if matches!(ready.change, Change::Recompressed { .. }) || entry.method != Method::Deflated {
         return 0;
     }
-    let is_tried = u64::from(entry.uncompressed) <= ZOPFLI_LONGEST as u64 || is_long(preparation, ready);
-    if is_tried && shrinks(entry.uncompressed.into(), entry.compressed.into()) {
+    let length = entry.uncompressed.into();
+    let is_object = is_object(preparation, ready);
+    let may_gain = is_long_object(is_object, length) || may_zopfli_gain(is_object, length);
+    if may_gain && shrinks(length, entry.compressed.into()) {
         u64::from(entry.compressed) / EXPECTED
     } else {
         0
