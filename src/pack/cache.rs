@@ -32,7 +32,7 @@ use crate::size::Bytes;
 /// What the bytes of a compressed content depend on besides the content and the options. Whoever changes how contents are
 /// stripped or compressed without a new version of the program raises the number; a test compares the libraries' versions.
 const MADE_BY: &str = concat!(
-    "7, lambdar-prune ",
+    "4, lambdar-prune ",
     env!("CARGO_PKG_VERSION"),
     ", libdeflate-sys 1.26.1, zopfli 0.8.4, liblzma-sys 0.4.9"
 );

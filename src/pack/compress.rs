@@ -50,20 +50,20 @@ const LONG_OBJECTS: i32 = 7;
 const LONG_OBJECT: u64 = 4_000_000;
 /// For all else that shrinks.
 const OTHERS: i32 = 11;
-/// What `Effort::Max` tries as well.
+/// What `Effort::Max` tries as well, but with objects that zopfli is tried with.
 const HIGHEST: i32 = 12;
 
 // Zopfli finds where blocks should end by trying every place in a piece of fewer than 1,024 symbols, each with new Huffman
 // codes: that takes most of its time where blocks are short. Of the contents of up to a million bytes in the same R tree (7.1 MB,
-// 2.8 MB deflated) it took 19.2 s with 15 blocks and 5 iterations for each content, and takes 9.9 s with the numbers here, for
-// 18.2 kB. Of long ELF objects, R's and others, it takes off next to nothing: 0.3 kB of four in 8 s.
+// 2.8 MB deflated) it took 19.2 s with 15 blocks and 5 iterations for each content, and takes 8.4 s with the numbers here, for
+// 15.9 kB. Of long ELF objects, R's and others, it takes off next to nothing: 0.3 kB of four in 8 s.
 
 /// What zopfli looks at at once, in bytes (`ZOPFLI_MASTER_BLOCK_SIZE`), and the longest ELF object that it is tried with.
 const ZOPFLI_AT_ONCE: usize = 1_000_000;
 /// How often it looks for a better way through a block.
 const ZOPFLI_ITERATIONS: NonZeroU64 = NonZeroU64::new(3).unwrap();
 /// The compressed bytes for which it may begin one more block, and the most blocks of what it looks at at once, its default.
-const ZOPFLI_BLOCK: usize = 6000;
+const ZOPFLI_BLOCK: usize = 8000;
 const ZOPFLI_BLOCKS: usize = 15;
 /// Contents up to this length are one block.
 const ZOPFLI_ONE_BLOCK: usize = 4096;
@@ -105,11 +105,13 @@ impl Deflater {
             self.improve(&mut best, PROBE, &content);
         }
         let pays = is_object || shrinks(content.len() as u64, length(&best) as u64);
+        let tries_zopfli = effort == Effort::Max && pays && may_zopfli_gain(is_object, content.len() as u64);
         let levels: &[i32] = match effort {
             Effort::Best if is_long_object(is_object, content.len() as u64) => &[LONG_OBJECTS],
             Effort::Best if is_object => &[OBJECTS],
             Effort::Best if pays => &[OTHERS],
             Effort::Fast | Effort::Best => &[],
+            Effort::Max if is_object && tries_zopfli => &[OBJECTS],
             Effort::Max if is_object => &[OBJECTS, HIGHEST],
             Effort::Max if pays => &[OTHERS, HIGHEST],
             Effort::Max => &[HIGHEST],
@@ -117,7 +119,7 @@ impl Deflater {
         for level in levels {
             self.improve(&mut best, *level, &content);
         }
-        if effort == Effort::Max && pays && may_zopfli_gain(is_object, content.len() as u64) {
+        if tries_zopfli {
             let found = length(&best);
             let smaller = zopfli(&content, found, stopped).filter(|bytes| bytes.len() < found);
             best = smaller.or(best);
