@@ -318,9 +318,9 @@ fn the_last_bytes_make_a_file_fit() {
 fn a_long_library_is_made_to_fit() {
     let sandbox = Sandbox::new();
     let object = fs_err::read(testdata("host/libfarther.so.1")).unwrap();
-    sandbox.file("opt/lib/long.so", [object, text(5, 4_500_000)].concat());
+    sandbox.file("opt/lib/long.so", [object, text(5, 10_000_000)].concat());
     let size = |effort| {
-        let arguments = ["--effort", effort, "--no-strip", "--max", "4MB"];
+        let arguments = ["--effort", effort, "--no-strip", "--max", "8MB"];
         pack(&sandbox, &arguments)["totals"]["zipped_bytes"].as_u64().unwrap()
     };
     let best = size("best");
