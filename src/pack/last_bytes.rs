@@ -9,17 +9,17 @@ use crate::manifest::Recompressed;
 use crate::size::Bytes;
 
 /// The part of a compressed content that the highest effort is expected to take off at most. On trees of R and Python it takes
-/// 2.3 % off long ELF objects, 0.7 % off shorter ones, and 1 % off other contents that zopfli is tried with.
-const EXPECTED: u64 = 40;
+/// 2.8 % off long ELF objects, 0.7 % off shorter ones, and 1 % off other contents that zopfli is tried with.
+const EXPECTED: u64 = 30;
 
 /// Of how many pieces, by their length, what can be compressed again is worked on one at a time.
 const ROUNDS: u64 = 8;
 
-/// What a byte takes of one processor, in nanoseconds: of long ELF objects, libdeflate's level 7 took 12, and all of its levels at
+/// What a byte takes of one processor, in nanoseconds: of long ELF objects, libdeflate's level 6 took 9, and all of its levels at
 /// the highest effort 170; of other contents that shrink, its level 10 took 61, and zopfli 1,190 of those that it is tried
 /// with. The first pass is reckoned short, as some contents hardly shrink.
 const FIRST_PASS: u64 = 60;
-const FIRST_PASS_LONG: u64 = 12;
+const FIRST_PASS_LONG: u64 = 9;
 const AGAIN: u64 = 1200;
 const AGAIN_LONG: u64 = 170;
 /// What is waited for whatever the first pass took, in nanoseconds of one processor.
