@@ -39,7 +39,7 @@ pub struct Bootstrap {
     pub files: Vec<GeneratedFile>,
 }
 
-/// Why there is no interpreter for a bootstrap to start.
+/// Why a bootstrap has no interpreter that it could start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NoInterpreter(pub String);

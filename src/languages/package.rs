@@ -103,7 +103,7 @@ impl PackageSelection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PackageSelectionError {
     /// There is nothing to select from.
-    #[error("there is no installed R package in the tree")]
+    #[error("the tree has no installed R package")]
     NoPackages,
     /// A name that no package has.
     #[error("the tree has no R package '{name}'{near} (it has {known})")]

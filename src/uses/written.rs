@@ -508,6 +508,10 @@ mod tests {
         ];
         let yes = cases.map(|text| (text.as_bytes(), true));
         check("bin/curl", true, &yes);
+    }
+
+    #[test]
+    fn a_command_is_not_used_by_its_name_alone_or_by_that_of_another_directory() {
         let cases = [
             "",
             "curl x",
